@@ -1,0 +1,20 @@
+"""A differentiable particle-network model of lithium-ion cathodes."""
+
+from . import constants as constants
+from . import curves as curves
+from . import edges as edges
+from . import graphs as graphs
+from . import kinetics as kinetics
+from . import materials as materials
+from . import open_circuit as open_circuit
+from . import presets as presets
+from . import solver as solver
+from .columns import RadialMesh as RadialMesh
+from .electrode import Curves as Curves
+from .electrode import Electrode as Electrode
+from .network import Network as Network
+from .protocol import Protocol as Protocol
+from .results import RESULTS as RESULTS
+from .simulate import SimulationError as SimulationError
+from .simulate import simulate as simulate
+from .solution import Solution as Solution

@@ -1,0 +1,61 @@
+"""The radial mesh of a column: a surface node, shells clustered towards it.
+
+Vertex-centred finite volumes of the unit sphere: node k sits at xi_k, its control
+volume reaches to the midpoints of its neighbours. The last node is on the surface, so
+the surface stoichiometry is an unknown of its own and needs no extrapolation.
+"""
+
+import equinox as eqx
+import numpy as np
+
+_CLUSTERING = 19.0 * float(np.log(1.25))  # ratio 1.25 between shells of 20 nodes
+
+
+class RadialMesh(eqx.Module):
+    r"""Nodes at $$ \xi_k = (1 - e^{-b k/(N-1)}) / (1 - e^{-b}), k = 0 … N-1. $$
+
+    The map is smooth, so that refining N at the same clustering b converges at second
+    order. b = 19 ln 1.25 makes neighbouring shells of N = 20 differ by 1.25.
+    """
+
+    num_shells: int = eqx.field(static=True, default=20)
+    clustering: float = eqx.field(static=True, default=_CLUSTERING)
+
+    def __check_init__(self):
+        if self.num_shells < 3:
+            raise ValueError(
+                f"`num_shells` must be 3 or more, but is {self.num_shells}; 20 "
+                "reproduces the first-cycle loss to 0.1 %."
+            )
+        if not self.clustering > 0:
+            raise ValueError(
+                f"`clustering` must be positive, but is {self.clustering}; 0.01 is "
+                "nearly uniform, 4.24 the default."
+            )
+
+    @property
+    def nodes(self) -> np.ndarray:
+        """Radii of the nodes over the particle radius, (shell,)."""
+        s = np.linspace(0.0, 1.0, self.num_shells)
+        return np.expm1(-self.clustering * s) / np.expm1(-self.clustering)
+
+    @property
+    def faces(self) -> np.ndarray:
+        """Radii of the faces between nodes, (shell - 1,)."""
+        return 0.5 * (self.nodes[1:] + self.nodes[:-1])
+
+    @property
+    def volumes(self) -> np.ndarray:
+        """Control volumes over 4 pi R^3, (shell,); they add up to 1/3."""
+        bounds = np.concatenate([[0.0], self.faces, [1.0]])
+        return np.diff(bounds**3) / 3.0
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Shares of the particle's volume, (shell,); they add up to 1."""
+        return 3.0 * self.volumes
+
+    @property
+    def face_conductances(self) -> np.ndarray:
+        """Face area over node distance, both in units of R, (shell - 1,)."""
+        return self.faces**2 / np.diff(self.nodes)

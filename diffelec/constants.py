@@ -1,0 +1,10 @@
+"""Physical constants as plain floats (CODATA 2018, exact by the definition of the SI)."""
+
+FARADAY = 96485.33212331001  # C/mol
+GAS = 8.31446261815324  # J/(mol K)
+ROOM_TEMPERATURE = 298.15  # K
+
+
+def thermal_voltage(temperature):
+    """RT/F [V] at a temperature [K]."""
+    return GAS * temperature / FARADAY

@@ -1,0 +1,135 @@
+"""The electrode: particles, their material and the network that feeds them."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ._typing import as_leaf
+from .columns import RadialMesh
+from .constants import FARADAY, ROOM_TEMPERATURE, thermal_voltage
+from .curves import AbstractCurve
+from .kinetics import AbstractKinetics, ButlerVolmer
+from .network import Network, check_multiplicity
+from .open_circuit import AbstractOpenCircuitPotential
+
+
+class Curves(eqx.Module):
+    """The material as callables of stoichiometry, in SI units."""
+
+    conductivity: AbstractCurve  # S/m
+    diffusivity: AbstractCurve  # m2/s
+    rate_constant: AbstractCurve  # m/s
+    open_circuit_potential: AbstractOpenCircuitPotential  # V
+
+
+class Electrode(eqx.Module):
+    r"""A particle-network electrode: everything `simulate` needs to know of the cell.
+
+    Site (radial column of a particle), shell by shell:
+    $$ \dot x = r^{-2} \partial_r (r^2 D(x) \partial_r x), \quad
+       -D\, \partial_r x |_R = i / (F c_{max}) $$
+    Node: $$ \sum_e I_e + A\, i = 0, \quad \eta = \phi - U(x_s) $$
+    Terminal: $$ V = \phi_c + R_s I + \tfrac{2RT}{F}\,\mathrm{asinh}(I / 2 I_{Li}) $$
+
+    Every floating leaf is an independent parameter. Current is positive on charge.
+
+    Attributes:
+        radius: of each particle [m].
+        initial_stoichiometry: of each particle, uniform over its radius.
+        multiplicity: how many identical copies each particle stands for.
+        maximum_concentration: lithium sites [mol/m3].
+        one_c_range: change of stoichiometry that 1C passes in an hour.
+        series_resistance: in the cell voltage [ohm].
+        counter_exchange_current: of the lithium metal, i0 times its area [A];
+            infinite (off) by default.
+        conduct_at_surface: evaluate kappa at the surface instead of the mean.
+
+    Raises:
+        ValueError: at construction, naming the quantity, the particle and the remedy.
+    """
+
+    network: Network
+    curves: Curves
+    radius: Float[Array, " particle"] = eqx.field(converter=as_leaf)
+    initial_stoichiometry: Float[Array, " particle"] = eqx.field(converter=as_leaf)
+    multiplicity: Float[Array, " particle"] = eqx.field(converter=as_leaf)
+    maximum_concentration: Float[Array, ""] = eqx.field(converter=as_leaf)
+    temperature: Float[Array, ""] = eqx.field(
+        converter=as_leaf, default=ROOM_TEMPERATURE
+    )
+    one_c_range: Float[Array, ""] = eqx.field(converter=as_leaf, default=0.63)
+    series_resistance: Float[Array, ""] = eqx.field(converter=as_leaf, default=0.0)
+    counter_exchange_current: Float[Array, ""] = eqx.field(
+        converter=as_leaf, default=np.inf
+    )
+    kinetics: AbstractKinetics = eqx.field(default_factory=ButlerVolmer)
+    mesh: RadialMesh = eqx.field(default_factory=RadialMesh)
+    conduct_at_surface: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self):
+        _check_particles(self)
+        if isinstance(self.multiplicity, np.ndarray):
+            check_multiplicity(self.network.topology, self.multiplicity)
+
+    @property
+    def num_particles(self) -> int:
+        return self.network.topology.num_particles
+
+    @property
+    def particle_volume(self) -> Float[Array, " particle"]:
+        """4/3 pi R^3 [m3]."""
+        return 4.0 / 3.0 * np.pi * jnp.asarray(self.radius) ** 3
+
+    @property
+    def theoretical_capacity(self) -> Float[Array, ""]:
+        """Charge of all lithium sites of all copies [C]."""
+        moles = self.maximum_concentration * self.particle_volume
+        return FARADAY * jnp.sum(self.multiplicity * moles)
+
+    @property
+    def one_c_current(self) -> Float[Array, ""]:
+        """Current that passes `one_c_range` in an hour [A]."""
+        return self.one_c_range * self.theoretical_capacity / 3600.0
+
+    def terminal_drop(self, current: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Cell voltage minus collector potential at a current [V]."""
+        scale = 2.0 * thermal_voltage(self.temperature)
+        metal = scale * jnp.arcsinh(current / (2.0 * self.counter_exchange_current))
+        return self.series_resistance * current + metal
+
+
+def _check_particles(electrode: Electrode) -> None:
+    """Raises ValueError for particle data that cannot be (concrete values only)."""
+    labels = electrode.network.topology.particle_labels
+    rules = {
+        "radius": (lambda v: v > 0, "be positive [m]"),
+        "multiplicity": (lambda v: v > 0, "be positive"),
+        "initial_stoichiometry": (
+            lambda v: (v > 0) & (v < 1),
+            "lie strictly between 0 and 1 (0.999 is pristine)",
+        ),
+    }
+    for name, (holds, phrase) in rules.items():
+        values = getattr(electrode, name)
+        if not isinstance(values, np.ndarray):
+            continue
+        if values.shape[-1:] != (len(labels),):
+            raise ValueError(
+                f"`{name}` must have one value per particle, but has {values.size} "
+                f"values for {len(labels)} particles."
+            )
+        bad = np.argwhere(~holds(values))
+        if bad.size:
+            index = tuple(bad[0])
+            raise ValueError(
+                f"`{name}` must {phrase}, but particle '{labels[index[-1]]}' has "
+                f"{values[index]:g}."
+            )
+    for name in ("maximum_concentration", "temperature", "one_c_range"):
+        value = getattr(electrode, name)
+        if isinstance(value, np.ndarray) and not np.all(value > 0):
+            raise ValueError(f"`{name}` must be positive, but is {value:g}.")
+    value = electrode.series_resistance
+    if isinstance(value, np.ndarray) and not np.all(value >= 0):
+        raise ValueError(f"`series_resistance` must be 0 or more, but is {value:g}.")

@@ -1,0 +1,202 @@
+"""Wiring: builders of networks (plain NumPy, outside any traced function).
+
+To add a builder, add one function here that returns a `Network`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .edges import Edge, carbon_contact, particle_contact
+from .network import COLLECTOR, Network
+
+DEFAULT_CONTACT_RADIUS = 0.5e-6  # m; only kappa * radius is identifiable
+DEFAULT_CARBON_SHAPE = 1.56e4  # 1/m; as if a = 16 um: a carbon-coated particle
+
+
+def columns(
+    obstructions: Sequence[int] = (0, 1, 2, 3, 4),
+    contact_radius: float = DEFAULT_CONTACT_RADIUS,
+    carbon_shape: float = DEFAULT_CARBON_SHAPE,
+    spacing: float = 10e-6,
+) -> Network:
+    """The paper's Fig. 4a: top particles, each behind a number of others.
+
+    Column c is a chain collector - bottom particle - … - top particle with
+    `obstructions[c]` particles below the top one. Top particles (labels `top 0`, …)
+    come first and are the imaged ones; `below c.k` counts from the collector.
+    """
+    if len(obstructions) == 0 or any(n < 0 for n in obstructions):
+        raise ValueError(
+            "`obstructions` must hold one number >= 0 per column, but is "
+            f"{list(obstructions)}."
+        )
+    tops = [f"top {c}" for c in range(len(obstructions))]
+    below, edges, place = [], [], {}
+    for c, count in enumerate(obstructions):
+        chain_nodes = [f"below {c}.{k}" for k in range(count)] + [tops[c]]
+        below += chain_nodes[:-1]
+        edges.append(carbon_contact(COLLECTOR, chain_nodes[0], carbon_shape))
+        for lower, upper in zip(chain_nodes[:-1], chain_nodes[1:], strict=True):
+            edges.append(particle_contact(lower, upper, contact_radius))
+        for k, name in enumerate(chain_nodes):
+            place[name] = (spacing * c, spacing * (k + 0.5))
+    labels = tops + below
+    return Network.from_edges(
+        edges,
+        labels,
+        imaged=[label in tops for label in labels],
+        positions=[place[label] for label in labels],
+    )
+
+
+def chain(
+    num_particles: int,
+    contact_radius: float = DEFAULT_CONTACT_RADIUS,
+    carbon_shape: float = DEFAULT_CARBON_SHAPE,
+) -> Network:
+    """Particles in one row: collector - p0 - p1 - …, p0 touching carbon."""
+    labels = [f"p{k}" for k in range(num_particles)]
+    edges = [
+        carbon_contact(COLLECTOR, label, carbon_shape)
+        if k == 0
+        else particle_contact(labels[k - 1], label, contact_radius)
+        for k, label in enumerate(labels)
+    ]
+    return Network.from_edges(
+        edges, labels, positions=[(0.0, 1e-5 * (k + 0.5)) for k in range(num_particles)]
+    )
+
+
+def star(
+    num_particles: int, carbon_shape: float | Sequence[float] = DEFAULT_CARBON_SHAPE
+) -> Network:
+    """Particles that each touch the collector's carbon by a contact of their own.
+
+    `carbon_shape` [1/m]: one for all, or one a particle (1/(4a) of a contact radius a).
+    """
+    shapes = np.broadcast_to(np.asarray(carbon_shape, float), (num_particles,))
+    labels = [f"p{k}" for k in range(num_particles)]
+    edges = [
+        carbon_contact(COLLECTOR, label, float(shape))
+        for label, shape in zip(labels, shapes, strict=True)
+    ]
+    return Network.from_edges(
+        edges, labels, positions=[(1e-5 * k, 0.5e-5) for k in range(num_particles)]
+    )
+
+
+def touching_spheres(
+    centres: np.ndarray,
+    radii: np.ndarray,
+    *,
+    contact_radius: float | None = None,
+    reach: float = 0.02,
+    carbon_share: float = 1.0,
+    carbon_shape: float = DEFAULT_CARBON_SHAPE,
+    seed: int = 0,
+    labels: Sequence[str] | None = None,
+) -> Network:
+    r"""A network of spheres whose surfaces touch.
+
+    Two spheres are joined where their distance is below (1 + reach)(R_i + R_j). The
+    contact radius is that of the overlap, $$ a^2 = R_i^2 - z^2 $$ with z the distance
+    of the lens' plane, at least 5 % and at most half of the smaller radius, unless
+    `contact_radius` [m] is given for all. A share `carbon_share` of the spheres, drawn
+    with `seed` (always including the lowest of each connected cluster), touches carbon.
+    """
+    centres, radii = np.asarray(centres, float), np.asarray(radii, float)
+    if not np.all(radii > 0):
+        bad = int(np.flatnonzero(~(radii > 0))[0])
+        raise ValueError(
+            f"`radii` must be positive [m], but particle {bad} has {radii[bad]}."
+        )
+    pairs = _touching_pairs(centres, radii, reach)
+    names = list(labels) if labels else [f"p{k}" for k in range(len(radii))]
+    edges: list[Edge] = [
+        particle_contact(
+            names[i],
+            names[j],
+            contact_radius or _overlap_radius(centres[i], centres[j], radii[[i, j]]),
+        )
+        for i, j in pairs
+    ]
+    wired = _carbon_coated(centres, pairs, carbon_share, seed)
+    edges += [carbon_contact(COLLECTOR, names[i], carbon_shape) for i in wired]
+    return Network.from_edges(edges, names, positions=centres)
+
+
+def random_packing(
+    num_particles: int,
+    median_radius: float = 5e-6,
+    spread: float = 0.3,
+    thickness: float = 60e-6,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Centres (particle, 3) and radii (particle,) of spheres dropped one by one [m].
+
+    Radii are lognormal with `spread`, cut at 2 and 9 um. Each sphere of a seeded
+    sequence rolls no further than the first sphere (or floor) below a random spot, so
+    it touches what carries it; the box is as wide as fills `thickness` to 55 %.
+    """
+    rng = np.random.default_rng(seed)
+    radii = np.clip(
+        median_radius * np.exp(spread * rng.standard_normal(num_particles)), 2e-6, 9e-6
+    )
+    width = np.sqrt(np.sum(4 / 3 * np.pi * radii**3) / 0.55 / thickness)
+    width = max(width, 2.2 * radii.max())
+    centres = np.zeros((num_particles, 3))
+    for k, radius in enumerate(radii):
+        spots = rng.uniform(radius, width - radius, size=(8, 2))
+        heights = [_rest_height(s, radius, centres[:k], radii[:k]) for s in spots]
+        best = int(np.argmin(heights))
+        centres[k] = (*spots[best], heights[best])
+    return centres, radii
+
+
+def _touching_pairs(centres, radii, reach):
+    """Index pairs of spheres closer than (1 + reach) times the sum of their radii."""
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(centres)
+    pairs = tree.query_pairs(2 * (1 + reach) * radii.max(), output_type="ndarray")
+    distance = np.linalg.norm(centres[pairs[:, 0]] - centres[pairs[:, 1]], axis=1)
+    near = distance < (1 + reach) * (radii[pairs[:, 0]] + radii[pairs[:, 1]])
+    return pairs[near]
+
+
+def _overlap_radius(one, other, radii) -> float:
+    """Radius of the lens of two spheres, between 5 % and half of the smaller one."""
+    distance = np.linalg.norm(one - other)
+    plane = (distance**2 + radii[0] ** 2 - radii[1] ** 2) / (2 * distance)
+    squared = max(radii[0] ** 2 - plane**2, 0.0)
+    smaller = radii.min()
+    return float(np.clip(np.sqrt(squared), 0.05 * smaller, 0.5 * smaller))
+
+
+def _carbon_coated(centres, pairs, share, seed):
+    """A drawn share of the spheres and the lowest of every cluster, as indices."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    count = len(centres)
+    graph = coo_array(
+        (np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count)
+    )
+    clusters, member = connected_components(graph, directed=False)
+    drawn = np.random.default_rng(seed).random(count) < share
+    for c in range(clusters):
+        inside = np.flatnonzero(member == c)
+        drawn[inside[np.argmin(centres[inside, -1])]] = True
+    return np.flatnonzero(drawn).tolist()
+
+
+def _rest_height(spot, radius, centres, radii) -> float:
+    """Height at which a sphere falling at `spot` first touches a sphere or the floor."""
+    if len(radii) == 0:
+        return radius
+    reach = radius + radii
+    offset2 = np.sum((centres[:, :2] - spot) ** 2, axis=1)
+    below = offset2 < reach**2
+    tops = centres[below, 2] + np.sqrt(reach[below] ** 2 - offset2[below])
+    return float(max(radius, tops.max(initial=radius)))

@@ -1,0 +1,57 @@
+"""The Kirchhoff transform of a diffusivity, tabulated once a solve.
+
+The flux between two nodes is [Theta(x_b) - Theta(x_a)] times geometry, with Theta the
+integral of D: the exact face average, one look-up a node.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .curves import AbstractCurve
+
+_GAUSS_NODES, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(3)
+
+
+class KirchhoffTable(eqx.Module):
+    r"""Cubic Hermite table of $$ \Theta(x) = \int_1^x D(s)\, ds $$ on [0, 1].
+
+    Values by Gauss quadrature between equidistant nodes, slopes D itself. Anchored at
+    x = 1, where D may be ten decades smaller than elsewhere. Beyond [0, 1] Theta goes
+    on along its tangent. `__call__` returns Theta [m2/s] and the exact derivative of
+    the table (not of the law behind it), which a Rosenbrock method needs.
+    """
+
+    coefficients: Float[Array, "4 interval"]
+
+    def __call__(
+        self, stoichiometry: Float[Array, "..."]
+    ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        count = self.coefficients.shape[1]
+        scaled = stoichiometry * count
+        index = jnp.clip(scaled.astype(jnp.int32), 0, count - 1)
+        offset = scaled - index
+        s = jnp.clip(offset, 0.0, 1.0)
+        c0, c1, c2, c3 = (
+            row.at[index].get(mode="promise_in_bounds") for row in self.coefficients
+        )
+        slope = c1 + s * (2.0 * c2 + s * (3.0 * c3))
+        value = c0 + s * (c1 + s * (c2 + s * c3)) + slope * (offset - s)
+        return value, slope * count
+
+
+def tabulate(diffusivity: AbstractCurve, num_intervals: int = 1024) -> KirchhoffTable:
+    """Builds the table of a diffusivity; differentiable in the curve's parameters."""
+    width = 1.0 / num_intervals
+    nodes = np.linspace(0.0, 1.0, num_intervals + 1)
+    centres = nodes[:-1] + 0.5 * width
+    points = centres[:, None] + 0.5 * width * _GAUSS_NODES
+    ends = diffusivity(jnp.asarray(nodes)) * width
+    gains = diffusivity(jnp.asarray(points)) @ (0.5 * width * _GAUSS_WEIGHTS)
+    left, right = ends[:-1], ends[1:]
+    start = -jax.lax.cumsum(gains, reverse=True)
+    return KirchhoffTable(
+        jnp.stack([start, left, 3 * gains - 2 * left - right, left + right - 2 * gains])
+    )

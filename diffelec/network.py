@@ -1,0 +1,347 @@
+"""The resistor network: which nodes there are and which edges join them.
+
+Nodes are numbered collector (0), carbon nodes, sites. Who touches whom is static; the
+three numbers of each edge are floating leaves. Reciprocal and charge-conserving by
+construction: an edge's current leaves one node and enters the other.
+"""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ._typing import as_leaf
+from .edges import Edge
+
+COLLECTOR = "collector"
+
+
+class Topology:
+    """Hashable description of nodes and edges (static under `jax.jit`).
+
+    Attributes:
+        tail, head: (edge,) node numbers.
+        particle_labels: one name a particle.
+        carbon_labels: one name a carbon node.
+        imaged: (particle,) true where the microscope sees the particle.
+        positions: (particle, 2) or (particle, 3) centres [m], or None.
+        site_particle, site_share: (site,) particle of each site and its share of that
+            particle's surface and volume.
+    """
+
+    def __init__(
+        self,
+        tail,
+        head,
+        particle_labels: Sequence[str],
+        carbon_labels: Sequence[str] = (),
+        imaged=None,
+        positions=None,
+        site_particle=None,
+    ):
+        self.tail = np.asarray(tail, dtype=np.int32)
+        self.head = np.asarray(head, dtype=np.int32)
+        self.particle_labels = tuple(particle_labels)
+        self.carbon_labels = tuple(carbon_labels)
+        count = len(self.particle_labels)
+        self.imaged = np.ones(count, bool) if imaged is None else np.asarray(imaged)
+        self.positions = None if positions is None else np.asarray(positions, float)
+        self.site_particle = (
+            np.arange(count) if site_particle is None else np.asarray(site_particle)
+        )
+        sites = np.bincount(self.site_particle, minlength=count)
+        self.site_share = 1.0 / np.maximum(sites, 1)[self.site_particle]
+        self._key = (
+            self.tail.tobytes(),
+            self.head.tobytes(),
+            self.particle_labels,
+            self.carbon_labels,
+            self.imaged.tobytes(),
+            None if self.positions is None else self.positions.tobytes(),
+            self.site_particle.tobytes(),
+        )
+        self._hash = hash(self._key)
+
+    def __hash__(self):
+        return self._hash
+
+    def __eq__(self, other):
+        return isinstance(other, Topology) and self._key == other._key
+
+    def __repr__(self):
+        return (
+            f"Topology({self.num_particles} particles, {len(self.carbon_labels)} "
+            f"carbon nodes, {self.num_edges} edges)"
+        )
+
+    @property
+    def num_particles(self) -> int:
+        return len(self.particle_labels)
+
+    @property
+    def num_sites(self) -> int:
+        return len(self.site_particle)
+
+    @property
+    def first_site(self) -> int:
+        """Number of the first site's node: after the collector and the carbon."""
+        return 1 + len(self.carbon_labels)
+
+    @property
+    def num_nodes(self) -> int:
+        return self.first_site + self.num_sites
+
+    @property
+    def num_edges(self) -> int:
+        return len(self.tail)
+
+    @property
+    def node_labels(self) -> tuple[str, ...]:
+        sites = []
+        for number, particle in enumerate(self.site_particle):
+            name = self.particle_labels[particle]
+            if self.site_share[number] < 1:
+                name += f"/{int(np.sum(self.site_particle[:number] == particle))}"
+            sites.append(name)
+        return (COLLECTOR, *self.carbon_labels, *sites)
+
+    def unreachable(self) -> list[int]:
+        """Nodes without a path to the collector, by breadth-first search."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import breadth_first_order
+
+        ones = np.ones(self.num_edges)
+        graph = coo_array(
+            (ones, (self.tail, self.head)), shape=(self.num_nodes, self.num_nodes)
+        )
+        found = breadth_first_order(
+            graph.tocsr(), 0, directed=False, return_predecessors=False
+        )
+        return sorted(set(range(self.num_nodes)) - set(found.tolist()))
+
+
+class Network(eqx.Module):
+    r"""Edges with their three numbers over a fixed topology.
+
+    $$ I_e = (\phi_{tail} - \phi_{head}) / R_e, \quad
+       R_e = s_t/\kappa(x_t) + R_{series} + s_h/\kappa(x_h) $$
+
+    Raises:
+        ValueError: at construction, for an edge that names no node or joins a node to
+            itself, a negative number, an edge without any resistance, or a node
+            without a path to the collector.
+    """
+
+    series_resistance: Float[Array, " edge"] = eqx.field(converter=as_leaf)
+    shape_tail: Float[Array, " edge"] = eqx.field(converter=as_leaf)
+    shape_head: Float[Array, " edge"] = eqx.field(converter=as_leaf)
+    topology: Topology = eqx.field(static=True)
+
+    def __check_init__(self):
+        topology = self.topology
+        if topology.num_particles == 0:
+            raise ValueError("A network must have one particle or more, but has none.")
+        _check_ends(topology)
+        _check_edge_numbers(self)
+        lost = topology.unreachable()
+        if lost:
+            names = ", ".join(topology.node_labels[n] for n in lost[:5])
+            more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
+            raise ValueError(
+                f"Every node must have a path to the collector, but {names}{more} "
+                "has none; add an edge or remove it."
+            )
+
+    @staticmethod
+    def from_edges(
+        edges: Sequence[Edge],
+        particle_labels: Sequence[str],
+        carbon_labels: Sequence[str] = (),
+        imaged: Sequence[bool] | None = None,
+        positions=None,
+    ) -> "Network":
+        """A network of `Edge`s whose ends are node names or numbers."""
+        names = (COLLECTOR, *carbon_labels, *particle_labels)
+        if len(set(names)) != len(names):
+            twice = next(n for n in names if names.count(n) > 1)
+            raise ValueError(f"Node names must differ, but '{twice}' is given twice.")
+        numbers = {name: n for n, name in enumerate(names)}
+
+        def number(end):
+            if isinstance(end, str):
+                if end not in numbers:
+                    raise ValueError(
+                        f"An edge names the node '{end}', which does not exist; nodes "
+                        f"are {', '.join(names[:8])}{' …' if len(names) > 8 else ''}."
+                    )
+                return numbers[end]
+            return int(end)
+
+        topology = Topology(
+            [number(e.tail) for e in edges],
+            [number(e.head) for e in edges],
+            particle_labels,
+            carbon_labels,
+            imaged,
+            positions,
+        )
+        return Network(
+            [float(e.series_resistance) for e in edges],
+            [float(e.shape_tail) for e in edges],
+            [float(e.shape_head) for e in edges],
+            topology,
+        )
+
+    def resistance(self, node_resistivity: Float[Array, " node"]):
+        """Edge resistances [ohm] from 1/kappa at each node [ohm m], 0 at carbon."""
+        topology = self.topology
+        return (
+            self.shape_tail * node_resistivity[topology.tail]
+            + self.series_resistance
+            + self.shape_head * node_resistivity[topology.head]
+        )
+
+    def to_networkx(self):
+        """A `networkx.MultiGraph`; `from_networkx` is its inverse.
+
+        Nodes carry `kind` (collector, carbon, particle), `imaged` and `position`;
+        edges carry the three numbers and `tail` (the end that `shape_tail` is at).
+        """
+        import networkx
+
+        topology = self.topology
+        if topology.num_sites != topology.num_particles:
+            raise ValueError("`to_networkx` takes networks with one site a particle.")
+        graph = networkx.MultiGraph()
+        graph.add_node(COLLECTOR, kind="collector")
+        for label in topology.carbon_labels:
+            graph.add_node(label, kind="carbon")
+        for k, label in enumerate(topology.particle_labels):
+            graph.add_node(label, kind="particle", imaged=bool(topology.imaged[k]))
+            if topology.positions is not None:
+                graph.nodes[label]["position"] = tuple(topology.positions[k].tolist())
+        labels = topology.node_labels
+        for e in range(topology.num_edges):
+            tail = labels[topology.tail[e]]
+            graph.add_edge(
+                tail,
+                labels[topology.head[e]],
+                tail=tail,
+                series_resistance=float(self.series_resistance[e]),
+                shape_tail=float(self.shape_tail[e]),
+                shape_head=float(self.shape_head[e]),
+            )
+        return graph
+
+    @staticmethod
+    def from_networkx(graph) -> "Network":
+        """The inverse of `to_networkx`: reads `kind`, `imaged`, `position` of nodes and
+        `series_resistance`, `shape_tail`, `shape_head`, `tail` of edges."""
+        kinds = dict(graph.nodes(data="kind", default="particle"))
+        particles = [n for n, kind in kinds.items() if kind == "particle"]
+        carbon = [n for n, kind in kinds.items() if kind == "carbon"]
+        if not any(kind == "collector" for kind in kinds.values()):
+            raise ValueError(
+                "A graph must have one node of kind 'collector', but has none; set "
+                "`graph.nodes[name]['kind'] = 'collector'`."
+            )
+        name = {
+            n: COLLECTOR if kind == "collector" else str(n) for n, kind in kinds.items()
+        }
+        edges = []
+        for u, v, data in graph.edges(data=True):
+            tail, head = (v, u) if data.get("tail", u) == v else (u, v)
+            edges.append(
+                Edge(
+                    name[tail],
+                    name[head],
+                    data.get("series_resistance", 0.0),
+                    data.get("shape_tail", 0.0),
+                    data.get("shape_head", 0.0),
+                )
+            )
+        positions = [graph.nodes[n].get("position") for n in particles]
+        return Network.from_edges(
+            edges,
+            [name[n] for n in particles],
+            [name[n] for n in carbon],
+            imaged=[graph.nodes[n].get("imaged", True) for n in particles],
+            positions=None if any(p is None for p in positions) else positions,
+        )
+
+
+def multiplicity_of_edges(topology: Topology, site_multiplicity):
+    """How many identical copies of each edge there are, (edge,).
+
+    Edges between carbon nodes stand once; an edge at a site stands as often as the
+    site's branch does.
+    """
+    ones = jnp.ones(topology.first_site, site_multiplicity.dtype)
+    nodes = jnp.concatenate([ones, site_multiplicity])
+    tail_is_site = topology.tail >= topology.first_site
+    return jnp.where(tail_is_site, nodes[topology.tail], nodes[topology.head])
+
+
+def check_multiplicity(topology: Topology, multiplicity: np.ndarray) -> None:
+    """Raises ValueError where an edge joins sites of unequal multiplicity."""
+    first = topology.first_site
+    tail, head = topology.tail, topology.head
+    inner = np.flatnonzero((tail >= first) & (head >= first))
+    site = multiplicity[topology.site_particle]
+    unequal = site[tail[inner] - first] != site[head[inner] - first]
+    if np.any(unequal):
+        e = int(inner[np.flatnonzero(unequal)[0]])
+        labels = topology.node_labels
+        raise ValueError(
+            "`multiplicity` must be equal at both ends of an edge between particles, "
+            f"but {labels[tail[e]]} has {site[tail[e] - first]:g} and "
+            f"{labels[head[e]]} has {site[head[e] - first]:g}; it belongs to a whole "
+            "branch between carbon nodes."
+        )
+
+
+def _check_ends(topology: Topology) -> None:
+    """Raises ValueError unless every edge joins two different existing nodes."""
+    for e, (tail, head) in enumerate(zip(topology.tail, topology.head, strict=True)):
+        if not (0 <= tail < topology.num_nodes and 0 <= head < topology.num_nodes):
+            raise ValueError(
+                f"Edge {e} must join nodes 0 to {topology.num_nodes - 1}, but joins "
+                f"{tail} and {head}."
+            )
+        if tail == head:
+            raise ValueError(
+                f"Edge {e} must join two different nodes, but joins "
+                f"{topology.node_labels[tail]} to itself; remove it."
+            )
+
+
+def _check_edge_numbers(network: Network) -> None:
+    """Raises ValueError for negative or missing resistances (concrete values only)."""
+    names = ("series_resistance", "shape_tail", "shape_head")
+    columns = [getattr(network, name) for name in names]
+    if not all(isinstance(c, np.ndarray) for c in columns):
+        return
+    labels, topology = network.topology.node_labels, network.topology
+    for name, column in zip(names, columns, strict=True):
+        if column.shape[-1:] != (topology.num_edges,):
+            raise ValueError(
+                f"`{name}` must have one value per edge, but has {column.size} values "
+                f"for {topology.num_edges} edges."
+            )
+        bad = np.flatnonzero(~(np.isfinite(column) & (column >= 0)))
+        if bad.size:
+            e = int(bad[0])
+            raise ValueError(
+                f"`{name}` must be 0 or more, but is {column[e]} on the edge from "
+                f"{labels[topology.tail[e]]} to {labels[topology.head[e]]}."
+            )
+    empty = np.flatnonzero(sum(columns) <= 0)
+    if empty.size:
+        e = int(empty[0])
+        raise ValueError(
+            f"The edge from {labels[topology.tail[e]]} to {labels[topology.head[e]]} "
+            "must have some resistance, but all three of its numbers are 0; merge the "
+            "two nodes or give it a series resistance."
+        )

@@ -1,0 +1,72 @@
+"""Named electrodes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .columns import RadialMesh
+from .curves import AbstractCurve
+from .electrode import Curves, Electrode
+from .graphs import DEFAULT_CARBON_SHAPE, DEFAULT_CONTACT_RADIUS, columns, star
+from .materials import NMC532_CONCENTRATION, nmc532
+from .network import Network
+
+
+def electrode_of(
+    network: Network,
+    curves: Curves | None = None,
+    *,
+    radius: float | Sequence[float] = 5e-6,
+    initial_stoichiometry: float | Sequence[float] = 0.999,
+    multiplicity: float | Sequence[float] = 1.0,
+    maximum_concentration: float = NMC532_CONCENTRATION,
+    num_shells: int = 20,
+    **fields,
+) -> Electrode:
+    """An electrode over any network: NMC532, R = 5 um, pristine, unless given.
+
+    Numbers spread to all particles. `fields` go to `Electrode`.
+    """
+    count = network.topology.num_particles
+
+    def spread(values):
+        values = np.asarray(values, float)
+        return np.full(count, values) if values.ndim == 0 else values
+
+    return Electrode(
+        network=network,
+        curves=nmc532() if curves is None else curves,
+        radius=spread(radius),
+        initial_stoichiometry=spread(initial_stoichiometry),
+        multiplicity=spread(multiplicity),
+        maximum_concentration=maximum_concentration,
+        mesh=RadialMesh(num_shells),
+        **fields,
+    )
+
+
+def sharma2022(
+    *,
+    obstructions: Sequence[int] = (0, 1, 2, 3, 4),
+    contact_radius: float = DEFAULT_CONTACT_RADIUS,
+    carbon_shape: float = DEFAULT_CARBON_SHAPE,
+    conductivity: AbstractCurve | None = None,
+    diffusivity: AbstractCurve | None = None,
+    exchange_current_density: float = 1.0,
+    **fields,
+) -> Electrode:
+    """Fig. 4a of Sharma 2022: five top particles behind 0 to 4 others, NMC532.
+
+    15 particles; the first five, `top 0` … `top 4`, are the imaged ones. `fields` are
+    those of `electrode_of` (radius, initial_stoichiometry, num_shells, …).
+    """
+    return electrode_of(
+        columns(obstructions, contact_radius, carbon_shape),
+        nmc532(conductivity, diffusivity, exchange_current_density),
+        **fields,
+    )
+
+
+def single_particle(**fields) -> Electrode:
+    """One NMC532 particle on the collector's carbon (s = 1.56e4 1/m)."""
+    return electrode_of(star(1), **fields)

@@ -1,0 +1,515 @@
+r"""What the cycler imposes: steps, their cut-offs, and the strings that name them.
+
+Every step is one row of numbers, so that all steps of all protocols share one compiled
+solve. The control equation of a step is
+
+$$ w_I (I - I_{set}) / I_{1C} + w_V (V - V_{set}) / 1\,\mathrm{V}
+   + w_P (V I - P_{set}) / (1\,\mathrm{V}\, I_{1C}) = 0 $$
+
+with set-points that may follow a recorded series. Positive current charges the cell.
+To add a step, add one final class with a `row` (and, for a phrase of its own, a branch
+in `_parse_control`).
+"""
+
+import abc
+import dataclasses
+import re
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ._typing import as_leaf
+
+_HOURS = 3600.0
+_LONGEST_HOLD = 200.0 * _HOURS  # s, where a cut-off and no duration is given
+
+
+class Row(eqx.Module):
+    """One step as numbers (stacked over steps in a `Protocol`).
+
+    `*_rate` are C-rates, resolved against the electrode inside `simulate`. Cut-offs
+    that do not apply are infinite (voltages) or 0 (current magnitude). `follow` is 1
+    where the set-point is the recorded series. A duration is infinite where a cut-off
+    must end the step.
+    """
+
+    weight_current: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    weight_voltage: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    weight_power: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    current: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    current_rate: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    voltage: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    power: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    follow: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    upper_voltage: Float[Array, "..."] = eqx.field(converter=as_leaf, default=np.inf)
+    lower_voltage: Float[Array, "..."] = eqx.field(converter=as_leaf, default=-np.inf)
+    least_current: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    least_rate: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    duration: Float[Array, "..."] = eqx.field(converter=as_leaf, default=np.inf)
+
+
+class Drive(eqx.Module):
+    """A recorded series, piecewise linear in time [s]; values in A or V."""
+
+    time: Float[Array, " knot"] = eqx.field(converter=as_leaf)
+    value: Float[Array, " knot"] = eqx.field(converter=as_leaf)
+
+    def __check_init__(self):
+        if not isinstance(self.time, np.ndarray):
+            return
+        if self.time.shape != self.value.shape or self.time.size < 2:
+            raise ValueError(
+                "A recorded series must have one value per instant and two instants or "
+                f"more, but has {self.value.size} values for {self.time.size} instants."
+            )
+        for name, column in (("time", self.time), ("value", self.value)):
+            if not np.all(np.isfinite(column)):
+                row = int(np.flatnonzero(~np.isfinite(column))[0])
+                raise ValueError(
+                    f"The recorded {name} must be finite, but row {row} is "
+                    f"{column[row]}; remove that row."
+                )
+        if not np.all(np.diff(self.time) > 0):
+            row = int(np.flatnonzero(np.diff(self.time) <= 0)[0]) + 1
+            raise ValueError(
+                "The recorded time must increase strictly, but does not at row "
+                f"{row}; sort the rows and remove repeated instants."
+            )
+
+    def at(self, time):
+        """The value at `time` after the start of the series [s]."""
+        return jnp.interp(time, jnp.asarray(self.time) - self.time[0], self.value)
+
+    def slope(self, time):
+        """Right-sided slope at `time` after the start of the series."""
+        knots = jnp.asarray(self.time) - self.time[0]
+        slopes = jnp.diff(jnp.asarray(self.value)) / jnp.diff(knots)
+        index = jnp.searchsorted(knots, time, side="right") - 1
+        return slopes[jnp.clip(index, 0, slopes.size - 1)]
+
+
+class Control(eqx.Module):
+    """One row in force: its equation, the slopes of it, and the distance to its end."""
+
+    row: Row
+    drive: Drive | None = None
+
+    def _set_points(self, time, electrode):
+        """(current [A], voltage [V], power [W]) asked for at a time of the step."""
+        row = self.row
+        current = row.current + row.current_rate * electrode.one_c_current
+        if self.drive is None:
+            return current, row.voltage, row.power
+        value = row.follow * self.drive.at(time)
+        return current + value, row.voltage + value, row.power + value
+
+    def residual(self, time, voltage, current, electrode):
+        """The control equation (dimensionless)."""
+        row, scale = self.row, electrode.one_c_current
+        set_current, set_voltage, set_power = self._set_points(time, electrode)
+        return (
+            row.weight_current * (current - set_current) / scale
+            + row.weight_voltage * (voltage - set_voltage)
+            + row.weight_power * (voltage * current - set_power) / scale
+        )
+
+    def slopes(self, time, voltage, current, electrode):
+        """d(residual)/d(voltage) [1/V] and d(residual)/d(current) [1/A]."""
+        del time
+        row, scale = self.row, electrode.one_c_current
+        by_voltage = row.weight_voltage + row.weight_power * current / scale
+        by_current = (row.weight_current + row.weight_power * voltage) / scale
+        return by_voltage, by_current
+
+    def residual_slope(self, time, electrode):
+        """d(residual)/dt [1/s]: the recorded series moves the set-point."""
+        if self.drive is None:
+            return jnp.zeros(())
+        row, scale = self.row, electrode.one_c_current
+        weight = row.weight_voltage + (row.weight_current + row.weight_power) / scale
+        return -row.follow * weight * self.drive.slope(time)
+
+    def margin(self, voltage, current, electrode):
+        """The least of the distances to the cut-offs; positive inside [V or 1C]."""
+        row, scale = self.row, electrode.one_c_current
+        least = row.least_current + row.least_rate * scale
+        tail = jnp.where(least > 0, (jnp.abs(current) - least) / scale, jnp.inf)
+        return jnp.minimum(
+            jnp.minimum(row.upper_voltage - voltage, voltage - row.lower_voltage), tail
+        )
+
+    @property
+    def must_end(self):
+        """Whether a cut-off has to end the step."""
+        return jnp.isinf(self.row.duration)
+
+    def longest(self, electrode):
+        """How long the step may last [s]: its duration; else the time that passes twice
+        the theoretical capacity at the asked current, or 200 h."""
+        row = self.row
+        asked = jnp.abs(row.current + row.current_rate * electrode.one_c_current)
+        asked = jnp.where(asked > 0, asked, jnp.inf)
+        passing = 2.0 * electrode.theoretical_capacity / asked
+        passing = jnp.where(passing > 0, passing, _LONGEST_HOLD)
+        return jnp.where(self.must_end, jax.lax.stop_gradient(passing), row.duration)
+
+
+class AbstractStep(abc.ABC):
+    """What the cycler does until a cut-off or for a time."""
+
+    text: str
+
+    @abc.abstractmethod
+    def row(self) -> Row:
+        """The step as numbers."""
+
+    @property
+    @abc.abstractmethod
+    def sign(self) -> int | None:
+        """1 charges, -1 discharges, 0 rests, None goes on with what was before."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CutOff:
+    """Where a step ends besides its duration [s]; None where nothing is said."""
+
+    voltage: float | None = None
+    current: float = 0.0  # A, magnitude
+    rate: float = 0.0  # C
+    duration: float | None = None
+
+    def fields(self, sign: int | None) -> dict:
+        """The fields of a `Row`; a voltage limit lies above on charge, else below."""
+        limits = {}
+        if self.voltage is not None:
+            limits["lower_voltage" if sign == -1 else "upper_voltage"] = self.voltage
+        ends = self.voltage is not None or self.current > 0 or self.rate > 0
+        if self.duration is None and not ends:
+            raise ValueError("it has no end; add 'until 4.3 V' or 'for 2 hours'")
+        return limits | {
+            "least_current": self.current,
+            "least_rate": self.rate,
+            "duration": np.inf if self.duration is None else self.duration,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class ConstantCurrent(AbstractStep):
+    """CC at `current` [A] or at `rate` [C]; positive charges."""
+
+    current: float = 0.0
+    rate: float = 0.0
+    end: CutOff = CutOff()
+    text: str = "constant current"
+
+    @property
+    def sign(self):
+        return int(np.sign(self.current + self.rate))
+
+    def row(self):
+        return Row(
+            weight_current=1.0,
+            current=self.current,
+            current_rate=self.rate,
+            **self.end.fields(self.sign),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ConstantVoltage(AbstractStep):
+    """CV at `voltage` [V]."""
+
+    voltage: float
+    end: CutOff = CutOff()
+    text: str = "constant voltage"
+
+    @property
+    def sign(self):
+        return None
+
+    def row(self):
+        if self.end.voltage is not None:
+            raise ValueError("a hold cannot end at a voltage; give a current or a time")
+        fields = self.end.fields(None)
+        return Row(weight_voltage=1.0, voltage=self.voltage, **fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class ConstantPower(AbstractStep):
+    """CP at `power` [W]; positive charges."""
+
+    power: float
+    end: CutOff = CutOff()
+    text: str = "constant power"
+
+    @property
+    def sign(self):
+        return int(np.sign(self.power))
+
+    def row(self):
+        fields = self.end.fields(self.sign)
+        return Row(weight_power=1.0, power=self.power, **fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rest(AbstractStep):
+    """Open circuit."""
+
+    end: CutOff = CutOff()
+    text: str = "rest"
+
+    @property
+    def sign(self):
+        return 0
+
+    def row(self):
+        if self.end.duration is None:
+            raise ValueError("a rest needs a time; write 'Rest for 1 hour'")
+        return Row(weight_current=1.0, duration=self.end.duration)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorded(AbstractStep):
+    """The recorded series as `"current"` or `"voltage"`, from its first instant on."""
+
+    quantity: str
+    duration: float
+    text: str = "recorded series"
+
+    @property
+    def sign(self):
+        return None
+
+    def row(self):
+        by_current = float(self.quantity == "current")
+        return Row(
+            weight_current=by_current,
+            weight_voltage=1.0 - by_current,
+            follow=1.0,
+            duration=self.duration,
+        )
+
+
+class Protocol(eqx.Module):
+    """Steps in order, as stacked rows (floating leaves) and their names (static).
+
+    Attributes:
+        rows: a `Row` whose leaves are (step,).
+        texts: what each step is, for messages.
+        half_cycles: (step,) number of the half cycle of each step, -1 for none.
+        drive: the recorded series that `Recorded` steps follow, or None.
+        spans: (start, end) [s] of half cycles read off a recorded current, or None.
+    """
+
+    rows: Row
+    texts: tuple[str, ...] = eqx.field(static=True)
+    half_cycles: tuple[int, ...] = eqx.field(static=True)
+    drive: Drive | None = None
+    spans: tuple[tuple[float, float], ...] | None = eqx.field(static=True, default=None)
+
+    @property
+    def num_steps(self) -> int:
+        return len(self.texts)
+
+    @staticmethod
+    def from_steps(
+        steps: Sequence[AbstractStep], drive: Drive | None = None
+    ) -> "Protocol":
+        """A protocol of steps; raises ValueError naming the step that has no end."""
+        if len(steps) == 0:
+            raise ValueError("A protocol must have one step or more, but has none.")
+        rows = []
+        for number, step in enumerate(steps):
+            try:
+                rows.append(step.row())
+            except ValueError as error:
+                raise ValueError(
+                    f"Step {number + 1} of the protocol ('{step.text}') cannot be "
+                    f"used: {error}."
+                ) from None
+        leaves = {
+            field.name: np.stack([getattr(row, field.name) for row in rows])
+            for field in dataclasses.fields(Row)
+        }
+        return Protocol(
+            Row(**leaves),
+            tuple(step.text for step in steps),
+            _half_cycles([step.sign for step in steps]),
+            drive,
+        )
+
+    @staticmethod
+    def from_strings(strings: Sequence[str]) -> "Protocol":
+        """A protocol of PyBaMM-style phrases.
+
+        "Charge at C/20 until 4.3 V", "Discharge at 2 mA for 3 hours or until 2.5 V",
+        "Hold at 4.3 V until C/50", "Rest for 10 minutes", "Charge at 1 mW for 1 hour".
+
+        Raises:
+            ValueError: naming the phrase, the part that is not understood, and an
+                example.
+        """
+        if isinstance(strings, str):
+            raise ValueError(
+                "`strings` must be a list of phrases, but is one string; write "
+                f"[{strings!r}]."
+            )
+        return Protocol.from_steps([parse_step(text) for text in strings])
+
+    @staticmethod
+    def from_recording(
+        time, *, current=None, voltage=None, control: str = "voltage"
+    ) -> "Protocol":
+        """Drive by a recorded current [A] or voltage [V] at instants `time` [s].
+
+        Half cycles are runs of one sign of the recorded current (where it is given).
+
+        Raises:
+            ValueError: for a series that is missing, not finite or not in order.
+        """
+        series = {"current": current, "voltage": voltage}
+        if control not in series:
+            raise ValueError(
+                f"`control` must be 'current' or 'voltage', but is {control!r}."
+            )
+        if series[control] is None:
+            raise ValueError(
+                f"`{control}` must be given to drive by it; pass the recorded column."
+            )
+        drive = Drive(time, series[control])
+        span = float(drive.time[-1] - drive.time[0])
+        protocol = Protocol.from_steps(
+            [Recorded(control, span, f"recorded {control}")], drive
+        )
+        spans = _spans_of_sign(drive.time - drive.time[0], current)
+        return Protocol(
+            protocol.rows, protocol.texts, (0,), drive, spans
+        )
+
+
+def _half_cycles(signs: Sequence[int | None]) -> tuple[int, ...]:
+    """A charge or discharge opens a half cycle; holds and rests belong to it.
+
+    A leading rest belongs to none; a leading hold opens one; a charge after a charge
+    (with nothing opposite between) goes on with the same half cycle.
+    """
+    numbers, count, last = [], -1, 0
+    for sign in signs:
+        opens = sign in (1, -1) and sign != last
+        if opens or (count < 0 and sign is None):
+            count += 1
+            last = sign or 0
+        elif sign in (1, -1):
+            last = sign
+        numbers.append(count)
+    return tuple(numbers)
+
+
+def _spans_of_sign(time, current) -> tuple[tuple[float, float], ...]:
+    """Runs of one sign of a current (zeros go with the run before), as (start, end)."""
+    if current is None:
+        return ((0.0, float(time[-1])),)
+    signs = np.sign(np.asarray(current, float))
+    spans, open_sign, start = [], 0.0, 0.0
+    for instant, sign in zip(time, signs, strict=True):
+        if sign != 0 and sign != open_sign:
+            if open_sign != 0:
+                spans.append((float(start), float(instant)))
+            open_sign, start = sign, instant
+    if open_sign != 0:
+        spans.append((float(start), float(time[-1])))
+    return tuple(spans)
+
+
+_NUMBER = r"([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|[-+]?\.\d+)"
+_UNITS = {"": 1.0, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "n": 1e-9, "p": 1e-12, "k": 1e3}
+_TIMES = {"s": 1.0, "second": 1.0, "sec": 1.0, "min": 60.0, "minute": 60.0}
+_TIMES |= {"h": _HOURS, "hour": _HOURS, "hr": _HOURS, "day": 24 * _HOURS}
+_EXAMPLE = (
+    "write a phrase such as 'Charge at C/20 until 4.3 V', 'Hold at 4.3 V until C/50' "
+    "or 'Rest for 1 hour'"
+)
+
+
+def _amount(text: str) -> tuple[float, str]:
+    """(value in SI or C, unit among A V W C s) of '4.3 V', '2 mA', 'C/20', '1 hour'."""
+    text = text.strip()
+    divided = re.fullmatch(rf"[cC]\s*/\s*{_NUMBER}", text)
+    if divided and float(divided[1]) > 0:
+        return 1.0 / float(divided[1]), "C"
+    found = re.fullmatch(rf"{_NUMBER}\s*([a-zA-Zµ]+)", text)
+    if found is None:
+        raise ValueError(f"'{text}' is not an amount with a unit")
+    value, unit = float(found[1]), found[2]
+    if unit in ("C", "c"):
+        return value, "C"
+    name = unit.lower()
+    singular = name[:-1] if name.endswith("s") and len(name) > 1 else name
+    if singular in _TIMES:
+        return value * _TIMES[singular], "s"
+    if unit[-1:] in "AVW" and unit[:-1] in _UNITS:
+        return value * _UNITS[unit[:-1]], unit[-1]
+    raise ValueError(f"the unit '{unit}' is unknown")
+
+
+def _parse_end(text: str) -> CutOff:
+    """'until 4.3 V', 'for 2 hours', 'for 2 hours or until 4.3 V'."""
+    fields: dict[str, float] = {}
+    names = {"V": "voltage", "A": "current", "C": "rate"}
+    for clause in re.split(r"\s+or\s+", text.strip()) if text.strip() else []:
+        word, _, amount = clause.strip().partition(" ")
+        value, unit = _amount(amount)
+        if word.lower() == "for" and unit == "s" and value > 0:
+            fields["duration"] = value
+        elif word.lower() == "until" and unit in names:
+            fields[names[unit]] = abs(value) if unit != "V" else value
+        else:
+            raise ValueError(f"'{clause.strip()}' is not an end of a step")
+    return CutOff(**fields)
+
+
+def parse_step(text: str) -> AbstractStep:
+    """The step that a phrase names; ValueError quotes the part not understood."""
+    found = re.fullmatch(
+        r"\s*([A-Za-z]+)(?:\s+at\s+(.+?))?((?:\s+or)?\s+(?:for|until)\s+.+)?\s*",
+        str(text),
+        flags=re.IGNORECASE,
+    )
+    try:
+        if found is None:
+            raise ValueError("it is not of the form 'VERB at AMOUNT until LIMIT'")
+        return _parse_control(
+            found[1].lower(), found[2], _parse_end(found[3] or ""), str(text)
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"The protocol step '{text}' is not understood: {error}; {_EXAMPLE}."
+        ) from None
+
+
+def _parse_control(verb: str, amount: str | None, end: CutOff, text: str):
+    if verb == "rest" and amount is None:
+        return Rest(end, text)
+    if verb not in ("charge", "discharge", "hold"):
+        raise ValueError(f"'{verb}' is not one of Charge, Discharge, Hold, Rest")
+    if amount is None:
+        raise ValueError(f"'{verb}' needs an amount after 'at'")
+    value, unit = _amount(amount)
+    if verb == "hold":
+        if unit != "V":
+            raise ValueError(f"a hold is at a voltage, not at '{amount}'")
+        return ConstantVoltage(value, end, text)
+    if value <= 0:
+        raise ValueError(f"'{amount}' must be positive; the verb gives the direction")
+    sign = 1.0 if verb == "charge" else -1.0
+    if unit == "C":
+        return ConstantCurrent(0.0, sign * value, end, text)
+    if unit == "A":
+        return ConstantCurrent(sign * value, 0.0, end, text)
+    if unit == "W":
+        return ConstantPower(sign * value, end, text)
+    raise ValueError(f"cannot {verb} at '{amount}'; give a C-rate, A or W")

@@ -1,0 +1,219 @@
+"""What a simulation gives: saved instants, events, and trajectories between them."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from .network import Topology
+from .results import RESULTS
+from .solver import Track, evaluate_polynomial
+
+_LEAST_CHANGE = 0.05  # of mean stoichiometry, below which there is no onset
+_BISECTIONS = 50
+
+
+class Solution(eqx.Module):
+    """Outcome of `simulate`. Times in s, voltages in V, currents in A (charge > 0).
+
+    Attributes:
+        time: instants saved, from the start of the protocol (time,).
+        voltage, current: of the cell (time,).
+        potentials: of the nodes, collector first (time, node).
+        site_stoichiometry, site_surface_stoichiometry: (time, site).
+        step_start_times, step_end_times: of each protocol step (step,).
+        step_capacities: charge passed, positive on charge [C] (step,).
+        step_results: outcome of each step (step,); the steps after a failure repeat it.
+        result: the first failure, or `RESULTS.successful`.
+        failed_step: number of the step that failed (from 0), -1 for none.
+        num_steps: accepted and rejected steps of the integrator, (step, 2).
+        tracks: watched quantities over the accepted steps of each protocol step.
+    """
+
+    time: Float[Array, " time"]
+    voltage: Float[Array, " time"]
+    current: Float[Array, " time"]
+    potentials: Float[Array, "time node"]
+    site_stoichiometry: Float[Array, "time site"]
+    site_surface_stoichiometry: Float[Array, "time site"]
+    step_start_times: Float[Array, " step"]
+    step_end_times: Float[Array, " step"]
+    step_capacities: Float[Array, " step"]
+    step_results: RESULTS
+    result: RESULTS
+    failed_step: Int[Array, ""]
+    num_steps: Int[Array, "step 2"]
+    tracks: Track
+    topology: Topology = eqx.field(static=True)
+    texts: tuple[str, ...] = eqx.field(static=True)
+    half_cycles: tuple[int, ...] = eqx.field(static=True)
+    spans: tuple[tuple[float, float], ...] | None = eqx.field(static=True)
+
+    @property
+    def stoichiometry(self) -> Float[Array, "time particle"]:
+        """Volume mean of each particle."""
+        return self._by_particle(self.site_stoichiometry)
+
+    @property
+    def surface_stoichiometry(self) -> Float[Array, "time particle"]:
+        """Mean over the surface of each particle."""
+        return self._by_particle(self.site_surface_stoichiometry)
+
+    @property
+    def num_half_cycles(self) -> int:
+        return len(self.spans) if self.spans else max(self.half_cycles) + 1
+
+    def message(self) -> str:
+        """The outcome as a sentence that names the step (concrete results only)."""
+        if bool(jnp.all(self.result == RESULTS.successful)):
+            return "successful"
+        number = int(np.asarray(self.failed_step))
+        return (
+            f"Step {number + 1} ('{self.texts[number]}') failed: "
+            f"{RESULTS[self.result]}"
+        )
+
+    def _by_particle(self, sites):
+        """Mean over the sites of each particle, weighted by their shares."""
+        topology = self.topology
+        if topology.num_sites == topology.num_particles:
+            return sites
+        matrix = np.zeros((topology.num_sites, topology.num_particles))
+        matrix[np.arange(topology.num_sites), topology.site_particle] = (
+            topology.site_share
+        )
+        return sites @ jnp.asarray(matrix, sites.dtype)
+
+    def half_cycle_span(self, half_cycle: int = 0):
+        """(start, end) of a half cycle [s from the start of the protocol]."""
+        first, last = self._steps_of(half_cycle)
+        if self.spans is not None:
+            return tuple(jnp.asarray(t, self.time.dtype) for t in self.spans[half_cycle])
+        return self.step_start_times[first], self.step_end_times[last]
+
+    def half_cycle_capacity(self, half_cycle: int = 0) -> Float[Array, ""]:
+        """Charge passed in a half cycle made of protocol steps [C]."""
+        if self.spans is not None:
+            raise ValueError(
+                "`half_cycle_capacity` needs half cycles made of protocol steps, but "
+                "these were read off a recorded current; integrate `current` instead."
+            )
+        first, last = self._steps_of(half_cycle)
+        return jnp.sum(self.step_capacities[first : last + 1])
+
+    def _steps_of(self, half_cycle: int) -> tuple[int, int]:
+        """First and last protocol step of a half cycle."""
+        if self.spans is not None:
+            count, steps = len(self.spans), [0]
+        else:
+            count = max(self.half_cycles) + 1
+            steps = [k for k, h in enumerate(self.half_cycles) if h == half_cycle]
+        if not 0 <= half_cycle < count or not steps:
+            raise ValueError(
+                f"`half_cycle` must be 0 to {count - 1} for this protocol, but is "
+                f"{half_cycle}."
+            )
+        return steps[0], steps[-1]
+
+    def _knots(self, half_cycle: int):
+        """Trajectory of the particles' mean stoichiometry over a half cycle:
+        times from its start (knot,), values (knot, particle), higher coefficients."""
+        first, last = self._steps_of(half_cycle)
+        sites = self.topology.num_sites
+        start, _ = self.half_cycle_span(half_cycle)
+
+        def joined(leaf):
+            part = leaf[first : last + 1]
+            return part.reshape(-1, *part.shape[2:])
+
+        times = self.tracks.time + self.step_start_times[:, None] - start
+        values = self._by_particle(self.tracks.value[..., :sites])
+        higher = self._by_particle(self.tracks.higher[..., :sites])
+        return joined(times), joined(values), joined(higher)
+
+    def _ends_of(self, half_cycle: int, times, values, higher):
+        """Mean stoichiometries at the start and the end of a half cycle."""
+        if self.spans is None:
+            return values[0], values[-1]
+        start, end = self.half_cycle_span(half_cycle)
+        return tuple(
+            _value_at(times, values, higher, t) for t in (0.0 * start, end - start)
+        )
+
+    def crossing_times(
+        self, target: Float[Array, " particle"], half_cycle: int = 0
+    ) -> Float[Array, " particle"]:
+        """First time in a half cycle at which the mean stoichiometry of each particle
+        has moved from its start through `target` [s from the half cycle's start].
+
+        Located on the accepted steps' dense output; infinite where never.
+        Differentiable by the implicit function, -(dx/dp) / (dx/dt).
+        """
+        times, values, higher = self._knots(half_cycle)
+        start, end = self._ends_of(half_cycle, times, values, higher)
+        span = self.half_cycle_span(half_cycle)
+        direction = jnp.sign(target - start)
+        inside = (times[1:] > 0.0) & (times[:-1] < span[1] - span[0])
+        find = jax.vmap(_first_crossing, in_axes=(None, 1, 2, 0, 0, None))
+        return find(times, values, higher, target, direction, inside)
+
+    def onset_times(
+        self, half_cycle: int = 0, level: float = 0.1
+    ) -> Float[Array, " particle"]:
+        """When each particle has made the part `level` of its own change of mean
+        stoichiometry over a half cycle [s from its start]; infinite where that change
+        is below 0.05. 0.1 is the onset, 0.5 the midpoint, 0.9 the completion."""
+        times, values, higher = self._knots(half_cycle)
+        start, end = self._ends_of(half_cycle, times, values, higher)
+        found = self.crossing_times(start + level * (end - start), half_cycle)
+        return jnp.where(jnp.abs(end - start) < _LEAST_CHANGE, jnp.inf, found)
+
+    def change_times(
+        self, half_cycle: int = 0, change: float = 0.066
+    ) -> Float[Array, " particle"]:
+        """When each particle's mean stoichiometry has moved by `change`, in the
+        direction of its own move over the half cycle [s from its start]."""
+        times, values, higher = self._knots(half_cycle)
+        start, end = self._ends_of(half_cycle, times, values, higher)
+        return self.crossing_times(start + change * jnp.sign(end - start), half_cycle)
+
+
+def _value_at(times, values, higher, time):
+    """The trajectory at one instant."""
+    index = jnp.clip(jnp.searchsorted(times, time, side="right"), 1, times.size - 1)
+    width = times[index] - times[index - 1]
+    theta = jnp.where(width > 0, (time - times[index - 1]) / jnp.where(width > 0, width, 1), 1)
+    return evaluate_polynomial(
+        values[index - 1], values[index], higher[index], jnp.clip(theta, 0, 1)
+    )
+
+
+def _first_crossing(times, values, higher, target, direction, inside):
+    """Time of the first crossing of one particle's trajectory through `target`."""
+    progress = direction * (values - target)
+    crossed = inside & (progress[1:] >= 0) & (progress[:-1] < 0)
+    index = jnp.argmax(crossed)
+    start, end, bend = values[index], values[index + 1], higher[index + 1]
+
+    def gap(theta):
+        return evaluate_polynomial(start, end, bend, theta) - target
+
+    frozen_start, frozen_end, frozen_bend, frozen_target = jax.lax.stop_gradient(
+        (start, end, bend, target)
+    )
+
+    def halve(_, bracket):
+        low, high = bracket
+        middle = 0.5 * (low + high)
+        value = evaluate_polynomial(frozen_start, frozen_end, frozen_bend, middle)
+        before = direction * (value - frozen_target) < 0
+        return jnp.where(before, middle, low), jnp.where(before, high, middle)
+
+    zero, one = jnp.zeros_like(target), jnp.ones_like(target)
+    low, high = jax.lax.fori_loop(0, _BISECTIONS, halve, (zero, one))
+    theta = jax.lax.stop_gradient(0.5 * (low + high))
+    slope = jax.lax.stop_gradient(jax.grad(gap)(theta))
+    theta = theta - jnp.where(slope != 0, gap(theta) / jnp.where(slope != 0, slope, 1), 0)
+    time = times[index] + theta * (times[index + 1] - times[index])
+    return jnp.where(jnp.any(crossed), time, jnp.inf)

@@ -1,0 +1,216 @@
+r"""The linear algebra of a step: tridiagonal columns bordered by a network.
+
+Every column (one a site) is a tridiagonal block; it meets the network only through the
+reaction current at its surface node and through the stoichiometry that its
+conductivity is taken at. Solving W v = r is then one Thomas sweep over all columns and
+one small dense solve:
+
+$$ W = \begin{pmatrix} \frac{1}{h\gamma} - T & -B \\ -C & -G \end{pmatrix} $$
+
+T tridiagonal, B one entry a site, C one entry a site (surface) plus the edges' rows
+(probe), G the network block.
+"""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .parts import Parts
+
+_INVERT_UP_TO = 64  # nodes: below, an explicit inverse beats two triangular solves
+
+
+class BorderedJacobian(eqx.Module):
+    """dF/dy of the system in the form above.
+
+    Attributes:
+        lower, diagonal, upper: bands of T, row k in position k; the first of `lower`
+            and the last of `upper` are 0.
+        drive: B, d(surface rate)/d(potential of the site's node).
+        surface: d(balance of the site's node)/d(surface stoichiometry).
+        edge_tail, edge_head: d(edge current)/d(probed stoichiometry at either end).
+        algebraic: G, d(balance, control)/d(potentials, current).
+        probe: weights that turn a column into the probed stoichiometry.
+        tail, head, first_site: who is joined to whom (static).
+    """
+
+    lower: Float[Array, "shell site"]
+    diagonal: Float[Array, "shell site"]
+    upper: Float[Array, "shell site"]
+    drive: Float[Array, " site"]
+    surface: Float[Array, " site"]
+    edge_tail: Float[Array, " edge"]
+    edge_head: Float[Array, " edge"]
+    algebraic: Float[Array, "unknown unknown"]
+    probe: Float[Array, " shell"]
+    topology: object = eqx.field(static=True)
+
+    def _sites(self, vector):
+        first = self.topology.first_site
+        return vector[first : first + self.drive.shape[0]]
+
+    def _edge_ends(self, probed):
+        """Probed stoichiometries spread to both ends of the edges (0 at carbon)."""
+        first = self.topology.first_site
+        nodes = jnp.concatenate([jnp.zeros(first, probed.dtype), probed])
+        return nodes[self.topology.tail], nodes[self.topology.head]
+
+    def _border(self, surface, probed):
+        """C v: rows of the network from a column vector's surface and probed values."""
+        tail, head = self._edge_ends(probed)
+        change = self.edge_tail * tail + self.edge_head * head
+        rows = jnp.zeros(self.algebraic.shape[0], change.dtype)
+        rows = rows.at[self.topology.tail].add(change)
+        rows = rows.at[self.topology.head].add(-change)
+        first = self.topology.first_site
+        return rows.at[first : first + surface.shape[0]].add(self.surface * surface)
+
+    def _border_transposed(self, rows):
+        """C^T v as (surface part, probed part), both (site,)."""
+        topology = self.topology
+        change = rows[topology.tail] - rows[topology.head]
+        nodes = jnp.zeros(topology.num_nodes, rows.dtype)
+        nodes = nodes.at[topology.tail].add(self.edge_tail * change)
+        nodes = nodes.at[topology.head].add(self.edge_head * change)
+        return self.surface * self._sites(rows), nodes[topology.first_site :]
+
+    def product(self, parts: Parts) -> Parts:
+        """J v."""
+        x, z = parts
+        columns = self.diagonal * x
+        columns = columns.at[1:].add(self.lower[1:] * x[:-1])
+        columns = columns.at[:-1].add(self.upper[:-1] * x[1:])
+        columns = columns.at[-1].add(self.drive * self._sites(z))
+        rows = self.algebraic @ z + self._border(x[-1], self.probe @ x)
+        return Parts(columns, rows)
+
+    def _schur(self, shift):
+        """Thomas factors of shift - T, and the network block with the columns folded
+        into it: S = -G - C (shift - T)^-1 B."""
+        factors = factorise(shift - self.diagonal, -self.lower, -self.upper)
+        unit = jnp.zeros_like(self.diagonal).at[-1].set(1.0)
+        response = self.drive * back_substitute(factors, unit)
+        change = -self._probe_matrix(self.probe @ response)
+        sites = self.topology.first_site + jnp.arange(self.drive.shape[0])
+        change = change.at[sites, sites].add(-self.surface * response[-1])
+        return factors, change - self.algebraic
+
+    def _probe_matrix(self, scale):
+        """The edges' rows of C as a matrix over nodes, columns times `scale`."""
+        topology = self.topology
+        tail_scale, head_scale = self._edge_ends(scale)
+        by_tail, by_head = self.edge_tail * tail_scale, self.edge_head * head_scale
+        rows = jnp.concatenate([topology.tail, topology.head] * 2)
+        columns = jnp.concatenate([topology.tail] * 2 + [topology.head] * 2)
+        values = jnp.concatenate([by_tail, -by_tail, by_head, -by_head])
+        return jnp.zeros_like(self.algebraic).at[rows, columns].add(values)
+
+    def solver(self, shift: Float[Array, ""]) -> Callable[[Parts], Parts]:
+        """r -> W^-1 r with W = shift M - J, factorised once.
+
+        The derivative of the solve is that of the linear system, not of its sweeps.
+        """
+        frozen = jax.lax.stop_gradient(self)
+        factors, schur = frozen._schur(jax.lax.stop_gradient(shift))
+        forward, transposed = _dense_solvers(schur)
+
+        def matvec(v):
+            image = self.product(v)
+            return Parts(shift * v.columns - image.columns, -image.algebraic)
+
+        def solve(_, r):
+            x = back_substitute(factors, r.columns)
+            z = forward(r.algebraic + frozen._border(x[-1], frozen.probe @ x))
+            drive = jnp.zeros_like(x).at[-1].set(frozen.drive * frozen._sites(z))
+            return Parts(back_substitute(factors, r.columns + drive), z)
+
+        def solve_transposed(_, r):
+            x = back_substitute_transposed(factors, r.columns)
+            rows = jnp.zeros_like(r.algebraic)
+            first = frozen.topology.first_site
+            rows = rows.at[first : first + x.shape[1]].set(frozen.drive * x[-1])
+            z = transposed(r.algebraic + rows)
+            surface, probed = frozen._border_transposed(z)
+            load = frozen.probe[:, None] * probed
+            load = load.at[-1].add(surface)
+            return Parts(back_substitute_transposed(factors, r.columns + load), z)
+
+        return lambda r: jax.lax.custom_linear_solve(
+            matvec, r, solve, transpose_solve=solve_transposed
+        )
+
+
+def _dense_solvers(matrix):
+    """(solve, transposed solve) of a square matrix, by inverse where it is small."""
+    if matrix.shape[0] <= _INVERT_UP_TO:
+        inverse = jnp.linalg.inv(matrix)
+        return (lambda r: inverse @ r), (lambda r: r @ inverse)
+    factors = jax.scipy.linalg.lu_factor(matrix)
+    return (
+        lambda r: jax.scipy.linalg.lu_solve(factors, r),
+        lambda r: jax.scipy.linalg.lu_solve(factors, r, trans=1),
+    )
+
+
+def factorise(diagonal, lower, upper):
+    """Thomas factors of tridiagonal columns, all sites side by side.
+
+    Returns (multipliers, inverse pivots, upper), each (shell, site). Diagonally
+    dominant for a positive shift: no pivoting.
+    """
+
+    def sweep(inverse_pivot, row):
+        d, low, up_before = row
+        multiplier = low * inverse_pivot
+        inverse_pivot = 1.0 / (d - multiplier * up_before)
+        return inverse_pivot, (multiplier, inverse_pivot)
+
+    up_before = jnp.concatenate([jnp.zeros_like(upper[:1]), upper[:-1]])
+    start = jnp.zeros_like(diagonal[0])
+    _, (multipliers, pivots) = jax.lax.scan(sweep, start, (diagonal, lower, up_before))
+    return multipliers, pivots, upper
+
+
+def back_substitute(factors, right):
+    """Solves the factorised columns for a right-hand side (shell, site)."""
+    multipliers, pivots, upper = factors
+
+    def down(before, row):
+        multiplier, r = row
+        value = r - multiplier * before
+        return value, value
+
+    def up(after, row):
+        value, pivot, u = row
+        solved = (value - u * after) * pivot
+        return solved, solved
+
+    start = jnp.zeros_like(right[0])
+    _, values = jax.lax.scan(down, start, (multipliers, right))
+    _, solved = jax.lax.scan(up, start, (values, pivots, upper), reverse=True)
+    return solved
+
+
+def back_substitute_transposed(factors, right):
+    """Solves the transposed columns with the factors of the columns."""
+    multipliers, pivots, upper = factors
+    up_before = jnp.concatenate([jnp.zeros_like(upper[:1]), upper[:-1]])
+    after = jnp.concatenate([multipliers[1:], jnp.zeros_like(multipliers[:1])])
+
+    def down(before, row):
+        r, u, pivot = row
+        value = (r - u * before) * pivot
+        return value, value
+
+    def up(later, row):
+        value, multiplier = row
+        solved = value - multiplier * later
+        return solved, solved
+
+    start = jnp.zeros_like(right[0])
+    _, values = jax.lax.scan(down, start, (right, up_before, pivots))
+    _, solved = jax.lax.scan(up, start, (values, after), reverse=True)
+    return solved

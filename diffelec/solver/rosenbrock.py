@@ -1,0 +1,190 @@
+"""A Rosenbrock step for M y' = F(t, y), and its adapter to diffrax.
+
+The pure step knows of the system only `residual`, `time_slope` and `jacobian` (whose
+`solver(shift)` returns r -> (shift M - J)^-1 r), so it runs any semi-explicit index-1
+system, and anywhere jax.lax runs.
+"""
+
+from collections.abc import Callable
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .parts import Parts
+from .tableaus import Tableau
+
+
+def _combine(weights, stages: Parts) -> Parts:
+    """Sum of the stages with weights (..., stage)."""
+    return Parts(
+        jnp.tensordot(weights, stages.columns, axes=1),
+        jnp.tensordot(weights, stages.algebraic, axes=1),
+    )
+
+
+def rosenbrock_step(
+    system, tableau: Tableau, time, step, state: Parts
+) -> tuple[Parts, Parts, Parts]:
+    """One step of size `step` from `time`.
+
+    Returns (new state, error estimate, dense coefficients stacked by power).
+    One factorisation, one back-substitution a stage, no iteration.
+    """
+    dtype = state.columns.dtype
+    shift = 1.0 / (step * tableau.gamma)
+    solve = system.jacobian(time, state).solver(shift)
+    slope = system.time_slope(time, state)
+    count = tableau.num_stages
+
+    def stage(stages: Parts, row):
+        index, a, c, node, weight = row
+        ahead, memory = _combine(a, stages), _combine(c, stages)
+        inner = Parts(
+            state.columns + ahead.columns, state.algebraic + ahead.algebraic
+        )
+        force = system.residual(time + node * step, inner)
+        right = Parts(
+            force.columns + memory.columns / step + weight * step * slope.columns,
+            force.algebraic + weight * step * slope.algebraic,
+        )
+        found = solve(right)
+        stages = Parts(
+            stages.columns.at[index].set(found.columns),
+            stages.algebraic.at[index].set(found.algebraic),
+        )
+        return stages, None
+
+    empty = Parts(
+        jnp.zeros((count, *state.columns.shape), dtype),
+        jnp.zeros((count, *state.algebraic.shape), dtype),
+    )
+    rows = (
+        np.arange(count),
+        jnp.asarray(tableau.a, dtype),
+        jnp.asarray(tableau.c_matrix, dtype),
+        jnp.asarray(tableau.nodes, dtype),
+        jnp.asarray(tableau.time_weights, dtype),
+    )
+    stages, _ = jax.lax.scan(stage, empty, rows)
+    weights = tableau.a[-1].copy()
+    weights[-1] = 1.0
+    gain = _combine(jnp.asarray(weights, dtype), stages)
+    new = Parts(state.columns + gain.columns, state.algebraic + gain.algebraic)
+    error = Parts(stages.columns[-1], stages.algebraic[-1])
+    dense = _combine(jnp.asarray(tableau.dense, dtype), stages)
+    return new, error, dense
+
+
+class Travelling(eqx.Module):
+    """The state as diffrax carries it: the unknowns and what was seen of the last step.
+
+    `watched` holds the second and higher coefficients of the watched quantities'
+    polynomials over the step that ends here, so that a solve can store trajectories
+    without storing columns.
+    """
+
+    parts: Parts
+    watched: Float[Array, "power quantity"]
+
+
+def higher_coefficients(dense: Float[Array, "power ..."]) -> Float[Array, "power ..."]:
+    r"""Monomial coefficients 2, 3, … of a step's dense output.
+
+    $$ y(\theta) = y_0 + a_1 \theta + a_2 \theta^2 + …, \quad a_m = k_m - k_{m-1} $$
+
+    with k = 0 after the last power (the form of `tableaus` multiplied out).
+    """
+    after = jnp.concatenate([dense[1:], jnp.zeros_like(dense[:1])])
+    return after - dense
+
+
+def evaluate_polynomial(start, end, higher, theta):
+    """A step's polynomial at theta in [0, 1] from its ends and higher coefficients."""
+    first = end - start - jnp.sum(higher, axis=0)
+    value = start + theta * first
+    power = theta
+    for coefficient in higher:
+        power = power * theta
+        value = value + power * coefficient
+    return value
+
+
+class StepPolynomial(diffrax.AbstractLocalInterpolation):
+    """Dense output of one step, for event location by diffrax."""
+
+    t0: Float[Array, ""]
+    t1: Float[Array, ""]
+    start: Parts
+    end: Parts
+    dense: Parts
+    watched: Float[Array, "power quantity"]
+
+    def evaluate(self, t0, t1=None, left=True):
+        del left
+        if t1 is not None:
+            raise ValueError("`StepPolynomial` evaluates at one instant, not a span.")
+        theta = (t0 - self.t0) / (self.t1 - self.t0)
+        parts = jax.tree.map(
+            lambda a, b, k: evaluate_polynomial(a, b, higher_coefficients(k), theta),
+            self.start,
+            self.end,
+            self.dense,
+        )
+        powers = theta ** jnp.arange(2, 2 + self.watched.shape[0])
+        return Travelling(parts, self.watched * powers[:, None])
+
+
+class Rosenbrock(diffrax.AbstractAdaptiveSolver):
+    """`rosenbrock_step` as a diffrax solver.
+
+    `args` is the system; the term's vector field is not used. `watch` maps `Parts` to
+    the quantities whose polynomials travel with the state (linear).
+    """
+
+    tableau: Tableau = eqx.field(static=True)
+    watch: Callable = eqx.field(static=True)
+
+    term_structure = diffrax.AbstractTerm
+    interpolation_cls = StepPolynomial
+
+    def order(self, terms):
+        return self.tableau.order
+
+    def error_order(self, terms):
+        return float(self.tableau.order)
+
+    def init(self, terms, t0, t1, y0, args):
+        return None
+
+    def func(self, terms, t0, y0, args):
+        return Travelling(args.residual(t0, y0.parts), jnp.zeros_like(y0.watched))
+
+    def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
+        del terms, made_jump
+        new, error, dense = rosenbrock_step(
+            args, self.tableau, t0, t1 - t0, y0.parts
+        )
+        seen = jax.vmap(self.watch, in_axes=(None, 0))(args, dense)
+        watched = higher_coefficients(seen)
+        y1 = Travelling(new, watched)
+        y_error = Travelling(error, jnp.zeros_like(watched))
+        dense_info = dict(
+            start=y0.parts, end=new, dense=dense, watched=watched
+        )
+        return y1, y_error, dense_info, solver_state, diffrax.RESULTS.successful
+
+
+def error_norm(scaled: Travelling) -> Float[Array, ""]:
+    """The largest over the columns of each column's RMS, and over the potentials.
+
+    An RMS over all unknowns would dilute the one particle that jumps, the more the
+    larger the network.
+    """
+    columns = jnp.mean(jnp.square(scaled.parts.columns), axis=0)
+    return jnp.maximum(
+        jnp.sqrt(jnp.max(columns)), jnp.max(jnp.abs(scaled.parts.algebraic))
+    )

@@ -1,0 +1,232 @@
+r"""The semi-explicit differential-algebraic system of an electrode under control.
+
+    d(stoichiometry)/dt = rate(stoichiometry, potentials)
+                      0 = balance(stoichiometry, potentials)    one row a node
+                      0 = control(time, voltage, current)       one row
+
+Residual and exact Jacobian share their ingredients. Balances are over the 1C current,
+rows of a site times its multiplicity, so that the network block stays symmetric.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..constants import FARADAY
+from ..electrode import Electrode
+from ..kirchhoff import KirchhoffTable, tabulate
+from ..network import multiplicity_of_edges
+from ..protocol import Control
+from .bordered import BorderedJacobian
+from .parts import Parts
+
+
+def with_slope(function, x):
+    """(f(x), f'(x)) of an elementwise function."""
+    return jax.jvp(function, (x,), (jnp.ones_like(x),))
+
+
+class System(eqx.Module):
+    """Residual, Jacobian and events of one electrode under one `Control`."""
+
+    electrode: Electrode
+    control: Control
+    theta: KirchhoffTable
+    current_scale: Float[Array, ""]
+
+    @staticmethod
+    def of(electrode: Electrode, control: Control) -> "System":
+        """Tabulates what stays the same over a solve."""
+        scale = jax.lax.stop_gradient(electrode.one_c_current)
+        theta = tabulate(electrode.curves.diffusivity)
+        return System(electrode, control, theta, scale)
+
+    @property
+    def topology(self):
+        return self.electrode.network.topology
+
+    @property
+    def probe(self) -> np.ndarray:
+        """Weights of the stoichiometry that the conductivity is taken at."""
+        mesh = self.electrode.mesh
+        if self.electrode.conduct_at_surface:
+            return np.eye(mesh.num_shells)[-1]
+        return mesh.weights
+
+    def site_radius(self):
+        return jnp.asarray(self.electrode.radius)[self.topology.site_particle]
+
+    def site_area(self):
+        """Reacting area of a site over the current scale [m2/A]."""
+        share = self.topology.site_share
+        return 4.0 * np.pi * self.site_radius() ** 2 * share / self.current_scale
+
+    def site_multiplicity(self):
+        return jnp.asarray(self.electrode.multiplicity)[self.topology.site_particle]
+
+    def current(self, algebraic):
+        """Cell current [A]."""
+        return algebraic[-1] * self.current_scale
+
+    def voltage(self, algebraic):
+        """Cell voltage [V]."""
+        return algebraic[0] + self.electrode.terminal_drop(self.current(algebraic))
+
+    def margin(self, algebraic):
+        """Distance to the nearest cut-off of the step; it ends where this is 0."""
+        return self.control.margin(
+            self.voltage(algebraic), self.current(algebraic), self.electrode
+        )
+
+    def site_potential(self, algebraic):
+        return algebraic[self.topology.first_site : self.topology.num_nodes]
+
+    def current_density(self, surface, potential):
+        """Reaction current density [A/m2] of each site."""
+        electrode = self.electrode
+        curves, kinetics = electrode.curves, electrode.kinetics
+        exchange = kinetics.exchange_current_density(
+            surface, curves.rate_constant(surface), electrode.maximum_concentration
+        )
+        overpotential = potential - curves.open_circuit_potential(surface)
+        return kinetics.current_density(overpotential, exchange, electrode.temperature)
+
+    def node_resistivity(self, columns):
+        """1/kappa at each node [ohm m], 0 at carbon, and its slope in x."""
+        probed = jnp.asarray(self.probe) @ columns
+        value, slope = with_slope(
+            lambda x: 1.0 / self.electrode.curves.conductivity(x), probed
+        )
+        carbon = jnp.zeros(self.topology.first_site, value.dtype)
+        return jnp.concatenate([carbon, value]), jnp.concatenate([carbon, slope])
+
+    def edge_conductance(self, resistivity):
+        """Conductance of an edge over the current scale, all its copies [1/V]."""
+        resistance = self.electrode.network.resistance(resistivity)
+        copies = multiplicity_of_edges(self.topology, self.site_multiplicity())
+        return copies / (resistance * self.current_scale)
+
+    def drop(self, algebraic):
+        return algebraic[self.topology.tail] - algebraic[self.topology.head]
+
+    def _balance(self, time, conductance, density, algebraic):
+        """Rows of the network and of the control."""
+        topology = self.topology
+        edge = conductance * self.drop(algebraic)
+        rows = jnp.zeros_like(algebraic)
+        rows = rows.at[topology.tail].add(edge).at[topology.head].add(-edge)
+        reaction = self.site_multiplicity() * self.site_area() * density
+        rows = rows.at[topology.first_site : topology.num_nodes].add(reaction)
+        rows = rows.at[0].add(-algebraic[-1])
+        control = self.control.residual(
+            time, self.voltage(algebraic), self.current(algebraic), self.electrode
+        )
+        return rows.at[-1].set(control)
+
+    def balance(self, time, columns, algebraic) -> Float[Array, " unknown"]:
+        """The algebraic rows alone."""
+        resistivity, _ = self.node_resistivity(columns)
+        density = self.current_density(columns[-1], self.site_potential(algebraic))
+        conductance = self.edge_conductance(resistivity)
+        return self._balance(time, conductance, density, algebraic)
+
+    def _rate(self, theta, density):
+        """dx/dt of every node from Theta and the surface current density."""
+        electrode = self.electrode
+        mesh, radius = electrode.mesh, self.site_radius()
+        flux = mesh.face_conductances[:, None] * (theta[1:] - theta[:-1])
+        none = jnp.zeros_like(theta[:1])
+        surface = -density * radius / (FARADAY * electrode.maximum_concentration)
+        inward = jnp.concatenate([flux, surface[None]])
+        outward = jnp.concatenate([none, flux])
+        return (inward - outward) / (mesh.volumes[:, None] * radius**2)
+
+    def residual(self, time, state: Parts) -> Parts:
+        """F(t, y): rates of the columns, imbalance of the network."""
+        columns, algebraic = state
+        theta, _ = self.theta(columns)
+        density = self.current_density(columns[-1], self.site_potential(algebraic))
+        resistivity, _ = self.node_resistivity(columns)
+        conductance = self.edge_conductance(resistivity)
+        return Parts(
+            self._rate(theta, density),
+            self._balance(time, conductance, density, algebraic),
+        )
+
+    def time_slope(self, time, state: Parts) -> Parts:
+        """dF/dt at fixed state: the control row alone moves."""
+        columns, algebraic = state
+        slope = self.control.residual_slope(time, self.electrode)
+        return Parts(
+            jnp.zeros_like(columns), jnp.zeros_like(algebraic).at[-1].set(slope)
+        )
+
+    def _surface_slopes(self, surface, potential):
+        """d(density)/d(surface x) along U(x), and d(density)/d(potential)."""
+        ones, none = jnp.ones_like(surface), jnp.zeros_like(surface)
+        _, push = jax.linearize(self.current_density, surface, potential)
+        return push(ones, none), push(none, ones)
+
+    def jacobian(self, time, state: Parts) -> BorderedJacobian:
+        """dF/dy, exact."""
+        columns, algebraic = state
+        electrode, topology, mesh = self.electrode, self.topology, self.electrode.mesh
+        radius = self.site_radius()
+        _, diffusivity = self.theta(columns)
+        by_surface, by_potential = self._surface_slopes(
+            columns[-1], self.site_potential(algebraic)
+        )
+        cell = 1.0 / (mesh.volumes[:, None] * radius**2)
+        none = jnp.zeros_like(columns[:1])
+        face = mesh.face_conductances[:, None]
+        upper = jnp.concatenate([face * diffusivity[1:], none])
+        lower = jnp.concatenate([none, face * diffusivity[:-1]])
+        centre = jnp.concatenate([none, face * diffusivity[1:]])
+        centre = centre + jnp.concatenate([face * diffusivity[:-1], none])
+        charge = radius / (FARADAY * electrode.maximum_concentration)
+        diagonal = -(centre.at[-1].add(charge * by_surface)) * cell
+        reaction = self.site_multiplicity() * self.site_area()
+        resistivity, slope = self.node_resistivity(columns)
+        conductance = self.edge_conductance(resistivity)
+        bend = -(conductance**2) * self.drop(algebraic) * self.current_scale
+        bend = bend / multiplicity_of_edges(topology, self.site_multiplicity())
+        return BorderedJacobian(
+            lower=lower * cell,
+            diagonal=diagonal,
+            upper=upper * cell,
+            drive=-charge * by_potential * cell[-1],
+            surface=reaction * by_surface,
+            edge_tail=bend * electrode.network.shape_tail * slope[topology.tail],
+            edge_head=bend * electrode.network.shape_head * slope[topology.head],
+            algebraic=self.network_block(
+                time, conductance, reaction * by_potential, algebraic
+            ),
+            probe=jnp.asarray(self.probe),
+            topology=topology,
+        )
+
+    def network_block(self, time, conductance, reaction_slope, algebraic):
+        """G: d(balance, control)/d(potentials, current)."""
+        topology = self.topology
+        tail, head, first = topology.tail, topology.head, topology.first_site
+        sites = first + np.arange(topology.num_sites)
+        block = jnp.zeros((algebraic.size, algebraic.size), algebraic.dtype)
+        rows = np.concatenate([tail, head, tail, head, sites])
+        columns = np.concatenate([tail, head, head, tail, sites])
+        values = jnp.concatenate(
+            [conductance, conductance, -conductance, -conductance, reaction_slope]
+        )
+        block = block.at[rows, columns].add(values)
+        block = block.at[0, -1].add(-1.0)
+        by_voltage, by_current = self.control.slopes(
+            time, self.voltage(algebraic), self.current(algebraic), self.electrode
+        )
+        _, drop_slope = with_slope(
+            self.electrode.terminal_drop, self.current(algebraic)
+        )
+        by_current = by_current + by_voltage * drop_slope
+        return (
+            block.at[-1, 0].set(by_voltage).at[-1, -1].set(by_current * self.current_scale)
+        )
