@@ -59,3 +59,21 @@ class RadialMesh(eqx.Module):
     def face_conductances(self) -> np.ndarray:
         """Face area over node distance, both in units of R, (shell - 1,)."""
         return self.faces**2 / np.diff(self.nodes)
+
+    @property
+    def differences(self) -> np.ndarray:
+        """(shell - 1, shell): Theta at the nodes to flux through the faces, over R."""
+        matrix = np.zeros((self.num_shells - 1, self.num_shells))
+        face = np.arange(self.num_shells - 1)
+        matrix[face, face + 1] = self.face_conductances
+        matrix[face, face] = -self.face_conductances
+        return matrix
+
+    @property
+    def divergence(self) -> np.ndarray:
+        """(shell, shell - 1): inward flux through the faces to the nodes' gain."""
+        matrix = np.zeros((self.num_shells, self.num_shells - 1))
+        face = np.arange(self.num_shells - 1)
+        matrix[face, face] = 1.0
+        matrix[face + 1, face] = -1.0
+        return matrix / self.volumes[:, None]

@@ -46,11 +46,11 @@ def tabulate(diffusivity: AbstractCurve, num_intervals: int = 1024) -> Kirchhoff
     """Builds the table of a diffusivity; differentiable in the curve's parameters."""
     width = 1.0 / num_intervals
     nodes = np.linspace(0.0, 1.0, num_intervals + 1)
-    centres = nodes[:-1] + 0.5 * width
-    points = centres[:, None] + 0.5 * width * _GAUSS_NODES
-    ends = diffusivity(jnp.asarray(nodes)) * width
-    gains = diffusivity(jnp.asarray(points)) @ (0.5 * width * _GAUSS_WEIGHTS)
-    left, right = ends[:-1], ends[1:]
+    points = nodes[:-1, None] + 0.5 * width * (1.0 + _GAUSS_NODES)
+    count = points.size
+    values = diffusivity(jnp.asarray(np.concatenate([points.reshape(-1), nodes])))
+    gains = values[:count].reshape(points.shape) @ (0.5 * width * _GAUSS_WEIGHTS)
+    left, right = width * values[count:-1], width * values[count + 1 :]
     start = -jax.lax.cumsum(gains, reverse=True)
     return KirchhoffTable(
         jnp.stack([start, left, 3 * gains - 2 * left - right, left + right - 2 * gains])

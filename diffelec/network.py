@@ -16,6 +16,7 @@ from ._typing import as_leaf
 from .edges import Edge
 
 COLLECTOR = "collector"
+_DENSE_UP_TO = 4096  # nodes times edges: below, a masked sum beats scattering
 
 
 class Topology:
@@ -107,6 +108,32 @@ class Topology:
             sites.append(name)
         return (COLLECTOR, *self.carbon_labels, *sites)
 
+    def at_ends(self, sites: Float[Array, " site"], elsewhere: float = 0.0):
+        """Values of the sites at the tail and the head of every edge; `elsewhere` at
+        ends on carbon."""
+        values = []
+        for end in (self.tail, self.head):
+            site = end - self.first_site
+            value = sites[np.maximum(site, 0)]
+            values.append(jnp.where(site >= 0, value, elsewhere))
+        return tuple(values)
+
+    def outflow(self, edges: Float[Array, " edge"]) -> Float[Array, " node"]:
+        """What leaves each node along the edges, tail to head."""
+        if self.num_edges * self.num_nodes <= _DENSE_UP_TO:
+            return jnp.sum(self.incidence * edges, axis=1)
+        nodes = jnp.zeros(self.num_nodes, edges.dtype)
+        return nodes.at[self.tail].add(edges).at[self.head].add(-edges)
+
+    @property
+    def incidence(self) -> np.ndarray:
+        """(node, edge): 1 where the edge leaves, -1 where it enters."""
+        matrix = np.zeros((self.num_nodes, self.num_edges))
+        edge = np.arange(self.num_edges)
+        matrix[self.tail, edge] = 1.0
+        matrix[self.head, edge] = -1.0
+        return matrix
+
     def unreachable(self) -> list[int]:
         """Nodes without a path to the collector, by breadth-first search."""
         from scipy.sparse import coo_array
@@ -194,13 +221,13 @@ class Network(eqx.Module):
             topology,
         )
 
-    def resistance(self, node_resistivity: Float[Array, " node"]):
-        """Edge resistances [ohm] from 1/kappa at each node [ohm m], 0 at carbon."""
-        topology = self.topology
+    def resistance(self, site_resistivity: Float[Array, " site"]):
+        """Edge resistances [ohm] from 1/kappa at each site [ohm m]."""
+        at_tail, at_head = self.topology.at_ends(site_resistivity)
         return (
-            self.shape_tail * node_resistivity[topology.tail]
+            self.shape_tail * at_tail
             + self.series_resistance
-            + self.shape_head * node_resistivity[topology.head]
+            + self.shape_head * at_head
         )
 
     def to_networkx(self):
@@ -278,10 +305,8 @@ def multiplicity_of_edges(topology: Topology, site_multiplicity):
     Edges between carbon nodes stand once; an edge at a site stands as often as the
     site's branch does.
     """
-    ones = jnp.ones(topology.first_site, site_multiplicity.dtype)
-    nodes = jnp.concatenate([ones, site_multiplicity])
-    tail_is_site = topology.tail >= topology.first_site
-    return jnp.where(tail_is_site, nodes[topology.tail], nodes[topology.head])
+    at_tail, at_head = topology.at_ends(site_multiplicity, elsewhere=1.0)
+    return jnp.where(topology.tail >= topology.first_site, at_tail, at_head)
 
 
 def check_multiplicity(topology: Topology, multiplicity: np.ndarray) -> None:

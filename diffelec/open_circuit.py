@@ -17,7 +17,7 @@ from .constants import ROOM_TEMPERATURE, thermal_voltage
 from .curves import continued, softplus
 
 _STEEP_FROM, _STEEP_SLOPE, _STEEP_WIDTH = 0.9995, 2000.0, 1e-5
-_TAIL_POWER, _TAIL_END = 60.0, 0.9998
+_TAIL_POWER, _TAIL_END = 60, 0.9998
 
 
 def full_lithiation_tail(x):
@@ -41,7 +41,8 @@ def full_lithiation_tail(x):
 def last_lithium_tail(x):
     """Rise of the potential as the last lithium leaves [V]: the mirror image of the
     steep line at full lithiation, so that no hold can empty a surface below x = 0."""
-    return _STEEP_SLOPE * softplus(1.0 - _STEEP_FROM - x, _STEEP_WIDTH)
+    beyond = 1.0 - _STEEP_FROM - x
+    return 0.5 * _STEEP_SLOPE * (beyond + jnp.sqrt(beyond**2 + 4 * _STEEP_WIDTH**2))
 
 
 class AbstractOpenCircuitPotential(eqx.Module):

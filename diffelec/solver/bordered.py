@@ -52,21 +52,12 @@ class BorderedJacobian(eqx.Module):
         first = self.topology.first_site
         return vector[first : first + self.drive.shape[0]]
 
-    def _edge_ends(self, probed):
-        """Probed stoichiometries spread to both ends of the edges (0 at carbon)."""
-        first = self.topology.first_site
-        nodes = jnp.concatenate([jnp.zeros(first, probed.dtype), probed])
-        return nodes[self.topology.tail], nodes[self.topology.head]
-
     def _border(self, surface, probed):
         """C v: rows of the network from a column vector's surface and probed values."""
-        tail, head = self._edge_ends(probed)
-        change = self.edge_tail * tail + self.edge_head * head
-        rows = jnp.zeros(self.algebraic.shape[0], change.dtype)
-        rows = rows.at[self.topology.tail].add(change)
-        rows = rows.at[self.topology.head].add(-change)
-        first = self.topology.first_site
-        return rows.at[first : first + surface.shape[0]].add(self.surface * surface)
+        tail, head = self.topology.at_ends(probed)
+        rows = self.topology.outflow(self.edge_tail * tail + self.edge_head * head)
+        rows = rows.at[self.topology.first_site :].add(self.surface * surface)
+        return jnp.concatenate([rows, jnp.zeros_like(rows[:1])])
 
     def _border_transposed(self, rows):
         """C^T v as (surface part, probed part), both (site,)."""
@@ -88,20 +79,20 @@ class BorderedJacobian(eqx.Module):
         return Parts(columns, rows)
 
     def _schur(self, shift):
-        """Thomas factors of shift - T, and the network block with the columns folded
-        into it: S = -G - C (shift - T)^-1 B."""
+        """Thomas factors of shift - T, the columns' response (shift - T)^-1 B, and the
+        network block with the columns folded into it: S = -G - C (shift - T)^-1 B."""
         factors = factorise(shift - self.diagonal, -self.lower, -self.upper)
         unit = jnp.zeros_like(self.diagonal).at[-1].set(1.0)
         response = self.drive * back_substitute(factors, unit)
         change = -self._probe_matrix(self.probe @ response)
         sites = self.topology.first_site + jnp.arange(self.drive.shape[0])
         change = change.at[sites, sites].add(-self.surface * response[-1])
-        return factors, change - self.algebraic
+        return factors, response, change - self.algebraic
 
     def _probe_matrix(self, scale):
         """The edges' rows of C as a matrix over nodes, columns times `scale`."""
         topology = self.topology
-        tail_scale, head_scale = self._edge_ends(scale)
+        tail_scale, head_scale = topology.at_ends(scale)
         by_tail, by_head = self.edge_tail * tail_scale, self.edge_head * head_scale
         rows = jnp.concatenate([topology.tail, topology.head] * 2)
         columns = jnp.concatenate([topology.tail] * 2 + [topology.head] * 2)
@@ -114,7 +105,7 @@ class BorderedJacobian(eqx.Module):
         The derivative of the solve is that of the linear system, not of its sweeps.
         """
         frozen = jax.lax.stop_gradient(self)
-        factors, schur = frozen._schur(jax.lax.stop_gradient(shift))
+        factors, response, schur = frozen._schur(jax.lax.stop_gradient(shift))
         forward, transposed = _dense_solvers(schur)
 
         def matvec(v):
@@ -124,8 +115,7 @@ class BorderedJacobian(eqx.Module):
         def solve(_, r):
             x = back_substitute(factors, r.columns)
             z = forward(r.algebraic + frozen._border(x[-1], frozen.probe @ x))
-            drive = jnp.zeros_like(x).at[-1].set(frozen.drive * frozen._sites(z))
-            return Parts(back_substitute(factors, r.columns + drive), z)
+            return Parts(x + response * frozen._sites(z), z)
 
         def solve_transposed(_, r):
             x = back_substitute_transposed(factors, r.columns)
@@ -162,16 +152,17 @@ def factorise(diagonal, lower, upper):
     dominant for a positive shift: no pivoting.
     """
 
-    def sweep(inverse_pivot, row):
-        d, low, up_before = row
-        multiplier = low * inverse_pivot
-        inverse_pivot = 1.0 / (d - multiplier * up_before)
-        return inverse_pivot, (multiplier, inverse_pivot)
+    # Only the pivots are sequential; multipliers follow from them in one go.
+    crossed = jnp.concatenate([jnp.zeros_like(upper[:1]), lower[1:] * upper[:-1]])
 
-    up_before = jnp.concatenate([jnp.zeros_like(upper[:1]), upper[:-1]])
-    start = jnp.zeros_like(diagonal[0])
-    _, (multipliers, pivots) = jax.lax.scan(sweep, start, (diagonal, lower, up_before))
-    return multipliers, pivots, upper
+    def sweep(inverse_pivot, row):
+        d, product = row
+        inverse_pivot = 1.0 / (d - product * inverse_pivot)
+        return inverse_pivot, inverse_pivot
+
+    _, pivots = jax.lax.scan(sweep, jnp.zeros_like(diagonal[0]), (diagonal, crossed))
+    before = jnp.concatenate([jnp.zeros_like(pivots[:1]), pivots[:-1]])
+    return lower * before, pivots, upper
 
 
 def back_substitute(factors, right):

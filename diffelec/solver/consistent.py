@@ -8,12 +8,13 @@ along it has not turned up, so the iteration cannot diverge.
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-_MAX_ITERATIONS = 200
-_MAX_HALVINGS = 40
+_MAX_ITERATIONS = 400
+_LEAST_PART = 1e-12
 _POTENTIAL_TOLERANCE = 1e-9  # V; the step after it is 1e-16 by quadratic convergence
 
 
@@ -24,58 +25,51 @@ class Consistent(NamedTuple):
     found: Bool[Array, ""]
 
 
+class _Search(eqx.Module):
+    """Newton's iterate, the step to try from it, and how steep it started."""
+
+    algebraic: Float[Array, " unknown"]
+    direction: Float[Array, " unknown"]
+    part: Float[Array, ""]
+    steepness: Float[Array, ""]
+    count: Int[Array, ""]
+
+
 def consistent_algebraic(system, time, columns, guess) -> Consistent:
     """Solves balance(time, columns, z) = 0 for z, from any guess.
 
     The result is differentiable (implicitly, by one Newton step at the solution).
     """
     frozen, fixed = jax.lax.stop_gradient((system, columns))
+    conductance = frozen.edge_conductance(frozen.site_resistivity(fixed))
     start = _on_control(frozen, time, jax.lax.stop_gradient(guess))
-    resistivity, _ = frozen.node_resistivity(fixed)
-    conductance = frozen.edge_conductance(resistivity)
-    reaction = frozen.site_multiplicity() * frozen.site_area()
 
-    def block(z):
-        _, slope = frozen._surface_slopes(fixed[-1], frozen.site_potential(z))
-        return frozen.network_block(time, conductance, reaction * slope, z)
+    def improve(carry: _Search):
+        """Tries the step at hand; takes it and finds the next, or halves it."""
+        trial = carry.algebraic + carry.part * carry.direction
+        rows, block = frozen.network_rows(time, fixed[-1], conductance, trial)
+        slope = jnp.dot(rows[:-1], carry.direction[:-1])
+        taken = (slope <= 0.1 * carry.steepness) | (carry.part < _LEAST_PART)
+        direction = -jnp.linalg.solve(block, rows)
+        steepness = jnp.abs(jnp.dot(rows[:-1], direction[:-1]))
+        new = _Search(trial, direction, jnp.ones_like(slope), steepness, carry.count)
+        old = eqx.tree_at(lambda c: c.part, carry, 0.5 * carry.part)
+        chosen = jax.tree.map(lambda a, b: jnp.where(taken, a, b), new, old)
+        return eqx.tree_at(lambda c: c.count, chosen, carry.count + 1)
 
-    def balance(z):
-        density = frozen.current_density(fixed[-1], frozen.site_potential(z))
-        return frozen._balance(time, conductance, density, z)
+    def unfinished(carry: _Search):
+        size = jnp.max(jnp.abs(carry.direction))
+        return ~(size <= _POTENTIAL_TOLERANCE) & (carry.count < _MAX_ITERATIONS)
 
-    def shorten(z, direction):
-        """The part of Newton's step along which the convex function falls."""
-        along = direction[:-1]
-        steepness = jnp.abs(jnp.dot(balance(z)[:-1], along))
-
-        def too_long(carry):
-            part, count = carry
-            slope = jnp.dot(balance(z + part * direction)[:-1], along)
-            return ~(slope <= 0.1 * steepness) & (count < _MAX_HALVINGS)
-
-        def halve(carry):
-            return 0.5 * carry[0], carry[1] + 1
-
-        part, _ = jax.lax.while_loop(too_long, halve, (jnp.ones_like(steepness), 0))
-        return part
-
-    def improve(carry):
-        z, _, count = carry
-        direction = -jnp.linalg.solve(block(z), balance(z))
-        part = shorten(z, direction)
-        return z + part * direction, jnp.max(jnp.abs(direction)), count + 1
-
-    def unfinished(carry):
-        _, size, count = carry
-        return ~(size <= _POTENTIAL_TOLERANCE) & (count < _MAX_ITERATIONS)
-
-    z, size, _ = jax.lax.while_loop(unfinished, improve, (start, jnp.inf, 0))
-    z = jax.lax.stop_gradient(z)
-    correction = jnp.linalg.solve(
-        jax.lax.stop_gradient(block(z)), system.balance(time, columns, z)
-    )
-    found = (size <= _POTENTIAL_TOLERANCE) & jnp.all(jnp.isfinite(z))
-    return Consistent(z - correction, found)
+    still = jnp.full_like(start, jnp.inf)
+    search = _Search(start, still, jnp.zeros_like(start[0]), jnp.inf + start[0], 0)
+    first = improve(eqx.tree_at(lambda c: c.direction, search, jnp.zeros_like(start)))
+    search = jax.lax.while_loop(unfinished, improve, first)
+    z = jax.lax.stop_gradient(search.algebraic)
+    _, block = frozen.network_rows(time, fixed[-1], conductance, z)
+    correction = jnp.linalg.solve(block, system.balance(time, columns, z))
+    found = ~unfinished(search) & (search.count < _MAX_ITERATIONS)
+    return Consistent(z - correction, found & jnp.all(jnp.isfinite(z)))
 
 
 def _on_control(system, time, guess):

@@ -18,12 +18,15 @@ from .parts import Parts
 from .tableaus import Tableau
 
 
-def _combine(weights, stages: Parts) -> Parts:
-    """Sum of the stages with weights (..., stage)."""
-    return Parts(
-        jnp.tensordot(weights, stages.columns, axes=1),
-        jnp.tensordot(weights, stages.algebraic, axes=1),
-    )
+def _flat(parts: Parts) -> Float[Array, " unknowns"]:
+    return jnp.concatenate([parts.columns.reshape(-1), parts.algebraic])
+
+
+def _unflat(vector, like: Parts) -> Parts:
+    """Vectors (..., unknowns) as `Parts` with the shapes of `like`."""
+    size = like.columns.size
+    columns = vector[..., :size].reshape(*vector.shape[:-1], *like.columns.shape)
+    return Parts(columns, vector[..., size:])
 
 
 def rosenbrock_step(
@@ -35,48 +38,37 @@ def rosenbrock_step(
     One factorisation, one back-substitution a stage, no iteration.
     """
     dtype = state.columns.dtype
-    shift = 1.0 / (step * tableau.gamma)
-    solve = system.jacobian(time, state).solver(shift)
-    slope = system.time_slope(time, state)
+    solve = system.jacobian(time, state).solver(1.0 / (step * tableau.gamma))
+    slope = system.time_slope(time, state).algebraic
+
+    start = _flat(state)
     count = tableau.num_stages
 
-    def stage(stages: Parts, row):
-        index, a, c, node, weight = row
-        ahead, memory = _combine(a, stages), _combine(c, stages)
-        inner = Parts(
-            state.columns + ahead.columns, state.algebraic + ahead.algebraic
-        )
+    def advance(stages, row):
+        index, weights, node, time_weight = row
+        # Written out: one fused kernel, where a small product costs a library call.
+        ahead = start + sum(weights[0, j] * stages[j] for j in range(count))
+        memory = sum(weights[1, j] * stages[j] for j in range(count))
+        inner = _unflat(ahead, state)
         force = system.residual(time + node * step, inner)
         right = Parts(
-            force.columns + memory.columns / step + weight * step * slope.columns,
-            force.algebraic + weight * step * slope.algebraic,
+            force.columns + _unflat(memory, state).columns / step,
+            force.algebraic + time_weight * step * slope,
         )
-        found = solve(right)
-        stages = Parts(
-            stages.columns.at[index].set(found.columns),
-            stages.algebraic.at[index].set(found.algebraic),
-        )
-        return stages, None
+        return stages.at[index].set(_flat(solve(right))), None
 
-    empty = Parts(
-        jnp.zeros((count, *state.columns.shape), dtype),
-        jnp.zeros((count, *state.algebraic.shape), dtype),
-    )
     rows = (
         np.arange(count),
-        jnp.asarray(tableau.a, dtype),
-        jnp.asarray(tableau.c_matrix, dtype),
+        jnp.asarray(np.stack([tableau.a, tableau.c_matrix], axis=1), dtype),
         jnp.asarray(tableau.nodes, dtype),
         jnp.asarray(tableau.time_weights, dtype),
     )
-    stages, _ = jax.lax.scan(stage, empty, rows)
-    weights = tableau.a[-1].copy()
-    weights[-1] = 1.0
-    gain = _combine(jnp.asarray(weights, dtype), stages)
-    new = Parts(state.columns + gain.columns, state.algebraic + gain.algebraic)
-    error = Parts(stages.columns[-1], stages.algebraic[-1])
-    dense = _combine(jnp.asarray(tableau.dense, dtype), stages)
-    return new, error, dense
+    stages, _ = jax.lax.scan(advance, jnp.zeros((count, start.size), dtype), rows)
+    last = tableau.a[-1].copy()
+    last[-1] = 1.0
+    ends = jnp.asarray(np.concatenate([last[None], tableau.dense]), dtype) @ stages
+    new = _unflat(start + ends[0], state)
+    return new, _unflat(stages[-1], state), _unflat(ends[1:], state)
 
 
 class Travelling(eqx.Module):

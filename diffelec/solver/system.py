@@ -93,63 +93,56 @@ class System(eqx.Module):
         overpotential = potential - curves.open_circuit_potential(surface)
         return kinetics.current_density(overpotential, exchange, electrode.temperature)
 
-    def node_resistivity(self, columns):
-        """1/kappa at each node [ohm m], 0 at carbon, and its slope in x."""
-        probed = jnp.asarray(self.probe) @ columns
-        value, slope = with_slope(
-            lambda x: 1.0 / self.electrode.curves.conductivity(x), probed
-        )
-        carbon = jnp.zeros(self.topology.first_site, value.dtype)
-        return jnp.concatenate([carbon, value]), jnp.concatenate([carbon, slope])
+    def site_resistivity(self, columns):
+        """1/kappa of each site [ohm m]."""
+        return 1.0 / self.electrode.curves.conductivity(self.probe @ columns)
+
+    def edge_copies(self):
+        return multiplicity_of_edges(self.topology, self.site_multiplicity())
 
     def edge_conductance(self, resistivity):
         """Conductance of an edge over the current scale, all its copies [1/V]."""
         resistance = self.electrode.network.resistance(resistivity)
-        copies = multiplicity_of_edges(self.topology, self.site_multiplicity())
-        return copies / (resistance * self.current_scale)
+        return self.edge_copies() / (resistance * self.current_scale)
 
     def drop(self, algebraic):
         return algebraic[self.topology.tail] - algebraic[self.topology.head]
 
     def _balance(self, time, conductance, density, algebraic):
         """Rows of the network and of the control."""
-        topology = self.topology
-        edge = conductance * self.drop(algebraic)
-        rows = jnp.zeros_like(algebraic)
-        rows = rows.at[topology.tail].add(edge).at[topology.head].add(-edge)
         reaction = self.site_multiplicity() * self.site_area() * density
-        rows = rows.at[topology.first_site : topology.num_nodes].add(reaction)
-        rows = rows.at[0].add(-algebraic[-1])
+        nodes = self.topology.outflow(conductance * self.drop(algebraic))
+        nodes = nodes.at[self.topology.first_site :].add(reaction)
+        nodes = nodes.at[0].add(-algebraic[-1])
         control = self.control.residual(
             time, self.voltage(algebraic), self.current(algebraic), self.electrode
         )
-        return rows.at[-1].set(control)
+        return jnp.concatenate([nodes, control[None]])
 
     def balance(self, time, columns, algebraic) -> Float[Array, " unknown"]:
         """The algebraic rows alone."""
-        resistivity, _ = self.node_resistivity(columns)
         density = self.current_density(columns[-1], self.site_potential(algebraic))
-        conductance = self.edge_conductance(resistivity)
+        conductance = self.edge_conductance(self.site_resistivity(columns))
         return self._balance(time, conductance, density, algebraic)
 
     def _rate(self, theta, density):
-        """dx/dt of every node from Theta and the surface current density."""
-        electrode = self.electrode
-        mesh, radius = electrode.mesh, self.site_radius()
-        flux = mesh.face_conductances[:, None] * (theta[1:] - theta[:-1])
-        none = jnp.zeros_like(theta[:1])
-        surface = -density * radius / (FARADAY * electrode.maximum_concentration)
-        inward = jnp.concatenate([flux, surface[None]])
-        outward = jnp.concatenate([none, flux])
-        return (inward - outward) / (mesh.volumes[:, None] * radius**2)
+        """dx/dt of every node from Theta and the surface current density.
+
+        As products with two small matrices: they are not fused, so that XLA evaluates
+        Theta once and not once a use.
+        """
+        mesh, radius = self.electrode.mesh, self.site_radius()
+        gain = mesh.divergence @ (mesh.differences @ theta)
+        charge = radius / (FARADAY * self.electrode.maximum_concentration)
+        gain = gain.at[-1].add(-charge * density / mesh.volumes[-1])
+        return gain / radius**2
 
     def residual(self, time, state: Parts) -> Parts:
         """F(t, y): rates of the columns, imbalance of the network."""
         columns, algebraic = state
         theta, _ = self.theta(columns)
         density = self.current_density(columns[-1], self.site_potential(algebraic))
-        resistivity, _ = self.node_resistivity(columns)
-        conductance = self.edge_conductance(resistivity)
+        conductance = self.edge_conductance(self.site_resistivity(columns))
         return Parts(
             self._rate(theta, density),
             self._balance(time, conductance, density, algebraic),
@@ -178,33 +171,44 @@ class System(eqx.Module):
         by_surface, by_potential = self._surface_slopes(
             columns[-1], self.site_potential(algebraic)
         )
-        cell = 1.0 / (mesh.volumes[:, None] * radius**2)
-        none = jnp.zeros_like(columns[:1])
-        face = mesh.face_conductances[:, None]
-        upper = jnp.concatenate([face * diffusivity[1:], none])
-        lower = jnp.concatenate([none, face * diffusivity[:-1]])
-        centre = jnp.concatenate([none, face * diffusivity[1:]])
-        centre = centre + jnp.concatenate([face * diffusivity[:-1], none])
-        charge = radius / (FARADAY * electrode.maximum_concentration)
-        diagonal = -(centre.at[-1].add(charge * by_surface)) * cell
+        bands = mesh.divergence @ mesh.differences
+        below, above = np.pad(np.diag(bands, -1), (1, 0)), np.pad(np.diag(bands, 1), (0, 1))
+        scaled = diffusivity / radius**2
+        charge = 1.0 / (FARADAY * electrode.maximum_concentration * radius)
+        charge = charge / mesh.volumes[-1]
+        diagonal = np.diag(bands)[:, None] * scaled
         reaction = self.site_multiplicity() * self.site_area()
-        resistivity, slope = self.node_resistivity(columns)
+        resistivity, slope = with_slope(
+            lambda x: 1.0 / electrode.curves.conductivity(x), self.probe @ columns
+        )
+        slope_tail, slope_head = topology.at_ends(slope)
         conductance = self.edge_conductance(resistivity)
         bend = -(conductance**2) * self.drop(algebraic) * self.current_scale
-        bend = bend / multiplicity_of_edges(topology, self.site_multiplicity())
+        bend = bend / self.edge_copies()
         return BorderedJacobian(
-            lower=lower * cell,
-            diagonal=diagonal,
-            upper=upper * cell,
-            drive=-charge * by_potential * cell[-1],
+            lower=below[:, None] * jnp.roll(scaled, 1, axis=0),
+            diagonal=diagonal.at[-1].add(-charge * by_surface),
+            upper=above[:, None] * jnp.roll(scaled, -1, axis=0),
+            drive=-charge * by_potential,
             surface=reaction * by_surface,
-            edge_tail=bend * electrode.network.shape_tail * slope[topology.tail],
-            edge_head=bend * electrode.network.shape_head * slope[topology.head],
+            edge_tail=bend * electrode.network.shape_tail * slope_tail,
+            edge_head=bend * electrode.network.shape_head * slope_head,
             algebraic=self.network_block(
                 time, conductance, reaction * by_potential, algebraic
             ),
             probe=jnp.asarray(self.probe),
             topology=topology,
+        )
+
+    def network_rows(self, time, surface, conductance, algebraic):
+        """Balances and control at fixed columns, and their Jacobian."""
+        potential = self.site_potential(algebraic)
+        density = self.current_density(surface, potential)
+        _, slope = self._surface_slopes(surface, potential)
+        reaction = self.site_multiplicity() * self.site_area() * slope
+        return (
+            self._balance(time, conductance, density, algebraic),
+            self.network_block(time, conductance, reaction, algebraic),
         )
 
     def network_block(self, time, conductance, reaction_slope, algebraic):
