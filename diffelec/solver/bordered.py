@@ -16,6 +16,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from .parts import Parts
@@ -136,13 +137,34 @@ class BorderedJacobian(eqx.Module):
 def _dense_solvers(matrix):
     """(solve, transposed solve) of a square matrix, by inverse where it is small."""
     if matrix.shape[0] <= _INVERT_UP_TO:
-        inverse = jnp.linalg.inv(matrix)
+        inverse = gauss_jordan(matrix)
         return (lambda r: inverse @ r), (lambda r: r @ inverse)
     factors = jax.scipy.linalg.lu_factor(matrix)
     return (
         lambda r: jax.scipy.linalg.lu_solve(factors, r),
         lambda r: jax.scipy.linalg.lu_solve(factors, r, trans=1),
     )
+
+
+def gauss_jordan(matrix):
+    """Inverse by elimination in place, row by row, without pivoting.
+
+    One small kernel a row: several times faster than a library call at this size. The
+    network block is a Laplacian plus reaction slopes on the diagonal, with the control
+    row last, so pivots do not vanish; where folding the columns in were to spoil that,
+    the step's error estimate rejects the step.
+    """
+    index = np.arange(matrix.shape[0])
+
+    def eliminate(k, a):
+        pivot = 1.0 / a[k, k]
+        row, column = a[k] * pivot, a[:, k]
+        on_row, on_column = (index == k)[:, None], (index == k)[None]
+        inner = a - column[:, None] * row[None]
+        edge = jnp.where(on_row, row[None], -(column * pivot)[:, None])
+        return jnp.where(on_row & on_column, pivot, jnp.where(on_row | on_column, edge, inner))
+
+    return jax.lax.fori_loop(0, matrix.shape[0], eliminate, matrix)
 
 
 def factorise(diagonal, lower, upper):

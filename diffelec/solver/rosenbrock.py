@@ -44,26 +44,32 @@ def rosenbrock_step(
     start = _flat(state)
     count = tableau.num_stages
 
-    def advance(stages, row):
-        index, weights, node, time_weight = row
-        # Written out: one fused kernel, where a small product costs a library call.
-        ahead = start + sum(weights[0, j] * stages[j] for j in range(count))
-        memory = sum(weights[1, j] * stages[j] for j in range(count))
-        inner = _unflat(ahead, state)
-        force = system.residual(time + node * step, inner)
+    def advance(carry, row):
+        stages, ahead, memory = carry
+        index, a, c, node, time_weight = row
+        force = system.residual(time + node * step, _unflat(ahead, state))
         right = Parts(
             force.columns + _unflat(memory, state).columns / step,
             force.algebraic + time_weight * step * slope,
         )
-        return stages.at[index].set(_flat(solve(right))), None
+        stages = stages.at[index].set(_flat(solve(right)))
+        # The next stage's arguments, written out and carried: one plain kernel, where
+        # a small product costs a library call and look-ups would repeat the sum.
+        ahead = start + sum(a[j] * stages[j] for j in range(count))
+        memory = sum(c[j] * stages[j] for j in range(count))
+        return (stages, ahead, memory), None
 
+    following = np.append(np.arange(1, count), 0)
     rows = (
         np.arange(count),
-        jnp.asarray(np.stack([tableau.a, tableau.c_matrix], axis=1), dtype),
+        jnp.asarray(tableau.a[following], dtype),
+        jnp.asarray(tableau.c_matrix[following], dtype),
         jnp.asarray(tableau.nodes, dtype),
         jnp.asarray(tableau.time_weights, dtype),
     )
-    stages, _ = jax.lax.scan(advance, jnp.zeros((count, start.size), dtype), rows)
+    empty = jnp.zeros((count, start.size), dtype)
+    carry, _ = jax.lax.scan(advance, (empty, start, jnp.zeros_like(start)), rows)
+    stages = carry[0]
     last = tableau.a[-1].copy()
     last[-1] = 1.0
     ends = jnp.asarray(np.concatenate([last[None], tableau.dense]), dtype) @ stages
