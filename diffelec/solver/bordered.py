@@ -146,6 +146,12 @@ def _dense_solvers(matrix):
     )
 
 
+def invert(matrix):
+    """Inverse of a network block."""
+    small = matrix.shape[0] <= _INVERT_UP_TO
+    return gauss_jordan(matrix) if small else jnp.linalg.inv(matrix)
+
+
 def gauss_jordan(matrix):
     """Inverse by elimination in place, row by row, without pivoting.
 

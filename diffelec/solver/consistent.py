@@ -8,10 +8,11 @@ along it has not turned up, so the iteration cannot diverge.
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
+
+from .bordered import invert
 
 _MAX_ITERATIONS = 400
 _LEAST_PART = 1e-12
@@ -25,13 +26,14 @@ class Consistent(NamedTuple):
     found: Bool[Array, ""]
 
 
-class _Search(eqx.Module):
+class _Search(NamedTuple):
     """Newton's iterate, the step to try from it, and how steep it started."""
 
     algebraic: Float[Array, " unknown"]
     direction: Float[Array, " unknown"]
     part: Float[Array, ""]
     steepness: Float[Array, ""]
+    inverse: Float[Array, "unknown unknown"]
     count: Int[Array, ""]
 
 
@@ -50,26 +52,27 @@ def consistent_algebraic(system, time, columns, guess) -> Consistent:
         rows, block = frozen.network_rows(time, fixed[-1], conductance, trial)
         slope = jnp.dot(rows[:-1], carry.direction[:-1])
         taken = (slope <= 0.1 * carry.steepness) | (carry.part < _LEAST_PART)
-        direction = -jnp.linalg.solve(block, rows)
+        inverse = invert(block)
+        direction = -inverse @ rows
         steepness = jnp.abs(jnp.dot(rows[:-1], direction[:-1]))
-        new = _Search(trial, direction, jnp.ones_like(slope), steepness, carry.count)
-        old = eqx.tree_at(lambda c: c.part, carry, 0.5 * carry.part)
-        chosen = jax.tree.map(lambda a, b: jnp.where(taken, a, b), new, old)
-        return eqx.tree_at(lambda c: c.count, chosen, carry.count + 1)
+        new = (trial, direction, jnp.ones_like(slope), steepness, inverse)
+        old = (carry.algebraic, carry.direction, 0.5 * carry.part, *carry[3:5])
+        chosen = (jnp.where(taken, a, b) for a, b in zip(new, old, strict=True))
+        return _Search(*chosen, carry.count + 1)
 
     def unfinished(carry: _Search):
         size = jnp.max(jnp.abs(carry.direction))
-        return ~(size <= _POTENTIAL_TOLERANCE) & (carry.count < _MAX_ITERATIONS)
+        settled = (carry.count > 0) & (size <= _POTENTIAL_TOLERANCE)
+        return ~settled & (carry.count < _MAX_ITERATIONS)
 
-    still = jnp.full_like(start, jnp.inf)
-    search = _Search(start, still, jnp.zeros_like(start[0]), jnp.inf + start[0], 0)
-    first = improve(eqx.tree_at(lambda c: c.direction, search, jnp.zeros_like(start)))
-    search = jax.lax.while_loop(unfinished, improve, first)
-    z = jax.lax.stop_gradient(search.algebraic)
-    _, block = frozen.network_rows(time, fixed[-1], conductance, z)
-    correction = jnp.linalg.solve(block, system.balance(time, columns, z))
-    found = ~unfinished(search) & (search.count < _MAX_ITERATIONS)
-    return Consistent(z - correction, found & jnp.all(jnp.isfinite(z)))
+    none = jnp.zeros_like(start)
+    block = jnp.zeros((start.size, start.size), start.dtype)
+    search = _Search(start, none, none[0] + 1.0, none[0] + jnp.inf, block, 0)
+    search = jax.lax.while_loop(unfinished, improve, search)
+    z, inverse = jax.lax.stop_gradient((search.algebraic, search.inverse))
+    correction = inverse @ system.balance(time, columns, z)
+    found = (search.count < _MAX_ITERATIONS) & jnp.all(jnp.isfinite(z))
+    return Consistent(z - correction, found)
 
 
 def _on_control(system, time, guess):

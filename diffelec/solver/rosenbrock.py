@@ -29,6 +29,7 @@ def _unflat(vector, like: Parts) -> Parts:
     return Parts(columns, vector[..., size:])
 
 
+@eqx.filter_jit  # so that a solve traces it once, not once a use
 def rosenbrock_step(
     system, tableau: Tableau, time, step, state: Parts
 ) -> tuple[Parts, Parts, Parts]:

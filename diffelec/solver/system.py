@@ -83,15 +83,36 @@ class System(eqx.Module):
     def site_potential(self, algebraic):
         return algebraic[self.topology.first_site : self.topology.num_nodes]
 
+    def exchange_current_density(self, surface):
+        """i0 [A/m2] of each site."""
+        electrode = self.electrode
+        return electrode.kinetics.exchange_current_density(
+            surface,
+            electrode.curves.rate_constant(surface),
+            electrode.maximum_concentration,
+        )
+
     def current_density(self, surface, potential):
         """Reaction current density [A/m2] of each site."""
         electrode = self.electrode
-        curves, kinetics = electrode.curves, electrode.kinetics
-        exchange = kinetics.exchange_current_density(
-            surface, curves.rate_constant(surface), electrode.maximum_concentration
+        overpotential = potential - electrode.curves.open_circuit_potential(surface)
+        return electrode.kinetics.current_density(
+            overpotential, self.exchange_current_density(surface), electrode.temperature
         )
-        overpotential = potential - curves.open_circuit_potential(surface)
-        return kinetics.current_density(overpotential, exchange, electrode.temperature)
+
+    def current_density_slopes(self, surface, potential):
+        """d(density)/d(surface x), U(x) followed, and d(density)/d(potential)."""
+        electrode = self.electrode
+        rest, rest_slope = with_slope(electrode.curves.open_circuit_potential, surface)
+        exchange, exchange_slope = with_slope(self.exchange_current_density, surface)
+        overpotential = potential - rest
+
+        def law(eta, i0):
+            return electrode.kinetics.current_density(eta, i0, electrode.temperature)
+
+        _, by_potential = with_slope(lambda eta: law(eta, exchange), overpotential)
+        _, by_exchange = with_slope(lambda i0: law(overpotential, i0), exchange)
+        return by_exchange * exchange_slope - by_potential * rest_slope, by_potential
 
     def site_resistivity(self, columns):
         """1/kappa of each site [ohm m]."""
@@ -156,19 +177,13 @@ class System(eqx.Module):
             jnp.zeros_like(columns), jnp.zeros_like(algebraic).at[-1].set(slope)
         )
 
-    def _surface_slopes(self, surface, potential):
-        """d(density)/d(surface x) along U(x), and d(density)/d(potential)."""
-        ones, none = jnp.ones_like(surface), jnp.zeros_like(surface)
-        _, push = jax.linearize(self.current_density, surface, potential)
-        return push(ones, none), push(none, ones)
-
     def jacobian(self, time, state: Parts) -> BorderedJacobian:
         """dF/dy, exact."""
         columns, algebraic = state
         electrode, topology, mesh = self.electrode, self.topology, self.electrode.mesh
         radius = self.site_radius()
         _, diffusivity = self.theta(columns)
-        by_surface, by_potential = self._surface_slopes(
+        by_surface, by_potential = self.current_density_slopes(
             columns[-1], self.site_potential(algebraic)
         )
         bands = mesh.divergence @ mesh.differences
@@ -204,7 +219,7 @@ class System(eqx.Module):
         """Balances and control at fixed columns, and their Jacobian."""
         potential = self.site_potential(algebraic)
         density = self.current_density(surface, potential)
-        _, slope = self._surface_slopes(surface, potential)
+        _, slope = self.current_density_slopes(surface, potential)
         reaction = self.site_multiplicity() * self.site_area() * slope
         return (
             self._balance(time, conductance, density, algebraic),
