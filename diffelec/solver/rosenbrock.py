@@ -40,7 +40,7 @@ def rosenbrock_step(
     """
     dtype = state.columns.dtype
     solve = system.jacobian(time, state).solver(1.0 / (step * tableau.gamma))
-    slope = system.time_slope(time, state).algebraic
+    slope = system.time_slope(time, state)
 
     start = _flat(state)
     count = tableau.num_stages
@@ -50,8 +50,10 @@ def rosenbrock_step(
         index, a, c, node, time_weight = row
         force = system.residual(time + node * step, _unflat(ahead, state))
         right = Parts(
-            force.columns + _unflat(memory, state).columns / step,
-            force.algebraic + time_weight * step * slope,
+            force.columns
+            + _unflat(memory, state).columns / step
+            + time_weight * step * slope.columns,
+            force.algebraic + time_weight * step * slope.algebraic,
         )
         stages = stages.at[index].set(_flat(solve(right)))
         # The next stage's arguments, written out and carried: one plain kernel, where

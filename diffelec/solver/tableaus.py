@@ -39,11 +39,10 @@ class Tableau:
     @property
     def standard(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(alpha, Gamma, b) of the textbook form, k = h F(…) + h J Gamma k."""
-        inverse = np.eye(self.num_stages) / self.gamma - self.c_matrix
-        gammas = np.linalg.inv(inverse)
+        gammas = np.linalg.inv(np.eye(self.num_stages) / self.gamma - self.c_matrix)
         weights = self.a[-1].copy()
         weights[-1] = 1.0
-        return self.a @ inverse, gammas, weights @ inverse
+        return self.a @ gammas, gammas, weights @ gammas
 
     @property
     def nodes(self) -> np.ndarray:
