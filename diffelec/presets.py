@@ -67,6 +67,17 @@ def sharma2022(
     )
 
 
-def single_particle(**fields) -> Electrode:
-    """One NMC532 particle on the collector's carbon (s = 1.56e4 1/m)."""
-    return electrode_of(star(1), **fields)
+def single_particle(
+    *,
+    carbon_shape: float = DEFAULT_CARBON_SHAPE,
+    conductivity: AbstractCurve | None = None,
+    diffusivity: AbstractCurve | None = None,
+    exchange_current_density: float = 1.0,
+    **fields,
+) -> Electrode:
+    """One NMC532 particle on the collector's carbon; arguments as `sharma2022`."""
+    return electrode_of(
+        star(1, carbon_shape),
+        nmc532(conductivity, diffusivity, exchange_current_density),
+        **fields,
+    )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .constants import FARADAY
 from .electrode import Electrode
 from .protocol import Control, Protocol
 from .results import RESULTS
@@ -16,7 +17,6 @@ from .solver import (
     Numerics,
     System,
     Tableau,
-    evaluate_polynomial,
     integrate_step,
 )
 
@@ -131,7 +131,7 @@ def _simulate(electrode, protocol, numerics, num_saved, instants) -> Solution:
         now = RESULTS.where(failed >= 0, result, outcome.result)
         failed = jnp.where((failed < 0) & (now != RESULTS.successful), number, failed)
         grid = _grid(outcome, start, num_saved, instants)
-        saved = jax.vmap(lambda t: _seen_at(outcome.track, t))(grid)
+        saved = jax.vmap(outcome.track.at)(grid)
         saved = jnp.where(failed >= 0, jnp.nan, saved)
         moved = _charge(here, outcome.track)
         record = (grid, saved, start, outcome, now, moved)
@@ -161,17 +161,6 @@ def _grid(outcome, start, num_saved, instants):
     return jnp.clip(instants - start, 0.0, outcome.duration)
 
 
-def _seen_at(track, time):
-    """Watched quantities at one instant of a step."""
-    count = track.time.size
-    index = jnp.clip(jnp.searchsorted(track.time, time, side="left"), 1, count - 1)
-    width = track.time[index] - track.time[index - 1]
-    theta = (time - track.time[index - 1]) / jnp.where(width > 0, width, 1.0)
-    return evaluate_polynomial(
-        track.value[index - 1], track.value[index], track.higher[index], theta
-    )
-
-
 def _charge(system, track):
     """Charge of a step [C]: that of the lithium that left the particles."""
     electrode, topology = system.electrode, system.topology
@@ -179,8 +168,6 @@ def _charge(system, track):
     change = track.value[0, :sites] - track.value[-1, :sites]
     volume = electrode.particle_volume[topology.site_particle] * topology.site_share
     weight = system.site_multiplicity() * volume * electrode.maximum_concentration
-    from .constants import FARADAY
-
     return FARADAY * jnp.sum(weight * change)
 
 

@@ -137,9 +137,8 @@ class Solution(eqx.Module):
         if self.spans is None:
             return values[0], values[-1]
         start, end = self.half_cycle_span(half_cycle)
-        return tuple(
-            _value_at(times, values, higher, t) for t in (0.0 * start, end - start)
-        )
+        track = Track(times, values, higher)
+        return track.at(0.0 * start), track.at(end - start)
 
     def crossing_times(
         self, target: Float[Array, " particle"], half_cycle: int = 0
@@ -177,16 +176,6 @@ class Solution(eqx.Module):
         times, values, higher = self._knots(half_cycle)
         start, end = self._ends_of(half_cycle, times, values, higher)
         return self.crossing_times(start + change * jnp.sign(end - start), half_cycle)
-
-
-def _value_at(times, values, higher, time):
-    """The trajectory at one instant."""
-    index = jnp.clip(jnp.searchsorted(times, time, side="right"), 1, times.size - 1)
-    width = times[index] - times[index - 1]
-    theta = jnp.where(width > 0, (time - times[index - 1]) / jnp.where(width > 0, width, 1), 1)
-    return evaluate_polynomial(
-        values[index - 1], values[index], higher[index], jnp.clip(theta, 0, 1)
-    )
 
 
 def _first_crossing(times, values, higher, target, direction, inside):

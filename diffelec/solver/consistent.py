@@ -1,9 +1,10 @@
 r"""Potentials that satisfy the network and the control at given stoichiometries.
 
-At fixed columns the network is monotone: its balances are the gradient of a strictly
+At fixed columns the equations are monotone: the balances are the gradient of a strictly
 convex function of the potentials (ohmic power plus the integral of the reaction
-currents). Newton's direction descends it, and a step is shortened until the slope
-along it has not turned up, so the iteration cannot diverge.
+currents), and a voltage asked for through a series drop keeps them so. The residual
+along Newton's direction then rises steadily from a negative value; a step is shortened
+until it has not turned up, so the iteration cannot diverge.
 """
 
 from typing import NamedTuple
@@ -15,7 +16,8 @@ from jaxtyping import Array, Bool, Float, Int
 from .bordered import invert
 
 _MAX_ITERATIONS = 400
-_LEAST_PART = 1e-12
+_LEAST_PART = 1e-6
+_ROUNDING = 1e-12  # V times the 1C current: what rounding leaves of a slope
 _POTENTIAL_TOLERANCE = 1e-9  # V; the step after it is 1e-16 by quadratic convergence
 
 
@@ -50,11 +52,12 @@ def consistent_algebraic(system, time, columns, guess) -> Consistent:
         """Tries the step at hand; takes it and finds the next, or halves it."""
         trial = carry.algebraic + carry.part * carry.direction
         rows, block = frozen.network_rows(time, fixed[-1], conductance, trial)
-        slope = jnp.dot(rows[:-1], carry.direction[:-1])
-        taken = (slope <= 0.1 * carry.steepness) | (carry.part < _LEAST_PART)
+        slope = jnp.dot(rows, carry.direction)
+        falls = slope <= 0.1 * carry.steepness + _ROUNDING
+        taken = falls | (carry.part < _LEAST_PART)
         inverse = invert(block)
         direction = -inverse @ rows
-        steepness = jnp.abs(jnp.dot(rows[:-1], direction[:-1]))
+        steepness = jnp.abs(jnp.dot(rows, direction))
         new = (trial, direction, jnp.ones_like(slope), steepness, inverse)
         old = (carry.algebraic, carry.direction, 0.5 * carry.part, *carry[3:5])
         chosen = (jnp.where(taken, a, b) for a, b in zip(new, old, strict=True))

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from ..results import RESULTS
 from .consistent import consistent_algebraic
 from .parts import Parts
-from .rosenbrock import Rosenbrock, Travelling, error_norm
+from .rosenbrock import Rosenbrock, Travelling, error_norm, evaluate_polynomial
 from .system import System
 from .tableaus import Tableau
 
@@ -38,6 +38,16 @@ class Track(eqx.Module):
     time: Float[Array, " knot"]
     value: Float[Array, "knot quantity"]
     higher: Float[Array, "knot power quantity"]
+
+    def at(self, time) -> Float[Array, " quantity"]:
+        """The quantities at one instant [s from the start of the step]."""
+        index = jnp.searchsorted(self.time, time, side="left")
+        index = jnp.clip(index, 1, self.time.size - 1)
+        width = self.time[index] - self.time[index - 1]
+        theta = (time - self.time[index - 1]) / jnp.where(width > 0, width, 1.0)
+        return evaluate_polynomial(
+            self.value[index - 1], self.value[index], self.higher[index], theta
+        )
 
 
 class StepOutcome(eqx.Module):

@@ -55,14 +55,14 @@ def dense_jacobian(system, state):
     def right(y):
         return flat(system.residual(0.0, Parts(y[:size].reshape(shape), y[size:])))
 
-    return jax.jacfwd(right)(flat(state))
+    return jax.jit(jax.jacfwd(right))(flat(state))
 
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("at_surface", [False, True])
 def test_jacobian_is_the_derivative_of_the_residual(step, at_surface):
     system, state = make(step, conduct_at_surface=at_surface)
-    jacobian = system.jacobian(0.0, state)
+    jacobian = jax.jit(lambda s: system.jacobian(0.0, s))(state)
     exact = np.asarray(dense_jacobian(system, state))
     rng = np.random.default_rng(0)
     for _ in range(3):
@@ -90,12 +90,13 @@ def test_structured_solve_and_its_transpose_solve_the_dense_matrix(limit, monkey
     def unflat(y):
         return Parts(y[:size].reshape(state.columns.shape), y[size:])
 
-    solve = system.jacobian(0.0, state).solver(shift)
-    got = np.asarray(flat(solve(unflat(right))))
+    def solve(r):
+        return flat(system.jacobian(0.0, state).solver(shift)(unflat(r)))
+
+    got = np.asarray(jax.jit(solve)(right))
     assert np.all(np.isfinite(got))
     np.testing.assert_allclose(got, np.linalg.solve(matrix, right), rtol=1e-8)
-    _, pull = jax.vjp(lambda r: flat(solve(unflat(r))), right)
-    back = np.asarray(pull(right)[0])
+    back = np.asarray(jax.jit(lambda r: jax.vjp(solve, r)[1](r)[0])(right))
     np.testing.assert_allclose(back, np.linalg.solve(matrix.T, right), rtol=1e-8)
 
 
@@ -108,12 +109,13 @@ def test_derivative_of_a_solve_is_that_of_the_linear_system():
         found = system.jacobian(0.0, moved).solver(jnp.asarray(1e-3))(right)
         return jnp.sum(found.columns) + jnp.sum(found.algebraic)
 
-    exact = jax.jvp(total, (1.0,), (1.0,))[1]
-    step = 1e-6
-    difference = (total(1.0 + step) - total(1.0 - step)) / (2 * step)
+    exact = jax.jit(lambda s: jax.jvp(total, (s,), (1.0,))[1])(1.0)
+    step, total_of = 1e-6, jax.jit(total)
+    difference = (total_of(1.0 + step) - total_of(1.0 - step)) / (2 * step)
     assert np.isfinite(exact)
     np.testing.assert_allclose(exact, difference, rtol=1e-5)
-    np.testing.assert_allclose(jax.grad(total)(1.0), exact, rtol=1e-9)
+    back = jax.jit(jax.grad(total))(1.0)
+    np.testing.assert_allclose(back, exact, rtol=1e-9)
 
 
 def test_gauss_jordan_inverts_a_diagonally_dominant_matrix():

@@ -99,12 +99,12 @@ def slopes(errors):
     return np.log2(errors[:-1] / errors[1:])
 
 
-@pytest.mark.parametrize(("tableau", "dense"), [(RODAS4P2, 4), (RODAS5P, 5)])
+@pytest.mark.parametrize(("tableau", "dense"), [(RODAS4P2, 3), (RODAS5P, 4)])
 def test_step_and_dense_output_have_their_order_on_a_driven_problem(tableau, dense):
-    counts = [16, 32, 64, 128] if tableau is RODAS4P2 else [8, 16, 32, 64]
+    counts = [32, 64, 128, 256]
     ends, insides = zip(*(march(tableau, n) for n in counts), strict=True)
     assert slopes(ends)[-1] == pytest.approx(tableau.order, abs=0.15)
-    assert slopes(insides)[-1] > dense - 0.4
+    assert slopes(insides)[-1] > dense - 0.15
 
 
 def diffusion_error(num_shells):
