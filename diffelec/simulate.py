@@ -5,7 +5,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .constants import FARADAY
 from .electrode import Electrode
@@ -17,6 +17,7 @@ from .solver import (
     Numerics,
     System,
     Tableau,
+    Track,
     integrate_step,
 )
 
@@ -66,8 +67,8 @@ def simulate(
     """
     _check_arguments(rtol, atol, num_saved, max_steps, dtype)
     numerics = Numerics(
-        float(rtol),
-        float(rtol / 10 if atol is None else atol),
+        jnp.asarray(rtol, dtype),
+        jnp.asarray(rtol / 10 if atol is None else atol, dtype),
         int(max_steps),
         method,
         diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint,
@@ -110,37 +111,94 @@ def _raise_failure(solution: Solution) -> Solution:
     return solution
 
 
-@eqx.filter_jit
 def _simulate(electrode, protocol, numerics, num_saved, instants) -> Solution:
-    """The protocol as one scan over its steps: one compiled solve for all."""
+    """All steps of the protocol by one compiled step.
+
+    Concrete arguments: a loop, so that protocols of any length share the compiled step.
+    Under a transformation: a scan, so that the step is traced once.
+    """
+    carry = _start(electrode, protocol)
+
+    def advance(carry, number, row):
+        return _advance(
+            electrode, protocol.drive, numerics, num_saved, instants, carry, number, row
+        )
+
+    numbers = jnp.arange(protocol.num_steps)
+    leaves = jax.tree.leaves((electrode, protocol, instants))
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        carry, records = jax.lax.scan(
+            lambda carry, step: advance(carry, *step), carry, (numbers, protocol.rows)
+        )
+    else:
+        found = []
+        for number in range(protocol.num_steps):
+            carry, record = advance(carry, numbers[number], _row(protocol, number))
+            found.append(record)
+        records = jax.tree.map(lambda *leaves: np.stack(leaves), *found)
+    return _solution(electrode, protocol, carry, records, instants)
+
+
+class _Record(eqx.Module):
+    """What is kept of a protocol step; times from the start of the protocol."""
+
+    time: Float[Array, " time"]
+    seen: Float[Array, "time quantity"]
+    voltage: Float[Array, " time"]
+    current: Float[Array, " time"]
+    start: Float[Array, ""]
+    end: Float[Array, ""]
+    capacity: Float[Array, ""]
+    result: RESULTS
+    num_steps: Int[Array, "2"]
+    track: Track
+
+
+@eqx.filter_jit
+def _start(electrode, protocol):
+    """Time, columns, guess of the potentials, result and failed step at the start."""
     topology = electrode.network.topology
     system = System.of(electrode, Control(_row(protocol, 0), protocol.drive))
     shape = (electrode.mesh.num_shells, topology.num_sites)
-    initial = jnp.asarray(electrode.initial_stoichiometry)[topology.site_particle]
+    initial = electrode.initial_stoichiometry[topology.site_particle]
     columns = jnp.broadcast_to(initial, shape)
-    guess = _guess(system, columns)
-    carry = (jnp.zeros((), columns.dtype), columns, guess, RESULTS.successful, -1)
+    zero = jnp.zeros((), columns.dtype)
+    return (zero, columns, _guess(system, columns), RESULTS.successful, jnp.asarray(-1))
 
-    def advance(carry, numbered):
-        number, row = numbered
-        start, columns, guess, result, failed = carry
-        here = eqx.tree_at(lambda s: s.control.row, system, row)
-        outcome = integrate_step(
-            here, columns, guess, numerics, first=number == 0, skip=failed >= 0
-        )
-        now = RESULTS.where(failed >= 0, result, outcome.result)
-        failed = jnp.where((failed < 0) & (now != RESULTS.successful), number, failed)
-        grid = _grid(outcome, start, num_saved, instants)
-        saved = jax.vmap(outcome.track.at)(grid)
-        saved = jnp.where(failed >= 0, jnp.nan, saved)
-        moved = _charge(here, outcome.track)
-        record = (grid, saved, start, outcome, now, moved)
-        carry = (start + outcome.duration, *outcome.parts, now, failed)
-        return carry, record
 
-    numbers = jnp.arange(protocol.num_steps)
-    carry, record = jax.lax.scan(advance, carry, (numbers, protocol.rows))
-    return _solution(system, protocol, carry, record, instants)
+@eqx.filter_jit
+def _advance(
+    electrode, drive, numerics, num_saved, instants, carry, number, row
+) -> tuple[tuple, _Record]:
+    """One protocol step: the state after it, and what is kept of it."""
+    start, columns, guess, result, failed = carry
+    system = System.of(electrode, Control(row, drive))
+    outcome = integrate_step(
+        system, columns, guess, numerics, first=number == 0, skip=failed >= 0
+    )
+    now = RESULTS.where(failed >= 0, result, outcome.result)
+    failed = jnp.where((failed < 0) & (now != RESULTS.successful), number, failed)
+
+    def kept(leaf):
+        return jnp.where(failed >= 0, jnp.nan, leaf)
+
+    grid = _grid(outcome, start, num_saved, instants)
+    seen = kept(jax.vmap(outcome.track.at)(grid))
+    algebraic = seen[:, 2 * system.topology.num_sites :]
+    end = start + outcome.duration
+    record = _Record(
+        time=kept(start + grid),
+        seen=seen,
+        voltage=jax.vmap(system.voltage)(algebraic),
+        current=jax.vmap(system.current)(algebraic),
+        start=kept(start),
+        end=kept(end),
+        capacity=kept(_charge(system, outcome.track)),
+        result=now,
+        num_steps=jnp.stack([outcome.num_accepted, outcome.num_rejected]),
+        track=outcome.track,
+    )
+    return (end, *outcome.parts, now, failed), record
 
 
 def _row(protocol: Protocol, number: int):
@@ -171,42 +229,52 @@ def _charge(system, track):
     return FARADAY * jnp.sum(weight * change)
 
 
-def _solution(system, protocol, carry, record, instants) -> Solution:
-    """Arrays of the steps joined to arrays of instants."""
-    grid, saved, starts, outcomes, results, moved = record
-    _, _, _, result, failed = carry
-    ok = (failed < 0) | (jnp.arange(protocol.num_steps) < failed)
-    ends = starts + outcomes.duration
+def _solution(electrode, protocol, carry, records, instants) -> Solution:
+    """Records of the steps joined to arrays of instants."""
+    topology = electrode.network.topology
     if instants is None:
-        time = (starts[:, None] + grid).reshape(-1)
-        time = jnp.where(jnp.repeat(ok, grid.shape[1]), time, jnp.nan)
-        seen = saved.reshape(-1, saved.shape[-1])
+        joined = (records.time, records.seen, records.voltage, records.current)
+        time, seen, voltage, current = (
+            leaf.reshape(-1, *leaf.shape[2:]) for leaf in joined
+        )
     else:
         time = instants
-        step = jnp.sum(instants[:, None] > ends, axis=1)
-        within = (step < protocol.num_steps) & (instants >= 0)
-        step = jnp.minimum(step, protocol.num_steps - 1)
-        seen = saved[step, jnp.arange(instants.size)]
-        seen = jnp.where(within[:, None], seen, jnp.nan)
-    sites = system.topology.num_sites
-    algebraic = seen[:, 2 * sites :]
-    return Solution(
+        seen, voltage, current = _by_instant(records, instants)
+    sites = topology.num_sites
+    solution = Solution(
         time=time,
-        voltage=jax.vmap(system.voltage)(algebraic),
-        current=jax.vmap(system.current)(algebraic),
-        potentials=algebraic[:, :-1],
+        voltage=voltage,
+        current=current,
+        potentials=seen[:, 2 * sites : -1],
         site_stoichiometry=seen[:, :sites],
         site_surface_stoichiometry=seen[:, sites : 2 * sites],
-        step_start_times=jnp.where(ok, starts, jnp.nan),
-        step_end_times=jnp.where(ok, ends, jnp.nan),
-        step_capacities=jnp.where(ok, moved, jnp.nan),
-        step_results=results,
-        result=result,
-        failed_step=failed,
-        num_steps=jnp.stack([outcomes.num_accepted, outcomes.num_rejected], axis=1),
-        tracks=outcomes.track,
-        topology=system.topology,
+        step_start_times=records.start,
+        step_end_times=records.end,
+        step_capacities=records.capacity,
+        step_results=records.result,
+        result=carry[3],
+        failed_step=carry[4],
+        num_steps=records.num_steps,
+        tracks=records.track,
+        topology=topology,
         texts=protocol.texts,
         half_cycles=protocol.half_cycles,
         spans=protocol.spans,
     )
+    return jax.tree.map(jnp.asarray, solution)
+
+
+def _by_instant(records, instants):
+    """The step that holds each instant asked for; NaN outside the protocol."""
+    ends = jnp.where(jnp.isnan(records.end), -jnp.inf, records.end)
+    step = jnp.sum(instants[:, None] > ends, axis=1)
+    within = (step < ends.size) & (instants >= 0)
+    step = jnp.minimum(step, ends.size - 1)
+    place = jnp.arange(instants.size)
+
+    def chosen(leaf):
+        value = jnp.asarray(leaf)[step, place]
+        mask = within.reshape(-1, *(1,) * (value.ndim - 1))
+        return jnp.where(mask, value, jnp.nan)
+
+    return tuple(chosen(x) for x in (records.seen, records.voltage, records.current))

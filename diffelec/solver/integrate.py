@@ -20,8 +20,8 @@ _FIRST_STEP = 1.0  # s; the controller finds its own from there
 class Numerics(eqx.Module):
     """How accurately to solve and how far to go."""
 
-    rtol: float
-    atol: float
+    rtol: Float[Array, ""]
+    atol: Float[Array, ""]
     max_steps: int = eqx.field(static=True)
     tableau: Tableau = eqx.field(static=True)
     adjoint: diffrax.AbstractAdjoint

@@ -1,0 +1,229 @@
+"""Closed forms: two particles in series, a recorded drive, every kind of step."""
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import diffelec
+from diffelec.curves import ConstantCurve
+from diffelec.solver import RODAS5P
+
+RESISTANCE = 1e10  # ohm between the two particles
+
+
+def lumped_pair(**fields):
+    """Two particles without inner gradients or reaction losses, in series."""
+    curves = diffelec.Curves(
+        conductivity=ConstantCurve(1e6, unit="S/m"),
+        diffusivity=ConstantCurve(1e-8, unit="m2/s"),
+        rate_constant=ConstantCurve(1e-3, unit="m/s"),
+        open_circuit_potential=diffelec.open_circuit.LinearPotential(4.7, 1.0),
+    )
+    edges = diffelec.edges
+    network = diffelec.Network.from_edges(
+        [edges.wire("collector", "near", 1.0), edges.wire("near", "far", RESISTANCE)],
+        ["near", "far"],
+    )
+    return diffelec.presets.electrode_of(
+        network, curves, initial_stoichiometry=0.9, num_shells=6, **fields
+    )
+
+
+def test_two_particles_in_series_follow_their_closed_form():
+    r"""With U = U0 - s x and charge Q a particle, d(x1 - x2)/dt = -(I - 2 I2)/Q and
+    R I2 = s (x2 - x1): I2 = I/2 (1 - exp(-t/tau)), tau = R Q/(2 s)."""
+    electrode = lumped_pair()
+    protocol = diffelec.Protocol.from_strings(["Charge at C/20 for 8 hours"])
+    found = diffelec.simulate(electrode, protocol, rtol=1e-8, num_saved=41)
+    charge = float(electrode.theoretical_capacity) / 2
+    current = float(electrode.one_c_current) / 20
+    tau = RESISTANCE * charge / 2.0
+    time = np.asarray(found.time)
+    far = current / 2 * (time - tau * (1 - np.exp(-time / tau))) / charge
+    x = np.asarray(found.stoichiometry)
+    assert np.all(np.isfinite(x))
+    assert 0.2 < time[-1] / tau < 20
+    np.testing.assert_allclose(x[:, 1], 0.9 - far, atol=1e-6)
+    np.testing.assert_allclose(x.sum(axis=1), 1.8 - current * time / charge, atol=1e-11)
+
+
+def test_a_recorded_current_is_followed():
+    electrode = lumped_pair()
+    one_c = float(electrode.one_c_current)
+    knots = np.array([0.0, 1000.0, 1500.0, 4000.0])
+    current = one_c / 10 * np.array([0.0, 1.0, -0.5, 0.5])
+    protocol = diffelec.Protocol.from_recording(
+        knots, current=current, control="current"
+    )
+    times = np.linspace(0.0, 4000.0, 81)
+    found = diffelec.simulate(electrode, protocol, times=times, rtol=1e-6)
+    np.testing.assert_allclose(
+        found.current, np.interp(times, knots, current), atol=1e-6 * one_c
+    )
+    passed = np.trapezoid(current, knots)
+    np.testing.assert_allclose(found.step_capacities[0], passed, rtol=1e-9)
+    assert found.num_half_cycles == 3
+
+
+def test_a_recorded_voltage_gives_back_the_current_that_made_it():
+    electrode = diffelec.presets.sharma2022(obstructions=(0, 1), num_shells=10)
+    made = diffelec.simulate(
+        electrode,
+        diffelec.Protocol.from_strings(["Charge at C/20 for 4 hours"]),
+        rtol=1e-7,
+        num_saved=801,
+    )
+    keep = np.asarray(made.time) > 600.0
+    protocol = diffelec.Protocol.from_recording(
+        np.r_[0.0, np.asarray(made.time)[keep]],
+        voltage=np.r_[made.voltage[keep][0], np.asarray(made.voltage)[keep]],
+    )
+    driven = diffelec.simulate(
+        electrode, protocol, rtol=1e-6, times=np.asarray(made.time)[keep][200:-1]
+    )
+    assert np.all(np.isfinite(driven.current))
+    np.testing.assert_allclose(
+        driven.current, np.asarray(made.current)[0], rtol=2e-2
+    )
+
+
+def test_every_kind_of_step_runs_and_rests_relax():
+    electrode = lumped_pair()
+    one_c = float(electrode.one_c_current)
+    protocol = diffelec.Protocol.from_strings(
+        [
+            "Rest for 10 minutes",
+            f"Charge at {one_c * 1e12 / 5} pA for 1 hour",
+            "Hold at 3.95 V for 30 minutes",
+            "Rest for 30 hours",
+            f"Discharge at {one_c * 3.9 / 10 * 1e9} nW for 1 hour or until 3.0 V",
+        ]
+    )
+    found = diffelec.simulate(electrode, protocol, num_saved=5)
+    voltage = np.asarray(found.voltage).reshape(5, 5)
+    current = np.asarray(found.current).reshape(5, 5)
+    assert np.all(np.isfinite(voltage))
+    np.testing.assert_allclose(current[[0, 3]], 0.0, atol=1e-12 * one_c)
+    np.testing.assert_allclose(current[1], one_c / 5, rtol=1e-9)
+    np.testing.assert_allclose(voltage[2], 3.95, atol=1e-7)
+    np.testing.assert_allclose(voltage[4] * current[4], -one_c * 3.9 / 10, rtol=1e-6)
+    x = np.asarray(found.stoichiometry)[19]
+    assert abs(x[0] - x[1]) < 1e-6
+    assert found.half_cycles == (-1, 0, 0, 0, 1)
+
+
+def test_a_later_step_whose_limit_is_passed_ends_at_once():
+    protocol = diffelec.Protocol.from_strings(
+        ["Charge at C/20 for 2 hours", "Charge at C/20 until 3.7 V", "Rest for 1 hour"]
+    )
+    found = diffelec.simulate(lumped_pair(), protocol, num_saved=3)
+    ends = np.asarray(found.step_end_times)
+    assert ends[1] == ends[0] == pytest.approx(7200.0)
+    assert ends[2] == pytest.approx(7200.0 + 3600.0)
+
+
+@pytest.mark.parametrize(
+    ("strings", "fields", "kind", "words"),
+    [
+        (["Charge at C/20 until 3.0 V"], {}, ValueError, "already passed"),
+        (["Hold at 9 V until C/50"], {"max_steps": 5}, diffelec.SimulationError, "Step 1"),
+        (["Charge at C/20 for 5 hours"], {"max_steps": 3}, diffelec.SimulationError,
+         "max_steps"),
+    ],
+)
+def test_failures_name_the_step_the_cause_and_the_remedy(strings, fields, kind, words):
+    protocol = diffelec.Protocol.from_strings(strings)
+    with pytest.raises(kind, match=words):
+        diffelec.simulate(lumped_pair(), protocol, **fields)
+
+
+def test_failures_can_be_returned_and_leave_nan_from_the_failed_step_on():
+    protocol = diffelec.Protocol.from_strings(
+        ["Rest for 1 hour", "Charge at C/20 until 4.2 V", "Rest for 1 hour"]
+    )
+    found = diffelec.simulate(
+        lumped_pair(), protocol, max_steps=12, throw=False, num_saved=4
+    )
+    assert bool(found.result == diffelec.RESULTS.max_steps_reached)
+    assert int(found.failed_step) == 1
+    voltage = np.asarray(found.voltage).reshape(3, 4)
+    assert np.all(np.isfinite(voltage[0]))
+    assert np.all(np.isnan(voltage[1:]))
+    assert "Step 2 ('Charge at C/20 until 4.2 V')" in found.message()
+
+
+def test_single_precision_must_be_asked_for():
+    protocol = diffelec.Protocol.from_strings(["Rest for 1 hour"])
+    jax.config.update("jax_enable_x64", False)
+    try:
+        with pytest.raises(ValueError, match="float32"):
+            diffelec.simulate(lumped_pair(), protocol)
+    finally:
+        jax.config.update("jax_enable_x64", True)
+
+
+def test_kvaerno_with_potentials_solved_inside_agrees():
+    """A method with other failure modes: ESDIRK on the columns alone."""
+    from diffelec.solver.consistent import consistent_algebraic
+    from diffelec.solver.parts import Parts
+    from tests.reference.ida import initial_columns, system_of
+
+    electrode = diffelec.presets.sharma2022(obstructions=(0, 1), num_shells=8)
+    protocol = diffelec.Protocol.from_strings(["Charge at C/20 for 6 hours"])
+    system = system_of(electrode, protocol)
+    guess = jnp.append(jnp.full(system.topology.num_nodes, 3.7), 0.05)
+
+    def field(t, columns, args):
+        found = consistent_algebraic(args, t, columns, guess)
+        return args.residual(t, Parts(columns, found.algebraic)).columns
+
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(field),
+        diffrax.Kvaerno3(),
+        0.0,
+        6 * 3600.0,
+        1.0,
+        initial_columns(electrode),
+        args=system,
+        stepsize_controller=diffrax.PIDController(rtol=1e-6, atol=1e-7),
+        adjoint=diffrax.ForwardMode(),
+        max_steps=20000,
+    )
+    means = electrode.mesh.weights @ np.asarray(solution.ys[0])
+    ours = diffelec.simulate(electrode, protocol, rtol=1e-7, method=RODAS5P)
+    assert np.all(np.isfinite(means))
+    np.testing.assert_allclose(ours.stoichiometry[-1], means, atol=2e-5)
+
+
+def test_simulate_composes_with_jit_vmap_and_both_kinds_of_gradient():
+    electrode = diffelec.presets.sharma2022(obstructions=(0, 1), num_shells=8)
+    protocol = diffelec.Protocol.from_strings(
+        ["Charge at C/10 until 4.2 V", "Hold at 4.2 V for 1 hour", "Rest for 1 hour"]
+    )
+    base = jnp.asarray(electrode.curves.conductivity.log10_values)
+
+    def outcome(shift, adjoint=None, rtol=1e-7):
+        moved = eqx.tree_at(
+            lambda e: e.curves.conductivity.log10_values,
+            electrode,
+            base.at[-1].add(shift),
+        )
+        found = diffelec.simulate(
+            moved, protocol, rtol=rtol, num_saved=3, throw=False, adjoint=adjoint
+        )
+        late = found.change_times(0, 0.1)[1] / 3600.0
+        return late + found.voltage[-1] + found.step_end_times[0] / 3600.0
+
+    forward = jax.jit(
+        lambda s: jax.jvp(lambda u: outcome(u, diffrax.ForwardMode()), (s,), (1.0,))
+    )
+    value, slope = forward(0.0)
+    difference = (forward(1e-3)[0] - forward(-1e-3)[0]) / 2e-3
+    reverse = jax.jit(jax.vmap(jax.grad(outcome)))(jnp.array([0.0, 0.1]))
+    assert np.all(np.isfinite(reverse))
+    assert slope == pytest.approx(float(difference), rel=1e-4)
+    assert reverse[0] == pytest.approx(float(slope), rel=1e-6)
+    assert float(value) == pytest.approx(float(forward(0.0)[0]))
