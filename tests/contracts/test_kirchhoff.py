@@ -1,11 +1,13 @@
 """The tabulated Kirchhoff transform against the integral and its own derivative."""
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.integrate import quad
+from scipy.integrate import cumulative_simpson, quad
 
 from diffelec import curves, kirchhoff, materials
 from tests.helpers import observed_order
@@ -31,7 +33,7 @@ def reference(x):
     breaks = [x, *[k for k in curve.knots if k > x + 1e-12]]
     pieces = [
         quad(lambda s: 1e15 * 10.0 ** law(s), a, b, epsabs=0, epsrel=1e-11)[0]
-        for a, b in zip(breaks[:-1], breaks[1:], strict=True)
+        for a, b in itertools.pairwise(breaks)
     ]
     return -1e-15 * sum(pieces)
 
@@ -52,7 +54,7 @@ def test_the_transform_is_the_integral_of_the_diffusivity(table, rng):
 def test_the_slope_at_the_nodes_of_the_table_is_the_diffusivity(table):
     x = jnp.asarray(np.arange(320, 1024) / 1024)
     slope = look_up(table, x)[1]
-    expected = jax.jit(materials.nmc532_diffusivity())(x)
+    expected = eqx.filter_jit(materials.nmc532_diffusivity())(x)
     assert np.all(np.isfinite(slope))
     np.testing.assert_allclose(slope, expected, rtol=1e-9)
 
@@ -105,17 +107,15 @@ def test_the_table_of_divacancies_is_their_closed_form():
 
 def test_the_table_of_a_sigmoid_converges_at_fourth_order():
     curve = curves.SigmoidCurve(0.0, -2.0, 0.6, 0.1)
-    x = np.array([0.013, 0.171, 0.333, 0.457, 0.617, 0.739, 0.871])
-
-    def law(s):
-        return 10.0 ** (-2.0 + 2.0 / (1.0 + np.exp((s - 0.6) / 0.1)))
-
-    exact = [-quad(law, p, 1.0, epsabs=1e-14, epsrel=1e-13)[0] for p in x]
-    sizes = [16, 32, 64, 128, 256]
+    grid = np.linspace(0.0, 1.0, 2**15 + 1)
+    law = 10.0 ** (-2.0 + 2.0 / (1.0 + np.exp((grid - 0.6) / 0.1)))
+    integral = cumulative_simpson(law, x=grid, initial=0.0)
+    x, exact = grid[::13], (integral - integral[-1])[::13]
+    sizes = [16, 32, 64, 128]
     values = jax.jit(lambda x: [kirchhoff.tabulate(curve, n)(x)[0] for n in sizes])(x)
-    errors = [np.sqrt(np.mean((value - np.array(exact)) ** 2)) for value in values]
+    errors = [np.max(np.abs(value - exact)) for value in values]
     order = observed_order(1.0 / np.array(sizes), errors)
-    np.testing.assert_allclose(order.mean(), 4.0, atol=0.4)
+    np.testing.assert_allclose(order[-2:], 4.0, atol=0.1)
 
 
 def test_the_gradient_in_the_knots_is_the_finite_difference():
