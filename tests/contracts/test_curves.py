@@ -89,7 +89,6 @@ def test_the_gradient_is_the_slope_on_either_side_of_every_place(curve):
     [
         pytest.param(curves.PchipCurve.example(), id="example"),
         pytest.param(materials.nmc532_diffusivity(), id="nmc532"),
-        pytest.param(curves.PchipCurve([0.2, 0.9], [-15.0, -17.0]), id="two knots"),
     ],
 )
 def test_pchip_is_the_interpolant_that_scipy_gives(curve):
