@@ -134,7 +134,7 @@ class PchipCurve(AbstractCurve):
         table = PchipInterpolator(knots, values, check=False, extrapolate=True)
         x = continued(stoichiometry, knots[0], knots[-1])
         inside = jnp.clip(x, knots[0], knots[-1])
-        slope = jnp.where(x < knots[0], table.c[2, 0], _end_slope(table))
+        slope = jnp.where(x <= knots[0], table.c[2, 0], _end_slope(table))
         return power_of_ten(table(inside) + slope * (x - inside))
 
     @property
@@ -165,6 +165,8 @@ class RoundedLinearCurve(AbstractCurve):
 
     def __check_init__(self):
         _check_table("RoundedLinearCurve", self.knots, self.log10_values)
+        if not self.width > 0:
+            raise ValueError(f"`width` must be positive, but is {self.width}.")
 
     def __call__(self, stoichiometry):
         knots, values = jnp.asarray(self.knots), jnp.asarray(self.log10_values)

@@ -103,7 +103,7 @@ def _check_particles(electrode: Electrode) -> None:
     """Raises ValueError for particle data that cannot be (concrete values only)."""
     labels = electrode.network.topology.particle_labels
     rules = {
-        "radius": (lambda v: v > 0, "be positive [m]"),
+        "radius": (lambda v: (v > 0) & np.isfinite(v), "be positive [m]"),
         "multiplicity": (lambda v: v > 0, "be positive"),
         "initial_stoichiometry": (
             lambda v: (v > 0) & (v < 1),
@@ -126,10 +126,15 @@ def _check_particles(electrode: Electrode) -> None:
                 f"`{name}` must {phrase}, but particle '{labels[index[-1]]}' has "
                 f"{values[index]:g}."
             )
-    for name in ("maximum_concentration", "temperature", "one_c_range"):
+    for name in (
+        "maximum_concentration",
+        "temperature",
+        "one_c_range",
+        "counter_exchange_current",
+    ):
         value = getattr(electrode, name)
         if isinstance(value, np.ndarray) and not np.all(value > 0):
-            raise ValueError(f"`{name}` must be positive, but is {value:g}.")
+            raise ValueError(f"`{name}` must be positive, but is {value}.")
     value = electrode.series_resistance
     if isinstance(value, np.ndarray) and not np.all(value >= 0):
-        raise ValueError(f"`series_resistance` must be 0 or more, but is {value:g}.")
+        raise ValueError(f"`series_resistance` must be 0 or more, but is {value}.")

@@ -75,7 +75,13 @@ def star(
 
     `carbon_shape` [1/m]: one for all, or one a particle (1/(4a) of a contact radius a).
     """
-    shapes = np.broadcast_to(np.asarray(carbon_shape, float), (num_particles,))
+    shapes = np.asarray(carbon_shape, float)
+    if shapes.ndim and shapes.shape != (num_particles,):
+        raise ValueError(
+            "`carbon_shape` must be one number or one per particle, but has "
+            f"{shapes.size} values for {num_particles} particles."
+        )
+    shapes = np.broadcast_to(shapes, (num_particles,))
     labels = [f"p{k}" for k in range(num_particles)]
     edges = [
         carbon_contact(COLLECTOR, label, float(shape))
@@ -106,11 +112,7 @@ def touching_spheres(
     with `seed` (always including the lowest of each connected cluster), touches carbon.
     """
     centres, radii = np.asarray(centres, float), np.asarray(radii, float)
-    if not np.all(radii > 0):
-        bad = int(np.flatnonzero(~(radii > 0))[0])
-        raise ValueError(
-            f"`radii` must be positive [m], but particle {bad} has {radii[bad]}."
-        )
+    _check_spheres(centres, radii, labels)
     pairs = _touching_pairs(centres, radii, reach)
     names = list(labels) if labels else [f"p{k}" for k in range(len(radii))]
     edges: list[Edge] = [
@@ -139,6 +141,8 @@ def random_packing(
     sequence rolls no further than the first sphere (or floor) below a random spot, so
     it touches what carries it; the box is as wide as fills `thickness` to 55 %.
     """
+    if num_particles < 1:
+        raise ValueError(f"`num_particles` must be 1 or more, but is {num_particles}.")
     rng = np.random.default_rng(seed)
     radii = np.clip(
         median_radius * np.exp(spread * rng.standard_normal(num_particles)), 2e-6, 9e-6
@@ -152,6 +156,27 @@ def random_packing(
         best = int(np.argmin(heights))
         centres[k] = (*spots[best], heights[best])
     return centres, radii
+
+
+def _check_spheres(centres, radii, labels) -> None:
+    """Raises ValueError for spheres that cannot be."""
+    if len(radii) == 0:
+        raise ValueError("A packing must have one particle or more, but has none.")
+    for name, column in (("centres", centres), ("labels", labels)):
+        if column is not None and len(column) != len(radii):
+            raise ValueError(
+                f"`{name}` must have one entry per particle, but has {len(column)} for "
+                f"{len(radii)} radii."
+            )
+    if not np.all(radii > 0):
+        bad = int(np.flatnonzero(~(radii > 0))[0])
+        raise ValueError(
+            f"`radii` must be positive [m], but particle {bad} has {radii[bad]}."
+        )
+    if len(np.unique(centres, axis=0)) != len(centres):
+        raise ValueError(
+            "`centres` must differ, but two particles share one; remove the duplicate."
+        )
 
 
 def _touching_pairs(centres, radii, reach):

@@ -47,7 +47,7 @@ class Topology:
         self.particle_labels = tuple(particle_labels)
         self.carbon_labels = tuple(carbon_labels)
         count = len(self.particle_labels)
-        self.imaged = np.ones(count, bool) if imaged is None else np.asarray(imaged)
+        self.imaged = np.ones(count, bool) if imaged is None else np.asarray(imaged, bool)
         self.positions = None if positions is None else np.asarray(positions, float)
         self.site_particle = (
             np.arange(count) if site_particle is None else np.asarray(site_particle)
@@ -170,6 +170,7 @@ class Network(eqx.Module):
         topology = self.topology
         if topology.num_particles == 0:
             raise ValueError("A network must have one particle or more, but has none.")
+        _check_lengths(topology)
         _check_ends(topology)
         _check_edge_numbers(self)
         lost = topology.unreachable()
@@ -269,10 +270,11 @@ class Network(eqx.Module):
         kinds = dict(graph.nodes(data="kind", default="particle"))
         particles = [n for n, kind in kinds.items() if kind == "particle"]
         carbon = [n for n, kind in kinds.items() if kind == "carbon"]
-        if not any(kind == "collector" for kind in kinds.values()):
+        collectors = sum(kind == "collector" for kind in kinds.values())
+        if collectors != 1:
             raise ValueError(
-                "A graph must have one node of kind 'collector', but has none; set "
-                "`graph.nodes[name]['kind'] = 'collector'`."
+                "A graph must have one node of kind 'collector', but has "
+                f"{collectors or 'none'}; set `graph.nodes[name]['kind']`."
             )
         name = {
             n: COLLECTOR if kind == "collector" else str(n) for n, kind in kinds.items()
@@ -325,6 +327,17 @@ def check_multiplicity(topology: Topology, multiplicity: np.ndarray) -> None:
             f"{labels[head[e]]} has {site[head[e] - first]:g}; it belongs to a whole "
             "branch between carbon nodes."
         )
+
+
+def _check_lengths(topology: Topology) -> None:
+    """Raises ValueError unless there is one mark and one place a particle."""
+    for name in ("imaged", "positions"):
+        value = getattr(topology, name)
+        if value is not None and len(value) != topology.num_particles:
+            raise ValueError(
+                f"`{name}` must have one entry per particle, but has {len(value)} for "
+                f"{topology.num_particles} particles."
+            )
 
 
 def _check_ends(topology: Topology) -> None:

@@ -88,6 +88,13 @@ class NMC532(AbstractOpenCircuitPotential):
     source: str = eqx.field(static=True, default="Colclasure 2020 (NMC532)")
     valid_range: tuple[float, float] = eqx.field(static=True, default=(0.2, 0.9998))
 
+    def __check_init__(self):
+        c = self.coefficients
+        if isinstance(c, np.ndarray) and c.shape[-1:] != (15,):
+            raise ValueError(
+                f"`coefficients` of NMC532 must be 15 numbers, but are {c.size}."
+            )
+
     def __call__(self, stoichiometry):
         x = continued(stoichiometry, 1e-3, 1.0)
         value = jnp.polyval(jnp.asarray(self.coefficients)[::-1], x)

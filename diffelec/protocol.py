@@ -59,7 +59,7 @@ class Drive(eqx.Module):
     value: Float[Array, " knot"] = eqx.field(converter=as_leaf)
 
     def __check_init__(self):
-        if not isinstance(self.time, np.ndarray):
+        if not all(isinstance(c, np.ndarray) for c in (self.time, self.value)):
             return
         if self.time.shape != self.value.shape or self.time.size < 2:
             raise ValueError(
@@ -269,6 +269,8 @@ class Rest(AbstractStep):
     def row(self):
         if self.end.duration is None:
             raise ValueError("a rest needs a time; write 'Rest for 1 hour'")
+        if self.end != CutOff(duration=self.end.duration):
+            raise ValueError("a rest ends after a time only; drop its 'until'")
         return Row(weight_current=1.0, duration=self.end.duration)
 
 
@@ -381,6 +383,8 @@ class Protocol(eqx.Module):
                 f"`{control}` must be given to drive by it; pass the recorded column."
             )
         drive = Drive(time, series[control])
+        if current is not None:
+            Drive(time, current)  # checked alike
         span = float(drive.time[-1] - drive.time[0])
         protocol = Protocol.from_steps(
             [Recorded(control, span, f"recorded {control}")], drive
@@ -464,11 +468,14 @@ def _parse_end(text: str) -> CutOff:
         word, _, amount = clause.strip().partition(" ")
         value, unit = _amount(amount)
         if word.lower() == "for" and unit == "s" and value > 0:
-            fields["duration"] = value
+            name = "duration"
         elif word.lower() == "until" and unit in names:
-            fields[names[unit]] = abs(value) if unit != "V" else value
+            name = names[unit]
         else:
             raise ValueError(f"'{clause.strip()}' is not an end of a step")
+        if name in fields:
+            raise ValueError(f"'{clause.strip()}' is a second end of the same kind")
+        fields[name] = abs(value) if unit != "V" else value
     return CutOff(**fields)
 
 

@@ -1,0 +1,175 @@
+"""What the builders wire: who touches whom, and by what."""
+
+import networkx
+import numpy as np
+import pytest
+
+from diffelec import graphs, presets
+
+
+def distances(net):
+    """Contacts between the collector and each particle, by label."""
+    lengths = networkx.shortest_path_length(net.to_networkx(), "collector")
+    return {label: lengths[label] for label in net.topology.particle_labels}
+
+
+def contacts(net):
+    """{frozenset of two particle numbers: edge number}, carbon left out."""
+    topology = net.topology
+    return {
+        frozenset((int(t) - 1, int(h) - 1)): e
+        for e, (t, h) in enumerate(zip(topology.tail, topology.head, strict=True))
+        if t > 0 and h > 0
+    }
+
+
+def test_the_figure_has_fifteen_particles_of_which_five_are_imaged():
+    topology = presets.sharma2022().network.topology
+    assert topology.num_particles == 15
+    assert topology.num_edges == 15
+    imaged = np.array(topology.particle_labels)[topology.imaged]
+    assert imaged.tolist() == [f"top {n}" for n in range(5)]
+    assert np.all(topology.imaged[:5])
+
+
+@pytest.mark.parametrize("top", range(5))
+def test_a_top_particle_of_the_figure_has_as_many_others_below_it(top):
+    found = distances(presets.sharma2022().network)
+    assert found[f"top {top}"] - 1 == top
+
+
+def test_the_contacts_of_the_figure_have_the_default_numbers():
+    net = graphs.columns()
+    from_carbon = net.topology.tail == 0
+    assert from_carbon.sum() == 5
+    assert np.all(net.topology.head != 0)
+    np.testing.assert_array_equal(net.shape_tail[from_carbon], 0.0)
+    np.testing.assert_allclose(net.shape_head[from_carbon], 1.56e4)
+    np.testing.assert_allclose(net.shape_tail[~from_carbon], 1 / (4 * 0.5e-6))
+    np.testing.assert_allclose(net.shape_head[~from_carbon], 1 / (4 * 0.5e-6))
+    np.testing.assert_array_equal(net.series_resistance, 0.0)
+
+
+def test_columns_stand_above_one_another():
+    net = graphs.columns((2,), spacing=1.0)
+    places = dict(
+        zip(net.topology.particle_labels, net.topology.positions, strict=True)
+    )
+    assert places["below 0.0"][1] < places["below 0.1"][1] < places["top 0"][1]
+
+
+@pytest.mark.parametrize("obstructions", [(), (1, -1)])
+def test_columns_without_a_height_are_refused(obstructions):
+    with pytest.raises(ValueError, match="`obstructions` must hold one number >= 0"):
+        graphs.columns(obstructions)
+
+
+def test_a_chain_is_as_far_from_the_collector_as_it_is_long():
+    net = graphs.chain(5, contact_radius=2e-7, carbon_shape=3e4)
+    assert distances(net) == {f"p{n}": n + 1 for n in range(5)}
+    np.testing.assert_allclose(net.shape_head, [3e4, *[1 / (4 * 2e-7)] * 4])
+
+
+def test_every_particle_of_a_star_touches_the_collector_by_its_own_contact():
+    net = graphs.star(3, [1e4, 2e4, 3e4])
+    assert set(distances(net).values()) == {1}
+    np.testing.assert_allclose(net.shape_head, [1e4, 2e4, 3e4])
+    np.testing.assert_array_equal(net.shape_tail, 0.0)
+
+
+@pytest.mark.parametrize("builder", [graphs.chain, graphs.star])
+def test_no_particles_are_refused(builder):
+    with pytest.raises(ValueError, match="one particle or more, but has none"):
+        builder(0)
+
+
+@pytest.fixture(scope="module")
+def packing():
+    return graphs.random_packing(80, seed=3)
+
+
+@pytest.fixture(scope="module")
+def packed(packing):
+    return graphs.touching_spheres(*packing, carbon_share=0.3, seed=5)
+
+
+def test_a_packing_is_the_same_for_the_same_seed(packing):
+    again, other = graphs.random_packing(80, seed=3), graphs.random_packing(80, seed=4)
+    assert np.all(np.isfinite(packing[0]))
+    np.testing.assert_array_equal(packing[0], again[0])
+    np.testing.assert_array_equal(packing[1], again[1])
+    assert not np.allclose(packing[0], other[0])
+
+
+def test_the_spheres_of_a_packing_do_not_overlap_and_lie_on_something(packing):
+    centres, radii = packing
+    gap = np.linalg.norm(centres[:, None] - centres[None], axis=-1)
+    gap = gap - radii[:, None] - radii[None]
+    np.fill_diagonal(gap, np.inf)
+    carried = np.isclose(centres[:, 2], radii) | (gap.min(axis=1) < 1e-9 * radii.min())
+    assert np.all(np.isfinite(centres))
+    assert gap.min() > -1e-9 * radii.min()
+    assert np.all(carried)
+    assert np.all((radii >= 2e-6) & (radii <= 9e-6))
+
+
+def test_spheres_touch_where_brute_force_finds_them_near(packing, packed):
+    centres, radii = packing
+    near = {
+        frozenset((i, j))
+        for i in range(len(radii))
+        for j in range(i)
+        if np.linalg.norm(centres[i] - centres[j]) < 1.02 * (radii[i] + radii[j])
+    }
+    assert len(near) > 60
+    assert set(contacts(packed)) == near
+
+
+def test_a_contact_is_no_wider_than_half_the_smaller_sphere(packing, packed):
+    radii = packing[1]
+    for pair, edge in contacts(packed).items():
+        smaller = radii[list(pair)].min()
+        contact = 1 / (4 * packed.shape_tail[edge])
+        assert np.isfinite(contact)
+        assert 0.05 * smaller * (1 - 1e-12) <= contact <= 0.5 * smaller * (1 + 1e-12)
+        assert packed.shape_head[edge] == packed.shape_tail[edge]
+
+
+def test_the_contact_of_two_overlapping_spheres_is_the_rim_of_their_lens():
+    # A 3-4-5 and a 4-3-5 triangle: rim 2.4 at 1.8 and 3.2 from the centres.
+    net = graphs.touching_spheres(
+        [[0.0, 0.0, 0.0], [5.0, 0.0, 0.0]], [3.0, 4.0], reach=0.0
+    )
+    far = graphs.touching_spheres(
+        [[0.0, 0.0, 0.0], [6.9, 0.0, 0.0]], [3.0, 4.0], reach=0.0
+    )
+    plane = (6.9**2 + 9 - 16) / (2 * 6.9)
+    expected = [0.5 * 3.0, np.sqrt(9 - plane**2)]
+    found = [1 / (4 * n.shape_tail[contacts(n)[frozenset((0, 1))]]) for n in (net, far)]
+    assert np.all(np.isfinite(found))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_every_sphere_has_a_path_to_the_collector(packed):
+    assert len(distances(packed)) == 80
+    assert packed.topology.unreachable() == []
+
+
+def test_the_carbon_of_a_packing_is_drawn_by_its_seed(packing, packed):
+    again = graphs.touching_spheres(*packing, carbon_share=0.3, seed=5)
+    other = graphs.touching_spheres(*packing, carbon_share=0.3, seed=6)
+    assert again.topology == packed.topology
+    assert other.topology != packed.topology
+    wired = np.sum(packed.topology.tail == 0)
+    assert 8 <= wired <= 60
+
+
+def test_without_drawn_carbon_the_lowest_sphere_of_each_cluster_is_wired():
+    centres = [[0, 0, 3.0], [0, 0, 1.0], [9, 0, 1.0]]
+    net = graphs.touching_spheres(centres, [1.0, 1.0, 1.0], carbon_share=0.0)
+    assert sorted(net.topology.head[net.topology.tail == 0].tolist()) == [2, 3]
+
+
+def test_a_sphere_without_a_radius_is_refused_by_number():
+    with pytest.raises(ValueError, match=r"particle 1 has -1\.0"):
+        graphs.touching_spheres(np.zeros((2, 3)), [1.0, -1.0])

@@ -1,0 +1,261 @@
+"""What the resistor network must obey, and what it refuses by which words."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffelec import Network, graphs, network, presets
+from diffelec.edges import Edge, carbon_contact, particle_contact, wire
+from tests.helpers import tree_allclose
+
+
+def bridge():
+    """Six nodes with carbon, a loop and a pair of parallel edges, all asymmetric."""
+    return Network.from_edges(
+        [
+            wire("collector", "carbon", 7.0),
+            carbon_contact("carbon", "a", 2.0, 0.5),
+            carbon_contact("collector", "b", 3.0),
+            particle_contact("a", "b", 0.05, 1.5),
+            Edge("b", "c", 2.5, 4.0, 9.0),
+            Edge("c", "b", 1.0, 1.0, 0.0),
+            Edge("c", "a", 0.0, 6.0, 8.0),
+        ],
+        ["a", "b", "c"],
+        ["carbon"],
+    )
+
+
+def laplacian(net, resistivity):
+    """Kirchhoff's matrix from the code's own outflow and resistances."""
+    topology = net.topology
+
+    def outflow(potential):
+        drop = potential[topology.tail] - potential[topology.head]
+        return topology.outflow(drop / net.resistance(resistivity))
+
+    return np.asarray(jax.jacfwd(outflow)(jnp.zeros(topology.num_nodes)))
+
+
+def test_the_incidence_sends_every_edge_from_one_node_to_another():
+    matrix = bridge().topology.incidence
+    assert np.all(matrix.sum(axis=0) == 0)
+    assert np.all(np.abs(matrix).sum(axis=0) == 2)
+
+
+def test_what_leaves_all_nodes_adds_up_to_nothing(rng):
+    topology = bridge().topology
+    outflow = topology.outflow(jnp.asarray(rng.standard_normal(topology.num_edges)))
+    assert np.all(np.isfinite(outflow))
+    np.testing.assert_allclose(np.sum(outflow), 0.0, atol=1e-14)
+
+
+def test_an_edge_leaves_its_tail_and_enters_its_head():
+    topology = bridge().topology
+    outflow = topology.outflow(jnp.zeros(topology.num_edges).at[4].set(2.0))
+    expected = {"b": 2.0, "c": -2.0}
+    names = topology.node_labels
+    np.testing.assert_array_equal(outflow, [expected.get(name, 0.0) for name in names])
+
+
+@pytest.mark.parametrize("build", [bridge, lambda: graphs.columns()])
+def test_scattering_and_multiplying_give_one_outflow(build, rng, monkeypatch):
+    topology = build().topology
+    edges = jnp.asarray(rng.standard_normal(topology.num_edges))
+    monkeypatch.setattr(network, "_DENSE_UP_TO", 10**9)
+    dense = topology.outflow(edges)
+    monkeypatch.setattr(network, "_DENSE_UP_TO", 0)
+    scattered = topology.outflow(edges)
+    assert np.all(np.isfinite(dense))
+    np.testing.assert_allclose(dense, scattered, rtol=1e-14, atol=1e-15)
+
+
+def test_the_network_is_reciprocal_and_passes_no_current_at_one_potential():
+    matrix = laplacian(bridge(), jnp.array([0.3, 1.1, 2.9]))
+    assert np.all(np.isfinite(matrix))
+    np.testing.assert_allclose(matrix, matrix.T, rtol=1e-13)
+    np.testing.assert_allclose(matrix @ np.ones(5), 0.0, atol=1e-13)
+    assert np.all(np.linalg.eigvalsh(matrix)[1:] > 0)
+
+
+def test_a_resistance_is_its_series_part_and_both_constrictions():
+    resistance = bridge().resistance(jnp.array([0.3, 1.1, 2.9]))
+    disc = 1 / (4 * 0.05)
+    expected = [
+        7.0,
+        0.5 + 2.0 * 0.3,
+        3.0 * 1.1,
+        1.5 + disc * (0.3 + 1.1),
+        2.5 + 4.0 * 1.1 + 9.0 * 2.9,
+        1.0 + 1.0 * 2.9,
+        6.0 * 2.9 + 8.0 * 0.3,
+    ]
+    assert np.all(np.isfinite(resistance))
+    np.testing.assert_allclose(resistance, expected, rtol=1e-14)
+
+
+def test_values_at_the_ends_on_carbon_are_what_is_asked_for_elsewhere():
+    topology = bridge().topology
+    tail, head = topology.at_ends(jnp.array([10.0, 20.0, 30.0]), elsewhere=-1.0)
+    np.testing.assert_array_equal(tail, [-1, -1, -1, 10, 20, 30, 30])
+    np.testing.assert_array_equal(head, [-1, 10, 20, 20, 30, 20, 10])
+
+
+def test_nodes_are_the_collector_then_carbon_then_particles():
+    topology = bridge().topology
+    assert topology.node_labels == ("collector", "carbon", "a", "b", "c")
+    assert (topology.first_site, topology.num_nodes) == (2, 5)
+
+
+def test_equal_topologies_are_one_key_and_others_are_not():
+    one, other = bridge().topology, bridge().topology
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != graphs.columns().topology
+
+
+@pytest.mark.parametrize("build", [bridge, lambda: graphs.columns()])
+def test_a_network_comes_back_from_networkx_unchanged(build):
+    net = build()
+    back = Network.from_networkx(net.to_networkx())
+    one, other = net.topology, back.topology
+    assert one.node_labels == other.node_labels
+    np.testing.assert_array_equal(one.imaged, other.imaged)
+    if one.positions is not None:
+        np.testing.assert_array_equal(one.positions, other.positions)
+
+    def table(n):
+        labels = n.topology.node_labels
+        return sorted(
+            (labels[t], labels[h], float(r), float(s), float(u))
+            for t, h, r, s, u in zip(
+                n.topology.tail,
+                n.topology.head,
+                n.series_resistance,
+                n.shape_tail,
+                n.shape_head,
+                strict=True,
+            )
+        )
+
+    assert table(net) == table(back)
+
+
+def test_a_network_built_along_its_edges_comes_back_as_the_same_pytree():
+    net = graphs.chain(4)
+    assert tree_allclose(net, Network.from_networkx(net.to_networkx()), rtol=0)
+
+
+def test_a_graph_without_a_collector_is_refused():
+    graph = graphs.chain(2).to_networkx()
+    graph.nodes["collector"]["kind"] = "carbon"
+    with pytest.raises(ValueError, match="one node of kind 'collector', but has none"):
+        Network.from_networkx(graph)
+
+
+CONTACT = carbon_contact("collector", "a", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("edges", "particles", "message"),
+    [
+        ([CONTACT], ["a", "lost"], "path to the collector, but lost has none"),
+        (
+            [CONTACT, wire("x", "y", 1.0)],
+            ["a", "x", "y"],
+            "path to the collector, but x, y has none",
+        ),
+        ([CONTACT, Edge("a", "a", 1.0)], ["a"], "Edge 1 .* joins a to itself"),
+        (
+            [CONTACT, Edge("a", "b", -2.0)],
+            ["a", "b"],
+            "`series_resistance` must be 0 or more, but is -2.0 .* from a to b",
+        ),
+        (
+            [CONTACT, Edge("a", "b", np.nan)],
+            ["a", "b"],
+            "`series_resistance` must be 0 or more, but is nan .* from a to b",
+        ),
+        (
+            [CONTACT, Edge("a", "b", 1.0, 0.0, -3.0)],
+            ["a", "b"],
+            "`shape_head` must be 0 or more, but is -3.0 .* from a to b",
+        ),
+        (
+            [CONTACT, Edge("a", "b")],
+            ["a", "b"],
+            "edge from a to b must have some resistance",
+        ),
+        ([CONTACT, Edge("a", "nobody", 1.0)], ["a"], "'nobody', which does not exist"),
+        ([CONTACT, Edge("a", 7, 1.0)], ["a"], "Edge 1 must join nodes 0 to 1"),
+        ([CONTACT], ["a", "a"], "Node names must differ, but 'a' is given twice"),
+        ([], ["collector"], "Node names must differ, but 'collector' is given twice"),
+        ([], [], "one particle or more, but has none"),
+    ],
+)
+def test_an_impossible_network_is_refused_by_name(edges, particles, message):
+    with pytest.raises(ValueError, match=message):
+        Network.from_edges(edges, particles)
+
+
+@pytest.mark.parametrize("name", ["series_resistance", "shape_tail", "shape_head"])
+def test_numbers_that_are_not_one_per_edge_are_refused(name):
+    fields = {"series_resistance": [1, 1], "shape_tail": [1, 1], "shape_head": [1, 1]}
+    fields[name] = [1.0, 2.0, 3.0]
+    with pytest.raises(ValueError, match=f"`{name}` .* has 3 values for 2 edges"):
+        Network(**fields, topology=graphs.chain(2).topology)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: particle_contact("a", "b", 0.0), "`contact_radius` must be positive"),
+        (lambda: carbon_contact(0, 1, -1.0), "`carbon_shape` must be positive"),
+        (lambda: wire(0, 1, 0.0), "`resistance` must be positive"),
+        (lambda: wire(0, 1, np.nan), "`resistance` must be positive"),
+    ],
+)
+def test_a_contact_without_an_extent_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_copies_of_unequal_number_cannot_touch():
+    topology = graphs.chain(3).topology
+    network.check_multiplicity(topology, np.array([2.0, 2.0, 2.0]))
+    with pytest.raises(ValueError, match=r"but p1 has 2 and p2 has 3; it belongs"):
+        network.check_multiplicity(topology, np.array([2.0, 2.0, 3.0]))
+    network.check_multiplicity(graphs.star(2).topology, np.array([2.0, 3.0]))
+
+
+def test_an_edge_stands_as_often_as_the_branch_it_is_in():
+    topology = bridge().topology
+    copies = network.multiplicity_of_edges(topology, jnp.array([2.0, 2.0, 2.0]))
+    np.testing.assert_array_equal(copies, [1, 2, 2, 2, 2, 2, 2])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"radius": [5e-6, -1e-6]}, "`radius` must be positive .* 'p1' has -1e-06"),
+        ({"radius": [5e-6, np.nan]}, "`radius` must be positive .* 'p1' has nan"),
+        ({"radius": [5e-6] * 3}, "`radius` .* has 3 values for 2 particles"),
+        (
+            {"initial_stoichiometry": [0.9, 1.0]},
+            "`initial_stoichiometry` must lie strictly between 0 and 1 .* 'p1' has 1",
+        ),
+        (
+            {"initial_stoichiometry": 0.0},
+            "`initial_stoichiometry` must lie strictly between 0 and 1 .* 'p0' has 0",
+        ),
+        ({"multiplicity": [0.0, 1.0]}, "`multiplicity` must be positive.* 'p0' has 0"),
+        ({"multiplicity": [1.0, 2.0]}, "but p0 has 1 and p1 has 2"),
+        ({"temperature": -3.0}, "`temperature` must be positive, but is -3"),
+        ({"maximum_concentration": 0.0}, "`maximum_concentration` must be positive"),
+        ({"series_resistance": -1.0}, "`series_resistance` must be 0 or more"),
+    ],
+)
+def test_an_impossible_particle_is_refused_by_name(fields, message):
+    with pytest.raises(ValueError, match=message):
+        presets.electrode_of(graphs.chain(2), **fields)

@@ -1,0 +1,338 @@
+"""Phrases, rows, half cycles, recordings, and the control equation."""
+
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffelec import protocol
+from diffelec.protocol import Control, CutOff, Drive, Protocol, Row
+
+CELL = types.SimpleNamespace(one_c_current=0.02, theoretical_capacity=50.0)
+INF = np.inf
+
+
+def row_of(text):
+    """The fields of a phrase's row that differ from an empty row."""
+    rows = Protocol.from_strings([text]).rows
+    fields = {name: float(value[0]) for name, value in vars(rows).items()}
+    empty = {name: float(value) for name, value in vars(Row()).items()}
+    return {name: v for name, v in fields.items() if v != empty[name]}
+
+
+def current_row(**fields):
+    return {"weight_current": 1.0, **fields}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "Charge at C/20 until 4.3 V",
+            current_row(current_rate=0.05, upper_voltage=4.3),
+        ),
+        (
+            "Discharge at C/20 until 2.5 V",
+            current_row(current_rate=-0.05, lower_voltage=2.5),
+        ),
+        ("Charge at 0.5C until 4.3V", current_row(current_rate=0.5, upper_voltage=4.3)),
+        ("Charge at 1C for 30 minutes", current_row(current_rate=1.0, duration=1800.0)),
+        (
+            "Discharge at 2 mA for 3 hours or until 2.5 V",
+            current_row(current=-2e-3, duration=10800.0, lower_voltage=2.5),
+        ),
+        (
+            "Charge at 2e-11 A until 4.3 V or for 90 seconds",
+            current_row(current=2e-11, duration=90.0, upper_voltage=4.3),
+        ),
+        (
+            "Charge at 20 pA for 2 hours or until 4.3 V",
+            current_row(current=2e-11, duration=7200.0, upper_voltage=4.3),
+        ),
+        (
+            "Charge at 1 mW for 1 hour",
+            {"weight_power": 1.0, "power": 1e-3, "duration": 3600.0},
+        ),
+        (
+            "Discharge at 3 uW until 3000 mV",
+            {"weight_power": 1.0, "power": -3e-6, "lower_voltage": 3.0},
+        ),
+        (
+            "Hold at 4.3 V until C/50",
+            {"weight_voltage": 1.0, "voltage": 4.3, "least_rate": 0.02},
+        ),
+        (
+            "Hold at 4.3 V until 5 uA",
+            {"weight_voltage": 1.0, "voltage": 4.3, "least_current": 5e-6},
+        ),
+        (
+            "Hold at 2.5 V for 2 hours or until C/100",
+            {
+                "weight_voltage": 1.0,
+                "voltage": 2.5,
+                "least_rate": 0.01,
+                "duration": 7200.0,
+            },
+        ),
+        ("Rest for 1 hour", current_row(duration=3600.0)),
+        ("rest for 10 min", current_row(duration=600.0)),
+        ("  REST FOR 1 DAY ", current_row(duration=86400.0)),
+        ("Rest for 45 s", current_row(duration=45.0)),
+    ],
+)
+def test_a_phrase_becomes_its_row(text, expected):
+    found = row_of(text)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Explode at C/20 until 4.3 V", "'explode' is not one of Charge, Discharge"),
+        ("Charge until 4.3 V", "'charge' needs an amount after 'at'"),
+        ("Hold for 2 hours", "'hold' needs an amount"),
+        ("Charge at C/0 until 4.3 V", "'C/0' is not an amount with a unit"),
+        ("Charge at 5 until 4.3 V", "'5' is not an amount with a unit"),
+        ("Charge at 2 parsec until 4.3 V", "the unit 'parsec' is unknown"),
+        ("Charge at 4.3 V until C/50", "cannot charge at '4.3 V'; give a C-rate"),
+        ("Hold at 2 mA until 4.3 V", "a hold is at a voltage, not at '2 mA'"),
+        ("Charge at -2 mA until 4.3 V", "'-2 mA' must be positive; the verb gives"),
+        ("Charge at 0C until 4.3 V", "must be positive; the verb gives"),
+        ("Charge at C/20 for 4.3 V", "'for 4.3 V' is not an end of a step"),
+        ("Charge at C/20 until 2 hours", "'until 2 hours' is not an end of a step"),
+        ("Charge at C/20 for -2 hours", "'for -2 hours' is not an end of a step"),
+        ("Charge at C/20 until", "not"),
+        ("", "not of the form 'VERB at AMOUNT until LIMIT'"),
+    ],
+)
+def test_a_phrase_that_means_nothing_is_quoted_with_an_example(text, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        Protocol.from_strings([text])
+    assert f"'{text}' is not understood" in str(caught.value)
+    assert "Charge at C/20 until 4.3 V" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Charge at C/20", r"it has no end; add 'until 4\.3 V' or 'for 2 hours'"),
+        ("Hold at 4.3 V", "it has no end"),
+        ("Rest", "a rest needs a time; write 'Rest for 1 hour'"),
+        ("Hold at 4.3 V until 4.2 V", "a hold cannot end at a voltage"),
+    ],
+)
+def test_a_step_without_an_end_is_refused_by_its_number(text, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        Protocol.from_strings(["Rest for 1 hour", text])
+    assert f"Step 2 of the protocol ('{text}')" in str(caught.value)
+
+
+def test_one_phrase_in_place_of_a_list_is_refused():
+    with pytest.raises(ValueError, match=r"must be a list of phrases.*\['Rest for 1 h"):
+        Protocol.from_strings("Rest for 1 hour")
+
+
+def test_a_protocol_of_no_steps_is_refused():
+    with pytest.raises(ValueError, match="one step or more, but has none"):
+        Protocol.from_strings([])
+
+
+CHARGE, DISCHARGE = "Charge at C/20 until 4.3 V", "Discharge at C/20 until 2.5 V"
+HOLD, REST = "Hold at 4.3 V until C/50", "Rest for 1 hour"
+POWER = "Charge at 1 mW for 1 hour"
+
+
+@pytest.mark.parametrize(
+    ("strings", "numbers"),
+    [
+        ([CHARGE, HOLD, DISCHARGE], (0, 0, 1)),
+        ([CHARGE, HOLD, REST, DISCHARGE, REST, CHARGE], (0, 0, 0, 1, 1, 2)),
+        ([REST, CHARGE, DISCHARGE], (-1, 0, 1)),
+        ([REST, REST], (-1, -1)),
+        ([HOLD, REST], (0, 0)),
+        ([REST, HOLD, DISCHARGE], (-1, 0, 1)),
+        ([CHARGE, REST, CHARGE, DISCHARGE], (0, 0, 0, 1)),
+        ([CHARGE, POWER, DISCHARGE, DISCHARGE], (0, 0, 1, 1)),
+        ([DISCHARGE, CHARGE], (0, 1)),
+    ],
+)
+def test_half_cycles_are_counted_from_each_turn_of_the_current(strings, numbers):
+    made = Protocol.from_strings(strings)
+    assert made.half_cycles == numbers
+    assert made.texts == tuple(strings)
+    assert made.rows.duration.shape == (made.num_steps,)
+
+
+def test_a_drive_is_piecewise_linear_with_the_slope_of_what_follows():
+    drive = Drive([10.0, 12.0, 15.0], [1.0, 5.0, -1.0])
+    times = jnp.array([0.0, 1.0, 2.0, 3.5, 5.0])
+    np.testing.assert_allclose(drive.at(times), [1.0, 3.0, 5.0, 2.0, -1.0], rtol=1e-14)
+    slopes = [float(drive.slope(t)) for t in times]
+    np.testing.assert_allclose(slopes, [2.0, 2.0, -2.0, -2.0, -2.0], rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("time", "value", "message"),
+    [
+        ([0, 1, 2], [1, np.nan, 3], "recorded value must be finite, but row 1 is nan"),
+        ([0, np.inf, 2], [1, 2, 3], "recorded time must be finite, but row 1 is inf"),
+        ([0, 2, 1], [1, 2, 3], "must increase strictly, but does not at row 2"),
+        ([0, 1, 1], [1, 2, 3], "must increase strictly, but does not at row 2"),
+        ([0, 1, 2], [1, 2], "2 values for 3 instants"),
+        ([0], [1], "1 values for 1 instants"),
+    ],
+)
+def test_a_series_that_cannot_be_followed_is_refused_by_row(time, value, message):
+    with pytest.raises(ValueError, match=message):
+        Drive(time, value)
+
+
+def test_a_recording_gives_the_spans_of_one_sign_of_its_current():
+    time = 100.0 + np.arange(8.0)
+    current = [0.0, 1.0, 1.0, 0.0, -1.0, -1.0, 2.0, 2.0]
+    made = Protocol.from_recording(time, voltage=np.ones(8), current=current)
+    assert made.spans == ((1.0, 4.0), (4.0, 6.0), (6.0, 7.0))
+    assert float(made.rows.duration[0]) == 7.0
+    assert float(made.rows.weight_voltage[0]) == 1.0
+    assert float(made.rows.weight_current[0]) == 0.0
+    assert float(made.rows.follow[0]) == 1.0
+
+
+def test_a_recording_can_drive_by_its_current():
+    made = Protocol.from_recording([0, 1, 2], current=[1, 1, 1], control="current")
+    assert float(made.rows.weight_current[0]) == 1.0
+    assert float(made.rows.weight_voltage[0]) == 0.0
+    assert made.spans == ((0.0, 2.0),)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"current": [1, 1]}, "`voltage` must be given to drive by it"),
+        ({"voltage": [1, 1], "control": "current"}, "`current` must be given"),
+        (
+            {"voltage": [1, 1], "control": "power"},
+            "must be 'current' or 'voltage', but",
+        ),
+        ({"voltage": [1, np.nan]}, "recorded value must be finite, but row 1"),
+    ],
+)
+def test_a_recording_that_lacks_a_column_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Protocol.from_recording([0.0, 1.0], **fields)
+
+
+DRIVE = Drive([5.0, 7.0, 11.0], [0.3, 0.8, -0.1])
+CONTROLS = [
+    pytest.param(Control(Row(weight_current=1.0, current=0.3)), id="current"),
+    pytest.param(Control(Row(weight_current=1.0, current_rate=-0.4)), id="C-rate"),
+    pytest.param(Control(Row(weight_voltage=1.0, voltage=4.1)), id="voltage"),
+    pytest.param(Control(Row(weight_power=1.0, power=0.7)), id="power"),
+    pytest.param(
+        Control(Row(weight_current=1.0, current=0.1, follow=1.0), DRIVE),
+        id="recorded current",
+    ),
+    pytest.param(
+        Control(Row(weight_voltage=1.0, voltage=0.0, follow=1.0), DRIVE),
+        id="recorded voltage",
+    ),
+    pytest.param(
+        Control(Row(weight_power=1.0, power=0.0, follow=1.0), DRIVE),
+        id="recorded power",
+    ),
+    pytest.param(
+        Control(Row(weight_current=0.3, weight_voltage=0.7, follow=0.0), DRIVE),
+        id="recording not followed",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("row", "voltage", "current"),
+    [
+        (Row(weight_current=1.0, current=-0.3), 3.9, -0.3),
+        (Row(weight_current=1.0, current_rate=0.25), 3.9, 0.25 * 0.02),
+        (Row(weight_voltage=1.0, voltage=4.1), 4.1, 0.7),
+        (Row(weight_power=1.0, power=-0.6), 4.0, -0.15),
+    ],
+)
+def test_a_control_is_met_where_its_set_point_is(row, voltage, current):
+    residual = Control(row).residual(0.0, voltage, current, CELL)
+    assert np.isfinite(residual)
+    np.testing.assert_allclose(residual, 0.0, atol=1e-13)
+    missed = Control(row).residual(0.0, voltage + 0.1, current + 0.1, CELL)
+    assert abs(missed) > 0.05
+
+
+@pytest.mark.parametrize("quantity", ["current", "voltage"])
+def test_a_followed_series_is_the_set_point(quantity):
+    row = Row(**{f"weight_{quantity}": 1.0}, follow=1.0)
+    at = {"voltage": 9.0, "current": 9.0, quantity: 0.55}  # half way at 1 s
+    residual = Control(row, DRIVE).residual(1.0, at["voltage"], at["current"], CELL)
+    assert np.isfinite(residual)
+    np.testing.assert_allclose(residual, 0.0, atol=1e-13)
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_the_slopes_of_a_control_are_its_gradients(control):
+    at = (1.3, 3.7, 0.011)
+    _, by_voltage, by_current = jax.grad(
+        lambda t, v, i: control.residual(t, v, i, CELL) + 0.0 * t, argnums=(0, 1, 2)
+    )(*at)
+    slopes = control.slopes(*at, CELL)
+    assert np.all(np.isfinite(slopes))
+    np.testing.assert_allclose(slopes, (by_voltage, by_current), rtol=1e-12)
+
+
+@pytest.mark.parametrize("time", [1.3, 4.4])
+@pytest.mark.parametrize("control", CONTROLS)
+def test_the_slope_in_time_of_a_control_is_its_gradient(control, time):
+    slope = jax.grad(lambda t: control.residual(t, 3.7, 0.011, CELL) + 0.0 * t)(time)
+    found = control.residual_slope(time, CELL)
+    assert np.isfinite(found)
+    np.testing.assert_allclose(found, slope, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("fields", "voltage", "current", "margin"),
+    [
+        ({"upper_voltage": 4.3}, 4.0, 0.01, 0.3),
+        ({"upper_voltage": 4.3}, 4.4, 0.01, -0.1),
+        ({"lower_voltage": 2.5}, 2.7, -0.01, 0.2),
+        ({"lower_voltage": 2.5}, 2.4, -0.01, -0.1),
+        ({"least_rate": 0.1}, 4.3, -0.004, 0.1),
+        ({"least_rate": 0.1}, 4.3, 0.001, -0.05),
+        ({"least_current": 0.004}, 4.3, 0.005, 0.05),
+        ({"upper_voltage": 4.3, "least_rate": 0.1}, 4.2, 0.003, 0.05),
+        ({}, 4.2, 0.0, INF),
+    ],
+)
+def test_the_margin_is_the_least_distance_to_a_cut_off(
+    fields, voltage, current, margin
+):
+    found = Control(Row(**fields)).margin(voltage, current, CELL)
+    np.testing.assert_allclose(found, margin, rtol=1e-10)
+
+
+def test_a_step_lasts_its_duration_or_twice_the_capacity_or_two_hundred_hours():
+    timed = Control(Row(weight_current=1.0, current=0.01, duration=60.0))
+    passing = Control(Row(weight_current=1.0, current_rate=-0.5))
+    hold = Control(Row(weight_voltage=1.0, voltage=4.3, least_rate=0.02))
+    assert float(timed.longest(CELL)) == 60.0
+    np.testing.assert_allclose(passing.longest(CELL), 2 * 50.0 / (0.5 * 0.02))
+    assert float(hold.longest(CELL)) == 200 * 3600.0
+    assert not timed.must_end
+    assert passing.must_end
+
+
+def test_a_voltage_limit_lies_below_on_discharge_and_above_else():
+    end = CutOff(voltage=3.0)
+    assert end.fields(-1)["lower_voltage"] == 3.0
+    assert end.fields(1)["upper_voltage"] == 3.0
+    assert "lower_voltage" not in end.fields(1)
+    assert protocol.ConstantCurrent(current=-1.0, end=end).row().lower_voltage == 3.0
+    assert protocol.ConstantPower(power=1.0, end=end).row().upper_voltage == 3.0
