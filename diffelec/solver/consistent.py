@@ -48,16 +48,24 @@ def consistent_algebraic(system, time, columns, guess) -> Consistent:
     conductance = frozen.edge_conductance(frozen.site_resistivity(fixed))
     start = _on_control(frozen, time, jax.lax.stop_gradient(guess))
 
+    holds_voltage = frozen.control.row.weight_voltage != 0
+
+    def along(rows, direction):
+        """The residual along a direction; the row of a current or power asked for does
+        not belong to the monotone part."""
+        control = jnp.where(holds_voltage, rows[-1] * direction[-1], 0.0)
+        return jnp.dot(rows[:-1], direction[:-1]) + control
+
     def improve(carry: _Search):
         """Tries the step at hand; takes it and finds the next, or halves it."""
         trial = carry.algebraic + carry.part * carry.direction
         rows, block = frozen.network_rows(time, fixed[-1], conductance, trial)
-        slope = jnp.dot(rows, carry.direction)
+        slope = along(rows, carry.direction)
         falls = slope <= 0.1 * carry.steepness + _ROUNDING
         taken = falls | (carry.part < _LEAST_PART)
         inverse = invert(block)
         direction = -inverse @ rows
-        steepness = jnp.abs(jnp.dot(rows, direction))
+        steepness = jnp.abs(along(rows, direction))
         new = (trial, direction, jnp.ones_like(slope), steepness, inverse)
         old = (carry.algebraic, carry.direction, 0.5 * carry.part, *carry[3:5])
         chosen = (jnp.where(taken, a, b) for a, b in zip(new, old, strict=True))

@@ -110,8 +110,11 @@ def test_every_kind_of_step_runs_and_rests_relax():
     np.testing.assert_allclose(current[1], one_c / 5, rtol=1e-9)
     np.testing.assert_allclose(voltage[2], 3.95, atol=1e-7)
     np.testing.assert_allclose(voltage[4] * current[4], -one_c * 3.9 / 10, rtol=1e-6)
-    x = np.asarray(found.stoichiometry)[19]
-    assert abs(x[0] - x[1]) < 1e-6
+    x = np.asarray(found.stoichiometry)[15:20]
+    assert abs(x[-1, 0] - x[-1, 1]) < 1e-4
+    # No lithium comes or goes in a rest, whatever moves between particles.
+    assert np.ptp(x[:, 0]) > 1e-3
+    np.testing.assert_allclose(x.sum(axis=1), x[0].sum(), rtol=1e-12)
     assert found.half_cycles == (-1, 0, 0, 0, 1)
 
 
@@ -145,7 +148,7 @@ def test_failures_can_be_returned_and_leave_nan_from_the_failed_step_on():
         ["Rest for 1 hour", "Charge at C/20 until 4.2 V", "Rest for 1 hour"]
     )
     found = diffelec.simulate(
-        lumped_pair(), protocol, max_steps=12, throw=False, num_saved=4
+        lumped_pair(), protocol, max_steps=7, throw=False, num_saved=4
     )
     assert bool(found.result == diffelec.RESULTS.max_steps_reached)
     assert int(found.failed_step) == 1

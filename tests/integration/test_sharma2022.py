@@ -1,6 +1,5 @@
 """The paper's network over two cycles: asynchronous, then synchronous."""
 
-import jax
 import numpy as np
 import pytest
 
@@ -68,28 +67,6 @@ def test_charge_passed_is_the_lithium_that_left(solution, electrode):
     moved = np.asarray(solution.step_capacities)
     np.testing.assert_allclose(moved[[0, 3]], passed[[0, 3]], rtol=1e-10)
     np.testing.assert_allclose(moved[[2, 5]], -passed[[2, 5]], rtol=1e-10)
-
-
-def test_lithium_balances_particle_by_particle():
-    from diffelec.solver.parts import Parts
-    from tests.solver.test_bordered import make
-
-    system, state = make()
-    rate = jax.jit(lambda s: system.residual(0.0, s))(state).columns
-    density = system.current_density(
-        state.columns[-1], system.site_potential(state.algebraic)
-    )
-    electrode = system.electrode
-    inflow = 3 * density / (
-        diffelec.constants.FARADAY
-        * electrode.maximum_concentration
-        * electrode.radius
-    )
-    change = electrode.mesh.weights @ rate
-    assert np.all(np.isfinite(change))
-    scale = np.max(np.abs(np.asarray(electrode.mesh.weights[:, None] * rate)))
-    assert np.max(np.abs(np.asarray(change + inflow))) < 1e-12 * scale
-    assert isinstance(state, Parts)
 
 
 def test_onset_is_a_tenth_of_a_particle_s_own_change(solution):
