@@ -266,12 +266,22 @@ def _touching(data: dict, given: dict, defaults: dict, table):
 def _explicit(data: dict):
     """A network of listed nodes and edges, and the fields of its particles."""
     particles = data["particles"]
+    if not particles:
+        raise ValueError(
+            "electrode.network.particles must list one particle or more, but has none."
+        )
     positions = [p.get("position_m") for p in particles]
+    placed = {None if p is None else len(p) for p in positions}
+    if len(placed) > 1:
+        raise ValueError(
+            "electrode.network.particles must all have position_m of the same length, "
+            "or none, but some differ."
+        )
     network = _joined(
         [p["label"] for p in particles],
         data,
         np.array([p.get("imaged", True) for p in particles], bool),
-        None if not positions or None in positions else positions,
+        None if placed == {None} else positions,
     )
     return network, {
         "radius": [p["radius_m"] for p in particles],
