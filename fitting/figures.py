@@ -88,7 +88,8 @@ def _mark_half_cycles(axes, solution, *, named: bool) -> None:
 def stoichiometry_figure(solution) -> Figure:
     """Stoichiometry of the imaged particles against time (as in the paper's Fig. 4d).
 
-    The volume mean is solid, the surface dashed; half cycles are shaded.
+    The volume mean is solid, the surface dashed (left out for more than seven
+    particles); half cycles are shaded.
     """
     topology = solution.topology
     shown = np.flatnonzero(topology.imaged)
@@ -102,10 +103,13 @@ def stoichiometry_figure(solution) -> Figure:
     for number, k in enumerate(shown):
         color = shades[number] if many else OKABE_ITO[number]
         label = None if many else topology.particle_labels[k]
-        axes.plot(hours, surface[:, k], "--", color=color, linewidth=0.7)
-        axes.plot(hours, mean[:, k], color=color, label=label)
+        if not many:
+            axes.plot(hours, surface[:, k], "--", color=color, linewidth=0.7)
+        width = 0.6 if many else 1.2
+        axes.plot(hours, mean[:, k], color=color, label=label, linewidth=width)
     axes.plot([], [], color="0.4", label="volume mean")
-    axes.plot([], [], "--", color="0.4", linewidth=0.7, label="surface")
+    if not many:
+        axes.plot([], [], "--", color="0.4", linewidth=0.7, label="surface")
     _mark_half_cycles(axes, solution, named=True)
     axes.set_xlabel("time (h)")
     axes.set_ylabel("stoichiometry x in Li$_x$MO$_2$ (–)")
@@ -247,7 +251,7 @@ def _draw_network(axes, electrode, places, collector, x, norm):
     if topology.positions is not None and topology.positions.shape[1] == 3:
         depth = -topology.positions[:, 1]
     order = np.argsort(depth, kind="stable")
-    widths = np.where(topology.imaged, 1.0, 0.3)
+    widths = np.where(topology.imaged & ~np.all(topology.imaged), 1.0, 0.3)
     circles = PatchCollection(
         [Circle(places[k], 0.92 * radius[k]) for k in order],
         cmap="viridis",

@@ -55,7 +55,8 @@ def electrode_file(folder, **changes):
 
 def test_help_needs_no_heavy_library():
     program = (
-        "import sys; from fitting import cli; status = cli.main(['simulate', '--help']);"
+        "import sys; from fitting import cli;"
+        "status = cli.main(['simulate', '--help']);"
         "heavy = {'jax', 'diffelec', 'matplotlib', 'numpy'} & set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy else status)"
     )
