@@ -45,6 +45,13 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser.add_argument(
         "--cycles", metavar="N", type=int, default=1, help="repeats of the protocol"
     )
+    _add_numerics(parser)
+    study.add_output(parser, required=True)
+    return parser
+
+
+def _add_numerics(parser: argparse.ArgumentParser) -> None:
+    """Which instants are saved, and how closely the equations are solved."""
     instants = parser.add_mutually_exclusive_group()
     instants.add_argument(
         "--times",
@@ -73,8 +80,6 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         default=2000,
         help="of the integrator in one protocol step (default 2000)",
     )
-    study.add_output(parser, required=True)
-    return parser
 
 
 def run(arguments) -> None:

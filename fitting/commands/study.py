@@ -123,7 +123,6 @@ def _write_tables(folder: Path, solution) -> None:
     import numpy as np
 
     from .. import files
-    from ..results import HOUR, crossing_times
 
     labels = solution.topology.particle_labels
     files.write_csv(
@@ -155,9 +154,18 @@ def _write_tables(folder: Path, solution) -> None:
             strict=True,
         ),
     )
+    _write_onsets(folder / "onsets.csv", solution)
+
+
+def _write_onsets(path: Path, solution) -> None:
+    """Onset, midpoint and completion of each particle in each half cycle."""
+    from .. import files
+    from ..results import HOUR, crossing_times
+
+    labels = solution.topology.particle_labels
     levels, _ = crossing_times(solution)
     files.write_csv(
-        folder / "onsets.csv",
+        path,
         ["half_cycle", "particle", "imaged", "onset_h", "midpoint_h", "completion_h"],
         [
             [half, label, int(solution.topology.imaged[k]), *(times[:, k] / HOUR)]
@@ -182,8 +190,27 @@ def _write_netcdf(path: Path, solution) -> None:
     import numpy as np
 
     topology = solution.topology
+    dataset = xarray.Dataset(
+        {
+            name: (dims, np.asarray(values), {"units": unit, "long_name": text})
+            for name, (dims, values, unit, text) in _variables(solution).items()
+        },
+        coords={
+            "time": ("time", np.asarray(solution.time), {"units": "s"}),
+            "particle": list(topology.particle_labels),
+            "node": list(topology.node_labels),
+            "step": list(solution.texts),
+            "imaged": ("particle", np.asarray(topology.imaged, np.int8)),
+        },
+        attrs={"title": "diffelec solution", "result": solution.message()},
+    )
+    dataset.to_netcdf(path, engine="h5netcdf")
+
+
+def _variables(solution) -> dict:
+    """Name: (axes, values, unit, meaning) of what solution.nc holds."""
     particle = ("time", "particle")
-    variables = {
+    return {
         "voltage": (("time",), solution.voltage, "V", "cell voltage"),
         "current": (("time",), solution.current, "A", "current, positive on charge"),
         "stoichiometry": (particle, solution.stoichiometry, "1", "volume mean"),
@@ -198,21 +225,6 @@ def _write_netcdf(path: Path, solution) -> None:
         "step_end_time": (("step",), solution.step_end_times, "s", "of each step"),
         "step_capacity": (("step",), solution.step_capacities, "C", "charge passed"),
     }
-    dataset = xarray.Dataset(
-        {
-            name: (dims, np.asarray(values), {"units": unit, "long_name": text})
-            for name, (dims, values, unit, text) in variables.items()
-        },
-        coords={
-            "time": ("time", np.asarray(solution.time), {"units": "s"}),
-            "particle": list(topology.particle_labels),
-            "node": list(topology.node_labels),
-            "step": list(solution.texts),
-            "imaged": ("particle", np.asarray(topology.imaged, np.int8)),
-        },
-        attrs={"title": "diffelec solution", "result": solution.message()},
-    )
-    dataset.to_netcdf(path, engine="h5netcdf")
 
 
 def _write_figures(folder: Path, electrode, solution, states) -> None:
