@@ -1,0 +1,19 @@
+"""Everything between an experiment and a posterior: files, figures, command line.
+
+Uses `diffelec` by its public names only. The namespaces are imported when first
+asked for, so that the command line answers `--help` at once.
+"""
+
+import importlib
+
+_NAMESPACES = ("cli", "electrodes", "figures", "files", "progress", "results", "schema")
+
+
+def __getattr__(name: str):
+    if name in _NAMESPACES:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__():
+    return sorted([*globals(), *_NAMESPACES])

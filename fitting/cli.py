@@ -1,0 +1,125 @@
+"""The command `diffelec`: parses arguments, runs one sub-command, reports its end.
+
+The only module that exits. To add a sub-command, add a module to `commands` with
+`add_parser(subparsers)` and `run(arguments)`, and name it in `_COMMANDS`. Libraries
+that take seconds to import are imported inside the run functions only.
+"""
+
+import argparse
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .commands import demo, simulate
+
+_COMMANDS = (demo, simulate)
+_CACHE_BYTES = 2 * 1024**3
+
+SUCCESS, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The argument parser with all sub-commands."""
+    top = argparse.ArgumentParser(
+        prog="diffelec",
+        description="Particle-network model of lithium-ion cathodes.",
+        epilog="Exit status: 0 success, 1 the simulation failed, 2 bad input.",
+    )
+    subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in _COMMANDS:
+        sub = command.add_parser(subparsers)
+        sub.set_defaults(run=command.run)
+        sub.add_argument(
+            "--no-cache",
+            action="store_true",
+            help="compile anew instead of reading and filling the cache on disk",
+        )
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one sub-command and returns the exit status.
+
+    0 on success, 1 where a simulation failed, 2 on bad input (one sentence on stderr),
+    130 when interrupted.
+    """
+    try:
+        arguments = parser().parse_args(argv)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    try:
+        prepare_environment(os.environ, cache=not arguments.no_cache)
+        arguments.run(arguments)
+    except KeyboardInterrupt:
+        return _end(INTERRUPTED, "interrupted; nothing was written.")
+    except OSError as error:
+        return _end(BAD_INPUT, _file_sentence(error))
+    except ValueError as error:
+        return _end(BAD_INPUT, str(error))
+    except RuntimeError as error:
+        if not _is_simulation_error(error):
+            raise
+        return _end(FAILED, str(error))
+    return SUCCESS
+
+
+def prepare_environment(environment, *, cache: bool) -> None:
+    """Sets what JAX, Equinox and Matplotlib read at import, where the user has not.
+
+    `EQX_ON_ERROR=nan` replaces run-time checks inside the integrator, which call back
+    to the host and so keep a compiled solve out of the cache, by NaN, which the solve
+    reports as its result.
+    """
+    defaults = {
+        "JAX_ENABLE_X64": "1",
+        "MPLBACKEND": "Agg",
+        "EQX_ON_ERROR": "nan",
+    }
+    if cache:
+        if "JAX_COMPILATION_CACHE_DIR" not in environment:
+            folder = _cache_folder(environment)
+            if folder is not None:
+                defaults["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+        defaults |= {
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+        }
+        if importlib.util.find_spec("filelock"):  # JAX needs it to count bytes
+            defaults["JAX_COMPILATION_CACHE_MAX_SIZE"] = str(_CACHE_BYTES)
+    else:
+        environment["JAX_ENABLE_COMPILATION_CACHE"] = "0"
+    for name, value in defaults.items():
+        environment.setdefault(name, value)
+
+
+def _cache_folder(environment) -> Path | None:
+    """The user's own folder for compiled code (mode 0700); None if it cannot be."""
+    home = environment.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = Path(home).expanduser() / "diffelec" / "jax"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _is_simulation_error(error: BaseException) -> bool:
+    """Whether a simulation failed (only then is `diffelec` loaded)."""
+    diffelec = sys.modules.get("diffelec")
+    return diffelec is not None and isinstance(error, diffelec.SimulationError)
+
+
+def _file_sentence(error: OSError) -> str:
+    """What is wrong with which file."""
+    if error.filename is None:
+        return f"{error}."
+    return f"'{error.filename}' cannot be used: {error.strerror}."
+
+
+def _end(status: int, sentence: str) -> int:
+    """Prints one line on stderr."""
+    print(f"diffelec: {' '.join(sentence.split())}", file=sys.stderr)
+    return status

@@ -1,0 +1,92 @@
+"""`diffelec demo`: the paper's network over full cycles, as one table."""
+
+import argparse
+
+from . import study
+
+_CYCLE = (
+    "Charge at C/20 until 4.3 V",
+    "Hold at 4.3 V until C/50",
+    "Discharge at C/20 until 2.5 V",
+)
+_QUICK_SHELLS, _QUICK_TOLERANCE = 12, 1e-4
+
+
+def add_parser(subparsers) -> argparse.ArgumentParser:
+    """Adds `demo` and its arguments."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="run the network of Sharma 2022 and print its table",
+        description="Runs the 15-particle network of Sharma 2022 (Fig. 4a): charge at "
+        "C/20 to 4.3 V, hold until C/50, discharge at C/20 to 2.5 V.",
+    )
+    parser.add_argument(
+        "--cycles", metavar="N", type=int, default=2, help="full cycles (default 2)"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"coarser: {_QUICK_SHELLS} shells a particle, rtol {_QUICK_TOLERANCE:g}",
+    )
+    study.add_output(parser, required=False)
+    return parser
+
+
+def run(arguments) -> None:
+    """Solves, prints the table, writes the files."""
+    if arguments.cycles < 1:
+        raise ValueError(f"--cycles must be 1 or more, but is {arguments.cycles}.")
+    import diffelec
+
+    study.check_output(arguments)
+    fields = {"num_shells": _QUICK_SHELLS} if arguments.quick else {}
+    settings = {
+        "rtol": _QUICK_TOLERANCE if arguments.quick else 1e-5,
+        "max_steps": 2000,
+        "num_saved": 101,
+    }
+    electrode = diffelec.presets.sharma2022(**fields)
+    protocol = diffelec.Protocol.from_strings(_CYCLE * arguments.cycles)
+    solution = study.solve(electrode, protocol, settings)
+    print(table(solution))
+    if arguments.out is not None:
+        study.write(arguments, electrode, solution, settings)
+
+
+def table(solution) -> str:
+    """The table of section "what to expect" as text: one column per cycle."""
+    from ..results import cycle_table
+
+    rows = cycle_table(solution)
+
+    def numbers(values):
+        return "  ".join(f"{v:.2f}" for v in values)
+
+    lines = [
+        ("constant current, charge (h)", [f"{r.charge_h:.2f}" for r in rows]),
+        ("constant voltage (h)", [f"{r.hold_h:.2f}" for r in rows]),
+        ("discharge (h)", [f"{r.discharge_h:.2f}" for r in rows]),
+        ("onset of top particles (h)", [numbers(r.onsets_h) for r in rows]),
+        ("midpoint of top particles (h)", [numbers(r.midpoints_h) for r in rows]),
+        ("spread of midpoints (h)", [f"{r.spread_h:.2f}" for r in rows]),
+        ("capacity loss (%)", [f"{r.loss_percent:z.2f}" for r in rows]),
+        ("voltage at start of charge (V)", [f"{r.voltage_start_V:.3f}" for r in rows]),
+        ("voltage after 5 h (V)", [f"{r.voltage_5h_V:.3f}" for r in rows]),
+    ]
+    heads = [f"cycle {r.cycle}" for r in rows]
+    widths = [
+        max(len(h), *(len(cells[k]) for _, cells in lines)) for k, h in enumerate(heads)
+    ]
+    names = max(len(name) for name, _ in lines)
+    body = [("", heads), *lines]
+    text = [
+        name.ljust(names)
+        + "".join("  " + c.rjust(w) for c, w in zip(cells, widths, strict=True))
+        for name, cells in body
+    ]
+    notes = (
+        "onset, midpoint: a change of 0.066, 0.33 of the mean stoichiometry, from the",
+        "start of the charge; top particles: behind 0, 1, 2, … others; capacity loss:",
+        "1 - Q(discharge) / (Q(constant current) + Q(constant voltage))",
+    )
+    return "\n".join([*text, "", *notes])

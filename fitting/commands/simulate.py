@@ -1,0 +1,131 @@
+"""`diffelec simulate`: any electrode over any protocol, to files and figures."""
+
+import argparse
+import inspect
+from pathlib import Path
+
+from . import study
+
+_PROTOCOL = (
+    "Charge at C/20 until 4.3 V",
+    "Hold at 4.3 V until C/50",
+    "Discharge at C/20 until 2.5 V",
+)
+
+
+def _quoted(steps) -> str:
+    return ", ".join(f'"{step}"' for step in steps)
+
+
+def add_parser(subparsers) -> argparse.ArgumentParser:
+    """Adds `simulate` and its arguments."""
+    parser = subparsers.add_parser(
+        "simulate",
+        help="run a protocol on an electrode and write files and figures",
+        description="Writes solution.nc, timeseries.csv, steps.csv, onsets.csv, "
+        "study.json and figures to the folder --out.",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--preset",
+        metavar="NAME",
+        default="sharma2022",
+        help="a named electrode: sharma2022 (default), single_particle",
+    )
+    which.add_argument(
+        "--electrode", metavar="FILE", type=Path, help="an electrode as JSON"
+    )
+    parser.add_argument(
+        "--protocol",
+        metavar="STEP",
+        nargs="+",
+        default=list(_PROTOCOL),
+        help=f"steps, each in quotes (default: {_quoted(_PROTOCOL)})",
+    )
+    parser.add_argument(
+        "--cycles", metavar="N", type=int, default=1, help="repeats of the protocol"
+    )
+    _add_numerics(parser)
+    study.add_output(parser, required=True)
+    return parser
+
+
+def _add_numerics(parser: argparse.ArgumentParser) -> None:
+    """Which instants are saved, and how closely the equations are solved."""
+    instants = parser.add_mutually_exclusive_group()
+    instants.add_argument(
+        "--times",
+        metavar="FILE",
+        type=Path,
+        help="instants to save: CSV with the column time_s, from the start",
+    )
+    instants.add_argument(
+        "--saved",
+        metavar="N",
+        type=int,
+        default=101,
+        help="instants saved per step, evenly (default 101)",
+    )
+    parser.add_argument(
+        "--rtol",
+        metavar="TOL",
+        type=float,
+        default=1e-5,
+        help="relative tolerance (default 1e-5)",
+    )
+    parser.add_argument(
+        "--max-steps",
+        metavar="N",
+        type=int,
+        default=2000,
+        help="of the integrator in one protocol step (default 2000)",
+    )
+
+
+def run(arguments) -> None:
+    """Reads, solves, writes."""
+    if arguments.cycles < 1:
+        raise ValueError(f"--cycles must be 1 or more, but is {arguments.cycles}.")
+    import diffelec
+
+    from .. import files
+
+    study.check_output(arguments)
+    protocol = diffelec.Protocol.from_strings(arguments.protocol * arguments.cycles)
+    if arguments.electrode is not None:
+        electrode = files.read_electrode(arguments.electrode)
+    else:
+        electrode = preset(arguments.preset)
+    settings = {"rtol": arguments.rtol, "max_steps": arguments.max_steps}
+    if arguments.times is not None:
+        settings["times"] = files.read_times(arguments.times)
+    else:
+        settings["num_saved"] = arguments.saved
+    solution = study.solve(electrode, protocol, settings)
+    study.write(arguments, electrode, solution, settings)
+
+
+def preset(name: str):
+    """The electrode of a function of `diffelec.presets` that needs no arguments.
+
+    Raises:
+        ValueError: for a name that is none of them.
+    """
+    import diffelec
+
+    names = [
+        key
+        for key, value in vars(diffelec.presets).items()
+        if inspect.isfunction(value)
+        and value.__module__ == diffelec.presets.__name__
+        and not key.startswith("_")
+        and all(
+            p.default is not p.empty or p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+            for p in inspect.signature(value).parameters.values()
+        )
+    ]
+    if name not in names:
+        raise ValueError(
+            f"--preset must be one of {', '.join(sorted(names))}, but is '{name}'."
+        )
+    return getattr(diffelec.presets, name)()

@@ -1,0 +1,239 @@
+"""What `demo` and `simulate` share: one simulation, its files and its figures."""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+_VERSIONS = ("jax", "jaxlib", "diffrax", "equinox", "numpy")
+_MILLIAMPERE_HOUR = 3.6  # C
+_STEP_COLUMNS = (
+    "step",
+    "start_s",
+    "end_s",
+    "capacity_C",
+    "capacity_mAh",
+    "accepted_steps",
+    "rejected_steps",
+)
+
+
+def add_output(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """The arguments that say where results go."""
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        required=required,
+        help="folder for the results; new or empty"
+        + ("" if required else " (without it, only the table is printed)"),
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace the results of an earlier run in DIR",
+    )
+    parser.add_argument(
+        "--soc",
+        metavar="SHARE",
+        type=float,
+        nargs="+",
+        default=[0.02, 0.25, 0.5, 0.75, 0.98],
+        help="states of charge (0 to 1) at which the network is drawn",
+    )
+
+
+def check_output(arguments) -> None:
+    """Refuses, before any computation, what could not be written or drawn."""
+    from .. import files
+
+    for share in arguments.soc:
+        if not 0.0 <= share <= 1.0:
+            raise ValueError(f"--soc must lie between 0 and 1, but holds {share:g}.")
+    if arguments.out is not None:
+        files.check_folder(arguments.out, overwrite=arguments.overwrite)
+
+
+def solve(electrode, protocol, settings: dict):
+    """One simulation, with its progress on stderr."""
+    import diffelec
+
+    from .. import progress
+
+    meter = progress.meter_for(electrode.num_particles, protocol.num_steps)
+    if meter is not None:
+        return diffelec.simulate(electrode, protocol, meter=meter, **settings)
+    with progress.Waiting("compiling and solving"):
+        solution = diffelec.simulate(electrode, protocol, **settings)
+        solution.time.block_until_ready()
+    return solution
+
+
+def write(arguments, electrode, solution, settings: dict) -> None:
+    """All files and figures, complete or not at all."""
+    from .. import files, progress
+
+    with (
+        progress.Waiting("writing files and figures"),
+        files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder,
+    ):
+        _write_netcdf(folder / "solution.nc", solution)
+        _write_tables(folder, solution)
+        _write_figures(folder, electrode, solution, arguments.soc)
+        names = sorted([path.name for path in folder.iterdir()] + [files.STUDY])
+        files.write_json(
+            folder / files.STUDY, _study(electrode, solution, settings, names)
+        )
+    print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
+
+
+def _study(electrode, solution, settings: dict, names: list[str]) -> dict:
+    """The full study, from which it can be repeated."""
+    import platform
+
+    import numpy as np
+
+    from .. import files
+
+    times = settings.get("times")
+    numbers = {k: v for k, v in settings.items() if k != "times"}
+    versions = {name: metadata.version(name) for name in _VERSIONS}
+    try:
+        versions["diffelec"] = metadata.version("diffelec")
+    except metadata.PackageNotFoundError:
+        versions["diffelec"] = "not installed"
+    versions["python"] = platform.python_version()
+    return {
+        "format": "diffelec study",
+        "version": 1,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "electrode": files.electrode_to_dict(electrode),
+        "protocol": list(solution.texts),
+        "settings": numbers
+        | {"times_s": None if times is None else np.asarray(times).tolist()},
+        "result": solution.message(),
+        "versions": versions,
+        "files": names,
+    }
+
+
+def _write_tables(folder: Path, solution) -> None:
+    """timeseries.csv, steps.csv and onsets.csv."""
+    import numpy as np
+
+    from .. import files
+
+    labels = solution.topology.particle_labels
+    files.write_csv(
+        folder / "timeseries.csv",
+        ["time_s", "voltage_V", "current_A"]
+        + [f"x_mean_{label}" for label in labels]
+        + [f"x_surface_{label}" for label in labels],
+        np.column_stack(
+            [
+                solution.time,
+                solution.voltage,
+                solution.current,
+                solution.stoichiometry,
+                solution.surface_stoichiometry,
+            ]
+        ),
+    )
+    charge = np.asarray(solution.step_capacities)
+    files.write_csv(
+        folder / "steps.csv",
+        _STEP_COLUMNS,
+        zip(
+            solution.texts,
+            np.asarray(solution.step_start_times),
+            np.asarray(solution.step_end_times),
+            charge,
+            charge / _MILLIAMPERE_HOUR,
+            *np.asarray(solution.num_steps).T.tolist(),
+            strict=True,
+        ),
+    )
+    _write_onsets(folder / "onsets.csv", solution)
+
+
+def _write_onsets(path: Path, solution) -> None:
+    """Onset, midpoint and completion of each particle in each half cycle."""
+    from .. import files
+    from ..results import HOUR, crossing_times
+
+    labels = solution.topology.particle_labels
+    levels, _ = crossing_times(solution)
+    files.write_csv(
+        path,
+        ["half_cycle", "particle", "imaged", "onset_h", "midpoint_h", "completion_h"],
+        [
+            [half, label, int(solution.topology.imaged[k]), *(times[:, k] / HOUR)]
+            for half, times in enumerate(levels)
+            for k, label in enumerate(labels)
+        ],
+    )
+
+
+def _write_netcdf(path: Path, solution) -> None:
+    """solution.nc; without xarray or h5netcdf, one sentence on stderr instead."""
+    try:
+        import h5netcdf as _backend  # noqa: F401
+        import xarray
+    except ImportError as error:
+        print(
+            f"diffelec: solution.nc is left out, as {error.name} is not installed; the "
+            "CSV files hold the same time series.",
+            file=sys.stderr,
+        )
+        return
+    import numpy as np
+
+    topology = solution.topology
+    dataset = xarray.Dataset(
+        {
+            name: (dims, np.asarray(values), {"units": unit, "long_name": text})
+            for name, (dims, values, unit, text) in _variables(solution).items()
+        },
+        coords={
+            "time": ("time", np.asarray(solution.time), {"units": "s"}),
+            "particle": list(topology.particle_labels),
+            "node": list(topology.node_labels),
+            "step": list(solution.texts),
+            "imaged": ("particle", np.asarray(topology.imaged, np.int8)),
+        },
+        attrs={"title": "diffelec solution", "result": solution.message()},
+    )
+    dataset.to_netcdf(path, engine="h5netcdf")
+
+
+def _variables(solution) -> dict:
+    """Name: (axes, values, unit, meaning) of what solution.nc holds."""
+    particle = ("time", "particle")
+    return {
+        "voltage": (("time",), solution.voltage, "V", "cell voltage"),
+        "current": (("time",), solution.current, "A", "current, positive on charge"),
+        "stoichiometry": (particle, solution.stoichiometry, "1", "volume mean"),
+        "surface_stoichiometry": (
+            particle,
+            solution.surface_stoichiometry,
+            "1",
+            "mean over the surface",
+        ),
+        "potential": (("time", "node"), solution.potentials, "V", "of each node"),
+        "step_start_time": (("step",), solution.step_start_times, "s", "of each step"),
+        "step_end_time": (("step",), solution.step_end_times, "s", "of each step"),
+        "step_capacity": (("step",), solution.step_capacities, "C", "charge passed"),
+    }
+
+
+def _write_figures(folder: Path, electrode, solution, states) -> None:
+    """The four figures as PNG; that of the network needs a half cycle to show."""
+    from .. import figures
+
+    figures.save(figures.stoichiometry_figure(solution), folder / "stoichiometry.png")
+    figures.save(figures.voltage_figure(solution), folder / "voltage.png")
+    figures.save(figures.curves_figure(electrode), folder / "curves.png")
+    if solution.num_half_cycles > 0:
+        drawn = figures.network_figure(electrode, solution, tuple(states))
+        figures.save(drawn, folder / "network.png")

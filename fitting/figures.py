@@ -1,0 +1,312 @@
+"""Figures of a solution: functions that return a Matplotlib `Figure`, no global state.
+
+Widths are those of a printed page (170 mm, or 85 mm for one column), text is 8 pt,
+line colours are those of Okabe and Ito.
+"""
+
+import textwrap
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection, PatchCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+
+from .results import HOUR, half_cycles, mean_stoichiometry
+
+OKABE_ITO = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#000000",
+)
+DPI = 200
+_MM = 1 / 25.4  # inch
+_STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+}
+_PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
+STATES = (0.02, 0.25, 0.5, 0.75, 0.98)
+
+
+def save(figure: Figure, path) -> None:
+    """Writes a figure as PNG at 200 dots per inch."""
+    with matplotlib.rc_context(_STYLE):
+        figure.savefig(path, dpi=DPI)
+
+
+def _figure(width_mm: float, height_mm: float) -> Figure:
+    figure = Figure(figsize=(width_mm * _MM, height_mm * _MM), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _styled(draw):
+    """Draws with the house style, without touching the user's settings."""
+
+    def drawn(*args, **fields):
+        with matplotlib.rc_context(_STYLE):
+            return draw(*args, **fields)
+
+    drawn.__doc__, drawn.__name__ = draw.__doc__, draw.__name__
+    return drawn
+
+
+def _mark_half_cycles(axes, solution, *, named: bool) -> None:
+    """Shades every second half cycle and names all of them above the axes."""
+    spans = half_cycles(solution)
+    for number, half in enumerate(spans):
+        start, end = half.start / HOUR, half.end / HOUR
+        if number % 2:
+            axes.axvspan(start, end, color="0.92", zorder=0, linewidth=0)
+        if named and len(spans) <= 8:
+            axes.text(
+                0.5 * (start + end),
+                1.02,
+                half.name,
+                transform=axes.get_xaxis_transform(),
+                ha="center",
+                va="bottom",
+            )
+    finite = np.asarray(solution.time)
+    finite = finite[np.isfinite(finite)] / HOUR
+    axes.set_xlim(finite.min(), finite.max())
+
+
+@_styled
+def stoichiometry_figure(solution) -> Figure:
+    """Stoichiometry of the imaged particles against time (as in the paper's Fig. 4d).
+
+    The volume mean is solid, the surface dashed (left out for more than seven
+    particles); half cycles are shaded.
+    """
+    topology = solution.topology
+    shown = np.flatnonzero(topology.imaged)
+    hours = np.asarray(solution.time) / HOUR
+    mean = np.asarray(solution.stoichiometry)
+    surface = np.asarray(solution.surface_stoichiometry)
+    figure = _figure(170, 85)
+    axes = figure.add_subplot()
+    many = len(shown) > len(OKABE_ITO)
+    shades = matplotlib.colormaps["cividis"](np.linspace(0, 1, len(shown)))
+    for number, k in enumerate(shown):
+        color = shades[number] if many else OKABE_ITO[number]
+        label = None if many else topology.particle_labels[k]
+        if not many:
+            axes.plot(hours, surface[:, k], "--", color=color, linewidth=0.7)
+        width = 0.6 if many else 1.2
+        axes.plot(hours, mean[:, k], color=color, label=label, linewidth=width)
+    axes.plot([], [], color="0.4", label="volume mean")
+    if not many:
+        axes.plot([], [], "--", color="0.4", linewidth=0.7, label="surface")
+    _mark_half_cycles(axes, solution, named=True)
+    axes.set_xlabel("time (h)")
+    axes.set_ylabel("stoichiometry x in Li$_x$MO$_2$ (–)")
+    figure.legend(loc="outside right center", frameon=False)
+    return figure
+
+
+def _prefixed(values) -> tuple[float, str]:
+    """Divisor and SI prefix that bring the largest of `values` between 1 and 1000."""
+    largest = np.nanmax(np.abs(values), initial=0.0)
+    for factor, prefix in _PREFIXES:
+        if largest >= factor:
+            return factor, prefix
+    return _PREFIXES[-1] if largest > 0 else _PREFIXES[0]
+
+
+@_styled
+def voltage_figure(solution) -> Figure:
+    """Cell voltage and current against time, one above the other."""
+    hours = np.asarray(solution.time) / HOUR
+    current = np.asarray(solution.current)
+    divisor, prefix = _prefixed(current)
+    figure = _figure(170, 95)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    upper.plot(hours, np.asarray(solution.voltage), color=OKABE_ITO[0])
+    upper.set_ylabel("cell voltage (V)")
+    lower.axhline(0.0, color="0.6", linewidth=0.6)
+    lower.plot(hours, current / divisor, color=OKABE_ITO[5])
+    lower.set_ylabel(f"current ({prefix}A)\n(> 0 charges)")
+    lower.set_xlabel("time (h)")
+    _mark_half_cycles(upper, solution, named=True)
+    _mark_half_cycles(lower, solution, named=False)
+    figure.align_ylabels()
+    return figure
+
+
+@_styled
+def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Figure:
+    """The network coloured by mean lithium at states of charge (as in Fig. 5).
+
+    One row per half cycle, up to `num_rows`; one column per state of charge. The state
+    of charge is the share of the half cycle's own charge (of what is left to
+    discharge, in a discharge).
+    """
+    rows = half_cycles(solution)[:num_rows]
+    if not rows:
+        raise ValueError(
+            "A figure of the network needs one charge or discharge, but the protocol "
+            "has none."
+        )
+    places, collector = _places(electrode)
+    height = 4 + len(rows) * (11 + _panel_height(places, len(states)))
+    figure = _figure(170, height)
+    panels = figure.subplots(len(rows), len(states), squeeze=False)
+    x = np.asarray(solution.stoichiometry)
+    norm = matplotlib.colors.Normalize(np.nanmin(x), np.nanmax(x))
+    for half, line in zip(rows, panels, strict=True):
+        ordered = states if half.charges else states[::-1]
+        for state, axes in zip(ordered, line, strict=True):
+            time = _time_of_state(electrode, solution, half, state)
+            here = _at(solution.time, x, time)
+            painted = _draw_network(axes, electrode, places, collector, here, norm)
+            hours = (time - half.start) / HOUR
+            axes.set_title(f"SOC {100 * state:.0f} %\n{hours:.1f} h")
+        line[0].set_ylabel(half.name, visible=True)
+    figure.colorbar(
+        painted,
+        ax=panels,
+        label="mean stoichiometry x (–)",
+        shrink=0.8,
+        aspect=30,
+        pad=0.02,
+    )
+    return figure
+
+
+def _panel_height(places, columns: int) -> float:
+    """Height [mm] of a panel that keeps the aspect of the network."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    wide, tall = np.maximum(high - low, 1e-9) + 1.2e-5
+    return float(np.clip(140 / columns * tall / wide, 20, 60))
+
+
+def _time_of_state(electrode, solution, half, state: float) -> float:
+    """When a share of the half cycle's own charge has passed [s]."""
+    time, x = np.asarray(solution.time), mean_stoichiometry(electrode, solution)
+    inside = np.isfinite(x) & (time >= half.start) & (time <= half.end)
+    instants, moved = time[inside], np.abs(x[inside] - x[inside][0])
+    share = np.maximum.accumulate(moved) / moved.max()
+    return float(np.interp(state if half.charges else 1.0 - state, share, instants))
+
+
+def _at(time, values, instant: float) -> np.ndarray:
+    """Columns of `values` at an instant, linear between the saved ones."""
+    time, good = np.asarray(time), np.isfinite(np.asarray(time))
+    return np.array([np.interp(instant, time[good], v[good]) for v in values.T])
+
+
+def _places(electrode):
+    """Two coordinates of every particle [m], drawn x-z, and the collector's height."""
+    topology, radius = electrode.network.topology, np.asarray(electrode.radius)
+    places = topology.positions
+    if places is None:
+        places = _layout(electrode)
+    places = places[:, [0, -1]]
+    return places, float((places[:, 1] - radius).min() - 0.6 * radius.min())
+
+
+def _layout(electrode) -> np.ndarray:
+    """Positions in layers by the number of contacts to the collector."""
+    import networkx
+
+    topology = electrode.network.topology
+    graph = networkx.Graph()
+    graph.add_nodes_from(range(topology.num_nodes))
+    ends = topology.tail.tolist(), topology.head.tolist()
+    graph.add_edges_from(zip(*ends, strict=True))
+    depth = networkx.single_source_shortest_path_length(graph, 0)
+    for node, level in depth.items():
+        graph.nodes[node]["level"] = level
+    found = networkx.multipartite_layout(graph, "level", align="horizontal")
+    spacing = 2.2 * float(np.max(np.asarray(electrode.radius)))
+    first = topology.first_site + np.searchsorted(
+        topology.site_particle, np.arange(topology.num_particles)
+    )
+    widest = max(np.bincount(list(depth.values())))
+    spots = np.array([found[int(n)] for n in first])
+    across = spots[:, 0] / max(np.ptp(spots[:, 0]), 1e-9) * spacing * (widest - 1)
+    up = spacing * np.array([depth[int(n)] for n in first])
+    return np.stack([across, up], axis=1)
+
+
+def _draw_network(axes, electrode, places, collector, x, norm):
+    """Contacts, particles and the collector's bar in one panel; returns the circles."""
+    topology, radius = electrode.network.topology, np.asarray(electrode.radius)
+    lines = _contacts(topology, places, collector)
+    axes.add_collection(LineCollection(lines, colors="0.35", linewidths=1.0, zorder=1))
+    depth = np.zeros(len(places))
+    if topology.positions is not None and topology.positions.shape[1] == 3:
+        depth = -topology.positions[:, 1]
+    order = np.argsort(depth, kind="stable")
+    widths = np.where(topology.imaged & ~np.all(topology.imaged), 1.0, 0.3)
+    circles = PatchCollection(
+        [Circle(places[k], 0.92 * radius[k]) for k in order],
+        cmap="viridis",
+        norm=norm,
+        edgecolors="black",
+        linewidths=widths[order],
+        zorder=2,
+    )
+    circles.set_array(x[order])
+    axes.add_collection(circles)
+    left, right = (places[:, 0] - radius).min(), (places[:, 0] + radius).max()
+    axes.plot([left, right], [collector] * 2, color="black", linewidth=2.5)
+    margin = 0.3 * radius.max()
+    axes.set_xlim(left - margin, right + margin)
+    axes.set_ylim(collector - margin, (places[:, 1] + radius).max() + margin)
+    axes.set_aspect("equal")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_frame_on(False)
+    return circles
+
+
+def _contacts(topology, places, collector) -> list:
+    """Line segments of the edges; carbon counts as part of the collector's bar."""
+    segments = []
+    for ends in zip(topology.tail, topology.head, strict=True):
+        sites = [n - topology.first_site for n in ends if n >= topology.first_site]
+        spots = [places[topology.site_particle[s]] for s in sites]
+        if len(spots) == 1:
+            spots.append(np.array([spots[0][0], collector]))
+        if len(spots) == 2:
+            segments.append(np.array(spots))
+    return segments
+
+
+@_styled
+def curves_figure(electrode) -> Figure:
+    """D(x), kappa(x) and k(x) on log axes over the range that their sources cover."""
+    curves = electrode.curves
+    figure = _figure(170, 62)
+    panels = figure.subplots(1, 3)
+    shown = (
+        (curves.diffusivity, "diffusivity D (m$^2$ s$^{-1}$)"),
+        (curves.conductivity, "conductivity κ (S m$^{-1}$)"),
+        (curves.rate_constant, "rate constant k (m s$^{-1}$)"),
+    )
+    for axes, (curve, label), color in zip(panels, shown, OKABE_ITO, strict=False):
+        low, high = curve.valid_range
+        x = np.linspace(max(low, 0.0), min(high, 1.0), 400)
+        y = np.asarray(curve(x))
+        axes.semilogy(x, y, color=color)
+        if y.max() / y.min() < 10:
+            axes.set_ylim(y.min() / 5, y.max() * 5)
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("stoichiometry x (–)")
+        axes.set_ylabel(label)
+        axes.set_title(textwrap.fill(curve.source, 30), color="0.35")
+    return figure

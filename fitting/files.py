@@ -1,0 +1,279 @@
+"""The only module that opens electrode, particle and result files.
+
+Columns and keys carry their units: `radius_um`, `time_s`, `voltage_V`.
+"""
+
+import contextlib
+import csv
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+import diffelec
+
+from .electrodes import electrode_from_dict as electrode_from_dict
+from .electrodes import electrode_to_dict as electrode_to_dict
+
+STUDY = "study.json"
+_MICRO = 1e-6
+_FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_TABLE_COLUMNS = ("particle", "x_um", "y_um", "z_um", "radius_um")
+_TABLE_OPTIONAL = ("imaged", "multiplicity", "initial_stoichiometry")
+
+
+def read_electrode(path: str | os.PathLike) -> diffelec.Electrode:
+    """The electrode in a JSON file, or in the `study.json` of an earlier run.
+
+    A particle table is looked for beside the file.
+
+    Raises:
+        ValueError: one sentence naming the file and what is wrong in it.
+        OSError: for a file that cannot be read.
+    """
+    path = Path(path)
+    data = read_json(path)
+    if isinstance(data, dict) and data.get("format") == "diffelec study":
+        data = data.get("electrode")
+    try:
+        network = data.get("network") if isinstance(data, dict) else None
+        name = network.get("particle_table") if isinstance(network, dict) else None
+        table = None
+        if isinstance(name, str):
+            table = read_particle_table(path.parent / name)
+        return electrode_from_dict(data, table)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from None
+
+
+def write_electrode(path: str | os.PathLike, electrode: diffelec.Electrode) -> None:
+    """Writes an electrode in the explicit form."""
+    write_json(path, electrode_to_dict(electrode))
+
+
+def read_json(path: str | os.PathLike):
+    """The data of a JSON file; ValueError for what is no JSON, NaN included."""
+
+    def refuse(constant):
+        raise ValueError(f"it holds {constant}, which is not a number of JSON")
+
+    try:
+        return json.loads(_text(path), parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{Path(path).name} must be JSON, but is not at line {error.lineno}, "
+            f"column {error.colno}: {error.msg}."
+        ) from None
+    except ValueError as error:
+        raise ValueError(f"{Path(path).name} cannot be used: {error}.") from None
+
+
+def _text(path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"{Path(path).name} must be text in UTF-8, but is not; save it as such."
+        ) from None
+
+
+def write_json(path: str | os.PathLike, data) -> None:
+    """Writes JSON, indented, without NaN."""
+    text = json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def _rows(path) -> tuple[list[str], list[tuple[int, dict]]]:
+    """Header and (line number, cells by column) of a CSV file; `#` opens a comment."""
+    lines = _text(path).splitlines()
+    kept = [
+        (n + 1, line)
+        for n, line in enumerate(lines)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    if not kept:
+        raise ValueError(f"{Path(path).name} must have a header line, but is empty.")
+    cells = list(csv.reader(line for _, line in kept))
+    header = [name.strip() for name in cells[0]]
+    rows = []
+    for (number, _), row in zip(kept[1:], cells[1:], strict=True):
+        if len(row) != len(header):
+            raise ValueError(
+                f"{Path(path).name}, line {number}, must have {len(header)} cells, but "
+                f"has {len(row)}."
+            )
+        rows.append((number, dict(zip(header, map(str.strip, row), strict=True))))
+    if not rows:
+        raise ValueError(
+            f"{Path(path).name} must have one row or more below its header, but has "
+            "none."
+        )
+    return header, rows
+
+
+def _number(path, line: int, column: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(
+            f"{Path(path).name}, line {line}, column {column}, must be a finite "
+            f"number, but is '{text}'; correct or remove the row."
+        )
+    return value
+
+
+def read_particle_table(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Particles as arrays, from CSV.
+
+    Columns particle, x_um, y_um, z_um, radius_um and, if wanted, imaged (1 or 0),
+    multiplicity, initial_stoichiometry.
+
+    Returns:
+        `particle` (labels), `position` (particle, 3) [m], `radius` [m], `imaged`, and
+        `multiplicity` and `initial_stoichiometry` where the table has them.
+
+    Raises:
+        ValueError: naming line and column of what is no number or not positive.
+    """
+    header, rows = _rows(path)
+    _check_header(path, header)
+    table = {"particle": np.array([cells["particle"] for _, cells in rows])}
+    columns = {
+        name: np.array([_number(path, n, name, cells[name]) for n, cells in rows])
+        for name in header
+        if name not in ("particle", "imaged")
+    }
+    for name in ("radius_um", "multiplicity"):
+        for (line, cells), value in zip(rows, columns.get(name, []), strict=False):
+            if value <= 0:
+                raise ValueError(
+                    f"{Path(path).name}, line {line}, column {name}, must be positive, "
+                    f"but is {value:g} (particle '{cells['particle']}')."
+                )
+    axes = [columns.pop(f"{axis}_um") for axis in "xyz"]
+    table["position"] = _MICRO * np.stack(axes, axis=1)
+    table["radius"] = _MICRO * columns.pop("radius_um")
+    table["imaged"] = np.array([_flag(path, *row) for row in rows])
+    return table | columns
+
+
+def _check_header(path, header: Sequence[str]) -> None:
+    missing = [name for name in _TABLE_COLUMNS if name not in header]
+    unknown = [n for n in header if n not in (*_TABLE_COLUMNS, *_TABLE_OPTIONAL)]
+    if missing:
+        raise ValueError(
+            f"{Path(path).name} must have the column {missing[0]}, but has "
+            f"{', '.join(header)}."
+        )
+    if unknown or len(set(header)) != len(header):
+        wrong = unknown[0] if unknown else "a name twice"
+        raise ValueError(
+            f"{Path(path).name} has the column '{wrong}', but columns are "
+            f"{', '.join((*_TABLE_COLUMNS, *_TABLE_OPTIONAL))}, each once."
+        )
+
+
+def _flag(path, line: int, cells: dict) -> bool:
+    text = cells.get("imaged", "1").lower()
+    if text not in _FLAGS:
+        raise ValueError(
+            f"{Path(path).name}, line {line}, column imaged, must be 1 or 0, but is "
+            f"'{text}'."
+        )
+    return _FLAGS[text]
+
+
+def read_times(path: str | os.PathLike) -> np.ndarray:
+    """Instants [s] from the column `time_s` of a CSV file, increasing."""
+    header, rows = _rows(path)
+    if "time_s" not in header:
+        raise ValueError(
+            f"{Path(path).name} must have the column time_s, but has "
+            f"{', '.join(header)}."
+        )
+    values = [_number(path, n, "time_s", cells["time_s"]) for n, cells in rows]
+    for k in range(1, len(values)):
+        if values[k] <= values[k - 1]:
+            raise ValueError(
+                f"{Path(path).name}, line {rows[k][0]}, column time_s, must be later "
+                f"than the row before, but is {values[k]:g}; sort the rows."
+            )
+    return np.array(values)
+
+
+def write_csv(
+    path: str | os.PathLike, header: Sequence[str], rows: Iterable[Sequence]
+) -> None:
+    """Writes a table; numbers in full precision, infinite or NaN ones as empty cells.
+
+    `header` names the columns with their units.
+    """
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(header)
+        writer.writerows([_cell(value) for value in row] for row in rows)
+
+
+def _cell(value):
+    if isinstance(value, float | np.floating):
+        return repr(float(value)) if math.isfinite(value) else ""
+    return value
+
+
+def check_folder(folder: str | os.PathLike, *, overwrite: bool) -> None:
+    """Raises ValueError unless results may go into `folder`."""
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out must name a folder, but '{folder}' is a file.")
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise ValueError(
+            f"--out must name a new or empty folder, but '{folder}' holds files; "
+            "choose another one or add --overwrite."
+        )
+
+
+@contextlib.contextmanager
+def result_folder(
+    folder: str | os.PathLike, *, overwrite: bool = False
+) -> Iterator[Path]:
+    """A temporary folder beside `folder`, moved there when the block succeeds.
+
+    With `overwrite`, the files that an earlier study lists as its own are removed;
+    files of other origin stay unless one of the new files has their name.
+    """
+    folder = Path(folder)
+    check_folder(folder, overwrite=overwrite)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield partial
+        partial.chmod(0o777 & ~_umask())
+        if folder.is_dir() and any(folder.iterdir()):
+            _replace_files(partial, folder)
+        else:
+            partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _replace_files(source: Path, folder: Path) -> None:
+    """Puts the files of `source` in place of those of the study in `folder`."""
+    with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
+        for name in read_json(folder / STUDY).get("files", []):
+            if Path(name).name == name:
+                (folder / name).unlink(missing_ok=True)
+    for path in sorted(source.iterdir()):
+        path.replace(folder / path.name)

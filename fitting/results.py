@@ -1,0 +1,120 @@
+"""The numbers people ask of a solution, as NumPy arrays.
+
+All crossing times of a solution come from one compiled function: asked one by one,
+each of its operations would be compiled alone, which takes seconds.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import diffelec
+
+HOUR = 3600.0
+ONSET_CHANGE, MIDPOINT_CHANGE = 0.066, 0.33  # of mean stoichiometry
+LEVELS = (0.1, 0.5, 0.9)  # onset, midpoint, completion
+
+
+class HalfCycle(NamedTuple):
+    """A charge or discharge with the hold and rest after it."""
+
+    name: str  # "charge 1", "discharge 1", "charge 2", …
+    start: float  # s
+    end: float  # s
+    charges: bool
+
+
+@eqx.filter_jit
+def _crossings(solution):
+    """(half cycle, level, particle) and (half cycle, change, particle) [s]."""
+    levels, changes = jnp.array(LEVELS), jnp.array((ONSET_CHANGE, MIDPOINT_CHANGE))
+    by_level, by_change = [], []
+    for k in range(solution.num_half_cycles):
+        find_level = jax.vmap(lambda v, k=k: solution.onset_times(k, v))
+        find_change = jax.vmap(lambda v, k=k: solution.change_times(k, v))
+        by_level.append(find_level(levels))
+        by_change.append(find_change(changes))
+    return jnp.stack(by_level), jnp.stack(by_change)
+
+
+def crossing_times(solution: diffelec.Solution) -> tuple[np.ndarray, np.ndarray]:
+    """When particles pass 10, 50, 90 % of their change, and changes of 0.066, 0.33.
+
+    Returns:
+        Two arrays, (half cycle, 3, particle) and (half cycle, 2, particle), in s from
+        the start of the half cycle; infinite where never.
+    """
+    count = solution.topology.num_particles
+    if solution.num_half_cycles == 0:
+        return np.zeros((0, 3, count)), np.zeros((0, 2, count))
+    by_level, by_change = _crossings(solution)
+    return np.asarray(by_level), np.asarray(by_change)
+
+
+def half_cycles(solution: diffelec.Solution) -> list[HalfCycle]:
+    """The half cycles of a solution in order, named and counted by direction."""
+    time, current = np.asarray(solution.time), np.asarray(solution.current)
+    found, counts = [], {True: 0, False: 0}
+    for k in range(solution.num_half_cycles):
+        start, end = (float(t) for t in solution.half_cycle_span(k))
+        inside = (time >= start) & (time <= end)
+        mean = np.nanmean(current[inside]) if np.any(inside) else 0.0
+        charges = bool(mean >= 0)
+        counts[charges] += 1
+        word = "charge" if charges else "discharge"
+        found.append(HalfCycle(f"{word} {counts[charges]}", start, end, charges))
+    return found
+
+
+def mean_stoichiometry(electrode, solution) -> np.ndarray:
+    """Mean over all particles, weighted by volume and multiplicity, (time,)."""
+    weight = np.asarray(electrode.multiplicity) * np.asarray(electrode.radius) ** 3
+    return np.asarray(solution.stoichiometry) @ (weight / weight.sum())
+
+
+class CycleRow(NamedTuple):
+    """One charge, hold and discharge; times in h, voltages in V, loss in %."""
+
+    cycle: int
+    charge_h: float
+    hold_h: float
+    discharge_h: float
+    onsets_h: np.ndarray  # of the imaged particles, 0.066 change
+    midpoints_h: np.ndarray  # 0.33 change
+    spread_h: float
+    loss_percent: float
+    voltage_start_V: float
+    voltage_5h_V: float
+
+
+def cycle_table(solution: diffelec.Solution) -> list[CycleRow]:
+    """Rows of a protocol made of (charge, hold, discharge) times any number."""
+    starts = np.asarray(solution.step_start_times) / HOUR
+    ends = np.asarray(solution.step_end_times) / HOUR
+    charge = np.asarray(solution.step_capacities)
+    imaged = solution.topology.imaged
+    hours = np.asarray(solution.time) / HOUR
+    _, changes = crossing_times(solution)
+    rows = []
+    for cycle in range(len(ends) // 3):
+        k = 3 * cycle
+        onsets, midpoints = changes[2 * cycle][:, imaged] / HOUR
+        inside = (hours >= starts[k]) & (hours <= ends[k])
+        inside &= np.asarray(solution.current) > 0
+        voltage = np.asarray(solution.voltage)[inside]
+        at = np.interp([0.0, 5.0], hours[inside] - starts[k], voltage)
+        rows.append(
+            CycleRow(
+                cycle + 1,
+                *(ends[k : k + 3] - starts[k : k + 3]),
+                onsets,
+                midpoints,
+                float(np.max(midpoints) - np.min(midpoints)),
+                100.0 * (1.0 + charge[k + 2] / (charge[k] + charge[k + 1])),
+                *at,
+            )
+        )
+    return rows

@@ -1,0 +1,245 @@
+"""The JSON Schema of an electrode file, and its violations as one sentence.
+
+To add a curve form or a law, add its entry to `CURVE_FORMS` or `LAWS` here and its
+class to `electrodes.py`.
+"""
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import relevance
+
+_NUMBER, _TEXT, _FLAG = {"type": "number"}, {"type": "string"}, {"type": "boolean"}
+_NUMBERS = {"type": "array", "items": _NUMBER}
+_NUMBER_OR_NUMBERS = {"type": ["number", "array"], "items": _NUMBER}
+_COUNT = {"type": "integer", "minimum": 0}
+
+CURVE_FORMS = {
+    "pchip": {"knots": _NUMBERS, "log10_values": _NUMBERS},
+    "rounded_linear": {"knots": _NUMBERS, "log10_values": _NUMBERS, "width": _NUMBER},
+    "constant": {"value": _NUMBER},
+    "sigmoid": {
+        "log10_delithiated": _NUMBER,
+        "log10_lithiated": _NUMBER,
+        "centre": _NUMBER,
+        "width": _NUMBER,
+    },
+    "divacancy": {"prefactor": _NUMBER, "floor": _NUMBER},
+}
+LAWS = {
+    "NMC532": {"coefficients": {**_NUMBERS, "minItems": 15, "maxItems": 15}},
+    "NMC811": {},
+    "LinearPotential": {"intercept": _NUMBER, "slope": _NUMBER},
+}
+BUILDERS = {
+    "columns": {
+        "obstructions": {"type": "array", "items": _COUNT},
+        "contact_radius_m": _NUMBER,
+        "carbon_shape_per_m": _NUMBER,
+        "spacing_m": _NUMBER,
+    },
+    "chain": {
+        "num_particles": _COUNT,
+        "contact_radius_m": _NUMBER,
+        "carbon_shape_per_m": _NUMBER,
+    },
+    "star": {"num_particles": _COUNT, "carbon_shape_per_m": _NUMBER_OR_NUMBERS},
+}
+_OPTIONAL = {  # by form, law or builder; all other fields must be given
+    "rounded_linear": {"width"},
+    "NMC532": {"coefficients"},
+    "columns": set(BUILDERS["columns"]),
+    "chain": {"contact_radius_m", "carbon_shape_per_m"},
+    "star": {"carbon_shape_per_m"},
+}
+
+
+def _object(properties: dict, required=()) -> dict:
+    """An object without keys besides `properties`."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _tagged(tag: str, forms: dict, shared: dict) -> dict:
+    """An object whose other keys follow from the value of `tag`."""
+    branches = [
+        {
+            "if": {"properties": {tag: {"const": name}}, "required": [tag]},
+            "then": _object(
+                {tag: _TEXT, **fields, **shared},
+                [key for key in fields if key not in _OPTIONAL.get(name, ())],
+            ),
+        }
+        for name, fields in forms.items()
+    ]
+    return {
+        "type": "object",
+        "required": [tag],
+        "properties": {tag: {"enum": list(forms)}},
+        "allOf": branches,
+    }
+
+
+_CURVE = _tagged("form", CURVE_FORMS, {"unit": _TEXT, "source": _TEXT})
+_RANGE = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
+_POTENTIAL = _tagged("law", LAWS, {"source": _TEXT, "valid_range": _RANGE})
+_PARTICLE = _object(
+    {
+        "label": _TEXT,
+        "radius_m": _NUMBER,
+        "initial_stoichiometry": _NUMBER,
+        "multiplicity": _NUMBER,
+        "imaged": _FLAG,
+        "position_m": {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 3},
+    },
+    ["label", "radius_m"],
+)
+_EDGE = _object(
+    {
+        "tail": _TEXT,
+        "head": _TEXT,
+        "series_resistance_ohm": _NUMBER,
+        "shape_tail_per_m": _NUMBER,
+        "shape_head_per_m": _NUMBER,
+        "contact_radius_m": _NUMBER,
+        "carbon_shape_per_m": _NUMBER,
+    },
+    ["tail", "head"],
+)
+_EXPLICIT = _object(
+    {
+        "particles": {"type": "array", "items": _PARTICLE},
+        "carbon": {"type": "array", "items": _TEXT},
+        "edges": {"type": "array", "items": _EDGE},
+        "site_particle": {"type": "array", "items": _COUNT},
+    },
+    ["particles", "edges"],
+)
+_TABLE = _object(
+    {
+        "particle_table": _TEXT,
+        "contact_radius_um": _NUMBER,
+        "reach": _NUMBER,
+        "carbon_share": _NUMBER,
+        "carbon_shape_per_m": _NUMBER,
+        "seed": _COUNT,
+    },
+    ["particle_table"],
+)
+_NETWORK = {
+    "type": "object",
+    "if": {"required": ["builder"]},
+    "then": _tagged("builder", BUILDERS, {}),
+    "else": {
+        "if": {"required": ["particle_table"]},
+        "then": _TABLE,
+        "else": _EXPLICIT,
+    },
+}
+_PARTICLES = _object(
+    {
+        "radius_m": _NUMBER_OR_NUMBERS,
+        "initial_stoichiometry": _NUMBER_OR_NUMBERS,
+        "multiplicity": _NUMBER_OR_NUMBERS,
+    }
+)
+_CURVES = _object(
+    {
+        "conductivity": _CURVE,
+        "diffusivity": _CURVE,
+        "rate_constant": _CURVE,
+        "open_circuit_potential": _POTENTIAL,
+    }
+)
+
+ELECTRODE = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "diffelec electrode",
+    **_object(
+        {
+            "format": {"const": "diffelec electrode"},
+            "version": {"const": 1},
+            "network": _NETWORK,
+            "particles": _PARTICLES,
+            "material": {"enum": ["nmc532", "nmc811"]},
+            "curves": _CURVES,
+            "kinetics": _object(
+                {"law": {"enum": ["ButlerVolmer"]}, "anodic_transfer": _NUMBER}
+            ),
+            "mesh": _object(
+                {
+                    "num_shells": {"type": "integer", "minimum": 3},
+                    "clustering": _NUMBER,
+                }
+            ),
+            "maximum_concentration_mol_per_m3": _NUMBER,
+            "temperature_K": _NUMBER,
+            "one_c_range": _NUMBER,
+            "series_resistance_ohm": _NUMBER,
+            "counter_exchange_current_A": {"type": ["number", "null"]},
+            "conduct_at_surface": _FLAG,
+        },
+        ["network"],
+    ),
+}
+
+_TYPES = {
+    "number": "a number",
+    "integer": "a whole number",
+    "string": "a text",
+    "array": "a list",
+    "object": "an object",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+
+def check(data, name: str = "electrode") -> None:
+    """Raises ValueError naming the first violation: path, what must be, what was."""
+    errors = sorted(
+        Draft202012Validator(ELECTRODE).iter_errors(data), key=relevance, reverse=True
+    )
+    if errors:
+        raise ValueError(sentence(errors[0], name))
+
+
+def sentence(error, name: str) -> str:
+    """One sentence for a violation of the schema."""
+    path = name + "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}"
+        for part in error.absolute_path
+    )
+    given, rule = error.instance, error.validator_value
+    if error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        unknown = next(key for key in given if key not in known)
+        return f"{path} has the unknown key '{unknown}'; known are {', '.join(known)}."
+    if error.validator == "required":
+        missing = next(key for key in rule if key not in given)
+        return f"{path} must have the key '{missing}', but has {_shown(list(given))}."
+    phrases = {
+        "type": lambda: "be " + _any_of(rule),
+        "enum": lambda: "be one of " + ", ".join(f"'{v}'" for v in rule),
+        "const": lambda: f"be {rule!r}",
+        "minimum": lambda: f"be {rule} or more",
+        "minItems": lambda: f"have {rule} entries or more",
+        "maxItems": lambda: f"have at most {rule} entries",
+    }
+    phrase = phrases.get(error.validator, lambda: f"satisfy {error.validator}")()
+    return f"{path} must {phrase}, but is {_shown(given)}."
+
+
+def _any_of(types) -> str:
+    names = [types] if isinstance(types, str) else types
+    return " or ".join(_TYPES[name] for name in names)
+
+
+def _shown(value) -> str:
+    """A value in a message, cut at 60 characters."""
+    if isinstance(value, list) and all(isinstance(v, str) for v in value):
+        text = ", ".join(f"'{v}'" for v in value) or "none"
+    else:
+        text = "null" if value is None else repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"

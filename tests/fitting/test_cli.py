@@ -1,0 +1,272 @@
+import csv
+import json
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import diffelec
+from fitting import cli, files
+
+SHORT = ["Charge at C/20 until 3.75 V", "Discharge at C/10 for 2 hours"]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """The process of the tests keeps its own environment."""
+    monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+
+
+@pytest.fixture(scope="module")
+def run_once(tmp_path_factory):
+    """One successful `simulate`, shared by all that look at its files."""
+    out = tmp_path_factory.mktemp("simulate") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+        command = ["simulate", "--preset", "single_particle", "--saved", "11"]
+        status = cli.main([*command, "--protocol", *SHORT, "--out", str(out)])
+    return status, out
+
+
+def columns(path):
+    with open(path, newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def refused(capsys, *arguments):
+    """The sentence on stderr of a command that ends with status 2."""
+    assert cli.main([str(a) for a in arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("diffelec: ")
+    assert printed.err.count("\n") == 1
+    return printed.err
+
+
+def electrode_file(folder, **changes):
+    data = files.electrode_to_dict(diffelec.presets.single_particle())
+    data["network"] |= changes
+    files.write_json(folder / "e.json", data)
+    return folder / "e.json"
+
+
+def test_help_needs_no_heavy_library():
+    program = (
+        "import sys; from fitting import cli;"
+        "status = cli.main(['simulate', '--help']);"
+        "heavy = {'jax', 'diffelec', 'matplotlib', 'numpy'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else status)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "--protocol STEP" in ended.stdout
+
+
+def test_simulate_writes_all_files_and_only_those(run_once):
+    status, out = run_once
+    assert status == 0
+    written = sorted(path.name for path in out.iterdir())
+    assert written == json.loads((out / "study.json").read_text())["files"]
+    tables = {"timeseries.csv", "steps.csv", "onsets.csv", "solution.nc", "study.json"}
+    drawings = {"stoichiometry.png", "voltage.png", "network.png", "curves.png"}
+    assert set(written) == tables | drawings
+    assert [p.name for p in out.parent.iterdir()] == ["out"]
+
+
+def test_time_series_is_finite_and_ends_where_the_steps_do(run_once):
+    _, out = run_once
+    series = columns(out / "timeseries.csv")
+    names = ["time_s", "voltage_V", "current_A", "x_mean_p0", "x_surface_p0"]
+    assert list(series) == names
+    values = np.array([series[name] for name in names], float)
+    assert values.shape == (5, 22)
+    assert np.all(np.isfinite(values))
+    steps = columns(out / "steps.csv")
+    assert steps["step"] == SHORT
+    assert float(steps["end_s"][-1]) == values[0, -1]
+    assert values[1, 10] == pytest.approx(3.75, abs=1e-6)
+    charge, discharge = (float(c) for c in steps["capacity_C"])
+    assert charge > 0 > discharge
+    assert float(steps["capacity_mAh"][0]) == pytest.approx(charge / 3.6)
+    assert int(steps["accepted_steps"][0]) > 0
+
+
+def test_onsets_have_a_row_per_half_cycle_and_particle(run_once):
+    _, out = run_once
+    onsets = columns(out / "onsets.csv")
+    assert onsets["half_cycle"] == ["0", "1"]
+    assert onsets["particle"] == ["p0", "p0"]
+    assert onsets["imaged"] == ["1", "1"]
+    times = [float(onsets[n][0]) for n in ("onset_h", "midpoint_h", "completion_h")]
+    assert 0 < times[0] < times[1] < times[2]
+    charge_end = float(columns(out / "steps.csv")["end_s"][0]) / 3600
+    assert times[1] == pytest.approx(0.5 * charge_end, rel=0.02)
+
+
+def test_study_repeats_the_run(run_once):
+    _, out = run_once
+    study = json.loads((out / "study.json").read_text())
+    assert study["protocol"] == SHORT
+    assert study["settings"]["rtol"] == 1e-5
+    assert {"diffelec", "jax", "jaxlib", "diffrax", "numpy", "python"} <= set(
+        study["versions"]
+    )
+    electrode = files.read_electrode(out / "study.json")
+    assert electrode.radius == diffelec.presets.single_particle().radius
+
+
+def test_netcdf_holds_the_series_with_units(run_once):
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    _, out = run_once
+    with xarray.open_dataset(out / "solution.nc", engine="h5netcdf") as data:
+        voltage = np.array(columns(out / "timeseries.csv")["voltage_V"], float)
+        np.testing.assert_array_equal(data["voltage"], voltage)
+        assert data["voltage"].attrs["units"] == "V"
+        assert data["stoichiometry"].dims == ("time", "particle")
+
+
+def test_folder_with_results_is_not_overwritten(run_once, capsys):
+    _, out = run_once
+    before = (out / "study.json").stat().st_mtime_ns
+    sentence = refused(capsys, "simulate", "--out", out)
+    assert "holds files" in sentence
+    assert "--overwrite" in sentence
+    assert (out / "study.json").stat().st_mtime_ns == before
+
+
+def test_limit_passed_at_the_start_is_bad_input(tmp_path, capsys):
+    step = "Charge at C/20 until 3.0 V"
+    sentence = refused(
+        capsys,
+        *("simulate", "--preset", "single_particle", "--saved", "2"),
+        *("--protocol", step, "--out", tmp_path / "out"),
+    )
+    assert f"Step 1 ('{step}') failed: The voltage (or current) limit" in sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_simulation_ends_with_its_sentence(tmp_path, capsys, monkeypatch):
+    def fail(*_, **__):
+        raise diffelec.SimulationError("Step 2 ('Rest') failed: it\nhas no end.")
+
+    monkeypatch.setattr(diffelec, "simulate", fail)
+    assert cli.main(["simulate", "--out", str(tmp_path / "out")]) == 1
+    assert (
+        capsys.readouterr().err == "diffelec: Step 2 ('Rest') failed: it has no end.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interruption_ends_in_one_line(tmp_path, capsys, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(diffelec, "simulate", interrupt)
+    assert cli.main(["demo", "--out", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err == "diffelec: interrupted; nothing was written.\n"
+
+
+def test_programming_errors_are_not_hidden(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(diffelec, "simulate", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.main(["demo"])
+
+
+def test_unknown_word_in_a_protocol(tmp_path, capsys):
+    arguments = ("simulate", "--protocol", "Change at C/20 until 4.3 V")
+    sentence = refused(capsys, *arguments, "--out", tmp_path / "out")
+    assert "'change' is not one of Charge, Discharge, Hold, Rest" in sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"particles": [{"label": "p0", "radius_m": -1e-6}]}, "'p0' has -1e-06"),
+        ({"carbon": ["far"]}, "path to the collector, but far has none"),
+        ({"particles": [], "edges": []}, "one particle or more, but has none"),
+        ({"edges": {}}, "electrode.network.edges must be a list, but is {}"),
+        ({"wires": 1}, "electrode.network has the unknown key 'wires'"),
+    ],
+)
+def test_bad_electrode_file(changes, words, tmp_path, capsys):
+    path = electrode_file(tmp_path, **changes)
+    sentence = refused(
+        capsys, "simulate", "--electrode", path, "--out", tmp_path / "out"
+    )
+    assert sentence.startswith("diffelec: e.json: ")
+    assert words in sentence
+    assert not (tmp_path / "out").exists()
+
+
+def test_nan_in_a_particle_table(tmp_path, capsys):
+    (tmp_path / "p.csv").write_text(
+        "particle,x_um,y_um,z_um,radius_um\na,0,0,5,5\nb,0,0,nan,5\n"
+    )
+    files.write_json(tmp_path / "e.json", {"network": {"particle_table": "p.csv"}})
+    sentence = refused(
+        capsys, "simulate", "--electrode", tmp_path / "e.json", "--out", tmp_path / "o"
+    )
+    assert "p.csv, line 3, column z_um, must be a finite number" in sentence
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["--electrode", "missing.json"],
+            "'missing.json' cannot be used: No such file",
+        ),
+        (["--preset", "nmc"], "one of sharma2022, single_particle, but is 'nmc'"),
+        (["--cycles", "0"], "--cycles must be 1 or more, but is 0"),
+        (["--soc", "0.5", "2"], "--soc must lie between 0 and 1, but holds 2"),
+        (["--rtol", "0"], "`rtol` must lie between 0 and 1, but is 0.0"),
+    ],
+)
+def test_bad_argument(arguments, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert words in refused(capsys, "simulate", *arguments, "--out", "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_command_is_bad_input(capsys):
+    assert cli.main(["simulat"]) == 2
+    assert "invalid choice: 'simulat'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def prepare():
+    """The function that `environment` replaces."""
+    return PREPARE
+
+
+PREPARE = cli.prepare_environment
+
+
+def test_environment_keeps_what_the_user_set(prepare, tmp_path):
+    own = {"XDG_CACHE_HOME": str(tmp_path), "JAX_ENABLE_X64": "0"}
+    prepare(own, cache=True)
+    folder = tmp_path / "diffelec" / "jax"
+    assert own["JAX_COMPILATION_CACHE_DIR"] == str(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert own["JAX_ENABLE_X64"] == "0"
+    assert own["MPLBACKEND"] == "Agg"
+    kept = {"JAX_COMPILATION_CACHE_DIR": "/elsewhere"}
+    prepare(kept, cache=True)
+    assert kept["JAX_COMPILATION_CACHE_DIR"] == "/elsewhere"
+
+
+def test_no_cache_touches_no_folder(prepare, tmp_path):
+    own = {"XDG_CACHE_HOME": str(tmp_path)}
+    prepare(own, cache=False)
+    assert "JAX_COMPILATION_CACHE_DIR" not in own
+    assert own["JAX_ENABLE_COMPILATION_CACHE"] == "0"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,146 @@
+import matplotlib
+import numpy as np
+import pytest
+
+import diffelec
+from diffelec.network import Topology
+from fitting import figures, results
+
+HOUR = 3600.0
+
+
+def made_up(electrode, cycles=2):
+    """A Solution with straight lines: charge 10 h, discharge 10 h, and so on."""
+    halves = 2 * cycles
+    time = np.repeat(10 * HOUR * np.arange(halves), 11)
+    time = time + np.tile(np.linspace(0, 10 * HOUR, 11), halves)
+    ramp = np.concatenate([np.linspace(0, 1, 11), np.linspace(1, 0, 11)] * cycles)
+    count = electrode.num_particles
+    x = 0.95 - np.outer(ramp, np.linspace(0.3, 0.6, count))
+    sign = np.repeat(np.tile([1.0, -1.0], cycles), 11)
+    edges = 10 * HOUR * np.arange(halves + 1)
+    return diffelec.Solution(
+        time=time,
+        voltage=3.7 + 0.5 * ramp,
+        current=2e-10 * sign,
+        potentials=np.zeros((len(time), electrode.network.topology.num_nodes)),
+        site_stoichiometry=x,
+        site_surface_stoichiometry=x - 0.01,
+        step_start_times=edges[:-1],
+        step_end_times=edges[1:],
+        step_capacities=7.2e-6 * np.tile([1.0, -1.0], cycles),
+        step_results=None,
+        result=None,
+        failed_step=np.array(-1),
+        num_steps=np.ones((halves, 2), int),
+        tracks=None,
+        topology=electrode.network.topology,
+        texts=("step",) * halves,
+        half_cycles=tuple(range(halves)),
+        spans=None,
+    )
+
+
+@pytest.fixture(scope="module")
+def electrode():
+    return diffelec.presets.sharma2022(obstructions=(0, 1, 2))
+
+
+@pytest.fixture(scope="module")
+def solution(electrode):
+    return made_up(electrode)
+
+
+def labels(figure):
+    return [t for a in figure.axes for t in (a.get_xlabel(), a.get_ylabel()) if t]
+
+
+def test_half_cycles_are_named_by_direction(solution):
+    found = results.half_cycles(solution)
+    assert [h.name for h in found] == [
+        "charge 1",
+        "discharge 1",
+        "charge 2",
+        "discharge 2",
+    ]
+    assert found[1].start == 10 * HOUR
+
+
+def test_stoichiometry_of_imaged_particles_only(solution):
+    axes = figures.stoichiometry_figure(solution).axes[0]
+    solid = [line for line in axes.lines if line.get_linestyle() == "-"]
+    names = [line.get_label() for line in solid]
+    assert names == ["top 0", "top 1", "top 2", "volume mean"]
+    assert labels(axes.figure) == ["time (h)", "stoichiometry x in Li$_x$MO$_2$ (–)"]
+    np.testing.assert_allclose(solid[1].get_ydata(), solution.stoichiometry[:, 1])
+    np.testing.assert_allclose(solid[1].get_xdata(), solution.time / HOUR)
+
+
+def test_current_is_drawn_with_a_fitting_prefix(solution):
+    figure = figures.voltage_figure(solution)
+    assert labels(figure) == [
+        "cell voltage (V)",
+        "time (h)",
+        "current (pA)\n(> 0 charges)",
+    ]
+    np.testing.assert_allclose(
+        figure.axes[1].lines[1].get_ydata(), solution.current / 1e-12
+    )
+
+
+def test_network_has_a_row_per_half_cycle_and_a_column_per_state(electrode, solution):
+    figure = figures.network_figure(electrode, solution, (0.1, 0.5))
+    panels, bar = figure.axes[:-1], figure.axes[-1]
+    assert len(panels) == 6
+    assert bar.get_ylabel() == "mean stoichiometry x (–)"
+    assert panels[0].get_title() == "SOC 10 %\n1.0 h"
+    assert panels[2].get_title() == "SOC 50 %\n5.0 h"
+    circles = panels[1].collections[1]
+    at_half = 0.95 - 0.5 * np.linspace(0.3, 0.6, electrode.num_particles)
+    np.testing.assert_allclose(circles.get_array(), at_half, atol=1e-9)
+    one_cycle = figures.network_figure(electrode, made_up(electrode, 1), (0.5,))
+    assert len(one_cycle.axes) == 3
+
+
+def network_of(positions, carbon=()):
+    """Two particles: in a chain, or side by side on a carbon node."""
+    ends = ([0, 1, 1], [1, 2, 3]) if carbon else ([0, 1], [1, 2])
+    topology = Topology(*ends, ["a", "b"], carbon, positions=positions)
+    ones, zeros = np.ones(len(ends[0])), np.zeros(len(ends[0]))
+    return diffelec.presets.electrode_of(diffelec.Network(ones, zeros, ones, topology))
+
+
+@pytest.mark.parametrize(
+    "electrode",
+    [
+        network_of(None),
+        network_of(None, carbon=["c"]),
+        network_of(1e-5 * np.array([[0, 3, 0.5], [0, 2, 1.5]])),
+    ],
+    ids=["bare", "carbon", "3-D"],
+)
+def test_any_network_can_be_drawn(electrode):
+    figure = figures.network_figure(electrode, made_up(electrode, 1), (0.5,))
+    one, other = (path.vertices.mean(axis=0) for path in circles_of(figure))
+    assert np.hypot(*(one - other)) > 5e-6
+
+
+def circles_of(figure):
+    return figure.axes[0].collections[1].get_paths()
+
+
+def test_curves_carry_their_units(electrode):
+    figure = figures.curves_figure(electrode)
+    assert len(figure.axes) == 3
+    assert all(axes.get_yscale() == "log" for axes in figure.axes)
+    for unit in ("m$^2$ s$^{-1}$", "S m$^{-1}$", "m s$^{-1}$"):
+        assert any(f"({unit})" in label for label in labels(figure))
+
+
+def test_figures_leave_the_settings_alone(solution, tmp_path):
+    with matplotlib.rc_context({"font.size": 11}):
+        figures.save(figures.voltage_figure(solution), tmp_path / "v.png")
+        assert matplotlib.rcParams["font.size"] == 11
+    width, _ = figures.voltage_figure(solution).get_size_inches()
+    assert width == pytest.approx(170 / 25.4)
+    assert (tmp_path / "v.png").stat().st_size > 1000

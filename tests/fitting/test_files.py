@@ -1,0 +1,345 @@
+import copy
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import diffelec
+from fitting import files
+
+HEADER = "particle,x_um,y_um,z_um,radius_um"
+
+
+def explicit():
+    return {
+        "network": {
+            "particles": [
+                {"label": "a", "radius_m": 5e-6},
+                {"label": "b", "radius_m": 4e-6, "imaged": False},
+            ],
+            "carbon": ["c"],
+            "edges": [
+                {"tail": "collector", "head": "c", "series_resistance_ohm": 100.0},
+                {"tail": "c", "head": "a", "carbon_shape_per_m": 1.5e4},
+                {"tail": "a", "head": "b", "contact_radius_m": 5e-7},
+            ],
+        }
+    }
+
+
+def assert_equal_electrodes(one, other):
+    leaves, structure = jax.tree.flatten(one)
+    other_leaves, other_structure = jax.tree.flatten(other)
+    assert structure == other_structure
+    for leaf, other_leaf in zip(leaves, other_leaves, strict=True):
+        np.testing.assert_array_equal(leaf, other_leaf)
+
+
+def asymmetric_electrode():
+    """Every field differs from its default; every curve form but one is used."""
+    return diffelec.presets.electrode_of(
+        diffelec.graphs.chain(2, 4e-7, 1e4),
+        diffelec.Curves(
+            conductivity=diffelec.curves.SigmoidCurve.example(),
+            diffusivity=diffelec.curves.DivacancyCurve.example(),
+            rate_constant=diffelec.curves.ConstantCurve.example(),
+            open_circuit_potential=diffelec.open_circuit.LinearPotential.example(),
+        ),
+        radius=[3e-6, 4e-6],
+        initial_stoichiometry=[0.9, 1 / 3],
+        multiplicity=[3.0, 3.0],
+        maximum_concentration=4.5e4,
+        num_shells=7,
+        temperature=310.0,
+        one_c_range=0.6,
+        series_resistance=12.0,
+        counter_exchange_current=1e-6,
+        kinetics=diffelec.kinetics.ButlerVolmer.example(),
+        conduct_at_surface=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        diffelec.presets.sharma2022,
+        diffelec.presets.single_particle,
+        asymmetric_electrode,
+    ],
+)
+def test_electrode_survives_the_way_through_a_file(make, tmp_path):
+    electrode = make()
+    files.write_electrode(tmp_path / "electrode.json", electrode)
+    assert_equal_electrodes(
+        electrode, files.read_electrode(tmp_path / "electrode.json")
+    )
+
+
+def test_electrode_with_two_sites_a_particle_survives():
+    topology = diffelec.network.Topology(
+        [0, 1], [1, 2], ["p"], imaged=[True], site_particle=[0, 0]
+    )
+    network = diffelec.Network([1.0, 2.0], [0.0, 3.0], [4.0, 5.0], topology)
+    electrode = diffelec.presets.electrode_of(network)
+    again = files.electrode_from_dict(files.electrode_to_dict(electrode))
+    assert_equal_electrodes(electrode, again)
+
+
+def test_study_can_be_read_as_an_electrode(tmp_path):
+    electrode = diffelec.presets.single_particle()
+    data = {"format": "diffelec study", "electrode": files.electrode_to_dict(electrode)}
+    files.write_json(tmp_path / "study.json", data)
+    assert_equal_electrodes(electrode, files.read_electrode(tmp_path / "study.json"))
+
+
+def test_short_forms_of_edges_are_the_contacts_of_the_library():
+    electrode = files.electrode_from_dict(explicit())
+    network = electrode.network
+    np.testing.assert_allclose(network.shape_head, [0.0, 1.5e4, 5e5])
+    np.testing.assert_allclose(network.shape_tail, [0.0, 0.0, 5e5])
+    assert network.topology.imaged.tolist() == [True, False]
+    assert electrode.initial_stoichiometry.tolist() == [0.999, 0.999]
+
+
+def test_builder_form_calls_the_builder():
+    data = {
+        "network": {
+            "builder": "columns",
+            "obstructions": [0, 2],
+            "contact_radius_m": 1e-6,
+        },
+        "particles": {"radius_m": 3e-6},
+        "material": "nmc811",
+    }
+    electrode = files.electrode_from_dict(data)
+    expected = diffelec.presets.electrode_of(
+        diffelec.graphs.columns((0, 2), 1e-6),
+        diffelec.materials.nmc811(),
+        radius=3e-6,
+        maximum_concentration=diffelec.materials.NMC811_CONCENTRATION,
+    )
+    assert_equal_electrodes(electrode, expected)
+
+
+def changed(path, value):
+    data = copy.deepcopy(explicit())
+    target = data
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (
+            ("network", "particles", 1, "radius_m"),
+            "big",
+            r"^electrode\.network\.particles\[1\]\.radius_m must be a number, but is "
+            r"'big'\.$",
+        ),
+        (
+            ("network", "particles", 0),
+            {"label": "a"},
+            r"particles\[0\] must have the key 'radius_m', but has 'label'\.$",
+        ),
+        (
+            ("network", "edges", 0, "conductance"),
+            1.0,
+            r"edges\[0\] has the unknown key 'conductance'; known are tail, head,",
+        ),
+        (
+            ("curves",),
+            {"diffusivity": {"form": "spline"}},
+            r"curves\.diffusivity\.form must be one of 'pchip', .* but is 'spline'\.$",
+        ),
+        (
+            ("curves",),
+            {"diffusivity": {"form": "constant", "value": 1e-15, "valu": 2}},
+            r"curves\.diffusivity has the unknown key 'valu'; known are form, value,",
+        ),
+        (
+            ("network",),
+            {"builder": "star"},
+            r"electrode\.network must have the key 'num_particles'",
+        ),
+        (("mesh",), {"num_shells": 2}, r"mesh\.num_shells must be 3 or more, but is 2"),
+        (("temprature_K",), 300.0, r"electrode has the unknown key 'temprature_K'"),
+    ],
+)
+def test_schema_violation_is_one_sentence(path, value, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        files.electrode_from_dict(changed(path, value))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (
+            ("network", "particles", 1, "radius_m"),
+            -4e-6,
+            "`radius` must be positive .* particle 'b' has -4e-06",
+        ),
+        (("network", "edges"), explicit()["network"]["edges"][:2], "but b has none"),
+        (("network", "particles"), [], "one particle or more, but has none"),
+        (
+            ("network", "edges", 2, "head"),
+            "z",
+            "names the node 'z', which does not exist",
+        ),
+        (
+            ("network", "particles", 0, "position_m"),
+            [0.0, 0.0],
+            "must all have position_m of the same length",
+        ),
+        (
+            ("network", "edges", 2, "shape_tail_per_m"),
+            1.0,
+            r"edges\[2\] must have .* keep one form",
+        ),
+        (
+            ("network", "edges", 1),
+            {"tail": "a", "head": "c", "carbon_shape_per_m": 1e4},
+            r"edges\[1\]\.tail must be carbon .* but is 'a'",
+        ),
+        (("particles",), {"radius_m": 1e-6}, "particles must be left out"),
+        (
+            ("curves",),
+            {"rate_constant": {"form": "constant", "value": -1.0}},
+            r"electrode\.curves\.rate_constant: `value` .* must be positive",
+        ),
+    ],
+)
+def test_impossible_electrode_is_refused_by_name(path, value, message):
+    with pytest.raises(ValueError, match=message):
+        files.electrode_from_dict(changed(path, value))
+
+
+def test_nan_in_json_is_refused(tmp_path):
+    (tmp_path / "e.json").write_text('{"temperature_K": NaN}')
+    with pytest.raises(ValueError, match=r"e\.json cannot be used: it holds NaN"):
+        files.read_electrode(tmp_path / "e.json")
+
+
+def test_broken_json_names_the_line(tmp_path):
+    (tmp_path / "e.json").write_text('{\n"a": }')
+    with pytest.raises(ValueError, match=r"e\.json must be JSON, .* line 2, column 6"):
+        files.read_electrode(tmp_path / "e.json")
+
+
+def table(tmp_path, *rows, header=HEADER):
+    path = tmp_path / "particles.csv"
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def test_particle_table_is_read_in_si(tmp_path):
+    header = HEADER + ",imaged,initial_stoichiometry"
+    path = table(
+        tmp_path, "a,0,0,5,5,1,0.9", "# note", "b,0,1,14,4,no,0.8", header=header
+    )
+    read = files.read_particle_table(path)
+    np.testing.assert_allclose(read["position"], [[0, 0, 5e-6], [0, 1e-6, 14e-6]])
+    np.testing.assert_allclose(read["radius"], [5e-6, 4e-6])
+    assert read["particle"].tolist() == ["a", "b"]
+    assert read["imaged"].tolist() == [True, False]
+    assert read["initial_stoichiometry"].tolist() == [0.9, 0.8]
+    assert "multiplicity" not in read
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("b,0,0,nan,4", r"line 3, column z_um, must be a finite number, but is 'nan'"),
+        ("b,0,0,x,4", r"line 3, column z_um, must be a finite number, but is 'x'"),
+        ("b,0,0,1,-4", r"line 3, column radius_um, must be positive, but is -4 .*'b'"),
+        ("b,0,0,1", r"line 3, must have 5 cells, but has 4"),
+    ],
+)
+def test_bad_cell_of_a_table_is_named(row, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        files.read_particle_table(table(tmp_path, "a,0,0,5,5", row))
+
+
+def test_table_needs_its_columns_and_no_others(tmp_path):
+    with pytest.raises(ValueError, match="must have the column radius_um"):
+        files.read_particle_table(
+            table(tmp_path, "a,0,0,0", header="particle,x_um,y_um,z_um")
+        )
+    with pytest.raises(ValueError, match="has the column 'size', but columns are"):
+        files.read_particle_table(
+            table(tmp_path, "a,0,0,0,5,1", header=HEADER + ",size")
+        )
+    with pytest.raises(ValueError, match="one row or more"):
+        files.read_particle_table(table(tmp_path))
+
+
+def test_electrode_from_a_table_joins_touching_spheres(tmp_path):
+    table(tmp_path, "a,0,0,5,5,1", "b,0,0,14,4,0", header=HEADER + ",imaged")
+    network = {
+        "particle_table": "particles.csv",
+        "contact_radius_um": 0.5,
+        "carbon_share": 0.0,
+    }
+    (tmp_path / "e.json").write_text(json.dumps({"network": network}))
+    electrode = files.read_electrode(tmp_path / "e.json")
+    topology = electrode.network.topology
+    labels = topology.node_labels
+    edges = {
+        (labels[t], labels[h])
+        for t, h in zip(topology.tail, topology.head, strict=True)
+    }
+    assert edges == {("a", "b"), ("collector", "a")}
+    np.testing.assert_allclose(electrode.network.shape_tail[0], 5e5)
+    assert topology.imaged.tolist() == [True, False]
+    np.testing.assert_allclose(electrode.radius, [5e-6, 4e-6])
+
+
+def test_times_must_increase(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("time_s\n0\n10\n10\n")
+    with pytest.raises(ValueError, match=r"line 4, column time_s, must be later"):
+        files.read_times(path)
+    path.write_text("time_s\n0\n10\n")
+    assert files.read_times(path).tolist() == [0.0, 10.0]
+
+
+def test_infinite_numbers_become_empty_cells(tmp_path):
+    files.write_csv(
+        tmp_path / "t.csv", ["a_s", "b_s"], [[np.float64(np.inf), 0.1], [1, np.nan]]
+    )
+    assert (tmp_path / "t.csv").read_text().splitlines() == ["a_s,b_s", ",0.1", "1,"]
+
+
+def test_nothing_is_left_of_a_failed_writing(tmp_path):
+    def write_half():
+        with files.result_folder(tmp_path / "out") as folder:
+            (folder / "a.csv").write_text("half")
+            raise KeyError("stop")
+
+    with pytest.raises(KeyError, match="stop"):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overwriting_spares_files_of_other_origin(tmp_path):
+    out = tmp_path / "out"
+    with files.result_folder(out) as folder:
+        (folder / "old.png").write_text("old")
+        files.write_json(folder / "study.json", {"files": ["old.png", "../safe"]})
+    (out / "notes.txt").write_text("mine")
+    (tmp_path / "safe").write_text("mine")
+    with pytest.raises(ValueError, match=r"holds files; .* --overwrite"):
+        files.check_folder(out, overwrite=False)
+    with files.result_folder(out, overwrite=True) as folder:
+        (folder / "new.png").write_text("new")
+    assert sorted(p.name for p in out.iterdir()) == [
+        "new.png",
+        "notes.txt",
+        "study.json",
+    ]
+    assert (tmp_path / "safe").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "safe"]
