@@ -6,8 +6,10 @@ from . import edges as edges
 from . import graphs as graphs
 from . import kinetics as kinetics
 from . import materials as materials
+from . import network as network
 from . import open_circuit as open_circuit
 from . import presets as presets
+from . import protocol as protocol
 from . import solver as solver
 from .columns import RadialMesh as RadialMesh
 from .electrode import Curves as Curves

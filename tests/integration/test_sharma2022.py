@@ -83,12 +83,6 @@ def test_onset_is_a_tenth_of_a_particle_s_own_change(solution):
         assert times[before - 1] <= midpoint[k] <= times[before]
 
 
-def test_a_single_particle_loses_what_the_network_loses():
-    single = diffelec.presets.single_particle()
-    found = diffelec.simulate(single, diffelec.Protocol.from_strings(CYCLE))
-    assert loss(found, 0) == pytest.approx(0.096, abs=2e-3)
-
-
 def test_multiplicity_stands_for_copies():
     """Two equal columns are one column of multiplicity two, at twice the current."""
     charge = diffelec.Protocol.from_strings(["Charge at C/20 for 5 hours"])
