@@ -23,7 +23,8 @@ def describe() -> dict:
     if info.exists():
         lines = info.read_text().splitlines()
         model = next(
-            (line.split(":")[1].strip() for line in lines if "model name" in line), model
+            (line.split(":")[1].strip() for line in lines if "model name" in line),
+            model,
         )
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True

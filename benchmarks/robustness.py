@@ -1,4 +1,4 @@
-"""How many random electrodes are solved: draws of curves and contacts from broad priors.
+"""How many random electrodes are solved: curves and contacts from broad priors.
 
     python -m benchmarks.robustness [--draws 1000] [--seed 0]
 
@@ -67,8 +67,14 @@ def outcome(electrode, protocol, rtol: float) -> tuple[str, float]:
     """(name of the outcome, accepted and rejected steps)."""
     found = diffelec.simulate(electrode, protocol, rtol=rtol, throw=False)
     steps = float(jnp.nansum(found.num_steps))
-    for name in ("start_outside_limits", "no_consistent_start", "no_end",
-                 "max_steps_reached", "step_size_too_small", "left_domain"):
+    for name in (
+        "start_outside_limits",
+        "no_consistent_start",
+        "no_end",
+        "max_steps_reached",
+        "step_size_too_small",
+        "left_domain",
+    ):
         if bool(found.result == getattr(diffelec.RESULTS, name)):
             return f"{name} (step {int(found.failed_step) + 1})", steps
     values = np.stack([found.stoichiometry, found.surface_stoichiometry])

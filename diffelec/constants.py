@@ -1,4 +1,4 @@
-"""Physical constants as plain floats (CODATA 2018, exact by the definition of the SI)."""
+"""Physical constants as plain floats (CODATA 2018, exact by definition of the SI)."""
 
 FARADAY = 96485.33212331001  # C/mol
 GAS = 8.31446261815324  # J/(mol K)

@@ -35,7 +35,7 @@ def continued(x, lower, upper):
 
 
 def softplus(x, width):
-    """width * log(1 + exp(x/width)): a corner at 0 rounded over `width`."""
+    """Width * log(1 + exp(x/width)): a corner at 0 rounded over `width`."""
     return width * jax.nn.softplus(x / width)
 
 

@@ -49,7 +49,8 @@ def carbon_contact(
     carbon: int | str, site: int | str, shape: float, series_resistance: float = 0.0
 ) -> Edge:
     """Carbon (or the collector) on a particle: constriction `shape` [1/m] through the
-    particle's own material only."""
+    particle's own material only.
+    """
     return Edge(
         carbon, site, series_resistance, 0.0, _positive("carbon_shape", shape, "1/m")
     )

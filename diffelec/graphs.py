@@ -3,6 +3,7 @@
 To add a builder, add one function here that returns a `Network`.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,7 +38,7 @@ def columns(
         chain_nodes = [f"below {c}.{k}" for k in range(count)] + [tops[c]]
         below += chain_nodes[:-1]
         edges.append(carbon_contact(COLLECTOR, chain_nodes[0], carbon_shape))
-        for lower, upper in zip(chain_nodes[:-1], chain_nodes[1:], strict=True):
+        for lower, upper in itertools.pairwise(chain_nodes):
             edges.append(particle_contact(lower, upper, contact_radius))
         for k, name in enumerate(chain_nodes):
             place[name] = (spacing * c, spacing * (k + 0.5))

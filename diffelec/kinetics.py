@@ -19,8 +19,9 @@ _LARGEST_EXPONENT = 40.0  # e^40: an overpotential of 2 V at alpha = 0.5
 
 
 def positive_part(x):
-    r"""x above 1e-4; below it $$ \epsilon^2 / (2\epsilon - x) $$: C1, positive, never
-    flat, so that a power of it survives a stage that steps beyond (0, 1)."""
+    r"""X above 1e-4; below it $$ \epsilon^2 / (2\epsilon - x) $$: C1, positive, never
+    flat, so that a power of it survives a stage that steps beyond (0, 1).
+    """
     low = jnp.minimum(x, _EDGE)
     return jnp.maximum(x, _EDGE) + _EDGE**2 / (2.0 * _EDGE - low) - _EDGE
 
@@ -50,8 +51,9 @@ class AbstractKinetics(eqx.Module):
         exchange_current_density: Float[Array, "..."],
         temperature: Float[Array, ""],
     ) -> Float[Array, "..."]:
-        """i [A/m2], positive when lithium leaves; increasing in the overpotential [V]
-        with slope i0 F/RT at zero."""
+        """I [A/m2], positive when lithium leaves; increasing in the overpotential [V]
+        with slope i0 F/RT at zero.
+        """
 
 
 class ButlerVolmer(AbstractKinetics):

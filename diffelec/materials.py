@@ -87,7 +87,8 @@ def nmc811(
     exchange_current_density: float = 1.0,
 ) -> Curves:
     """LiNi0.8Mn0.1Co0.1O2; D after McClelland 2023 as tabulated from MPET, kappa(1) ten
-    times that of NMC532 (Noh 2013's ratio, unverified) with the same shape."""
+    times that of NMC532 (Noh 2013's ratio, unverified) with the same shape.
+    """
     table = PchipCurve(
         [0.3, 0.5, 0.7, 0.8, 0.9, 1.0],
         [-13.796, -14.056, -14.268, -15.268, -16.268, -17.268],

@@ -47,7 +47,9 @@ class Topology:
         self.particle_labels = tuple(particle_labels)
         self.carbon_labels = tuple(carbon_labels)
         count = len(self.particle_labels)
-        self.imaged = np.ones(count, bool) if imaged is None else np.asarray(imaged, bool)
+        self.imaged = (
+            np.ones(count, bool) if imaged is None else np.asarray(imaged, bool)
+        )
         self.positions = None if positions is None else np.asarray(positions, float)
         self.site_particle = (
             np.arange(count) if site_particle is None else np.asarray(site_particle)
@@ -110,7 +112,8 @@ class Topology:
 
     def at_ends(self, sites: Float[Array, " site"], elsewhere: float = 0.0):
         """Values of the sites at the tail and the head of every edge; `elsewhere` at
-        ends on carbon."""
+        ends on carbon.
+        """
         values = []
         for end in (self.tail, self.head):
             site = end - self.first_site
@@ -266,7 +269,8 @@ class Network(eqx.Module):
     @staticmethod
     def from_networkx(graph) -> "Network":
         """The inverse of `to_networkx`: reads `kind`, `imaged`, `position` of nodes and
-        `series_resistance`, `shape_tail`, `shape_head`, `tail` of edges."""
+        `series_resistance`, `shape_tail`, `shape_head`, `tail` of edges.
+        """
         kinds = dict(graph.nodes(data="kind", default="particle"))
         particles = [n for n, kind in kinds.items() if kind == "particle"]
         carbon = [n for n, kind in kinds.items() if kind == "carbon"]

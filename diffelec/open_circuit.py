@@ -40,7 +40,8 @@ def full_lithiation_tail(x):
 
 def last_lithium_tail(x):
     """Rise of the potential as the last lithium leaves [V]: the mirror image of the
-    steep line at full lithiation, so that no hold can empty a surface below x = 0."""
+    steep line at full lithiation, so that no hold can empty a surface below x = 0.
+    """
     beyond = 1.0 - _STEEP_FROM - x
     return 0.5 * _STEEP_SLOPE * (beyond + jnp.sqrt(beyond**2 + 4 * _STEEP_WIDTH**2))
 

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .constants import FARADAY
+from .control import Control
 from .electrode import Electrode
-from .protocol import Control, Protocol
+from .protocol import Protocol
 from .results import RESULTS
 from .solution import Solution
 from .solver import (
@@ -92,7 +93,10 @@ def _check_arguments(rtol, atol, num_saved, max_steps, dtype):
     for name, value in (("rtol", rtol), ("atol", atol)):
         if value is not None and not 0 < value < 1:
             raise ValueError(f"`{name}` must lie between 0 and 1, but is {value}.")
-    for name, value, least in (("num_saved", num_saved, 2), ("max_steps", max_steps, 1)):
+    for name, value, least in (
+        ("num_saved", num_saved, 2),
+        ("max_steps", max_steps, 1),
+    ):
         if value < least:
             raise ValueError(f"`{name}` must be {least} or more, but is {value}.")
 
@@ -100,9 +104,7 @@ def _check_arguments(rtol, atol, num_saved, max_steps, dtype):
 def _raise_failure(solution: Solution) -> Solution:
     """Raises what went wrong, at once or (under a transformation) when it runs."""
     if isinstance(solution.failed_step, jax.core.Tracer):
-        return solution.result.error_if(
-            solution, solution.result != RESULTS.successful
-        )
+        return solution.result.error_if(solution, solution.result != RESULTS.successful)
     failed = np.asarray(solution.failed_step)
     if np.any(failed >= 0):
         outside = solution.result == RESULTS.start_outside_limits

@@ -70,8 +70,7 @@ class Solution(eqx.Module):
             return "successful"
         number = int(np.asarray(self.failed_step))
         return (
-            f"Step {number + 1} ('{self.texts[number]}') failed: "
-            f"{RESULTS[self.result]}"
+            f"Step {number + 1} ('{self.texts[number]}') failed: {RESULTS[self.result]}"
         )
 
     def _by_particle(self, sites):
@@ -89,7 +88,9 @@ class Solution(eqx.Module):
         """(start, end) of a half cycle [s from the start of the protocol]."""
         first, last = self._steps_of(half_cycle)
         if self.spans is not None:
-            return tuple(jnp.asarray(t, self.time.dtype) for t in self.spans[half_cycle])
+            return tuple(
+                jnp.asarray(t, self.time.dtype) for t in self.spans[half_cycle]
+            )
         return self.step_start_times[first], self.step_end_times[last]
 
     def half_cycle_capacity(self, half_cycle: int = 0) -> Float[Array, ""]:
@@ -118,7 +119,8 @@ class Solution(eqx.Module):
 
     def _knots(self, half_cycle: int):
         """Trajectory of the particles' mean stoichiometry over a half cycle:
-        times from its start (knot,), values (knot, particle), higher coefficients."""
+        times from its start (knot,), values (knot, particle), higher coefficients.
+        """
         first, last = self._steps_of(half_cycle)
         sites = self.topology.num_sites
         start, _ = self.half_cycle_span(half_cycle)
@@ -162,7 +164,8 @@ class Solution(eqx.Module):
     ) -> Float[Array, " particle"]:
         """When each particle has made the part `level` of its own change of mean
         stoichiometry over a half cycle [s from its start]; infinite where that change
-        is below 0.05. 0.1 is the onset, 0.5 the midpoint, 0.9 the completion."""
+        is below 0.05. 0.1 is the onset, 0.5 the midpoint, 0.9 the completion.
+        """
         times, values, higher = self._knots(half_cycle)
         start, end = self._ends_of(half_cycle, times, values, higher)
         found = self.crossing_times(start + level * (end - start), half_cycle)
@@ -172,7 +175,8 @@ class Solution(eqx.Module):
         self, half_cycle: int = 0, change: float = 0.066
     ) -> Float[Array, " particle"]:
         """When each particle's mean stoichiometry has moved by `change`, in the
-        direction of its own move over the half cycle [s from its start]."""
+        direction of its own move over the half cycle [s from its start].
+        """
         times, values, higher = self._knots(half_cycle)
         start, end = self._ends_of(half_cycle, times, values, higher)
         return self.crossing_times(start + change * jnp.sign(end - start), half_cycle)
@@ -203,6 +207,8 @@ def _first_crossing(times, values, higher, target, direction, inside):
     low, high = jax.lax.fori_loop(0, _BISECTIONS, halve, (zero, one))
     theta = jax.lax.stop_gradient(0.5 * (low + high))
     slope = jax.lax.stop_gradient(jax.grad(gap)(theta))
-    theta = theta - jnp.where(slope != 0, gap(theta) / jnp.where(slope != 0, slope, 1), 0)
+    theta = theta - jnp.where(
+        slope != 0, gap(theta) / jnp.where(slope != 0, slope, 1), 0
+    )
     time = times[index] + theta * (times[index + 1] - times[index])
     return jnp.where(jnp.any(crossed), time, jnp.inf)

@@ -1,5 +1,10 @@
 """What every test shares: double precision and seeded random numbers."""
 
+import os
+
+# Checks inside libraries come back as NaN, as on the command line.
+os.environ.setdefault("EQX_ON_ERROR", "nan")
+
 import jax
 import numpy as np
 import pytest

@@ -13,8 +13,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 # From the ground up. A module of the solver has its own floors.
 FLOORS = (
     {"_typing", "constants", "results", "solver.parts", "solver.tableaus"},
-    {"curves", "kinetics", "edges", "protocol", "columns", "solver.bordered"},
-    {"open_circuit", "kirchhoff", "network"},
+    {"curves", "kinetics", "edges", "control", "columns", "solver.bordered"},
+    {"open_circuit", "kirchhoff", "network", "protocol"},
     {"graphs", "electrode"},
     {"materials", "solver.system", "solver.consistent"},
     {"presets", "solver.rosenbrock"},

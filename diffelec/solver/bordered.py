@@ -81,7 +81,8 @@ class BorderedJacobian(eqx.Module):
 
     def _schur(self, shift):
         """Thomas factors of shift - T, the columns' response (shift - T)^-1 B, and the
-        network block with the columns folded into it: S = -G - C (shift - T)^-1 B."""
+        network block with the columns folded into it: S = -G - C (shift - T)^-1 B.
+        """
         factors = factorise(shift - self.diagonal, -self.lower, -self.upper)
         unit = jnp.zeros_like(self.diagonal).at[-1].set(1.0)
         response = self.drive * back_substitute(factors, unit)
@@ -101,7 +102,7 @@ class BorderedJacobian(eqx.Module):
         return jnp.zeros_like(self.algebraic).at[rows, columns].add(values)
 
     def solver(self, shift: Float[Array, ""]) -> Callable[[Parts], Parts]:
-        """r -> W^-1 r with W = shift M - J, factorised once.
+        """R -> W^-1 r with W = shift M - J, factorised once.
 
         The derivative of the solve is that of the linear system, not of its sweeps.
         """
@@ -168,7 +169,9 @@ def gauss_jordan(matrix):
         on_row, on_column = (index == k)[:, None], (index == k)[None]
         inner = a - column[:, None] * row[None]
         edge = jnp.where(on_row, row[None], -(column * pivot)[:, None])
-        return jnp.where(on_row & on_column, pivot, jnp.where(on_row | on_column, edge, inner))
+        return jnp.where(
+            on_row & on_column, pivot, jnp.where(on_row | on_column, edge, inner)
+        )
 
     return jax.lax.fori_loop(0, matrix.shape[0], eliminate, matrix)
 
@@ -179,7 +182,6 @@ def factorise(diagonal, lower, upper):
     Returns (multipliers, inverse pivots, upper), each (shell, site). Diagonally
     dominant for a positive shift: no pivoting.
     """
-
     # Only the pivots are sequential; multipliers follow from them in one go.
     crossed = jnp.concatenate([jnp.zeros_like(upper[:1]), lower[1:] * upper[:-1]])
 

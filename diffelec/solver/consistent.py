@@ -52,7 +52,8 @@ def consistent_algebraic(system, time, columns, guess) -> Consistent:
 
     def along(rows, direction):
         """The residual along a direction; the row of a current or power asked for does
-        not belong to the monotone part."""
+        not belong to the monotone part.
+        """
         control = jnp.where(holds_voltage, rows[-1] * direction[-1], 0.0)
         return jnp.dot(rows[:-1], direction[:-1]) + control
 
@@ -88,13 +89,16 @@ def consistent_algebraic(system, time, columns, guess) -> Consistent:
 
 def _on_control(system, time, guess):
     """Moves a guess onto the control equation where that is linear: the asked current,
-    or all potentials shifted to the asked voltage. Newton's steps then stay on it."""
+    or all potentials shifted to the asked voltage. Newton's steps then stay on it.
+    """
     control = system.control
     voltage, current = system.voltage(guess), system.current(guess)
     by_voltage, by_current = control.slopes(time, voltage, current, system.electrode)
     residual = control.residual(time, voltage, current, system.electrode)
     holds_voltage = control.row.weight_voltage != 0
-    shift = jnp.where(holds_voltage, residual / jnp.where(holds_voltage, by_voltage, 1), 0)
+    shift = jnp.where(
+        holds_voltage, residual / jnp.where(holds_voltage, by_voltage, 1), 0
+    )
     scaled = by_current * system.current_scale
     change = jnp.where(holds_voltage, 0, residual / jnp.where(scaled != 0, scaled, 1))
     return jnp.concatenate([guess[:-1] - shift, guess[-1:] - change])

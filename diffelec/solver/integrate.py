@@ -184,7 +184,9 @@ def _judge(system, solved, found, passed, parts) -> RESULTS:
     result = RESULTS.where(
         timed_out & (system.margin(parts.algebraic) > 1e-9), RESULTS.no_end, result
     )
-    finite = jnp.all(jnp.isfinite(parts.columns)) & jnp.all(jnp.isfinite(parts.algebraic))
+    finite = jnp.all(jnp.isfinite(parts.columns)) & jnp.all(
+        jnp.isfinite(parts.algebraic)
+    )
     inside = jnp.all((parts.columns > 0) & (parts.columns < 1))
     result = RESULTS.where(
         finite & ~inside & (result == RESULTS.successful), RESULTS.left_domain, result

@@ -166,16 +166,12 @@ class Rosenbrock(diffrax.AbstractAdaptiveSolver):
 
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
         del terms, made_jump
-        new, error, dense = rosenbrock_step(
-            args, self.tableau, t0, t1 - t0, y0.parts
-        )
+        new, error, dense = rosenbrock_step(args, self.tableau, t0, t1 - t0, y0.parts)
         seen = jax.vmap(self.watch, in_axes=(None, 0))(args, dense)
         watched = higher_coefficients(seen)
         y1 = Travelling(new, watched)
         y_error = Travelling(error, jnp.zeros_like(watched))
-        dense_info = dict(
-            start=y0.parts, end=new, dense=dense, watched=watched
-        )
+        dense_info = dict(start=y0.parts, end=new, dense=dense, watched=watched)
         return y1, y_error, dense_info, solver_state, diffrax.RESULTS.successful
 
 

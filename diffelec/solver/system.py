@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..constants import FARADAY
+from ..control import Control
 from ..electrode import Electrode
 from ..kirchhoff import KirchhoffTable, tabulate
 from ..network import multiplicity_of_edges
-from ..protocol import Control
 from .bordered import BorderedJacobian
 from .parts import Parts
 
@@ -187,7 +187,10 @@ class System(eqx.Module):
             columns[-1], self.site_potential(algebraic)
         )
         bands = mesh.divergence @ mesh.differences
-        below, above = np.pad(np.diag(bands, -1), (1, 0)), np.pad(np.diag(bands, 1), (0, 1))
+        below, above = (
+            np.pad(np.diag(bands, -1), (1, 0)),
+            np.pad(np.diag(bands, 1), (0, 1)),
+        )
         scaled = diffusivity / radius**2
         charge = 1.0 / (FARADAY * electrode.maximum_concentration * radius)
         charge = charge / mesh.volumes[-1]
@@ -247,5 +250,8 @@ class System(eqx.Module):
         )
         by_current = by_current + by_voltage * drop_slope
         return (
-            block.at[-1, 0].set(by_voltage).at[-1, -1].set(by_current * self.current_scale)
+            block.at[-1, 0]
+            .set(by_voltage)
+            .at[-1, -1]
+            .set(by_current * self.current_scale)
         )

@@ -1,5 +1,7 @@
 """The paper's network over two cycles: asynchronous, then synchronous."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,16 @@ def test_charge_passed_is_the_lithium_that_left(solution, electrode):
     np.testing.assert_allclose(moved[[2, 5]], -passed[[2, 5]], rtol=1e-10)
 
 
+def test_no_lithium_comes_or_goes_while_particles_exchange_it_in_a_rest(electrode):
+    protocol = diffelec.Protocol.from_strings(
+        ["Charge at C/20 for 5 hours", "Rest for 5 hours"]
+    )
+    found = diffelec.simulate(electrode, protocol)
+    rest = np.asarray(found.stoichiometry)[101:]
+    assert np.max(np.ptp(rest, axis=0)) > 1e-3
+    assert np.max(np.abs(rest.mean(axis=1) - rest[0].mean())) < 1e-12
+
+
 def test_onset_is_a_tenth_of_a_particle_s_own_change(solution):
     onset = np.asarray(solution.onset_times(0, 0.1))
     midpoint = np.asarray(solution.onset_times(0, 0.5))
@@ -95,3 +107,13 @@ def test_multiplicity_stands_for_copies():
     np.testing.assert_allclose(pair.voltage, one.voltage, atol=1e-7)
     np.testing.assert_allclose(pair.current, one.current, rtol=1e-12)
     np.testing.assert_allclose(pair.step_capacities, one.step_capacities, rtol=1e-9)
+
+
+def test_the_example_of_the_readme_runs(solution, capsys):
+    text = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
+    example = text.split("```python")[1].split("```")[0]
+    exec(compile(example, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "nan" not in printed
+    first = float(printed.strip("[").split()[0])
+    assert first == pytest.approx(float(solution.onset_times(0)[0]) / HOUR, abs=0.01)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from sksundae.ida import IDA
 
-from diffelec.protocol import Control
+from diffelec.control import Control
 from diffelec.solver.consistent import consistent_algebraic
 from diffelec.solver.parts import Parts
 from diffelec.solver.system import System

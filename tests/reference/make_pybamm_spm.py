@@ -81,10 +81,21 @@ LOG10_D = [-14.60, -14.75, -14.80, -14.95, -15.30, -16.00, -17.20, -19.00]
 PCHIP = PchipInterpolator(X_KNOTS, LOG10_D)
 
 P_COEF = [
-    5.3147356330003, -4.15827660360906, 27.2340921804213, -272.485166844578,
-    1190.22342119331, -2073.76554757481, -829.790460410703, 8698.11275534872,
-    -10743.7433318619, -2057.80887352635, 12656.3097851240, -1571.09426436509,
-    -14557.4206229139, 13176.5754448427, -3640.11769200149,
+    5.3147356330003,
+    -4.15827660360906,
+    27.2340921804213,
+    -272.485166844578,
+    1190.22342119331,
+    -2073.76554757481,
+    -829.790460410703,
+    8698.11275534872,
+    -10743.7433318619,
+    -2057.80887352635,
+    12656.3097851240,
+    -1571.09426436509,
+    -14557.4206229139,
+    13176.5754448427,
+    -3640.11769200149,
 ]
 E_A, E_B, E_P = 5.573191762723310e-04, 6.560240842659690, 41.48209275061330
 W_SP = 1e-5
@@ -141,8 +152,9 @@ PHI_SCALE = R_P**2  # the model works with Phi / R^2 in 1/s and r / R
 
 
 def phi_of(x):
-    return pybamm.Interpolant(XG, PHI_TAB / PHI_SCALE, x, interpolator="cubic",
-                              name="kirchhoff_potential")
+    return pybamm.Interpolant(
+        XG, PHI_TAB / PHI_SCALE, x, interpolator="cubic", name="kirchhoff_potential"
+    )
 
 
 def diffusivity_of(x):
@@ -185,18 +197,20 @@ def build_model(step, edges, plain):
         flux = -diffusivity_of(x) * pybamm.grad(x)
         model.rhs = {x: -pybamm.div(flux)}
         model.boundary_conditions = {
-            x: {"left": (pybamm.Scalar(0), "Neumann"),
-                "right": (-q / diffusivity_of(xs), "Neumann")}}
+            x: {
+                "left": (pybamm.Scalar(0), "Neumann"),
+                "right": (-q / diffusivity_of(xs), "Neumann"),
+            }
+        }
         model.algebraic = {xs: xs - pybamm.surf(x)}
     else:
         phi = phi_of(x)
         model.rhs = {x: pybamm.div(pybamm.grad(phi))}
         model.boundary_conditions = {
-            phi: {"left": (pybamm.Scalar(0), "Neumann"),
-                  "right": (-q, "Neumann")}}
+            phi: {"left": (pybamm.Scalar(0), "Neumann"), "right": (-q, "Neumann")}
+        }
         # divided by D(x_s): a residual in units of stoichiometry
-        model.algebraic = {
-            xs: (phi_of(xs) - pybamm.surf(phi)) / diffusivity_of(xs)}
+        model.algebraic = {xs: (phi_of(xs) - pybamm.surf(phi)) / diffusivity_of(xs)}
 
     u = open_circuit_potential(xs, pybamm)
     i0 = exchange_current_density(xs, pybamm)
@@ -216,8 +230,16 @@ def build_model(step, edges, plain):
     geometry = {dom[0]: {r: {"min": pybamm.Scalar(0), "max": pybamm.Scalar(1)}}}
     submesh = pybamm.MeshGenerator(pybamm.UserSupplied1DSubMesh, {"edges": edges})
     mesh = pybamm.Mesh(geometry, {dom[0]: submesh}, {r: len(edges) - 1})
-    methods = {dom[0]: pybamm.FiniteVolume({"extrapolation": {
-        "order": {"gradient": "linear", "value": "linear"}, "use bcs": True}})}
+    methods = {
+        dom[0]: pybamm.FiniteVolume(
+            {
+                "extrapolation": {
+                    "order": {"gradient": "linear", "value": "linear"},
+                    "use bcs": True,
+                }
+            }
+        )
+    }
     pybamm.Discretisation(mesh, methods).process_model(model)
     return model
 
@@ -235,8 +257,9 @@ def run(edges, rtol, atol, plain=False):
         model = build_model(step, edges, plain)
         if prev is not None:
             model.set_initial_conditions_from(prev, inplace=True)
-        solver = pybamm.IDAKLUSolver(rtol=rtol, atol=atol, root_tol=1e-10,
-                                     options={"max_num_steps": 10_000_000})
+        solver = pybamm.IDAKLUSolver(
+            rtol=rtol, atol=atol, root_tol=1e-10, options={"max_num_steps": 10_000_000}
+        )
         sol = solver.solve(model, [0.0, T_MAX[step]])
         if not sol.termination.startswith("event"):
             raise RuntimeError(f"step {step} ended by {sol.termination}")
@@ -261,15 +284,23 @@ def run(edges, rtol, atol, plain=False):
             # at t = 0+ the surface is still at X_INIT, but the mesh value has
             # half a cell of the (infinitely thin) boundary layer in it: the
             # first row is the exact limit
-            v0 = (open_circuit_potential(np.float64(X_INIT), np) + 2 * VT * np.arcsinh(
-                I_C20 / (2 * exchange_current_density(np.float64(X_INIT), np))))
+            v0 = open_circuit_potential(np.float64(X_INIT), np) + 2 * VT * np.arcsinh(
+                I_C20 / (2 * exchange_current_density(np.float64(X_INIT), np))
+            )
             dv0 = 1e3 * float(volt[0] - v0)
             volt[0], xs[0] = v0, X_INIT
         rows.append(np.column_stack([np.full_like(tt, step), tt, volt, cur, mean, xs]))
         prev = sol
-    return dict(table=np.vstack(rows), durations=durations, charges=charges,
-                loss=1 - charges[2] / (charges[0] + charges[1]),
-                mean_err=mean_err, dv0=dv0, npts=len(edges) - 1, steps=steps)
+    return dict(
+        table=np.vstack(rows),
+        durations=durations,
+        charges=charges,
+        loss=1 - charges[2] / (charges[0] + charges[1]),
+        mean_err=mean_err,
+        dv0=dv0,
+        npts=len(edges) - 1,
+        steps=steps,
+    )
 
 
 def compare(a, b):
@@ -291,20 +322,33 @@ RTOL, ATOL = 1e-8, 1e-10
 
 def report(name, res, wall):
     d = res["durations"]
-    print(f"{name:34s} n={res['npts']:5d}  t = {d[0]:.4f} {d[1]:.4f} {d[2]:.4f} s  "
-          f"loss = {100 * res['loss']:.5f} %  charge error {res['mean_err']:.1e}  "
-          f"steps {res['steps']}  {wall:.0f} s", flush=True)
+    print(
+        f"{name:34s} n={res['npts']:5d}  t = {d[0]:.4f} {d[1]:.4f} {d[2]:.4f} s  "
+        f"loss = {100 * res['loss']:.5f} %  charge error {res['mean_err']:.1e}  "
+        f"steps {res['steps']}  {wall:.0f} s",
+        flush=True,
+    )
 
 
 def main():
     global XG, LOGD_TAB, PHI_TAB
     ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ap.add_argument("--levels", type=int, default=len(LEVELS),
-                    help="how many meshes of the refinement table to run")
-    ap.add_argument("--no-refine", action="store_true",
-                    help="only the finest mesh asked for, no checks")
-    ap.add_argument("--plain", action="store_true",
-                    help="also run the D*grad(x) form on the first three meshes")
+    ap.add_argument(
+        "--levels",
+        type=int,
+        default=len(LEVELS),
+        help="how many meshes of the refinement table to run",
+    )
+    ap.add_argument(
+        "--no-refine",
+        action="store_true",
+        help="only the finest mesh asked for, no checks",
+    )
+    ap.add_argument(
+        "--plain",
+        action="store_true",
+        help="also run the D*grad(x) form on the first three meshes",
+    )
     ap.add_argument("--out", default="pybamm_spm_nmc532.csv")
     args = ap.parse_args()
     pybamm.set_logging_level("ERROR")
@@ -317,28 +361,39 @@ def main():
     levels = LEVELS[: args.levels]
     if args.no_refine:
         levels = levels[-1:]
-    print(f"\nMesh refinement (rtol {RTOL:g}, atol {ATOL:g}); durations of charge, "
-          "hold, discharge; max |dV| at equal CSV rows")
+    print(
+        f"\nMesh refinement (rtol {RTOL:g}, atol {ATOL:g}); durations of charge, "
+        "hold, discharge; max |dV| at equal CSV rows"
+    )
     results = []
     for lev in levels:
         t0 = time.time()
         res = run(mesh_edges(*lev), RTOL, ATOL)
         report(f"dr {lev[0]:.0e}..{lev[1]:.0e} m", res, time.time() - t0)
-        print(f"   V(0+) on this mesh differs from the exact limit by {res['dv0']:.3f} mV")
+        print(
+            f"   V(0+) on this mesh differs from the exact limit by {res['dv0']:.3f} mV"
+        )
         if results:
             dv = compare(results[-1], res)
-            print("   max |dV| to the mesh before, mV (charge, hold, discharge): "
-                  + ", ".join(f"{v:.4f}" for v in dv), flush=True)
+            print(
+                "   max |dV| to the mesh before, mV (charge, hold, discharge): "
+                + ", ".join(f"{v:.4f}" for v in dv),
+                flush=True,
+            )
         results.append(res)
     best = results[-1]
     conv = compare(results[-2], best) if len(results) > 1 else None
 
     if not args.no_refine:
         base = results[0]
-        print(f"\nOther checks, on the first mesh (n={base['npts']}); dV to its row above")
+        print(
+            f"\nOther checks, on the first mesh (n={base['npts']}); dV to its row above"
+        )
         edges = mesh_edges(*levels[0])
-        for name, tol in (("rtol 1e-7, atol 1e-9", (1e-7, 1e-9)),
-                          ("rtol 3e-9, atol 3e-11", (3e-9, 3e-11))):
+        for name, tol in (
+            ("rtol 1e-7, atol 1e-9", (1e-7, 1e-9)),
+            ("rtol 3e-9, atol 3e-11", (3e-9, 3e-11)),
+        ):
             t0 = time.time()
             res = run(edges, *tol)
             report(name, res, time.time() - t0)
@@ -354,10 +409,14 @@ def main():
     step_no = best["table"][:, 0]
     xs = best["table"][:, 5]
     assert xs.min() > X_KNOTS[0] and xs.max() < 1, "left the table of D"
-    conv_text = ("not measured" if conv is None else
-                 "max |dV| between the two finest meshes (mV) "
-                 + ", ".join(f"{n} {v:.4f}" for n, v in
-                             zip(("charge", "hold", "discharge"), conv)))
+    conv_text = (
+        "not measured"
+        if conv is None
+        else "max |dV| between the two finest meshes (mV) "
+        + ", ".join(
+            f"{n} {v:.4f}" for n, v in zip(("charge", "hold", "discharge"), conv)
+        )
+    )
     d = best["durations"]
     with open(args.out, "w", newline="\n") as fh:
         fh.write(
@@ -365,24 +424,35 @@ def main():
             f"{best['npts']} finite volumes, {levels[-1][0]:g} m at the surface to "
             f"{levels[-1][1]:g} m; rtol {RTOL:g} atol {ATOL:g}; {conv_text}; "
             f"durations {d[0]:.3f} {d[1]:.3f} {d[2]:.3f} s; loss {100 * best['loss']:.4f} %; "
-            "the first row is the exact limit t -> 0+\n")
-        fh.write("step,time_s,voltage_V,current_density_A_m2,mean_stoichiometry,"
-                 "surface_stoichiometry\n")
+            "the first row is the exact limit t -> 0+\n"
+        )
+        fh.write(
+            "step,time_s,voltage_V,current_density_A_m2,mean_stoichiometry,"
+            "surface_stoichiometry\n"
+        )
         for row in best["table"]:
-            fh.write(f"{int(row[0])},{row[1]:.6f},{row[2]:.8f},{row[3]:.10f},"
-                     f"{row[4]:.10f},{row[5]:.10f}\n")
+            fh.write(
+                f"{int(row[0])},{row[1]:.6f},{row[2]:.8f},{row[3]:.10f},"
+                f"{row[4]:.10f},{row[5]:.10f}\n"
+            )
     q = best["charges"]
-    print(f"\nwrote {args.out}: " + ", ".join(
-        f"{int((step_no == k).sum())} rows" for k in range(3)))
-    print(f"durations {d[0]:.4f} s, {d[1]:.4f} s, {d[2]:.4f} s; x_s in "
-          f"[{xs.min():.5f}, {xs.max():.5f}]")
+    print(
+        f"\nwrote {args.out}: "
+        + ", ".join(f"{int((step_no == k).sum())} rows" for k in range(3))
+    )
+    print(
+        f"durations {d[0]:.4f} s, {d[1]:.4f} s, {d[2]:.4f} s; x_s in "
+        f"[{xs.min():.5f}, {xs.max():.5f}]"
+    )
     print(f"Q_CC {q[0]:.6f}  Q_CV {q[1]:.6f}  Q_dis {q[2]:.6f} C/m2")
     print(f"loss = 1 - Q_dis/(Q_CC+Q_CV) = {100 * best['loss']:.5f} %")
     print("convergence:", conv_text)
 
     if args.plain:
-        print("\nSame protocol with the flux D(x)*grad(x) and PyBaMM's edge averaging; "
-              "dV to the CSV's solution")
+        print(
+            "\nSame protocol with the flux D(x)*grad(x) and PyBaMM's edge averaging; "
+            "dV to the CSV's solution"
+        )
         for lev in LEVELS[:3]:
             t0 = time.time()
             try:
@@ -391,7 +461,10 @@ def main():
                 print(f"dr {lev[0]:.0e}..{lev[1]:.0e} m: {type(err).__name__}: {err}")
                 continue
             report(f"plain, dr {lev[0]:.0e}..{lev[1]:.0e} m", res, time.time() - t0)
-            print("   mV: " + ", ".join(f"{v:.4f}" for v in compare(best, res)), flush=True)
+            print(
+                "   mV: " + ", ".join(f"{v:.4f}" for v in compare(best, res)),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

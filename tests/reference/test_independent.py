@@ -55,9 +55,7 @@ def well_wired():
 
 
 @pytest.mark.parametrize("step", [0, 2])
-def test_voltage_is_pybamm_s_within_1_mV_where_kappa_is_large(
-    step, pybamm, well_wired
-):
+def test_voltage_is_pybamm_s_within_1_mV_where_kappa_is_large(step, pybamm, well_wired):
     rows = pybamm[pybamm[:, 0] == step]
     track = jax.tree.map(lambda leaf: leaf[step], well_wired.tracks)
     # Row 0 is the limit t -> 0+; the ends of the steps are compared below.

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import diffelec
+from diffelec.control import Control
 from diffelec.protocol import (
     ConstantCurrent,
     ConstantPower,
     ConstantVoltage,
-    Control,
     CutOff,
     Protocol,
 )

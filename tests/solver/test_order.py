@@ -69,7 +69,7 @@ def as_vector(parts):
 
 
 def march(tableau, count):
-    """Errors at the end and of the dense output, with `count` equal steps over [0, 2]."""
+    """Errors at the end and of the dense output, with `count` steps over [0, 2]."""
     system, h = Driven(), 2.0 / count
     start = system.exact(0.0)
     state = Parts(start[:1, None], start[1:])

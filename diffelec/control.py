@@ -1,0 +1,153 @@
+r"""One control equation for every step of every protocol.
+
+$$ w_I (I - I_{set}) / I_{1C} + w_V (V - V_{set}) / 1\,\mathrm{V}
+   + w_P (V I - P_{set}) / (1\,\mathrm{V}\, I_{1C}) = 0 $$
+
+with set-points that may follow a recorded series. Weights, set-points and cut-offs are
+data, so that all steps share one compiled solve. Positive current charges the cell.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ._typing import as_leaf
+
+_FAR = 1e6  # V or 1C: stands for no cut-off
+_LONGEST_HOLD = 200.0 * 3600.0  # s, where a cut-off and no duration is given
+
+
+class Row(eqx.Module):
+    """One step as numbers (stacked over steps in a `Protocol`).
+
+    `*_rate` are C-rates, resolved against the electrode inside `simulate`. Cut-offs
+    that do not apply are infinite (voltages) or 0 (current magnitude). `follow` is 1
+    where the set-point is the recorded series. A duration is infinite where a cut-off
+    must end the step.
+    """
+
+    weight_current: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    weight_voltage: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    weight_power: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    current: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    current_rate: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    voltage: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    power: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    follow: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    upper_voltage: Float[Array, "..."] = eqx.field(converter=as_leaf, default=np.inf)
+    lower_voltage: Float[Array, "..."] = eqx.field(converter=as_leaf, default=-np.inf)
+    least_current: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    least_rate: Float[Array, "..."] = eqx.field(converter=as_leaf, default=0.0)
+    duration: Float[Array, "..."] = eqx.field(converter=as_leaf, default=np.inf)
+
+
+class Drive(eqx.Module):
+    """A recorded series, piecewise linear in time [s]; values in A or V."""
+
+    time: Float[Array, " knot"] = eqx.field(converter=as_leaf)
+    value: Float[Array, " knot"] = eqx.field(converter=as_leaf)
+
+    def __check_init__(self):
+        if not all(isinstance(c, np.ndarray) for c in (self.time, self.value)):
+            return
+        if self.time.shape != self.value.shape or self.time.size < 2:
+            raise ValueError(
+                "A recorded series must have one value per instant and two instants or "
+                f"more, but has {self.value.size} values for {self.time.size} instants."
+            )
+        for name, column in (("time", self.time), ("value", self.value)):
+            if not np.all(np.isfinite(column)):
+                row = int(np.flatnonzero(~np.isfinite(column))[0])
+                raise ValueError(
+                    f"The recorded {name} must be finite, but row {row} is "
+                    f"{column[row]}; remove that row."
+                )
+        if not np.all(np.diff(self.time) > 0):
+            row = int(np.flatnonzero(np.diff(self.time) <= 0)[0]) + 1
+            raise ValueError(
+                "The recorded time must increase strictly, but does not at row "
+                f"{row}; sort the rows and remove repeated instants."
+            )
+
+    def at(self, time):
+        """The value at `time` after the start of the series [s]."""
+        return jnp.interp(time, jnp.asarray(self.time) - self.time[0], self.value)
+
+    def slope(self, time):
+        """Right-sided slope at `time` after the start of the series."""
+        knots = jnp.asarray(self.time) - self.time[0]
+        slopes = jnp.diff(jnp.asarray(self.value)) / jnp.diff(knots)
+        index = jnp.searchsorted(knots, time, side="right") - 1
+        return slopes[jnp.clip(index, 0, slopes.size - 1)]
+
+
+class Control(eqx.Module):
+    """One row in force: its equation, the slopes of it, and the distance to its end."""
+
+    row: Row
+    drive: Drive | None = None
+
+    def _set_points(self, time, electrode):
+        """(current [A], voltage [V], power [W]) asked for at a time of the step."""
+        row = self.row
+        current = row.current + row.current_rate * electrode.one_c_current
+        if self.drive is None:
+            return current, row.voltage, row.power
+        value = row.follow * self.drive.at(time)
+        return current + value, row.voltage + value, row.power + value
+
+    def residual(self, time, voltage, current, electrode):
+        """The control equation (dimensionless)."""
+        row, scale = self.row, electrode.one_c_current
+        set_current, set_voltage, set_power = self._set_points(time, electrode)
+        return (
+            row.weight_current * (current - set_current) / scale
+            + row.weight_voltage * (voltage - set_voltage)
+            + row.weight_power * (voltage * current - set_power) / scale
+        )
+
+    def slopes(self, time, voltage, current, electrode):
+        """d(residual)/d(voltage) [1/V] and d(residual)/d(current) [1/A]."""
+        del time
+        row, scale = self.row, electrode.one_c_current
+        by_voltage = row.weight_voltage + row.weight_power * current / scale
+        by_current = (row.weight_current + row.weight_power * voltage) / scale
+        return by_voltage, by_current
+
+    def residual_slope(self, time, electrode):
+        """d(residual)/dt [1/s]: the recorded series moves the set-point."""
+        if self.drive is None:
+            return jnp.zeros(())
+        row, scale = self.row, electrode.one_c_current
+        weight = row.weight_voltage + (row.weight_current + row.weight_power) / scale
+        return -row.follow * weight * self.drive.slope(time)
+
+    def margin(self, voltage, current, electrode):
+        """The least of the distances to the cut-offs; positive inside [V or 1C].
+
+        Finite also where nothing cuts off, so that its derivative is.
+        """
+        row, scale = self.row, electrode.one_c_current
+        upper = jnp.where(jnp.isinf(row.upper_voltage), _FAR, row.upper_voltage)
+        lower = jnp.where(jnp.isinf(row.lower_voltage), -_FAR, row.lower_voltage)
+        least = row.least_current + row.least_rate * scale
+        tail = jnp.where(least > 0, (jnp.abs(current) - least) / scale, _FAR)
+        return jnp.minimum(jnp.minimum(upper - voltage, voltage - lower), tail)
+
+    @property
+    def must_end(self):
+        """Whether a cut-off has to end the step."""
+        return jnp.isinf(self.row.duration)
+
+    def longest(self, electrode):
+        """How long the step may last [s]: its duration; else the time that passes twice
+        the theoretical capacity at the asked current, or 200 h.
+        """
+        row = self.row
+        asked = jnp.abs(row.current + row.current_rate * electrode.one_c_current)
+        asked = jnp.where(asked > 0, asked, jnp.inf)
+        passing = 2.0 * electrode.theoretical_capacity / asked
+        passing = jnp.where(passing > 0, passing, _LONGEST_HOLD)
+        return jnp.where(self.must_end, jax.lax.stop_gradient(passing), row.duration)
