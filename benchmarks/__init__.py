@@ -1,0 +1,1 @@
+"""Runnable comparisons, each with its printed result kept in `results`."""

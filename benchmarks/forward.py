@@ -3,12 +3,12 @@
     python -m benchmarks.forward [--repeats 15] [--no-compiled]
 
 Both integrate the same equations (20 shells, 15 particles) over the first 75,000 s and
-give 101 outputs; one thread each; solves interleaved so that both meet the same machine.
-Errors are the largest over outputs and particles of the mean stoichiometry, and of the
-voltage, against Rodas5P at rtol 1e-9. CasADi appears in four forms: diffusivity by a
-B-spline (`casadi.interpolant`) or by a hand-made Hermite look-up with the means as extra
-states (a form that needs care), each interpreted and compiled with gcc. Prints the table
-and the ratio of times at equal error (interpolated in logarithms), and writes
+give 101 outputs; one thread each; solves interleaved, so that all meet the same
+machine. Errors are the largest over outputs and particles of the mean stoichiometry,
+and of the voltage, against Rodas5P at rtol 1e-9. CasADi appears in four forms:
+diffusivity by a B-spline (`casadi.interpolant`) or by a hand-made Hermite look-up, both
+with the means as extra states, each interpreted and compiled with gcc. Prints the
+table and the ratio of times at equal error (interpolated in logarithms), and writes
 benchmarks/results/forward.json.
 """
 

@@ -12,7 +12,9 @@ _CLUSTERING = 19.0 * float(np.log(1.25))  # ratio 1.25 between shells of 20 node
 
 
 class RadialMesh(eqx.Module):
-    r"""Nodes at $$ \xi_k = (1 - e^{-b k/(N-1)}) / (1 - e^{-b}), k = 0 … N-1. $$
+    r"""Radial nodes of a column, clustered towards the surface.
+
+    $$ \xi_k = (1 - e^{-b k/(N-1)}) / (1 - e^{-b}), \quad k = 0 … N-1 $$
 
     The map is smooth, so that refining N at the same clustering b converges at second
     order. b = 19 ln 1.25 makes neighbouring shells of N = 20 differ by 1.25.

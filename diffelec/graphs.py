@@ -218,7 +218,7 @@ def _carbon_coated(centres, pairs, share, seed):
 
 
 def _rest_height(spot, radius, centres, radii) -> float:
-    """Height at which a sphere falling at `spot` first touches a sphere or the floor."""
+    """Height at which a sphere falling at `spot` first touches a sphere or floor."""
     if len(radii) == 0:
         return radius
     reach = radius + radii

@@ -9,8 +9,8 @@ class RESULTS(eqx.Enumeration):
     successful = ""
     start_outside_limits = (
         "The voltage (or current) limit of the first step is already passed at its "
-        "start: the contacts or the initial stoichiometry put the cell beyond it. Check "
-        "the sign of the current, the limit and kappa at the initial stoichiometry."
+        "start: the contacts or the initial stoichiometry put the cell beyond it. "
+        "Check the sign of the current, the limit and kappa at the start."
     )
     no_consistent_start = (
         "No potentials satisfy the network and the control at the start of the step. "

@@ -47,9 +47,11 @@ def simulate(
     Works under `jax.jit`, `jax.grad` and `jax.vmap` in the electrode and protocol.
 
     Args:
-        rtol, atol: relative and absolute tolerance of stoichiometries and potentials
-            (the largest over the columns of each column's RMS); atol = rtol / 10 unless
-            given.
+        electrode: the particles, their material and their network.
+        protocol: what the cycler does.
+        rtol: relative tolerance of stoichiometries and potentials (the largest over
+            the columns of each column's RMS).
+        atol: absolute tolerance; rtol / 10 unless given.
         num_saved: instants saved a protocol step, evenly from its start to its end.
         times: instants to save instead [s from the start of the protocol]; those after
             its end are NaN.
@@ -119,7 +121,7 @@ def _simulate(electrode, protocol, numerics, num_saved, instants) -> Solution:
     Concrete arguments: a loop, so that protocols of any length share the compiled step.
     Under a transformation: a scan, so that the step is traced once.
     """
-    carry = _start(electrode, protocol)
+    carry = _start(electrode)
 
     def advance(carry, number, row):
         return _advance(
@@ -157,15 +159,20 @@ class _Record(eqx.Module):
 
 
 @eqx.filter_jit
-def _start(electrode, protocol):
+def _start(electrode):
     """Time, columns, guess of the potentials, result and failed step at the start."""
     topology = electrode.network.topology
-    system = System.of(electrode, Control(_row(protocol, 0), protocol.drive))
     shape = (electrode.mesh.num_shells, topology.num_sites)
     initial = electrode.initial_stoichiometry[topology.site_particle]
     columns = jnp.broadcast_to(initial, shape)
     zero = jnp.zeros((), columns.dtype)
-    return (zero, columns, _guess(system, columns), RESULTS.successful, jnp.asarray(-1))
+    return (
+        zero,
+        columns,
+        _guess(electrode, columns),
+        RESULTS.successful,
+        jnp.asarray(-1),
+    )
 
 
 @eqx.filter_jit
@@ -207,10 +214,10 @@ def _row(protocol: Protocol, number: int):
     return jax.tree.map(lambda leaf: leaf[number], protocol.rows)
 
 
-def _guess(system, columns):
+def _guess(electrode, columns):
     """All nodes at the mean open-circuit potential, no current."""
-    potential = system.electrode.curves.open_circuit_potential(columns[-1])
-    nodes = jnp.full(system.topology.num_nodes, jnp.mean(potential))
+    potential = electrode.curves.open_circuit_potential(columns[-1])
+    nodes = jnp.full(electrode.network.topology.num_nodes, jnp.mean(potential))
     return jnp.concatenate([nodes, jnp.zeros(1, nodes.dtype)])
 
 
@@ -266,6 +273,7 @@ def _solution(electrode, protocol, carry, records, instants) -> Solution:
     return jax.tree.map(jnp.asarray, solution)
 
 
+@eqx.filter_jit
 def _by_instant(records, instants):
     """The step that holds each instant asked for; NaN outside the protocol."""
     ends = jnp.where(jnp.isnan(records.end), -jnp.inf, records.end)

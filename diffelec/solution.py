@@ -142,6 +142,7 @@ class Solution(eqx.Module):
         track = Track(times, values, higher)
         return track.at(0.0 * start), track.at(end - start)
 
+    @eqx.filter_jit
     def crossing_times(
         self, target: Float[Array, " particle"], half_cycle: int = 0
     ) -> Float[Array, " particle"]:
@@ -152,13 +153,14 @@ class Solution(eqx.Module):
         Differentiable by the implicit function, -(dx/dp) / (dx/dt).
         """
         times, values, higher = self._knots(half_cycle)
-        start, end = self._ends_of(half_cycle, times, values, higher)
+        start, _ = self._ends_of(half_cycle, times, values, higher)
         span = self.half_cycle_span(half_cycle)
         direction = jnp.sign(target - start)
         inside = (times[1:] > 0.0) & (times[:-1] < span[1] - span[0])
         find = jax.vmap(_first_crossing, in_axes=(None, 1, 2, 0, 0, None))
         return find(times, values, higher, target, direction, inside)
 
+    @eqx.filter_jit
     def onset_times(
         self, half_cycle: int = 0, level: float = 0.1
     ) -> Float[Array, " particle"]:
@@ -171,6 +173,7 @@ class Solution(eqx.Module):
         found = self.crossing_times(start + level * (end - start), half_cycle)
         return jnp.where(jnp.abs(end - start) < _LEAST_CHANGE, jnp.inf, found)
 
+    @eqx.filter_jit
     def change_times(
         self, half_cycle: int = 0, change: float = 0.066
     ) -> Float[Array, " particle"]:

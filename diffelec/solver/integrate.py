@@ -80,6 +80,10 @@ def integrate_step(
     """Runs the step of `system.control` from a state of the columns.
 
     Args:
+        system: the electrode under the control of the step.
+        columns: stoichiometries at its start.
+        guess: potentials and current to search the consistent ones from.
+        numerics: tolerances and limits.
         first: the protocol starts here, so a limit already passed is a failure; a later
             step whose limit is already passed ends at once, as on a cycler.
         skip: an earlier step failed; nothing is solved.

@@ -1,4 +1,4 @@
-"""An independent integrator on the same residual: SUNDIALS IDA through scikit-sundae."""
+"""An independent integrator on the same residual: SUNDIALS IDA (scikit-sundae)."""
 
 import jax
 import jax.numpy as jnp

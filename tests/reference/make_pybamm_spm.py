@@ -408,13 +408,15 @@ def main():
 
     step_no = best["table"][:, 0]
     xs = best["table"][:, 5]
-    assert xs.min() > X_KNOTS[0] and xs.max() < 1, "left the table of D"
+    assert xs.min() > X_KNOTS[0], "left the table of D"
+    assert xs.max() < 1, "left the table of D"
     conv_text = (
         "not measured"
         if conv is None
         else "max |dV| between the two finest meshes (mV) "
         + ", ".join(
-            f"{n} {v:.4f}" for n, v in zip(("charge", "hold", "discharge"), conv)
+            f"{n} {v:.4f}"
+            for n, v in zip(("charge", "hold", "discharge"), conv, strict=True)
         )
     )
     d = best["durations"]
