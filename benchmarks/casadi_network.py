@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import casadi as ca
 import numpy as np
@@ -127,19 +127,6 @@ def paper_case(nodes: int = 20) -> NetworkCase:
             np.array([0.25, 0.50, 0.70, 0.90, 1.00]),
             np.array([0.14, -0.82, -1.00, -1.55, -5.30]),
         ),
-    )
-
-
-def cheap_case() -> NetworkCase:
-    """The same network with curves that cost nothing: constant D, kappa and i0, linear U; run it for 15 h."""
-    case, one = paper_case(), np.array([0.5])
-    return replace(
-        case,
-        initial_stoichiometry=np.full(case.radii.size, 0.95),
-        log_diffusivity=(one, np.log10([3e-15])),
-        log_conductivity=(one, np.array([-2.0])),
-        constant_exchange=True,
-        linear_open_circuit=(4.3, -0.9),
     )
 
 

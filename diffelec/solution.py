@@ -149,7 +149,8 @@ class Solution(eqx.Module):
         """First time in a half cycle at which the mean stoichiometry of each particle
         has moved from its start through `target` [s from the half cycle's start].
 
-        Located on the accepted steps' dense output; infinite where never.
+        Located on the accepted steps' dense output; infinite where never, NaN where a
+        step of the half cycle failed.
         Differentiable by the implicit function, -(dx/dp) / (dx/dt).
         """
         times, values, higher = self._knots(half_cycle)
@@ -158,7 +159,8 @@ class Solution(eqx.Module):
         direction = jnp.sign(target - start)
         inside = (times[1:] > 0.0) & (times[:-1] < span[1] - span[0])
         find = jax.vmap(_first_crossing, in_axes=(None, 1, 2, 0, 0, None))
-        return find(times, values, higher, target, direction, inside)
+        found = find(times, values, higher, target, direction, inside)
+        return jnp.where(jnp.isnan(span[1] - span[0]), jnp.nan, found)
 
     @eqx.filter_jit
     def onset_times(
@@ -171,7 +173,8 @@ class Solution(eqx.Module):
         times, values, higher = self._knots(half_cycle)
         start, end = self._ends_of(half_cycle, times, values, higher)
         found = self.crossing_times(start + level * (end - start), half_cycle)
-        return jnp.where(jnp.abs(end - start) < _LEAST_CHANGE, jnp.inf, found)
+        still = (jnp.abs(end - start) < _LEAST_CHANGE) & ~jnp.isnan(found)
+        return jnp.where(still, jnp.inf, found)
 
     @eqx.filter_jit
     def change_times(

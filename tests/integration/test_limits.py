@@ -155,6 +155,9 @@ def test_failures_can_be_returned_and_leave_nan_from_the_failed_step_on():
     voltage = np.asarray(found.voltage).reshape(3, 101)
     assert np.all(np.isfinite(voltage[0]))
     assert np.all(np.isnan(voltage[1:]))
+    # A failed half cycle does not read as particles that never react.
+    assert np.all(np.isnan(found.change_times(0)))
+    assert np.all(np.isnan(found.onset_times(0)))
     assert "Step 2 ('Charge at C/20 until 4.2 V')" in found.message()
 
 
