@@ -71,15 +71,19 @@ class Drive(eqx.Module):
                 f"{row}; sort the rows and remove repeated instants."
             )
 
+    @property
+    def knots(self) -> Float[Array, " knot"]:
+        """Instants from the start of the series [s]."""
+        return jnp.asarray(self.time) - self.time[0]
+
     def at(self, time):
         """The value at `time` after the start of the series [s]."""
-        return jnp.interp(time, jnp.asarray(self.time) - self.time[0], self.value)
+        return jnp.interp(time, self.knots, self.value)
 
     def slope(self, time):
         """Right-sided slope at `time` after the start of the series."""
-        knots = jnp.asarray(self.time) - self.time[0]
-        slopes = jnp.diff(jnp.asarray(self.value)) / jnp.diff(knots)
-        index = jnp.searchsorted(knots, time, side="right") - 1
+        slopes = jnp.diff(jnp.asarray(self.value)) / jnp.diff(self.knots)
+        index = jnp.searchsorted(self.knots, time, side="right") - 1
         return slopes[jnp.clip(index, 0, slopes.size - 1)]
 
 
@@ -135,6 +139,15 @@ class Control(eqx.Module):
         least = row.least_current + row.least_rate * scale
         tail = jnp.where(least > 0, (jnp.abs(current) - least) / scale, _FAR)
         return jnp.minimum(jnp.minimum(upper - voltage, voltage - lower), tail)
+
+    def next_stop(self, time, end):
+        """The next instant at which the set-point bends, at most `end`."""
+        if self.drive is None:
+            return end
+        knots = self.drive.knots
+        index = jnp.searchsorted(knots, time, side="right")
+        stop = knots[jnp.minimum(index, knots.size - 1)]
+        return jnp.where(stop > time, jnp.minimum(stop, end), end)
 
     @property
     def must_end(self):

@@ -34,12 +34,18 @@ class KirchhoffTable(eqx.Module):
         index = jnp.clip(scaled.astype(jnp.int32), 0, count - 1)
         offset = scaled - index
         s = jnp.clip(offset, 0.0, 1.0)
-        c0, c1, c2, c3 = (
+        parts = [
             row.at[index].get(mode="promise_in_bounds") for row in self.coefficients
-        )
-        slope = c1 + s * (2.0 * c2 + s * (3.0 * c3))
-        value = c0 + s * (c1 + s * (c2 + s * c3)) + slope * (offset - s)
-        return value, slope * count
+        ]
+        value, slope = cubic(parts, s)
+        return value + slope * (offset - s), slope * count
+
+
+def cubic(coefficients, s):
+    """(c0 + c1 s + c2 s2 + c3 s3, its slope)."""
+    c0, c1, c2, c3 = coefficients
+    slope = c1 + s * (2.0 * c2 + s * (3.0 * c3))
+    return c0 + s * (c1 + s * (c2 + s * c3)), slope
 
 
 def tabulate(diffusivity: AbstractCurve, num_intervals: int = 1024) -> KirchhoffTable:

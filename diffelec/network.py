@@ -5,6 +5,7 @@ three numbers of each edge are floating leaves. Reciprocal and charge-conserving
 construction: an edge's current leaves one node and enters the other.
 """
 
+import functools
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -127,6 +128,41 @@ class Topology:
             return self.incidence @ edges
         nodes = jnp.zeros(self.num_nodes, edges.dtype)
         return nodes.at[self.tail].add(edges).at[self.head].add(-edges)
+
+    def laplacian(
+        self, by_tail: Float[Array, " edge"], by_head: Float[Array, " edge"]
+    ) -> Float[Array, "node node"]:
+        """d(outflow)/d(nodes) where an edge's current depends on the values at its ends
+        with the slopes `by_tail` and `by_head`. Columns add up to zero.
+        """
+        if self.is_small:
+            # Few entries, each from one edge: looked up, and the diagonal from the
+            # column sums. A scatter would be a loop of its own.
+            padded = jnp.concatenate([by_head, -by_tail, jnp.zeros_like(by_tail[:1])])
+            apart = padded[self._entry_of]
+            identity = np.eye(self.num_nodes, dtype=apart.dtype)
+            return apart - jnp.sum(apart, axis=0) * identity
+        rows = np.concatenate([self.tail, self.head] * 2)
+        columns = np.concatenate([self.tail, self.tail, self.head, self.head])
+        values = jnp.concatenate([by_tail, -by_tail, by_head, -by_head])
+        empty = jnp.zeros((self.num_nodes, self.num_nodes), by_tail.dtype)
+        return empty.at[rows, columns].add(values)
+
+    @functools.cached_property
+    def is_small(self) -> bool:
+        """Whether dense lookups pay off and no two edges join the same nodes."""
+        pairs = {frozenset(pair) for pair in zip(self.tail, self.head, strict=True)}
+        dense = self.num_edges * self.num_nodes <= _DENSE_UP_TO
+        return dense and len(pairs) == self.num_edges
+
+    @functools.cached_property
+    def _entry_of(self) -> np.ndarray:
+        """(node, node): which of (by_head, -by_tail, 0) stands off the diagonal."""
+        index = np.full((self.num_nodes, self.num_nodes), 2 * self.num_edges)
+        edge = np.arange(self.num_edges)
+        index[self.tail, self.head] = edge
+        index[self.head, self.tail] = self.num_edges + edge
+        return index
 
     @property
     def incidence(self) -> np.ndarray:

@@ -15,12 +15,22 @@ from .results import RESULTS
 from .solution import Solution
 from .solver import (
     RODAS4P2,
-    Numerics,
     System,
     Tableau,
+    Tolerances,
     Track,
     integrate_step,
 )
+from .tables import Tables
+
+
+class _Settings(eqx.Module):
+    """What a caller of `simulate` chooses beside electrode and protocol."""
+
+    tolerances: Tolerances
+    meter: diffrax.AbstractProgressMeter
+    num_saved: int = eqx.field(static=True)
+    instants: Float[Array, " time"] | None
 
 
 class SimulationError(RuntimeError):
@@ -39,7 +49,6 @@ def simulate(
     max_steps: int = 2000,
     dtype=np.float64,
     method: Tableau = RODAS4P2,
-    adjoint: diffrax.AbstractAdjoint | None = None,
     meter: diffrax.AbstractProgressMeter | None = None,
 ) -> Solution:
     """Solves the electrode's equations over a protocol.
@@ -60,7 +69,6 @@ def simulate(
         max_steps: of the integrator in one protocol step.
         dtype: float64, or float32 for screening.
         method: `solver.RODAS4P2` or `solver.RODAS5P` (pays off from rtol = 1e-6 down).
-        adjoint: how diffrax differentiates; `diffrax.ForwardMode()` for `jax.jvp`.
         meter: a diffrax progress meter.
 
     Raises:
@@ -69,19 +77,22 @@ def simulate(
         SimulationError: any other failure.
     """
     _check_arguments(rtol, atol, num_saved, max_steps, dtype)
-    numerics = Numerics(
+    tolerances = Tolerances(
         jnp.asarray(rtol, dtype),
         jnp.asarray(rtol / 10 if atol is None else atol, dtype),
         int(max_steps),
         method,
-        diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint,
+    )
+    settings = _Settings(
+        tolerances,
         diffrax.NoProgressMeter() if meter is None else meter,
+        int(num_saved),
+        None if times is None else jnp.asarray(times, dtype),
     )
     electrode, protocol = jax.tree.map(
         lambda leaf: jnp.asarray(leaf, dtype), (electrode, protocol)
     )
-    instants = None if times is None else jnp.asarray(times, dtype)
-    solution = _simulate(electrode, protocol, numerics, int(num_saved), instants)
+    solution = _simulate(electrode, protocol, settings)
     return _raise_failure(solution) if throw else solution
 
 
@@ -115,21 +126,19 @@ def _raise_failure(solution: Solution) -> Solution:
     return solution
 
 
-def _simulate(electrode, protocol, numerics, num_saved, instants) -> Solution:
+def _simulate(electrode, protocol, settings: _Settings) -> Solution:
     """All steps of the protocol by one compiled step.
 
     Concrete arguments: a loop, so that protocols of any length share the compiled step.
     Under a transformation: a scan, so that the step is traced once.
     """
-    carry = _start(electrode)
+    carry, tables = _start(electrode)
 
     def advance(carry, number, row):
-        return _advance(
-            electrode, protocol.drive, numerics, num_saved, instants, carry, number, row
-        )
+        return _advance(electrode, tables, protocol.drive, settings, carry, number, row)
 
     numbers = jnp.arange(protocol.num_steps)
-    leaves = jax.tree.leaves((electrode, protocol, instants))
+    leaves = jax.tree.leaves((electrode, protocol, settings.instants))
     if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
         carry, records = jax.lax.scan(
             lambda carry, step: advance(carry, *step), carry, (numbers, protocol.rows)
@@ -140,7 +149,7 @@ def _simulate(electrode, protocol, numerics, num_saved, instants) -> Solution:
             carry, record = advance(carry, numbers[number], _row(protocol, number))
             found.append(record)
         records = jax.tree.map(lambda *leaves: np.stack(leaves), *found)
-    return _solution(electrode, protocol, carry, records, instants)
+    return _solution(electrode, protocol, carry, records, settings.instants)
 
 
 class _Record(eqx.Module):
@@ -160,30 +169,34 @@ class _Record(eqx.Module):
 
 @eqx.filter_jit
 def _start(electrode):
-    """Time, columns, guess of the potentials, result and failed step at the start."""
+    """(time, columns, guess of the potentials, result and failed step at the start) and
+    the tabulated material.
+    """
     topology = electrode.network.topology
     shape = (electrode.mesh.num_shells, topology.num_sites)
     initial = electrode.initial_stoichiometry[topology.site_particle]
     columns = jnp.broadcast_to(initial, shape)
     zero = jnp.zeros((), columns.dtype)
-    return (
-        zero,
-        columns,
-        _guess(electrode, columns),
-        RESULTS.successful,
-        jnp.asarray(-1),
-    )
+    guess = _guess(electrode, columns)
+    carry = (zero, columns, guess, RESULTS.successful, jnp.asarray(-1))
+    return carry, Tables.of(electrode)
 
 
 @eqx.filter_jit
 def _advance(
-    electrode, drive, numerics, num_saved, instants, carry, number, row
+    electrode, tables, drive, settings: _Settings, carry, number, row
 ) -> tuple[tuple, _Record]:
     """One protocol step: the state after it, and what is kept of it."""
     start, columns, guess, result, failed = carry
-    system = System.of(electrode, Control(row, drive))
+    system = System.of(electrode, Control(row, drive), tables)
     outcome = integrate_step(
-        system, columns, guess, numerics, first=number == 0, skip=failed >= 0
+        system,
+        columns,
+        guess,
+        settings.tolerances,
+        meter=settings.meter,
+        first=number == 0,
+        skip=failed >= 0,
     )
     now = RESULTS.where(failed >= 0, result, outcome.result)
     failed = jnp.where((failed < 0) & (now != RESULTS.successful), number, failed)
@@ -191,7 +204,7 @@ def _advance(
     def kept(leaf):
         return jnp.where(failed >= 0, jnp.nan, leaf)
 
-    grid = _grid(outcome, start, num_saved, instants)
+    grid = _grid(outcome, start, settings)
     seen = kept(jax.vmap(outcome.track.at)(grid))
     algebraic = seen[:, 2 * system.topology.num_sites :]
     end = start + outcome.duration
@@ -221,11 +234,12 @@ def _guess(electrode, columns):
     return jnp.concatenate([nodes, jnp.zeros(1, nodes.dtype)])
 
 
-def _grid(outcome, start, num_saved, instants):
+def _grid(outcome, start, settings: _Settings):
     """Instants to evaluate in a step, from its start [s]."""
-    if instants is None:
-        return outcome.duration * jnp.linspace(0.0, 1.0, num_saved, dtype=start.dtype)
-    return jnp.clip(instants - start, 0.0, outcome.duration)
+    if settings.instants is None:
+        shares = jnp.linspace(0.0, 1.0, settings.num_saved, dtype=start.dtype)
+        return outcome.duration * shares
+    return jnp.clip(settings.instants - start, 0.0, outcome.duration)
 
 
 def _charge(system, track):

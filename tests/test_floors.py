@@ -12,12 +12,22 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 # From the ground up. A module of the solver has its own floors.
 FLOORS = (
-    {"_typing", "constants", "results", "solver.parts", "solver.tableaus"},
+    {
+        "_typing",
+        "constants",
+        "results",
+        "solver.parts",
+        "solver.serial",
+        "solver.tableaus",
+    },
     {"curves", "kinetics", "edges", "control", "columns", "solver.bordered"},
     {"open_circuit", "kirchhoff", "network", "protocol"},
     {"graphs", "electrode"},
-    {"materials", "solver.system", "solver.consistent"},
-    {"presets", "solver.rosenbrock"},
+    {"materials", "tables", "solver.rosenbrock", "solver.consistent"},
+    {"presets", "solver.system"},
+    {"solver.accepted"},
+    {"solver.tangent"},
+    {"solver.march"},
     {"solver.integrate"},
     {"solver"},
     {"solution"},

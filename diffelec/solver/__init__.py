@@ -1,9 +1,9 @@
 """The structured Rosenbrock scheme: what floor 5 needs of it."""
 
-from .integrate import Numerics as Numerics
 from .integrate import StepOutcome as StepOutcome
 from .integrate import Track as Track
 from .integrate import integrate_step as integrate_step
+from .march import Tolerances as Tolerances
 from .rosenbrock import evaluate_polynomial as evaluate_polynomial
 from .system import System as System
 from .tableaus import RODAS4P2 as RODAS4P2

@@ -57,8 +57,9 @@ class BorderedJacobian(eqx.Module):
         """C v: rows of the network from a column vector's surface and probed values."""
         tail, head = self.topology.at_ends(probed)
         rows = self.topology.outflow(self.edge_tail * tail + self.edge_head * head)
-        rows = rows.at[self.topology.first_site :].add(self.surface * surface)
-        return jnp.concatenate([rows, jnp.zeros_like(rows[:1])])
+        first = self.topology.first_site
+        sites = rows[first:] + self.surface * surface
+        return jnp.concatenate([rows[:first], sites, jnp.zeros_like(rows[:1])])
 
     def _border_transposed(self, rows):
         """C^T v as (surface part, probed part), both (site,)."""
@@ -72,10 +73,12 @@ class BorderedJacobian(eqx.Module):
     def product(self, parts: Parts) -> Parts:
         """J v."""
         x, z = parts
+        nothing = jnp.zeros_like(x[:1])
         columns = self.diagonal * x
-        columns = columns.at[1:].add(self.lower[1:] * x[:-1])
-        columns = columns.at[:-1].add(self.upper[:-1] * x[1:])
-        columns = columns.at[-1].add(self.drive * self._sites(z))
+        columns = columns + self.lower * jnp.concatenate([nothing, x[:-1]])
+        columns = columns + self.upper * jnp.concatenate([x[1:], nothing])
+        surface = columns[-1:] + self.drive * self._sites(z)
+        columns = jnp.concatenate([columns[:-1], surface])
         rows = self.algebraic @ z + self._border(x[-1], self.probe @ x)
         return Parts(columns, rows)
 
@@ -86,20 +89,12 @@ class BorderedJacobian(eqx.Module):
         factors = factorise(shift - self.diagonal, -self.lower, -self.upper)
         unit = jnp.zeros_like(self.diagonal).at[-1].set(1.0)
         response = self.drive * back_substitute(factors, unit)
-        change = -self._probe_matrix(self.probe @ response)
-        sites = self.topology.first_site + jnp.arange(self.drive.shape[0])
-        change = change.at[sites, sites].add(-self.surface * response[-1])
-        return factors, response, change - self.algebraic
-
-    def _probe_matrix(self, scale):
-        """The edges' rows of C as a matrix over nodes, columns times `scale`."""
-        topology = self.topology
-        tail_scale, head_scale = topology.at_ends(scale)
-        by_tail, by_head = self.edge_tail * tail_scale, self.edge_head * head_scale
-        rows = jnp.concatenate([topology.tail, topology.head] * 2)
-        columns = jnp.concatenate([topology.tail] * 2 + [topology.head] * 2)
-        values = jnp.concatenate([by_tail, -by_tail, by_head, -by_head])
-        return jnp.zeros_like(self.algebraic).at[rows, columns].add(values)
+        tail, head = self.topology.at_ends(self.probe @ response)
+        nodes = self.topology.laplacian(self.edge_tail * tail, self.edge_head * head)
+        first = jnp.zeros_like(nodes[0, : self.topology.first_site])
+        diagonal = jnp.concatenate([first, self.surface * response[-1]])
+        nodes = nodes + diagonal * np.eye(diagonal.size, dtype=diagonal.dtype)
+        return factors, response, -jnp.pad(nodes, (0, 1)) - self.algebraic
 
     def solver(self, shift: Float[Array, ""]) -> Callable[[Parts], Parts]:
         """R -> W^-1 r with W = shift M - J, factorised once.
@@ -161,17 +156,13 @@ def gauss_jordan(matrix):
     row last, so pivots do not vanish; where folding the columns in were to spoil that,
     the step's error estimate rejects the step.
     """
-    index = np.arange(matrix.shape[0])
 
     def eliminate(k, a):
         pivot = 1.0 / a[k, k]
-        row, column = a[k] * pivot, a[:, k]
-        on_row, on_column = (index == k)[:, None], (index == k)[None]
-        inner = a - column[:, None] * row[None]
-        edge = jnp.where(on_row, row[None], -(column * pivot)[:, None])
-        return jnp.where(
-            on_row & on_column, pivot, jnp.where(on_row | on_column, edge, inner)
-        )
+        column = a[:, k].at[k].set(0.0)
+        row = (a[k] * pivot).at[k].set(pivot)
+        a = a.at[:, k].set(0.0).at[k].set(row)
+        return a - column[:, None] * row[None]
 
     return jax.lax.fori_loop(0, matrix.shape[0], eliminate, matrix)
 

@@ -45,7 +45,7 @@ def consistent_algebraic(system, time, columns, guess) -> Consistent:
     The result is differentiable (implicitly, by one Newton step at the solution).
     """
     frozen, fixed = jax.lax.stop_gradient((system, columns))
-    conductance = frozen.edge_conductance(frozen.site_resistivity(fixed))
+    conductance = frozen.conductance_at(fixed)
     start = _on_control(frozen, time, jax.lax.stop_gradient(guess))
 
     holds_voltage = frozen.control.row.weight_voltage != 0

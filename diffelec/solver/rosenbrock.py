@@ -1,13 +1,10 @@
-"""A Rosenbrock step for M y' = F(t, y), and its adapter to diffrax.
+"""A Rosenbrock step for M y' = F(t, y) and its dense output.
 
-The pure step knows of the system only `residual`, `time_slope` and `jacobian` (whose
+The step knows of the system only `residual`, `time_slope` and `jacobian` (whose
 `solver(shift)` returns r -> (shift M - J)^-1 r), so it runs any semi-explicit index-1
 system, and anywhere jax.lax runs.
 """
 
-from collections.abc import Callable
-
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -75,21 +72,13 @@ def rosenbrock_step(
     stages = carry[0]
     last = tableau.a[-1].copy()
     last[-1] = 1.0
-    ends = jnp.asarray(np.concatenate([last[None], tableau.dense]), dtype) @ stages
-    new = _unflat(start + ends[0], state)
-    return new, _unflat(stages[-1], state), _unflat(ends[1:], state)
 
+    def combined(weights):  # not a product: see above
+        return sum(weights[j] * stages[j] for j in range(count) if weights[j] != 0.0)
 
-class Travelling(eqx.Module):
-    """The state as diffrax carries it: the unknowns and what was seen of the last step.
-
-    `watched` holds the second and higher coefficients of the watched quantities'
-    polynomials over the step that ends here, so that a solve can store trajectories
-    without storing columns.
-    """
-
-    parts: Parts
-    watched: Float[Array, "power quantity"]
+    new = _unflat(start + combined(last), state)
+    dense = _unflat(jnp.stack([combined(row) for row in tableau.dense]), state)
+    return new, _unflat(stages[-1], state), dense
 
 
 def higher_coefficients(dense: Float[Array, "power ..."]) -> Float[Array, "power ..."]:
@@ -114,74 +103,18 @@ def evaluate_polynomial(start, end, higher, theta):
     return value
 
 
-class StepPolynomial(diffrax.AbstractLocalInterpolation):
-    """Dense output of one step, for event location by diffrax."""
-
-    t0: Float[Array, ""]
-    t1: Float[Array, ""]
-    start: Parts
-    end: Parts
-    dense: Parts
-    watched: Float[Array, "power quantity"]
-
-    def evaluate(self, t0, t1=None, left=True):
-        del left
-        if t1 is not None:
-            raise ValueError("`StepPolynomial` evaluates at one instant, not a span.")
-        theta = (t0 - self.t0) / (self.t1 - self.t0)
-        parts = jax.tree.map(
-            lambda a, b, k: evaluate_polynomial(a, b, higher_coefficients(k), theta),
-            self.start,
-            self.end,
-            self.dense,
-        )
-        powers = theta ** jnp.arange(2, 2 + self.watched.shape[0])
-        return Travelling(parts, self.watched * powers[:, None])
-
-
-class Rosenbrock(diffrax.AbstractAdaptiveSolver):
-    """`rosenbrock_step` as a diffrax solver.
-
-    `args` is the system; the term's vector field is not used. `watch` maps `Parts` to
-    the quantities whose polynomials travel with the state (linear).
-    """
-
-    tableau: Tableau = eqx.field(static=True)
-    watch: Callable = eqx.field(static=True)
-
-    term_structure = diffrax.AbstractTerm
-    interpolation_cls = StepPolynomial
-
-    def order(self, terms):
-        return self.tableau.order
-
-    def error_order(self, terms):
-        return float(self.tableau.order)
-
-    def init(self, terms, t0, t1, y0, args):
-        return None
-
-    def func(self, terms, t0, y0, args):
-        return Travelling(args.residual(t0, y0.parts), jnp.zeros_like(y0.watched))
-
-    def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
-        del terms, made_jump
-        new, error, dense = rosenbrock_step(args, self.tableau, t0, t1 - t0, y0.parts)
-        seen = jax.vmap(self.watch, in_axes=(None, 0))(args, dense)
-        watched = higher_coefficients(seen)
-        y1 = Travelling(new, watched)
-        y_error = Travelling(error, jnp.zeros_like(watched))
-        dense_info = dict(start=y0.parts, end=new, dense=dense, watched=watched)
-        return y1, y_error, dense_info, solver_state, diffrax.RESULTS.successful
-
-
-def error_norm(scaled: Travelling) -> Float[Array, ""]:
-    """The largest over the columns of each column's RMS, and over the potentials.
+def error_norm(error: Parts, old: Parts, new: Parts, rtol, atol) -> Float[Array, ""]:
+    """The largest over the columns of each column's RMS, and over the potentials, in
+    units of the tolerance.
 
     An RMS over all unknowns would dilute the one particle that jumps, the more the
     larger the network.
     """
-    columns = jnp.mean(jnp.square(scaled.parts.columns), axis=0)
-    return jnp.maximum(
-        jnp.sqrt(jnp.max(columns)), jnp.max(jnp.abs(scaled.parts.algebraic))
+    scaled = jax.tree.map(
+        lambda e, a, b: e / (atol + rtol * jnp.maximum(jnp.abs(a), jnp.abs(b))),
+        error,
+        old,
+        new,
     )
+    columns = jnp.mean(jnp.square(scaled.columns), axis=0)
+    return jnp.maximum(jnp.sqrt(jnp.max(columns)), jnp.max(jnp.abs(scaled.algebraic)))

@@ -17,8 +17,8 @@ from jaxtyping import Array, Float
 from ..constants import FARADAY
 from ..control import Control
 from ..electrode import Electrode
-from ..kirchhoff import KirchhoffTable, tabulate
 from ..network import multiplicity_of_edges
+from ..tables import Tables
 from .bordered import BorderedJacobian
 from .parts import Parts
 
@@ -29,19 +29,33 @@ def with_slope(function, x):
 
 
 class System(eqx.Module):
-    """Residual, Jacobian and events of one electrode under one `Control`."""
+    """Residual, Jacobian and events of one electrode under one `Control`.
+
+    `serial` chooses between two ways of writing the same arithmetic: loops over shells
+    that compile into one plain function (a single solve on a CPU), or products and
+    gathers over whole arrays (batches, accelerators, differentiation).
+    """
 
     electrode: Electrode
     control: Control
-    theta: KirchhoffTable
+    tables: Tables
     current_scale: Float[Array, ""]
+    serial: bool = eqx.field(static=True, default=False)
 
     @staticmethod
-    def of(electrode: Electrode, control: Control) -> "System":
-        """Tabulates what stays the same over a solve."""
+    def of(
+        electrode: Electrode, control: Control, tables: Tables | None = None
+    ) -> "System":
+        """Tabulates what stays the same over a solve, unless it is at hand."""
         scale = jax.lax.stop_gradient(electrode.one_c_current)
-        theta = tabulate(electrode.curves.diffusivity)
-        return System(electrode, control, theta, scale)
+        tables = Tables.of(electrode) if tables is None else tables
+        return System(electrode, control, tables, scale)
+
+    def with_loops(self) -> "System":
+        """The same system written for a single solve on a CPU."""
+        return System(
+            self.electrode, self.control, self.tables, self.current_scale, True
+        )
 
     @property
     def topology(self):
@@ -83,40 +97,29 @@ class System(eqx.Module):
     def site_potential(self, algebraic):
         return algebraic[self.topology.first_site : self.topology.num_nodes]
 
-    def exchange_current_density(self, surface):
-        """i0 [A/m2] of each site."""
-        electrode = self.electrode
-        return electrode.kinetics.exchange_current_density(
-            surface,
-            electrode.curves.rate_constant(surface),
-            electrode.maximum_concentration,
-        )
-
     def current_density(self, surface, potential):
         """Reaction current density [A/m2] of each site."""
-        electrode = self.electrode
-        overpotential = potential - electrode.curves.open_circuit_potential(surface)
-        return electrode.kinetics.current_density(
-            overpotential, self.exchange_current_density(surface), electrode.temperature
+        (rest, rate), _ = self.tables.kinetics(surface)
+        return self.electrode.kinetics.current_density(
+            potential - rest, rate, self.electrode.temperature
         )
 
     def current_density_slopes(self, surface, potential):
         """d(density)/d(surface x), U(x) followed, and d(density)/d(potential)."""
-        electrode = self.electrode
-        rest, rest_slope = with_slope(electrode.curves.open_circuit_potential, surface)
-        exchange, exchange_slope = with_slope(self.exchange_current_density, surface)
-        overpotential = potential - rest
+        (rest, rate), (rest_slope, rate_slope) = self.tables.kinetics(surface)
 
         def law(eta, i0):
-            return electrode.kinetics.current_density(eta, i0, electrode.temperature)
+            return self.electrode.kinetics.current_density(
+                eta, i0, self.electrode.temperature
+            )
 
-        _, by_potential = with_slope(lambda eta: law(eta, exchange), overpotential)
-        _, by_exchange = with_slope(lambda i0: law(overpotential, i0), exchange)
-        return by_exchange * exchange_slope - by_potential * rest_slope, by_potential
+        _, by_potential = with_slope(lambda eta: law(eta, rate), potential - rest)
+        _, by_rate = with_slope(lambda i0: law(potential - rest, i0), rate)
+        return by_rate * rate_slope - by_potential * rest_slope, by_potential
 
-    def site_resistivity(self, columns):
-        """1/kappa of each site [ohm m]."""
-        return 1.0 / self.electrode.curves.conductivity(self.probe @ columns)
+    def probed(self, columns):
+        """The stoichiometry that each site's conductivity is taken at."""
+        return self.probe @ columns
 
     def edge_copies(self):
         return multiplicity_of_edges(self.topology, self.site_multiplicity())
@@ -126,15 +129,22 @@ class System(eqx.Module):
         resistance = self.electrode.network.resistance(resistivity)
         return self.edge_copies() / (resistance * self.current_scale)
 
+    def conductance_at(self, columns):
+        """`edge_conductance` at the columns' probed stoichiometries."""
+        resistivity, _ = self.tables.resistivity(self.probed(columns))
+        return self.edge_conductance(resistivity)
+
     def drop(self, algebraic):
         return algebraic[self.topology.tail] - algebraic[self.topology.head]
 
     def _balance(self, time, conductance, density, algebraic):
         """Rows of the network and of the control."""
+        first = self.topology.first_site
         reaction = self.site_multiplicity() * self.site_area() * density
-        nodes = self.topology.outflow(conductance * self.drop(algebraic))
-        nodes = nodes.at[self.topology.first_site :].add(reaction)
-        nodes = nodes.at[0].add(-algebraic[-1])
+        inflow = jnp.concatenate(
+            [-algebraic[-1:], jnp.zeros_like(algebraic[1:first]), reaction]
+        )
+        nodes = self.topology.outflow(conductance * self.drop(algebraic)) + inflow
         control = self.control.residual(
             time, self.voltage(algebraic), self.current(algebraic), self.electrode
         )
@@ -143,30 +153,28 @@ class System(eqx.Module):
     def balance(self, time, columns, algebraic) -> Float[Array, " unknown"]:
         """The algebraic rows alone."""
         density = self.current_density(columns[-1], self.site_potential(algebraic))
-        conductance = self.edge_conductance(self.site_resistivity(columns))
-        return self._balance(time, conductance, density, algebraic)
+        return self._balance(time, self.conductance_at(columns), density, algebraic)
 
-    def _rate(self, theta, density):
-        """dx/dt of every node from Theta and the surface current density.
-
-        As products with two small matrices: they are not fused, so that XLA evaluates
-        Theta once and not once a use.
-        """
+    def _rate(self, columns, density):
+        """dx/dt of every node from the columns and the surface current density."""
         mesh, radius = self.electrode.mesh, self.site_radius()
-        gain = mesh.divergence @ (mesh.differences @ theta)
+        if self.serial:
+            gain = _gain_by_loop(self.tables.theta, mesh, columns)
+        else:
+            # Products are not fused, so that Theta is evaluated once and not once a use
+            theta, _ = self.tables.theta(columns)
+            gain = mesh.divergence @ (mesh.differences @ theta)
         charge = radius / (FARADAY * self.electrode.maximum_concentration)
-        gain = gain.at[-1].add(-charge * density / mesh.volumes[-1])
-        return gain / radius**2
+        surface = gain[-1:] - charge * density / mesh.volumes[-1]
+        return jnp.concatenate([gain[:-1], surface]) / radius**2
 
     def residual(self, time, state: Parts) -> Parts:
         """F(t, y): rates of the columns, imbalance of the network."""
         columns, algebraic = state
-        theta, _ = self.theta(columns)
         density = self.current_density(columns[-1], self.site_potential(algebraic))
-        conductance = self.edge_conductance(self.site_resistivity(columns))
         return Parts(
-            self._rate(theta, density),
-            self._balance(time, conductance, density, algebraic),
+            self._rate(columns, density),
+            self._balance(time, self.conductance_at(columns), density, algebraic),
         )
 
     def time_slope(self, time, state: Parts) -> Parts:
@@ -182,7 +190,7 @@ class System(eqx.Module):
         columns, algebraic = state
         electrode, topology, mesh = self.electrode, self.topology, self.electrode.mesh
         radius = self.site_radius()
-        _, diffusivity = self.theta(columns)
+        _, diffusivity = self.tables.theta(columns)
         by_surface, by_potential = self.current_density_slopes(
             columns[-1], self.site_potential(algebraic)
         )
@@ -196,17 +204,18 @@ class System(eqx.Module):
         charge = charge / mesh.volumes[-1]
         diagonal = np.diag(bands)[:, None] * scaled
         reaction = self.site_multiplicity() * self.site_area()
-        resistivity, slope = with_slope(
-            lambda x: 1.0 / electrode.curves.conductivity(x), self.probe @ columns
-        )
+        resistivity, slope = self.tables.resistivity(self.probed(columns))
         slope_tail, slope_head = topology.at_ends(slope)
         conductance = self.edge_conductance(resistivity)
         bend = -(conductance**2) * self.drop(algebraic) * self.current_scale
         bend = bend / self.edge_copies()
+        nothing = jnp.zeros_like(scaled[:1])
         return BorderedJacobian(
-            lower=below[:, None] * jnp.roll(scaled, 1, axis=0),
-            diagonal=diagonal.at[-1].add(-charge * by_surface),
-            upper=above[:, None] * jnp.roll(scaled, -1, axis=0),
+            lower=below[:, None] * jnp.concatenate([nothing, scaled[:-1]]),
+            diagonal=jnp.concatenate(
+                [diagonal[:-1], diagonal[-1:] - charge * by_surface]
+            ),
+            upper=above[:, None] * jnp.concatenate([scaled[1:], nothing]),
             drive=-charge * by_potential,
             surface=reaction * by_surface,
             edge_tail=bend * electrode.network.shape_tail * slope_tail,
@@ -231,27 +240,37 @@ class System(eqx.Module):
 
     def network_block(self, time, conductance, reaction_slope, algebraic):
         """G: d(balance, control)/d(potentials, current)."""
-        topology = self.topology
-        tail, head, first = topology.tail, topology.head, topology.first_site
-        sites = first + np.arange(topology.num_sites)
-        block = jnp.zeros((algebraic.size, algebraic.size), algebraic.dtype)
-        rows = np.concatenate([tail, head, tail, head, sites])
-        columns = np.concatenate([tail, head, head, tail, sites])
-        values = jnp.concatenate(
-            [conductance, conductance, -conductance, -conductance, reaction_slope]
-        )
-        block = block.at[rows, columns].add(values)
-        block = block.at[0, -1].add(-1.0)
+        first = self.topology.first_site
+        nodes = self.topology.laplacian(conductance, -conductance)
+        diagonal = jnp.concatenate([jnp.zeros_like(algebraic[:first]), reaction_slope])
+        nodes = nodes + diagonal * np.eye(diagonal.size, dtype=diagonal.dtype)
         by_voltage, by_current = self.control.slopes(
             time, self.voltage(algebraic), self.current(algebraic), self.electrode
         )
         _, drop_slope = with_slope(
             self.electrode.terminal_drop, self.current(algebraic)
         )
-        by_current = by_current + by_voltage * drop_slope
-        return (
-            block.at[-1, 0]
-            .set(by_voltage)
-            .at[-1, -1]
-            .set(by_current * self.current_scale)
+        by_current = (by_current + by_voltage * drop_slope) * self.current_scale
+        # The current enters at the collector.
+        fed = -np.eye(diagonal.size, 1, dtype=diagonal.dtype)
+        nothing = jnp.zeros_like(diagonal[1:])
+        control = jnp.concatenate([by_voltage[None], nothing, by_current[None]])
+        return jnp.concatenate(
+            [jnp.concatenate([nodes, fed], axis=1), control[None]], axis=0
         )
+
+
+def _gain_by_loop(theta, mesh, columns):
+    """Divergence @ differences @ theta(columns), shell by shell."""
+
+    def shell(inner, row):
+        value, flux = inner
+        x, conductance, volume = row
+        outer, _ = theta(x)
+        across = conductance * (outer - value)
+        return (outer, across), (across - flux) / volume
+
+    centre, _ = theta(columns[0])
+    rows = (columns[1:], mesh.face_conductances, mesh.volumes[:-1])
+    (_, flux), gain = jax.lax.scan(shell, (centre, jnp.zeros_like(centre)), rows)
+    return jnp.concatenate([gain, -flux[None] / mesh.volumes[-1]])

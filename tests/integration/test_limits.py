@@ -64,7 +64,8 @@ def test_a_recorded_current_is_followed():
         found.current, np.interp(times, knots, current), atol=1e-6 * one_c
     )
     passed = np.trapezoid(current, knots)
-    np.testing.assert_allclose(found.step_capacities[0], passed, rtol=1e-9)
+    # Nanoamperes through a contact of 1 ohm: what rounding leaves of the potentials.
+    np.testing.assert_allclose(found.step_capacities[0], passed, rtol=1e-8)
     assert found.num_half_cycles == 3
 
 

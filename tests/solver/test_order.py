@@ -1,6 +1,5 @@
 """Observed orders: of the step, of its dense output, of the mesh."""
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -141,12 +140,3 @@ def sphere_roots(terms):
 def test_mesh_converges_at_second_order():
     errors = [diffusion_error(n) for n in (20, 40, 80, 160)]
     assert slopes(errors)[-1] == pytest.approx(2.0, abs=0.15)
-
-
-def test_error_order_passed_to_diffrax_is_that_of_the_error_estimate():
-    from diffelec.solver.rosenbrock import Rosenbrock
-
-    solver = Rosenbrock(RODAS4P2, lambda args, parts: parts.algebraic)
-    assert solver.order(None) == 4
-    assert solver.error_order(None) == 4.0
-    assert issubclass(Rosenbrock, diffrax.AbstractAdaptiveSolver)

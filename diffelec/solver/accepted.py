@@ -1,0 +1,64 @@
+"""What a march is made of: its accepted steps, what is kept of them, its end."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from .parts import Parts
+from .rosenbrock import evaluate_polynomial, higher_coefficients
+from .system import System
+
+RUNNING, AT_END, AT_EVENT, OUT_OF_STEPS, TOO_SMALL = range(5)
+CHUNK = 32  # rows of the buffers are whole chunks of so many steps
+
+
+class Rows(NamedTuple):
+    """What is kept of every accepted step: one row a step, zeros after the last."""
+
+    time: Float[Array, " step"]
+    seen: Float[Array, "step quantity"]
+    higher: Float[Array, "step power quantity"]
+
+
+class Steps(NamedTuple):
+    """The accepted steps themselves, for their derivative: start, size and end."""
+
+    time: Float[Array, " step"]
+    size: Float[Array, " step"]
+    start: Parts
+
+
+class Marched(NamedTuple):
+    """End of a march: state, duration, kept rows, and how it ended."""
+
+    parts: Parts
+    duration: Float[Array, ""]
+    rows: Rows
+    theta: Float[Array, ""]
+    status: Int[Array, ""]
+    num_accepted: Int[Array, ""]
+    num_rejected: Int[Array, ""]
+
+
+def watch(system: System, parts: Parts) -> Float[Array, " quantity"]:
+    """What is stored of every accepted step: site means, site surfaces, unknowns."""
+    columns, algebraic = parts
+    means = jnp.sum(system.electrode.mesh.weights[:, None] * columns, axis=0)
+    return jnp.concatenate([means, columns[-1], algebraic])
+
+
+def end_of_step(system, start: Parts, new: Parts, dense: Parts, time, size, theta):
+    """(state, time, row of seen values, row of higher coefficients) at theta of a step;
+    the row describes the step up to there.
+    """
+    end = jax.tree.map(
+        lambda a, b, k: evaluate_polynomial(a, b, higher_coefficients(k), theta),
+        start,
+        new,
+        dense,
+    )
+    bends = higher_coefficients(jax.vmap(watch, in_axes=(None, 0))(system, dense))
+    powers = theta ** jnp.arange(2, 2 + bends.shape[0])
+    return end, time + theta * size, watch(system, end), bends * powers[:, None]

@@ -1,0 +1,265 @@
+"""From the start of a protocol step to its end: error control and event location."""
+
+from typing import NamedTuple
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from .accepted import (
+    AT_END,
+    AT_EVENT,
+    CHUNK,
+    OUT_OF_STEPS,
+    RUNNING,
+    TOO_SMALL,
+    Marched,
+    Rows,
+    Steps,
+    end_of_step,
+    watch,
+)
+from .parts import Parts
+from .rosenbrock import (
+    error_norm,
+    evaluate_polynomial,
+    higher_coefficients,
+    rosenbrock_step,
+)
+from .serial import any_lane, arrays_of, serial_or_plain
+from .system import System
+from .tableaus import Tableau
+from .tangent import tangents
+
+FIRST_STEP = 1.0  # s; the controller finds its own from there
+_SAFETY, _LEAST_FACTOR, _LARGEST_FACTOR = 0.9, 0.2, 10.0
+_SHORTEST = 1e-14  # of the time reached: below, a step does not move the clock
+_BISECTIONS = 48
+
+
+class Tolerances(eqx.Module):
+    """How accurately to solve and how far to go."""
+
+    rtol: Float[Array, ""]
+    atol: Float[Array, ""]
+    max_steps: int = eqx.field(static=True)
+    tableau: Tableau = eqx.field(static=True)
+
+
+class _Loop(NamedTuple):
+    """Carry of the search for the step sizes. `start`, `size`, `parts` and `dense` are
+    the last accepted step's: its start, size, end and dense coefficients.
+    """
+
+    time: Float[Array, ""]
+    proposal: Float[Array, ""]
+    start: Parts
+    size: Float[Array, ""]
+    parts: Parts
+    dense: Parts
+    status: Int[Array, ""]
+    num_accepted: Int[Array, ""]
+    num_rejected: Int[Array, ""]
+    rows: Rows
+    steps: Steps | None
+
+
+def march(
+    system: System, parts: Parts, span: Float[Array, ""], tolerances, meter
+) -> Marched:
+    """Integrates from `parts` until the margin of the system's control is 0, or for
+    `span` [s]; at once over where the span is 0.
+
+    Differentiable (forward and reverse mode) in the system, the state and the span.
+    """
+    floats, integers = _march(system, parts, span, tolerances=tolerances, meter=meter)
+    return Marched(*floats, *integers)
+
+
+@eqx.filter_custom_jvp
+def _march(system, parts, span, *, tolerances, meter):
+    marched, _ = _search(system, parts, span, tolerances, meter, record=False)
+    return marched[:3], marched[3:]
+
+
+@_march.def_jvp
+def _march_jvp(primals, moving, *, tolerances, meter):
+    marched, steps = _search(*primals, tolerances, meter, record=True)
+    moved = tangents(*primals, *moving, marched, steps, tolerances.tableau)
+    return (marched[:3], marched[3:]), (moved, (None,) * len(marched[3:]))
+
+
+def _num_rows(tolerances) -> int:
+    """Rows of the buffers: the steps allowed, in whole chunks."""
+    return -(-tolerances.max_steps // CHUNK) * CHUNK
+
+
+def _search(system, parts, span, tolerances, meter, *, record):
+    """(the march, its accepted steps where `record`) by adaptive steps."""
+    frozen = jax.lax.stop_gradient((system, parts, span, tolerances))
+    arrays, together = arrays_of(frozen)
+
+    def run(arrays, serial):
+        system, parts, span, tolerances = together(arrays)
+        silent = system.with_loops() if serial else system
+        return _adapt(silent, parts, span, tolerances, meter, record=record)
+
+    def serial(arrays):
+        return run(arrays, True)
+
+    def plain(arrays):
+        return run(arrays, False)
+
+    quiet = isinstance(meter, diffrax.NoProgressMeter)
+    small = system.topology.is_small and quiet
+    return (serial_or_plain(serial, plain) if small else plain)(arrays)
+
+
+def _adapt(system, parts, span, tolerances, meter, *, record):
+    """The loop over trial steps, and the end of the last one."""
+    loop = _empty(system, parts, span, tolerances, record=record)
+
+    def unfinished(carry):
+        return any_lane(carry[0].status == RUNNING)
+
+    def advance(carry):
+        loop, progress = carry
+        new = _try_step(system, loop, span, tolerances)
+        if not system.serial:  # lanes of a batch that are done stay as they are
+            active = loop.status == RUNNING
+            frozen = jax.tree.map(
+                lambda a, b: jnp.where(active, a, b),
+                new._replace(rows=None, steps=None),
+                loop._replace(rows=None, steps=None),
+            )
+            new = frozen._replace(rows=new.rows, steps=new.steps)
+            progress = meter.step(progress, new.time / jnp.where(span > 0, span, 1.0))
+        return new, progress
+
+    loop, progress = jax.lax.while_loop(unfinished, advance, (loop, meter.init()))
+    meter.close(progress)
+    return _finish(system, loop), loop.steps
+
+
+def _empty(system, parts, span, tolerances, *, record) -> _Loop:
+    """The loop before its first step."""
+    rows = _num_rows(tolerances)
+    seen = watch(system, parts)
+    powers = len(tolerances.tableau.dense)
+    zero = jnp.zeros_like(span)
+
+    def buffer(leaf, *shape):
+        return jnp.zeros((rows, *shape, *leaf.shape), leaf.dtype)
+
+    steps = Steps(buffer(zero), buffer(zero), jax.tree.map(buffer, parts))
+    nothing = jax.tree.map(lambda leaf: jnp.zeros((powers, *leaf.shape)), parts)
+    return _Loop(
+        time=zero,
+        proposal=jnp.minimum(FIRST_STEP, span),
+        start=parts,
+        size=zero,
+        parts=parts,
+        dense=jax.tree.map(lambda a, b: a.astype(b.dtype), nothing, parts),
+        status=jnp.where(span > 0, RUNNING, AT_END),
+        num_accepted=jnp.asarray(0),
+        num_rejected=jnp.asarray(0),
+        rows=Rows(buffer(zero), buffer(seen), buffer(seen, powers)),
+        steps=steps if record else None,
+    )
+
+
+def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
+    """One trial step: kept if accurate, and the next size in any case."""
+    stop = system.control.next_stop(loop.time, span)
+    room = stop - loop.time
+    size = jnp.minimum(loop.proposal, room)
+    new, error, dense = rosenbrock_step(
+        system, tolerances.tableau, loop.time, size, loop.parts
+    )
+    norm = error_norm(error, loop.parts, new, tolerances.rtol, tolerances.atol)
+    norm = jnp.where(jnp.isfinite(norm), norm, jnp.inf)
+    good = norm <= 1.0
+    factor = _SAFETY * jnp.maximum(norm, 1e-10) ** (-1.0 / tolerances.tableau.order)
+    proposal = size * jnp.clip(factor, _LEAST_FACTOR, _LARGEST_FACTOR)
+    cut = good & (room <= loop.proposal)  # by a stop, not by its error
+    proposal = jnp.where(cut, jnp.maximum(proposal, loop.proposal), proposal)
+
+    time = jnp.where(room <= loop.proposal, stop, loop.time + size)
+    row = loop.num_accepted  # overwritten by the next trial where this one fails
+    seen = Rows(
+        time,
+        watch(system, new),
+        higher_coefficients(jax.vmap(watch, in_axes=(None, 0))(system, dense)),
+    )
+    steps = loop.steps
+    if steps is not None:
+        steps = _put(steps, row, Steps(loop.time, size, loop.parts))
+    before = (loop.time, loop.start, loop.size, loop.parts, loop.dense)
+    after = (time, loop.parts, size, new, dense)
+    kept = jax.tree.map(lambda a, b: jnp.where(good, a, b), after, before)
+    accepted = loop.num_accepted + good
+    rejected = loop.num_rejected + ~good
+    status = jnp.select(
+        [
+            good & (system.margin(new.algebraic) <= 0),
+            good & (time >= span),
+            accepted + rejected >= tolerances.max_steps,
+            proposal <= _SHORTEST * jnp.maximum(time, FIRST_STEP),
+        ],
+        [AT_EVENT, AT_END, OUT_OF_STEPS, TOO_SMALL],
+        RUNNING,
+    )
+    return _Loop(
+        kept[0],
+        proposal,
+        *kept[1:],
+        status.astype(loop.status.dtype),
+        accepted,
+        rejected,
+        _put(loop.rows, row, seen),
+        steps,
+    )
+
+
+def _put(buffers, row, values):
+    """Buffers with one row replaced."""
+    return jax.tree.map(
+        lambda leaf, value: jax.lax.dynamic_update_index_in_dim(leaf, value, row, 0),
+        buffers,
+        values,
+    )
+
+
+def _finish(system, loop: _Loop) -> Marched:
+    """The end of the last step, at the cut-off where that ended it."""
+    event = loop.status == AT_EVENT
+    bends = jax.tree.map(higher_coefficients, loop.dense)
+
+    def margin(theta):
+        algebraic = evaluate_polynomial(
+            loop.start.algebraic, loop.parts.algebraic, bends.algebraic, theta
+        )
+        return system.margin(algebraic)
+
+    def halve(_, bracket):
+        low, high = bracket
+        middle = 0.5 * (low + high)
+        inside = margin(middle) > 0
+        return jnp.where(inside, middle, low), jnp.where(inside, high, middle)
+
+    one = jnp.ones_like(loop.time)
+    low, high = jax.lax.fori_loop(0, _BISECTIONS, halve, (0.0 * one, one))
+    theta = jnp.where(event, 0.5 * (low + high), one)
+    start = loop.time - loop.size
+    end, time, seen, higher = end_of_step(
+        system, loop.start, loop.parts, loop.dense, start, loop.size, theta
+    )
+    last = loop.num_accepted - 1
+    rows = _put(loop.rows, jnp.maximum(last, 0), Rows(time, seen, higher))
+    rows = rows._replace(time=jnp.where(event, rows.time, loop.rows.time))
+    duration = jnp.where(event, time, loop.time)
+    return Marched(
+        end, duration, rows, theta, loop.status, loop.num_accepted, loop.num_rejected
+    )

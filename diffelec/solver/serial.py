@@ -1,0 +1,92 @@
+"""Compiling a computation into one plain function, where that pays.
+
+XLA's CPU backend runs a program as a list of small kernels, each dispatched at run time
+and compiled on its own. A step of a few dozen particles is some hundreds of kernels of
+well under a microsecond, so dispatch is most of its time, and compiling them most of
+the first call's. A *small call* is emitted as one function instead: XLA makes them of
+short loops by itself, and of a whole computation where its call carries the marks set
+here. It may hold elementwise operations, reductions, look-ups, slices, matrix-vector
+products and loops, but no matrix product, scatter or library call.
+
+The marks mean nothing to other backends. Batched (`jax.vmap`), the plain form is used:
+a batch turns matrix-vector products into matrix products.
+"""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
+from jax.experimental.xla_metadata import set_xla_metadata
+from jaxtyping import Array, Bool
+
+_MARKS = {"xla_cpu_small_call": "true", "inlineable": "false"}
+_UNMARKED = {"xla_cpu_small_call": "false", "inlineable": "true"}
+
+
+def serial_or_plain(serial: Callable, plain: Callable) -> Callable:
+    """A function of a pytree of arrays that runs `serial` as one compiled function for
+    a single solve on a CPU, and `plain` otherwise. Not differentiable.
+
+    The arguments travel as one vector: the call's function must use every one of its
+    parameters, and not every leaf of a system is used.
+    """
+    if jax.default_backend() != "cpu":
+        return plain
+
+    @custom_vmap
+    def chosen(arguments):
+        flat, unravel = jax.flatten_util.ravel_pytree(arguments)
+
+        @jax.jit
+        def unmarked(flat):
+            with set_xla_metadata(**_UNMARKED):
+                return serial(unravel(flat))
+
+        with set_xla_metadata(**_MARKS):
+            return unmarked(flat)
+
+    @chosen.def_vmap
+    def batched(axis_size, in_batched, arguments):
+        axes = jax.tree.map(lambda batched: 0 if batched else None, in_batched[0])
+        out = jax.vmap(plain, in_axes=(axes,), axis_size=axis_size)(arguments)
+        return out, jax.tree.map(lambda _: True, out)
+
+    return chosen
+
+
+@custom_vmap
+def any_lane(flag: Bool[Array, ""]) -> Bool[Array, ""]:
+    """True while any solve of a batch is: an unbatched predicate of a batch.
+
+    A loop under a batched predicate copies its whole carry at every turn, buffers
+    included, to freeze the lanes that are done; under this one the body masks for
+    itself.
+    """
+    return flag
+
+
+@any_lane.def_vmap
+def _any_of_batch(axis_size, in_batched, flag):
+    del axis_size, in_batched
+    return any_lane(jnp.any(flag)), False
+
+
+@custom_vmap
+def largest_lane(count: Array) -> Array:
+    """The largest of a batch, unbatched."""
+    return count
+
+
+@largest_lane.def_vmap
+def _largest_of_batch(axis_size, in_batched, count):
+    del axis_size, in_batched
+    return largest_lane(jnp.max(count)), False
+
+
+def arrays_of(tree):
+    """(arrays of a pytree, a function that puts them back)."""
+    arrays, rest = eqx.partition(tree, eqx.is_array)
+    return arrays, lambda a: eqx.combine(a, rest)
