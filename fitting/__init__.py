@@ -6,7 +6,16 @@ asked for, so that the command line answers `--help` at once.
 
 import importlib
 
-_NAMESPACES = ("cli", "electrodes", "figures", "files", "progress", "results", "schema")
+_NAMESPACES = (
+    "cli",
+    "electrodes",
+    "events",
+    "figures",
+    "files",
+    "progress",
+    "results",
+    "schema",
+)
 
 
 def __getattr__(name: str):
