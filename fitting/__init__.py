@@ -13,8 +13,11 @@ _NAMESPACES = (
     "figures",
     "files",
     "progress",
+    "readers",
+    "recording",
     "results",
     "schema",
+    "sheets",
 )
 
 
