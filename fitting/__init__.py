@@ -8,8 +8,11 @@ import importlib
 
 _NAMESPACES = (
     "cli",
+    "detection",
     "electrodes",
+    "estimators",
     "events",
+    "examples",
     "figures",
     "files",
     "progress",
