@@ -4,6 +4,7 @@ import textwrap
 
 import matplotlib
 import numpy as np
+from matplotlib.colors import CSS4_COLORS, TABLEAU_COLORS
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -16,7 +17,12 @@ _BAND = 0.18  # opacity
 
 
 def colors_of(labels) -> list:
-    """One colour a particle, of a map where there are many."""
+    """One colour a particle: that which its label names, if all do; else of a list,
+    or of a map where there are many.
+    """
+    named = [name if name in CSS4_COLORS else None for name in labels]
+    if all(named) and len(set(named)) == len(named):
+        return [TABLEAU_COLORS.get(f"tab:{name}", name) for name in named]
     if len(labels) <= len(OKABE_ITO):
         return list(OKABE_ITO[: len(labels)])
     return list(matplotlib.colormaps["cividis"](np.linspace(0, 1, len(labels))))
@@ -62,7 +68,8 @@ def curves_figure(report: Report) -> Figure:
 def parity_figure(report: Report) -> Figure:
     """Measured against predicted times; censored events as arrows.
 
-    Bars are one standard deviation; a bar without a mark is an interval.
+    Bars are one standard deviation; a bar without a mark is an interval; a hollow mark
+    was not fitted.
     """
     events, durations = report.events, report.events.is_duration
     groups = [("instants of events", ~durations), ("durations of jumps", durations)]
@@ -92,10 +99,9 @@ def _draw_parity(axes, report: Report, rows) -> None:
     """One panel of `parity_figure` with the events of the given indices."""
     events = report.events
     colors = colors_of(events.particles)
-    finite = np.concatenate(
-        [report.predicted[rows]]
-        + [c[rows] for c in (events.time, events.after, events.before)]
-    )
+    bars = (events.time - events.sd, events.time + events.sd)
+    ends = (events.after, events.before, *bars, report.predicted)
+    finite = np.concatenate([column[rows] for column in ends])
     finite = finite[np.isfinite(finite)] / HOUR
     low, high = finite.min(), finite.max()
     margin = 0.08 * max(high - low, 0.5)
@@ -104,7 +110,8 @@ def _draw_parity(axes, report: Report, rows) -> None:
     for k in rows:
         color = colors[events.particle[k]]
         predicted = report.predicted[k] / HOUR
-        _draw_measured(axes, events, k, predicted, color, (low, high))
+        filled = bool(report.fitted[k])
+        _draw_measured(axes, events, k, predicted, color, (low, high), filled)
         if report.predicted_sd[k] > 0 and events.exact[k]:
             axes.errorbar(
                 events.time[k] / HOUR,
@@ -120,8 +127,11 @@ def _draw_parity(axes, report: Report, rows) -> None:
     axes.set_ylabel("fitted model (h)")
 
 
-def _draw_measured(axes, events, k: int, height: float, color, span) -> None:
-    """What is known of one event, at a height: mark and bar, segment, or arrow."""
+def _draw_measured(axes, events, k: int, height, color, span, filled=True) -> None:
+    """What is known of one event, at a height: mark and bar, segment, or arrow.
+
+    An arrow ends within `span`, and a mark is hollow unless `filled`.
+    """
     marker = MARKERS[events.kind[k]]
     if events.exact[k]:
         axes.errorbar(
@@ -130,6 +140,7 @@ def _draw_measured(axes, events, k: int, height: float, color, span) -> None:
             xerr=events.sd[k] / HOUR,
             marker=marker,
             color=color,
+            markerfacecolor=color if filled else "white",
             markersize=4,
             linewidth=0.8,
             capsize=2,
@@ -140,9 +151,10 @@ def _draw_measured(axes, events, k: int, height: float, color, span) -> None:
         axes.plot([after, before], [height] * 2, "|-", color=color, linewidth=2)
         return
     start, sign = (after, 1) if np.isfinite(after) else (before, -1)
+    end = start + sign * 0.12 * (span[1] - span[0])
     axes.annotate(
         "",
-        (start + sign * 0.12 * (span[1] - span[0]), height),
+        (float(np.clip(end, *span)), height),
         (start, height),
         arrowprops={"arrowstyle": "->", "color": color, "linewidth": 1.2},
         annotation_clip=False,
@@ -206,17 +218,15 @@ def raster_figure(report: Report) -> Figure:
 
 @styled
 def voltage_figure(report: Report) -> Figure:
-    """Cell voltage, recorded and of the model, with the fitted midpoints' instants."""
+    """Cell voltage that drives the model, or that it predicts, with fitted events."""
     run, events = report.trajectories, report.events
     figure = blank(170, 75)
     axes = figure.add_subplot()
     time, voltage = report.recorded
     if len(time):
-        label = (
-            "recorded (drives the model)" if report.driven_by_voltage else "recorded"
-        )
+        label = "recorded, drives the model"
         axes.plot(time / HOUR, voltage, ".-", color="0.35", markersize=4, label=label)
-    if not (report.driven_by_voltage and len(time)):
+    else:
         axes.plot(run.time / HOUR, run.voltage, color=OKABE_ITO[5], label="model")
     shown = voltage if len(time) else run.voltage
     clock = time if len(time) else run.time

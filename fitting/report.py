@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from .events import Events
 
@@ -77,22 +77,24 @@ class Report(NamedTuple):
     Attributes:
         title: what was fitted.
         events: measured.
+        fitted: events that were fitted; the others were predicted only.
         predicted: times of the events [s].
         predicted_sd: what the parameters' uncertainty makes of it [s].
         misfit: standardised rows, one an event.
         bands: of the material curves.
         parameters: in the order of the fit.
         trajectories: of the fitted model.
-        recorded: instants [s] and voltages [V] of the cell, empty where not recorded.
-        driven_by_voltage: whether the recorded voltage drove the model.
+        recorded: instants [s] and voltages [V] that drove the model; empty where a
+            protocol did.
         chi_square: of the data, and `degrees` of freedom.
-        undetermined: sentences naming directions that the data do not determine.
+        undetermined: what the data determine less than the prior does.
         remarks: what can be identified at all.
         statistics: counts of the search (starts, evaluations, failed solves).
     """
 
     title: str
     events: Events
+    fitted: Bool[np.ndarray, " event"]
     predicted: Float[np.ndarray, " event"]
     predicted_sd: Float[np.ndarray, " event"]
     misfit: Float[np.ndarray, " event"]
@@ -100,7 +102,6 @@ class Report(NamedTuple):
     parameters: tuple[Parameter, ...]
     trajectories: Trajectories
     recorded: tuple[np.ndarray, np.ndarray]
-    driven_by_voltage: bool
     chi_square: float
     degrees: float
     undetermined: tuple[str, ...]

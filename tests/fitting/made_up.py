@@ -42,6 +42,7 @@ def made_up_report(**changes):
     fields = {
         "title": "made up",
         "events": events,
+        "fitted": np.array([True, False, True, True, True]),
         "predicted": HOUR * np.array([6.4, 0.7, 9.0, 11.5, 2.8]),
         "predicted_sd": HOUR * np.array([0.15, 0.2, 0.4, 0.7, 0.1]),
         "misfit": np.array([0.5, 0.7, 0.1, 0.05, 0.2]),
@@ -57,7 +58,6 @@ def made_up_report(**changes):
         ),
         "trajectories": run,
         "recorded": (time[::20], np.linspace(3.4, 4.6, 10)),
-        "driven_by_voltage": True,
         "chi_square": 0.81,
         "degrees": 3.0,
         "undetermined": ("log10 diffusivity at x=0.98",),
