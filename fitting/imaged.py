@@ -46,9 +46,10 @@ def imaged_network(
         particles: their labels.
         contact_radius: of the contact through which each takes its electrons [m].
         obstructions: number of unseen particles in the way of each. The first of them
-            touches carbon by `carbon_shape` [1/m], and they touch one another by the
+            touches carbon by `carbon_shape`, and they touch one another by the
             contact radius of the imaged one. Labels are `before LABEL.k`, k counting
             from the collector.
+        carbon_shape: constriction in the first unseen particle of a way [1/m].
 
     Raises:
         ValueError: for labels given twice, or a number of values that fits none.
