@@ -85,8 +85,8 @@ def test_first_order_ends_where_least_squares_does(problem, fitted):
     found = fit(problem, fitted.raw + 0.2, search, max_steps=2000)
     assert found.result == FIT_RESULTS.converged
     least = -problem.log_density(jnp.asarray(fitted.raw))
-    np.testing.assert_allclose(found.loss, least, atol=0.02)
-    np.testing.assert_allclose(found.residual, fitted.residual, atol=0.1)
+    np.testing.assert_allclose(found.loss, least, atol=0.2)
+    np.testing.assert_allclose(found.residual, fitted.residual, atol=0.2)
     assert found.loss < -problem.log_density(jnp.asarray(fitted.raw + 0.2)) - 10.0
 
 
