@@ -8,13 +8,19 @@ import importlib
 
 _NAMESPACES = (
     "cli",
+    "detection",
     "electrodes",
+    "estimators",
     "events",
+    "examples",
     "figures",
     "files",
     "progress",
+    "readers",
+    "recording",
     "results",
     "schema",
+    "sheets",
 )
 
 

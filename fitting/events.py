@@ -123,12 +123,17 @@ class Events(eqx.Module):
         seen = set()
         for k, kind in enumerate(self.kind):
             label = self.particles[self.particle[k]]
-            where = f"The {kind} of particle '{label}'"
+            where = self.name_of(k)
             _check_definition(where, kind, self.change[k])
             _check_bounds(where, kind, *(float(c[k]) for c in columns[2:]))
             if (label, kind, float(self.change[k])) in seen:
                 raise ValueError(f"{where} is given twice; keep one of its rows.")
             seen.add((label, kind, float(self.change[k])))
+
+    def name_of(self, event: int) -> str:
+        """What to call an event in a message."""
+        label = self.particles[self.particle[event]]
+        return f"The {self.kind[event]} of particle '{label}'"
 
     @property
     def exact(self) -> Bool[np.ndarray, " event"]:
