@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.colors import CSS4_COLORS, TABLEAU_COLORS
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from .report import Report
 from .style import OKABE_ITO, blank, styled
@@ -34,12 +35,13 @@ def curves_figure(report: Report) -> Figure:
     figure = blank(170, 72)
     panels = figure.subplots(1, len(report.bands), squeeze=False)[0]
     for axes, band, color in zip(panels, report.bands, OKABE_ITO, strict=False):
+        axes.fill_between(band.x, band.prior_low, band.prior_high, color="0.93", lw=0)
         axes.fill_between(band.x, band.low, band.high, color=color, alpha=_BAND, lw=0)
         axes.semilogy(band.x, band.before, "--", color="0.45", linewidth=0.9)
         axes.semilogy(band.x, band.fitted, color=color)
         if band.knots.size:
             axes.semilogy(band.knots, band.values, "o", color="0.45", markersize=3)
-        shown = np.concatenate([band.low, band.high, band.before])
+        shown = np.concatenate([band.prior_low, band.prior_high, band.low, band.high])
         low, high = shown.min(), shown.max()
         if high / low < 10:
             low, high = low / 3, high * 3
@@ -59,8 +61,9 @@ def curves_figure(report: Report) -> Figure:
             linewidth=0.9,
             label="literature, before the fit",
         ),
+        Patch(color="0.93", label="95 % band of the prior"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
@@ -252,22 +255,24 @@ def voltage_figure(report: Report) -> Figure:
 
 @styled
 def parameters_figure(report: Report) -> Figure:
-    """Each fitted number and its 95 % interval, in standard deviations of its prior.
+    """Each fitted number and its standard deviation, over that of its prior.
 
-    The grey bar is the prior's own 95 %: what fills it is not told by the data.
+    1 is what the prior alone gives; hollow bars are numbers that the prior tells rather
+    than the data.
     """
     count = len(report.parameters)
     figure = blank(170, 22 + 4.5 * count)
     axes = figure.add_subplot()
     for row, parameter in enumerate(reversed(report.parameters)):
-        width = 1.96 * parameter.sd / parameter.prior_sd
-        axes.barh(row, 2 * 1.96, left=-1.96, height=0.7, color="0.9")
-        axes.barh(row, 2 * width, left=-width, height=0.4, color=OKABE_ITO[0])
-        axes.text(2.1, row, f"{parameter.value:.4g} ± {parameter.sd:.2g}", va="center")
+        share = parameter.sd / parameter.prior_sd
+        face = OKABE_ITO[0] if parameter.determined else "white"
+        axes.barh(row, share, height=0.6, facecolor=face, edgecolor=OKABE_ITO[0])
+        text = f"{parameter.value:.4g} ± {parameter.sd:.2g}"
+        axes.text(max(share, 1.0) + 0.03, row, text, va="center")
+    axes.axvline(1.0, color="0.4", linewidth=0.8)
     names = [p.label for p in reversed(report.parameters)]
     axes.set_yticks(np.arange(count), names)
-    axes.set_xlim(-2.0, 3.4)
+    axes.set_xlim(0, max(1.35, *(p.sd / p.prior_sd + 0.35 for p in report.parameters)))
     axes.set_ylim(-0.6, count - 0.4)
-    axes.set_xlabel("95 % interval about the fit, in standard deviations of the prior")
-    axes.set_xticks([-2, -1, 0, 1, 2])
+    axes.set_xlabel("standard deviation after the fit, in units of the prior's")
     return figure

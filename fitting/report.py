@@ -17,6 +17,7 @@ class Band(NamedTuple):
         x: stoichiometries (point,).
         fitted: the curve (point,).
         low, high: of the 95 % band (point,).
+        prior_low, prior_high: of the band before the data (point,).
         before: the curve that the fit began from (point,).
         knots, values: of the literature table, empty where there is none.
         source: of the literature curve.
@@ -28,6 +29,8 @@ class Band(NamedTuple):
     fitted: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    prior_low: np.ndarray
+    prior_high: np.ndarray
     before: np.ndarray
     knots: np.ndarray
     values: np.ndarray
@@ -41,15 +44,18 @@ class Parameter(NamedTuple):
         label: with its unit.
         value: fitted.
         sd: standard deviation, of data and prior.
+        low, high: of the 95 % interval.
         prior_sd: standard deviation before the data.
-        share: of its information that comes from the data, 0 to 1.
+        determined: whether the data halve its variance, at least.
     """
 
     label: str
     value: float
     sd: float
+    low: float
+    high: float
     prior_sd: float
-    share: float
+    determined: bool
 
 
 class Trajectories(NamedTuple):
@@ -86,8 +92,10 @@ class Report(NamedTuple):
         trajectories: of the fitted model.
         recorded: instants [s] and voltages [V] that drove the model; empty where a
             protocol did.
-        chi_square: of the data, and `degrees` of freedom.
-        undetermined: what the data determine less than the prior does.
+        chi_square: of the `num_rows` fitted events that have a time.
+        degrees: of freedom left in them.
+        probability: of a larger chi-square, NaN where none are left.
+        undetermined: directions in which the prior says more than the data.
         remarks: what can be identified at all.
         statistics: counts of the search (starts, evaluations, failed solves).
     """
@@ -103,7 +111,9 @@ class Report(NamedTuple):
     trajectories: Trajectories
     recorded: tuple[np.ndarray, np.ndarray]
     chi_square: float
+    num_rows: int
     degrees: float
+    probability: float
     undetermined: tuple[str, ...]
     remarks: tuple[str, ...]
     statistics: dict

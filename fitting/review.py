@@ -15,12 +15,10 @@ from .noise import EventNoise
 from .optimise import Fit
 from .report import Band, Parameter, Report, Trajectories
 from .setup import Setup
+from .uncertainty import Estimate, band, directions, estimates, goodness
 
-_NUM_DRAWS = 400
 _NUM_POINTS = 201
 _NUM_SAVED = 401
-_LEAST_SHARE = 0.5  # of a number's information that must come from the data
-_QUANTILES = (0.025, 0.975)
 _LABELS = {
     "conductivity": "conductivity κ (S m$^{-1}$)",
     "diffusivity": "diffusivity D (m$^2$ s$^{-1}$)",
@@ -72,7 +70,8 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
         edge_sd=float(noise.edge_sd),
     ).residual(predicted, offset)
     recording = setup.recording
-    parameters = _parameters(problem, fit)
+    quality = goodness(problem, fit)
+    weak = [d for d in directions(space, fit) if not d.determined]
     return Report(
         title=title,
         events=setup.events,
@@ -80,15 +79,17 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
         predicted=predicted + moved,
         predicted_sd=_predicted_deviation(setup, fit),
         misfit=np.asarray(rows),
-        bands=_bands(problem, electrode, fit, seed),
-        parameters=parameters,
+        bands=_bands(problem, fit, seed),
+        parameters=tuple(_parameter(found) for found in estimates(space, fit)),
         trajectories=_trajectories(setup, solution, offset),
         recorded=(np.zeros(0), np.zeros(0))
         if recording is None
         else (recording.time, recording.voltage),
-        chi_square=float(np.sum(fit.residual**2)),
-        degrees=_degrees(fit),
-        undetermined=tuple(p.label for p in parameters if p.share < _LEAST_SHARE),
+        chi_square=quality.chi_square,
+        num_rows=quality.num_rows,
+        degrees=quality.degrees,
+        probability=quality.probability,
+        undetermined=tuple(direction.name for direction in weak),
         remarks=space.remarks,
         statistics={
             "outcome": fit.message(),
@@ -107,12 +108,6 @@ def fitted_electrode(setup: Setup, fit: Fit) -> diffelec.Electrode:
     return jax.tree.map(np.asarray, found)
 
 
-def _degrees(fit: Fit) -> float:
-    """Number of rows less the number of parameters that they determine."""
-    leverage = np.trace(fit.slopes @ fit.covariance @ fit.slopes.T)
-    return float(len(fit.residual) - leverage)
-
-
 def _predicted_deviation(setup: Setup, fit: Fit) -> np.ndarray:
     """Standard deviation of the predicted times of rows with a time; 0 elsewhere [s].
 
@@ -126,41 +121,32 @@ def _predicted_deviation(setup: Setup, fit: Fit) -> np.ndarray:
     return found
 
 
-@eqx.filter_jit
-def _curves(problem, raws, x):
-    """Curves of raw numbers (draw, component) at x: {name: (draw, point)}."""
-
-    def one(raw):
-        space = problem.space
-        curves = space.insert(problem.electrode, space.constrain(raw)).curves
-        return {name: getattr(curves, name)(x) for name in _LABELS}
-
-    return jax.lax.map(one, raws)
-
-
-def _bands(problem, electrode, fit: Fit, seed: int) -> tuple[Band, ...]:
+def _bands(problem, fit: Fit, seed: int) -> tuple[Band, ...]:
     """Conductivity and diffusivity, and the rate constant where it is free."""
-    rng = np.random.default_rng(seed)
-    draws = rng.multivariate_normal(fit.raw, fit.covariance, _NUM_DRAWS)
-    before = problem.electrode.curves
     bands = []
     for name, label in _LABELS.items():
-        curve = getattr(before, name)
+        curve = getattr(problem.electrode.curves, name)
         low, high = (float(np.clip(end, 0.0, 1.0)) for end in curve.valid_range)
         x = np.linspace(low, high, _NUM_POINTS)
-        drawn = np.asarray(_curves(problem, jnp.asarray(draws), jnp.asarray(x))[name])
-        if name == "rate_constant" and np.ptp(drawn) == 0:
+        found = band(
+            *(problem, fit),
+            lambda electrode, x, name=name: getattr(electrode.curves, name)(x),
+            x,
+            seed=seed,
+        )
+        if name == "rate_constant" and np.all(found.prior_upper == found.fitted):
             continue
-        lower, upper = np.quantile(drawn, _QUANTILES, axis=0)
         table = hasattr(curve, "log10_values")
         bands.append(
             Band(
                 name=name,
                 label=label,
                 x=x,
-                fitted=np.asarray(getattr(electrode.curves, name)(x)),
-                low=lower,
-                high=upper,
+                fitted=found.fitted,
+                low=found.lower,
+                high=found.upper,
+                prior_low=found.prior_lower,
+                prior_high=found.prior_upper,
                 before=np.asarray(curve(x)),
                 knots=np.asarray(curve.knots) if table else np.zeros(0),
                 values=10.0 ** np.asarray(curve.log10_values) if table else np.zeros(0),
@@ -170,17 +156,18 @@ def _bands(problem, electrode, fit: Fit, seed: int) -> tuple[Band, ...]:
     return tuple(bands)
 
 
-def _parameters(problem, fit: Fit) -> tuple[Parameter, ...]:
-    """Values and deviations of all components, by the slopes of their map."""
-    space = problem.space
-    flat = lambda raw: space.flatten(space.constrain(raw))
-    values = np.asarray(flat(jnp.asarray(fit.raw)))
-    slopes = np.asarray(jax.jacfwd(flat)(jnp.asarray(fit.raw)))
-    sds = np.sqrt(np.einsum("vi,ij,vj->v", slopes, fit.covariance, slopes))
-    priors = np.linalg.norm(slopes, axis=1)
-    return tuple(
-        Parameter(label, float(v), float(s), float(p), float(1 - (s / p) ** 2))
-        for label, v, s, p in zip(space.labels, values, sds, priors, strict=True)
+def _parameter(found: Estimate) -> Parameter:
+    """Determined where the data at least double the prior's information of it; what the
+    data alone say is nothing wherever there are more numbers than events.
+    """
+    return Parameter(
+        label=found.label,
+        value=found.value,
+        sd=found.sd,
+        low=found.lower,
+        high=found.upper,
+        prior_sd=found.sd_prior,
+        determined=found.sd < found.sd_prior / np.sqrt(2.0),
     )
 
 

@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from .events import Events
 from .report import Report
 
@@ -57,7 +55,11 @@ def summary(report: Report) -> dict:
     return {
         "title": report.title,
         "chi_square": report.chi_square,
+        "chi_square_rows": report.num_rows,
         "degrees_of_freedom": report.degrees,
+        "probability_of_larger": report.probability
+        if math.isfinite(report.probability)
+        else None,
         "search": report.statistics,
         "observable": "surface stoichiometry"
         if report.events.surface
@@ -70,12 +72,13 @@ def summary(report: Report) -> dict:
                 "parameter": p.label,
                 "value": p.value,
                 "standard_deviation": p.sd,
+                "interval_95": [p.low, p.high],
                 "prior_standard_deviation": p.prior_sd,
-                "share_of_data": p.share,
+                "determined_by_data": bool(p.determined),
             }
             for p in report.parameters
         ],
-        "undetermined": list(report.undetermined),
+        "undetermined_directions": list(report.undetermined),
         "remarks": list(report.remarks),
     }
 
@@ -114,14 +117,25 @@ def text(report: Report) -> str:
         ).rstrip()
         for row in rows
     ]
-    count = int(np.sum(report.fitted))
-    lines += [
-        "",
-        f"chi-square {report.chi_square:.2f} of {count} fitted rows, "
-        f"{report.degrees:.1f} degrees of freedom",
-        f"search: {report.statistics['outcome']}",
-    ]
-    if report.undetermined:
-        lines.append("told by the prior rather than by the data:")
-        lines += [f"  {line}" for line in report.undetermined]
+    lines += ["", _quality(report), f"search: {report.statistics['outcome']}"]
+    open_numbers = [p.label for p in report.parameters if not p.determined]
+    if open_numbers:
+        lines.append(
+            f"{len(report.undetermined)} of {len(report.parameters)} directions, and "
+            "these numbers, are told by the prior rather than by the data:"
+        )
+        lines += [f"  {label}" for label in open_numbers]
     return "\n".join([*lines, *report.remarks])
+
+
+def _quality(report: Report) -> str:
+    """Chi-square as a sentence."""
+    if report.num_rows == 0:
+        return "no fitted event has a time, so there is no chi-square"
+    likely = ""
+    if math.isfinite(report.probability):
+        likely = f"; a larger one has a probability of {report.probability:.2g}"
+    return (
+        f"chi-square {report.chi_square:.2f} of {report.num_rows} times, "
+        f"{report.degrees:.1f} degrees of freedom left{likely}"
+    )
