@@ -5,6 +5,7 @@ import contextlib
 import shlex
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from . import study
 
@@ -144,31 +145,25 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class Job(NamedTuple):
+    """A fit that the arguments name, ready to run."""
+
+    arguments: argparse.Namespace
+    choices: Any  # setup.Choices
+    setup: Any  # setup.Setup
+    title: str
+
+
 def run(arguments) -> None:
     """Reads, fits, prints, writes."""
-    check(arguments)
-    from .. import files, setup
+    from .. import files
 
+    check(arguments)
     files.check_folder(arguments.out, overwrite=arguments.overwrite)
-    choices = setup.Choices(
-        free=tuple(arguments.free),
-        material=arguments.material,
-        radius=1e-6 * arguments.radius_um,
-        num_shells=arguments.shells,
-        left_out=tuple(arguments.leave_out),
-        discrepancy=_HOUR * arguments.discrepancy_h,
-        edge_sd=_HOUR * arguments.edge_h,
-        robust=arguments.robust,
-        series_resistance=arguments.series_ohm,
-        rtol=arguments.rtol,
-    )
-    prepared, title = prepare(arguments, choices)
-    found, report = solve(
-        prepared, title, arguments.starts, arguments.max_steps, arguments.seed
-    )
+    job = prepare(arguments)
+    found, report = solve(job)
     with files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
-        record = {"command": command(arguments), "choices": vars(choices)}
-        names = write(folder, prepared, found, report, _inputs(arguments), record)
+        names = write(folder, job, found, report)
     print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
 
 
@@ -200,25 +195,34 @@ def check(arguments) -> None:
         raise ValueError(f"--seed must be 0 or more, but is {arguments.seed}.")
 
 
-def prepare(arguments, choices):
-    """(setup, title) of what the arguments name."""
+def prepare(arguments) -> Job:
+    """Reads what the arguments name."""
     from .. import examples, setup
 
+    choices = setup.Choices(
+        free=tuple(arguments.free),
+        material=arguments.material,
+        radius=1e-6 * arguments.radius_um,
+        num_shells=arguments.shells,
+        left_out=tuple(arguments.leave_out),
+        discrepancy=_HOUR * arguments.discrepancy_h,
+        edge_sd=_HOUR * arguments.edge_h,
+        robust=arguments.robust,
+        series_resistance=arguments.series_ohm,
+        rtol=arguments.rtol,
+    )
     half_cycle = arguments.half_cycle - 1
     if arguments.example is None:
-        prepared = _from_files(arguments, choices, half_cycle)
+        found = _from_files(arguments, choices, half_cycle)
         title = f"{arguments.onsets.name}, half cycle {arguments.half_cycle}"
-        return prepared, title
+        return Job(arguments, choices, found, title)
     example = examples.load(arguments.example)
     if example.recording is None:
-        prepared = setup.by_protocol(
-            example.events, example.protocol, choices, half_cycle
-        )
+        driven, drive = setup.by_protocol, example.protocol
     else:
-        prepared = setup.by_voltage(
-            example.events, example.recording, choices, half_cycle
-        )
-    return prepared, f"{example.title}: {example.citation}"
+        driven, drive = setup.by_voltage, example.recording
+    found = driven(example.events, drive, choices, half_cycle)
+    return Job(arguments, choices, found, f"{example.title}: {example.citation}")
 
 
 def _from_files(arguments, choices, half_cycle: int):
@@ -248,7 +252,7 @@ def _from_files(arguments, choices, half_cycle: int):
     return setup.by_voltage(events, driven, choices, half_cycle)
 
 
-def solve(prepared, title: str, starts: int, max_steps: int, seed: int):
+def solve(job: Job):
     """(fit, report), with progress on stderr and the table on stdout.
 
     Raises:
@@ -258,24 +262,21 @@ def solve(prepared, title: str, starts: int, max_steps: int, seed: int):
 
     from .. import optimise, progress, review, summary
 
-    print(
-        f"fitting {prepared.problem.space.size} numbers to "
-        f"{prepared.events.describe()}",
-        file=sys.stderr,
-    )
-    size = prepared.problem.space.size
-    with progress.Search(starts) as shown:
+    problem, arguments = job.setup.problem, job.arguments
+    size = problem.space.size
+    print(f"fitting {size} numbers to {job.setup.events.describe()}", file=sys.stderr)
+    with progress.Search(arguments.starts) as shown:
         found = optimise.fit(
-            prepared.problem,
-            optimise.latin_hypercube(size, starts, seed),
+            problem,
+            optimise.latin_hypercube(size, arguments.starts, arguments.seed),
             optimise.LevenbergMarquardt(),
-            max_steps=max_steps,
+            max_steps=arguments.max_steps,
             callback=shown,
         )
     if found.result == optimise.FIT_RESULTS.solve_failed:
         raise diffelec.SimulationError(found.message())
     with progress.Waiting("bands and trajectories"):
-        report = review.review(prepared, found, title, seed)
+        report = review.review(job.setup, found, job.title, arguments.seed)
     print(summary.text(report))
     return found, report
 
@@ -292,24 +293,18 @@ def _inputs(arguments):
             yield tables
 
 
-def write(folder: Path, prepared, found, report, inputs, record: dict) -> list[str]:
-    """All files of a fit into a folder; their names.
-
-    Args:
-        folder: empty.
-        prepared: the setup.
-        found: the fit.
-        report: of the fit.
-        inputs: a context that gives the paths of the tables that were read.
-        record: what study.json tells of the choices made.
-    """
+def write(folder: Path, job: Job, found, report) -> list[str]:
+    """All files of a fit into an empty folder; their names."""
     from .. import files, fit_files, progress, review
 
-    with progress.Waiting("writing files and figures"), inputs as tables:
+    with (
+        progress.Waiting("writing files and figures"),
+        _inputs(job.arguments) as tables,
+    ):
         fit_files.write_inputs(folder, *tables)
         fit_files.write_report(folder, report)
         files.write_electrode(
-            folder / "electrode.json", review.fitted_electrode(prepared, found)
+            folder / "electrode.json", review.fitted_electrode(job.setup, found)
         )
         names = sorted([path.name for path in folder.iterdir()] + [files.STUDY])
         files.write_json(
@@ -318,14 +313,25 @@ def write(folder: Path, prepared, found, report, inputs, record: dict) -> list[s
                 "format": "diffelec fit",
                 "version": 1,
                 "date": study.date(),
-                "title": report.title,
-                **record,
+                "title": job.title,
+                "command": command(job.arguments),
+                "choices": _in_units(job.choices),
                 "outcome": found.message(),
                 "versions": study.versions(_PACKAGES),
                 "files": names,
             },
         )
     return names
+
+
+def _in_units(choices) -> dict:
+    """Choices as JSON, units in the names."""
+    units = {"radius": "m", "discrepancy": "s", "edge_sd": "s", "clock_sd": "s"}
+    units |= {"series_resistance": "ohm"}
+    return {
+        f"{name}_{units[name]}" if name in units else name: value
+        for name, value in vars(choices).items()
+    }
 
 
 def command(arguments) -> str:

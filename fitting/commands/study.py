@@ -76,8 +76,11 @@ def solve(electrode, protocol, settings: dict):
     return solution
 
 
-def write(arguments, electrode, solution, settings: dict) -> None:
-    """All files and figures, complete or not at all."""
+def write(arguments, electrode, solution, settings: dict, also=None) -> None:
+    """All files and figures, complete or not at all.
+
+    `also` names folders inside that of the results, and what fills each.
+    """
     from .. import files, progress
 
     with (
@@ -91,6 +94,10 @@ def write(arguments, electrode, solution, settings: dict) -> None:
         files.write_json(
             folder / files.STUDY, _study(electrode, solution, settings, names)
         )
+        for name, fill in (also or {}).items():
+            (folder / name).mkdir()
+            fill(folder / name)
+            names.append(f"{name}/")
     print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
 
 
