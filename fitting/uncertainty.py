@@ -75,12 +75,17 @@ class Estimate(NamedTuple):
     lower: float  # 95 % interval, of the approximation at the optimum
     upper: float
     sd_prior: float  # of the values' prior, by the same slope at its middle
-    sd_data: float  # of the data alone; infinite where they say nothing
+    sd_data: float  # of the data alone; infinite where they leave it open
+
+    @property
+    def learnt(self) -> float:
+        """Share of the prior's variance that the data took away, 0 to 1."""
+        return max(0.0, 1.0 - (self.sd / self.sd_prior) ** 2)
 
     @property
     def determined(self) -> bool:
-        """Whether the data alone say more than the prior."""
-        return self.sd_data < self.sd_prior
+        """Whether the data took away more than half of the prior's variance."""
+        return self.learnt > 0.5
 
 
 def _sd(slopes, covariance):

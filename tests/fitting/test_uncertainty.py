@@ -32,6 +32,7 @@ def test_the_spread_of_a_contact_is_that_of_its_onset(problem, fitted):
         width = estimate.upper - estimate.lower
         np.testing.assert_allclose(width, 3.92 * estimate.sd, rtol=0.02)
         assert estimate.determined
+        assert estimate.learnt > 0.99
 
 
 def test_a_knot_that_no_datum_sees_keeps_its_prior_and_says_so(problem, fitted):
@@ -39,6 +40,7 @@ def test_a_knot_that_no_datum_sees_keeps_its_prior_and_says_so(problem, fitted):
     assert last.label == "log10 D at x=1"
     assert last.sd_data == np.inf
     assert not last.determined
+    assert last.learnt < 0.2
     assert 0.9 * last.sd_prior < last.sd <= last.sd_prior
     prior = problem.space.frees[1].prior
     expected = np.sqrt(np.diag(prior.cholesky @ prior.cholesky.T))[-1]
