@@ -157,9 +157,6 @@ def _bands(problem, fit: Fit, seed: int) -> tuple[Band, ...]:
 
 
 def _parameter(found: Estimate) -> Parameter:
-    """Determined where the data at least double the prior's information of it; what the
-    data alone say is nothing wherever there are more numbers than events.
-    """
     return Parameter(
         label=found.label,
         value=found.value,
@@ -167,7 +164,7 @@ def _parameter(found: Estimate) -> Parameter:
         low=found.lower,
         high=found.upper,
         prior_sd=found.sd_prior,
-        determined=found.sd < found.sd_prior / np.sqrt(2.0),
+        determined=found.determined,
     )
 
 

@@ -1,4 +1,4 @@
-"""`diffelec demo`: the paper's network over full cycles, then a fit to measured events."""
+"""`diffelec demo`: the paper's network over full cycles, then a fit to events."""
 
 import argparse
 
