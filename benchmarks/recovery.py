@@ -6,7 +6,8 @@ Each data set has its own truth, drawn from the prior: contacts of ten particles
 curves kappa(x) and D(x) at their knots, the rate constant. Particles are driven by a
 recorded voltage; midpoints and durations scatter by realistic deviations, and imaging
 ends early, so that about a fifth of the particles are never seen to react. For
-kappa(x) a and D(x) at several x the table says how often the truth lay in the stated
+kappa(x) a (a: geometric mean of the particles seen to react) and D(x) at several x
+the table says how often the truth lay in the stated
 95 % interval (with the binomial probability of a count that far off), and how wide the
 interval is beside that of the prior: near 1 where the data do not tell. Writes
 benchmarks/results/recovery.json.
@@ -49,7 +50,7 @@ class Interval(NamedTuple):
 
     @property
     def covers(self) -> bool:
-        return self.lower <= self.truth <= self.upper
+        return bool(self.lower <= self.truth <= self.upper)
 
 
 def scattered(
@@ -83,7 +84,8 @@ def recover(
 ) -> tuple[list[Interval], object]:
     """Makes one data set of a true raw vector, fits it, and compares.
 
-    `quantities` turns raw numbers into the values of `names`.
+    `quantities` turns raw numbers and which particles were seen to react into the
+    values of `names`.
     """
     made = problem.predict(problem.space.constrain(jnp.asarray(truth)))
     noise = scattered(problem.noise, made.times, last, rng)
@@ -93,17 +95,18 @@ def recover(
         LevenbergMarquardt(),
         callback=callback,
     )
-    every = jax.jit(jax.vmap(quantities))
+    seen = jnp.asarray(noise.exact[::2])
+    every = jax.jit(jax.vmap(lambda raw: quantities(raw, seen)))
     posterior = uncertainty.draws(fitted, 2000, seed=0)
     prior = rng.standard_normal((2000, truth.size))
     levels = [0.025, 0.975]
     low, high = np.quantile(every(posterior), levels, axis=0)
     widest = np.subtract(*np.quantile(every(prior), levels[::-1], axis=0))
-    true = np.asarray(quantities(jnp.asarray(truth)))
-    return [
-        Interval(*row)
-        for row in zip(names, true, low, high, (high - low) / widest, strict=True)
-    ], (fitted, noise)
+    true = np.asarray(quantities(jnp.asarray(truth), seen))
+    columns = (true, low, high, (high - low) / widest)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    found = [Interval(name, *row) for name, row in zip(names, rows, strict=True)]
+    return found, (fitted, noise)
 
 
 def coverage(intervals: list[Interval]) -> list[dict]:
@@ -150,10 +153,10 @@ def particle_problem() -> tuple[Problem, Callable, list[str]]:
     noise = EventNoise.of(events, edge_sd=300.0)
     problem = Problem(electrode, space, forward, noise)
 
-    def quantities(raw):
+    def quantities(raw, seen):
         values = space.constrain(raw)
         curves = space.insert(electrode, values).curves
-        contact = jnp.mean(values["log10 contact radius"][2:])
+        contact = jnp.average(values["log10 contact radius"][2:], weights=seen)
         kappa = jnp.log10(curves.conductivity(jnp.array(CONDUCTIVITY_AT))) + contact
         diffusivity = jnp.log10(curves.diffusivity(jnp.array(DIFFUSIVITY_AT)))
         return jnp.concatenate([kappa, diffusivity])

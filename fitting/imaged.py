@@ -15,6 +15,8 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
+from scipy.special import ndtri
 
 import diffelec
 from diffelec.constants import ROOM_TEMPERATURE, thermal_voltage
@@ -100,6 +102,18 @@ def imaged_electrode(
     return diffelec.presets.electrode_of(
         network, curves, radius=np.concatenate([own, others]), **fields
     )
+
+
+def population_radii(
+    mean: float, spread: float, count: int
+) -> Float[np.ndarray, " particle"]:
+    """Contact radii [m] of particles that stand for equal shares of a population whose
+    log10(radius/m) is normal: its quantiles at the middle of each share.
+
+    For the unseen rest of a cell that is driven by its current.
+    """
+    shares = (np.arange(count) + 0.5) / count
+    return 10.0 ** (mean + spread * ndtri(shares))
 
 
 def voltage_drive(

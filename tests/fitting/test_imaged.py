@@ -45,6 +45,12 @@ def test_the_drop_of_the_recorded_current_is_taken_off_the_voltage():
     np.testing.assert_array_equal(plain.value, voltage)
 
 
+def test_a_population_has_its_mean_and_spread():
+    logarithms = np.log10(imaged.population_radii(-6.4, 0.5, 2000))
+    np.testing.assert_allclose(np.mean(logarithms), -6.4, atol=1e-9)
+    np.testing.assert_allclose(np.std(logarithms), 0.5, rtol=2e-3)
+
+
 def test_what_cannot_be_built_is_refused_by_name():
     with pytest.raises(ValueError, match="`contact_radius` must be one number"):
         imaged.imaged_network(["a", "b"], [1e-6, 1e-6, 1e-6])

@@ -162,6 +162,20 @@ def test_slopes_of_times_are_finite_differences(simulated, answer):
         np.testing.assert_allclose(slopes[:, k], expected, atol=2e-3 * scale)
 
 
+def test_the_gradient_by_reverse_mode_is_that_of_the_rows(simulated, answer):
+    problem, _ = simulated
+    raw = jnp.zeros(problem.space.size)
+    rows, found, slopes = answer
+    # Normal rows: d(log density)/d(time) = row / scale; the bound of the last is 0.
+    by_time = np.asarray(rows)[:4] / np.asarray(problem.noise.scale)[:4]
+    expected = by_time @ np.asarray(slopes)[:4] - np.asarray(raw)
+    gradient = eqx.filter_jit(eqx.filter_grad(lambda z, p: p.log_density(z)))(
+        raw, problem.in_reverse()
+    )
+    assert np.all(np.isfinite(gradient))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-6)
+
+
 def test_surface_events_come_before_those_of_the_mean(simulated, answer, solution):
     problem, _ = simulated
     forward = dataclasses.replace(problem.forward, surface=True)

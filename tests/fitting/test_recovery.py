@@ -12,7 +12,8 @@ def test_a_data_set_is_made_censored_fitted_and_compared():
     problem = closed_problem()
     truth = np.array([0.5, 0.1, -0.2, -1.0, 0.3, -0.4, 0.8])
 
-    def quantities(raw):
+    def quantities(raw, seen):
+        assert seen.shape == (4,)
         return jnp.concatenate(list(problem.space.constrain(raw).values()))
 
     names = [f"q{k}" for k in range(7)]
