@@ -181,7 +181,11 @@ def lithium_figure(report: Report) -> Figure:
     named = len(run.labels) <= len(OKABE_ITO)
     for j, label in enumerate(run.labels):
         axes.plot(hours, seen[:, j], color=colors[j], label=label if named else None)
+    known = np.concatenate([events.time, events.after]) / HOUR
+    last = float(np.max(known[np.isfinite(known)]))
     span = (float(hours.min()), float(hours.max()))
+    if last > span[1]:  # never reached by the run, yet known of the particle
+        span = (span[0], last + 0.05 * (last - span[0]))
     for k in np.flatnonzero(~events.is_duration):
         j = run.labels.index(events.particles[events.particle[k]])
         height = seen[0, j] - events.change[k]

@@ -23,8 +23,10 @@ from .problem import Problem, Simulated
 from .recording import Recording
 
 _COLLECTOR = 0
-_BATH_CONTACTS = np.logspace(-6.8, -5.6, 5)  # m: react one after another at C/20
-_BATH_COPIES = 40.0  # that each particle of the bath stands for
+# Contacts of the unseen bath [m]: a third of it is coated by carbon and carries the
+# current at first, the rest reacts one part after another over the charge.
+_BATH_CONTACTS = (16e-6, 0.8e-6, 0.4e-6, 0.2e-6, 0.1e-6)
+_BATH_COPIES = (80.0, 40.0, 40.0, 40.0, 40.0)  # that each of them stands for
 _CURVES = ("conductivity", "diffusivity")
 FREE = (*_CURVES, "diffusivity-scale", "exchange-current", "radius", "clock")
 """What may be free beside the contacts, which always are."""
@@ -207,8 +209,9 @@ def bath_electrode(
 ) -> diffelec.Electrode:
     """Imaged particles and a bath of unseen ones, all on the collector.
 
-    The bath's contacts spread over a decade, so that it reacts one part after another
-    and the cell's voltage is that of an asynchronous cathode.
+    A third of the bath is wired well; the contacts of the rest spread over a decade, so
+    that it reacts one part after another and the cell's voltage is that of an
+    asynchronous cathode.
     """
     bath = [f"bath {k}" for k in range(len(_BATH_CONTACTS))]
     shapes = [disc_shape(diffelec.graphs.DEFAULT_CONTACT_RADIUS)] * len(particles)
@@ -226,7 +229,7 @@ def bath_electrode(
         network,
         curves,
         radius=[*radius, *[bath_radius] * len(bath)],
-        multiplicity=[1.0] * len(particles) + [_BATH_COPIES] * len(bath),
+        multiplicity=[1.0] * len(particles) + list(_BATH_COPIES),
         num_shells=num_shells,
     )
 

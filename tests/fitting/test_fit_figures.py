@@ -79,6 +79,16 @@ def test_lithium_shows_what_was_seen():
     assert surface.get_ylabel() == "surface stoichiometry x (–)"
 
 
+def test_lithium_has_room_for_events_after_the_end_of_the_run():
+    run = made_up_report().trajectories
+    early = run._replace(
+        **{name: getattr(run, name)[:50] for name in ("time", "mean", "surface")}
+    )
+    axes = fit_figures.lithium_figure(made_up_report(trajectories=early)).axes[0]
+    assert axes.get_xlim()[1] > 9.8
+    assert all(note.xy[0] >= 9.8 for note in axes.texts[:1])
+
+
 def test_the_map_has_the_first_to_react_on_top():
     axes = fit_figures.raster_figure(made_up_report()).axes[0]
     names = [text.get_text() for text in axes.get_yticklabels()]
