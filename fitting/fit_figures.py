@@ -276,7 +276,8 @@ def parameters_figure(report: Report) -> Figure:
     axes.axvline(1.0, color="0.4", linewidth=0.8)
     names = [p.label for p in reversed(report.parameters)]
     axes.set_yticks(np.arange(count), names)
-    axes.set_xlim(0, max(1.35, *(p.sd / p.prior_sd + 0.35 for p in report.parameters)))
+    widest = max(1.0, *(p.sd / p.prior_sd for p in report.parameters))
+    axes.set_xlim(0, 1.35 * widest)
     axes.set_ylim(-0.6, count - 0.4)
     axes.set_xlabel("standard deviation after the fit, in units of the prior's")
     return figure
