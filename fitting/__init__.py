@@ -6,7 +6,36 @@ asked for, so that the command line answers `--help` at once.
 
 import importlib
 
-_NAMESPACES = ("cli", "electrodes", "figures", "files", "progress", "results", "schema")
+_NAMESPACES = (
+    "cli",
+    "detection",
+    "electrodes",
+    "estimators",
+    "events",
+    "examples",
+    "figures",
+    "files",
+    "fit_figures",
+    "fit_files",
+    "imaged",
+    "noise",
+    "optimise",
+    "parameters",
+    "priors",
+    "problem",
+    "progress",
+    "readers",
+    "recording",
+    "report",
+    "results",
+    "review",
+    "schema",
+    "setup",
+    "sheets",
+    "style",
+    "summary",
+    "uncertainty",
+)
 
 
 def __getattr__(name: str):

@@ -1,66 +1,19 @@
-"""Figures of a solution: functions that return a Matplotlib `Figure`, no global state.
-
-Widths are those of a printed page (170 mm, or 85 mm for one column), text is 8 pt,
-line colours are those of Okabe and Ito.
-"""
+"""Figures of a solution; `style` says how they look."""
 
 import textwrap
 
 import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from .results import HOUR, half_cycles, mean_stoichiometry
+from .style import OKABE_ITO, blank, styled
+from .style import save as save
 
-OKABE_ITO = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#D55E00",
-    "#000000",
-)
-DPI = 200
-_MM = 1 / 25.4  # inch
-_STYLE = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
-    "axes.linewidth": 0.6,
-    "lines.linewidth": 1.2,
-}
 _PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 STATES = (0.02, 0.25, 0.5, 0.75, 0.98)
-
-
-def save(figure: Figure, path) -> None:
-    """Writes a figure as PNG at 200 dots per inch."""
-    with matplotlib.rc_context(_STYLE):
-        figure.savefig(path, dpi=DPI)
-
-
-def _figure(width_mm: float, height_mm: float) -> Figure:
-    figure = Figure(figsize=(width_mm * _MM, height_mm * _MM), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _styled(draw):
-    """Draws with the house style, without touching the user's settings."""
-
-    def drawn(*args, **fields):
-        with matplotlib.rc_context(_STYLE):
-            return draw(*args, **fields)
-
-    drawn.__doc__, drawn.__name__ = draw.__doc__, draw.__name__
-    return drawn
 
 
 def _mark_half_cycles(axes, solution, *, named: bool) -> None:
@@ -84,7 +37,7 @@ def _mark_half_cycles(axes, solution, *, named: bool) -> None:
     axes.set_xlim(finite.min(), finite.max())
 
 
-@_styled
+@styled
 def stoichiometry_figure(solution) -> Figure:
     """Stoichiometry of the imaged particles against time (as in the paper's Fig. 4d).
 
@@ -96,7 +49,7 @@ def stoichiometry_figure(solution) -> Figure:
     hours = np.asarray(solution.time) / HOUR
     mean = np.asarray(solution.stoichiometry)
     surface = np.asarray(solution.surface_stoichiometry)
-    figure = _figure(170, 85)
+    figure = blank(170, 85)
     axes = figure.add_subplot()
     many = len(shown) > len(OKABE_ITO)
     shades = matplotlib.colormaps["cividis"](np.linspace(0, 1, len(shown)))
@@ -126,13 +79,13 @@ def _prefixed(values) -> tuple[float, str]:
     return _PREFIXES[-1] if largest > 0 else _PREFIXES[0]
 
 
-@_styled
+@styled
 def voltage_figure(solution) -> Figure:
     """Cell voltage and current against time, one above the other."""
     hours = np.asarray(solution.time) / HOUR
     current = np.asarray(solution.current)
     divisor, prefix = _prefixed(current)
-    figure = _figure(170, 95)
+    figure = blank(170, 95)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     upper.plot(hours, np.asarray(solution.voltage), color=OKABE_ITO[0])
     upper.set_ylabel("cell voltage (V)")
@@ -146,7 +99,7 @@ def voltage_figure(solution) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Figure:
     """The network coloured by mean lithium at states of charge (as in Fig. 5).
 
@@ -162,7 +115,7 @@ def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Fig
         )
     places, collector = _places(electrode)
     height = 4 + len(rows) * (11 + _panel_height(places, len(states)))
-    figure = _figure(170, height)
+    figure = blank(170, height)
     panels = figure.subplots(len(rows), len(states), squeeze=False)
     x = np.asarray(solution.stoichiometry)
     norm = matplotlib.colors.Normalize(np.nanmin(x), np.nanmax(x))
@@ -287,11 +240,11 @@ def _contacts(topology, places, collector) -> list:
     return segments
 
 
-@_styled
+@styled
 def curves_figure(electrode) -> Figure:
     """D(x), kappa(x) and k(x) on log axes over the range that their sources cover."""
     curves = electrode.curves
-    figure = _figure(170, 62)
+    figure = blank(170, 62)
     panels = figure.subplots(1, 3)
     shown = (
         (curves.diffusivity, "diffusivity D (m$^2$ s$^{-1}$)"),

@@ -1,4 +1,4 @@
-"""The only module that opens electrode, particle and result files.
+"""Opens electrode, particle and result files, and writes folders of results.
 
 Columns and keys carry their units: `radius_um`, `time_s`, `voltage_V`.
 """
@@ -19,6 +19,7 @@ import diffelec
 
 from .electrodes import electrode_from_dict as electrode_from_dict
 from .electrodes import electrode_to_dict as electrode_to_dict
+from .sheets import read_number, read_rows, read_text
 
 STUDY = "study.json"
 _MICRO = 1e-6
@@ -63,7 +64,7 @@ def read_json(path: str | os.PathLike):
         raise ValueError(f"it holds {constant}, which is not a number of JSON")
 
     try:
-        return json.loads(_text(path), parse_constant=refuse)
+        return json.loads(read_text(path), parse_constant=refuse)
     except json.JSONDecodeError as error:
         raise ValueError(
             f"{Path(path).name} must be JSON, but is not at line {error.lineno}, "
@@ -73,60 +74,10 @@ def read_json(path: str | os.PathLike):
         raise ValueError(f"{Path(path).name} cannot be used: {error}.") from None
 
 
-def _text(path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(
-            f"{Path(path).name} must be text in UTF-8, but is not; save it as such."
-        ) from None
-
-
 def write_json(path: str | os.PathLike, data) -> None:
     """Writes JSON, indented, without NaN."""
     text = json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False)
     Path(path).write_text(text + "\n", encoding="utf-8")
-
-
-def _rows(path) -> tuple[list[str], list[tuple[int, dict]]]:
-    """Header and (line number, cells by column) of a CSV file; `#` opens a comment."""
-    lines = _text(path).splitlines()
-    kept = [
-        (n + 1, line)
-        for n, line in enumerate(lines)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-    if not kept:
-        raise ValueError(f"{Path(path).name} must have a header line, but is empty.")
-    cells = list(csv.reader(line for _, line in kept))
-    header = [name.strip() for name in cells[0]]
-    rows = []
-    for (number, _), row in zip(kept[1:], cells[1:], strict=True):
-        if len(row) != len(header):
-            raise ValueError(
-                f"{Path(path).name}, line {number}, must have {len(header)} cells, but "
-                f"has {len(row)}."
-            )
-        rows.append((number, dict(zip(header, map(str.strip, row), strict=True))))
-    if not rows:
-        raise ValueError(
-            f"{Path(path).name} must have one row or more below its header, but has "
-            "none."
-        )
-    return header, rows
-
-
-def _number(path, line: int, column: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(
-            f"{Path(path).name}, line {line}, column {column}, must be a finite "
-            f"number, but is '{text}'; correct or remove the row."
-        )
-    return value
 
 
 def read_particle_table(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -142,11 +93,11 @@ def read_particle_table(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Raises:
         ValueError: naming line and column of what is no number or not positive.
     """
-    header, rows = _rows(path)
+    header, rows = read_rows(path)
     _check_header(path, header)
     table = {"particle": np.array([cells["particle"] for _, cells in rows])}
     columns = {
-        name: np.array([_number(path, n, name, cells[name]) for n, cells in rows])
+        name: np.array([read_number(path, n, name, cells[name]) for n, cells in rows])
         for name in header
         if name not in ("particle", "imaged")
     }
@@ -192,13 +143,13 @@ def _flag(path, line: int, cells: dict) -> bool:
 
 def read_times(path: str | os.PathLike) -> np.ndarray:
     """Instants [s] from the column `time_s` of a CSV file, increasing."""
-    header, rows = _rows(path)
+    header, rows = read_rows(path)
     if "time_s" not in header:
         raise ValueError(
             f"{Path(path).name} must have the column time_s, but has "
             f"{', '.join(header)}."
         )
-    values = [_number(path, n, "time_s", cells["time_s"]) for n, cells in rows]
+    values = [read_number(path, n, "time_s", cells["time_s"]) for n, cells in rows]
     for k in range(1, len(values)):
         if values[k] <= values[k - 1]:
             raise ValueError(
@@ -276,4 +227,8 @@ def _replace_files(source: Path, folder: Path) -> None:
             if Path(name).name == name:
                 (folder / name).unlink(missing_ok=True)
     for path in sorted(source.iterdir()):
-        path.replace(folder / path.name)
+        target = folder / path.name
+        if path.is_dir() and target.is_dir():
+            _replace_files(path, target)
+        else:
+            path.replace(target)

@@ -1,0 +1,283 @@
+"""Figures of a fit: curves with bands, parity of events, lithium, voltage."""
+
+import textwrap
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import CSS4_COLORS, TABLEAU_COLORS
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from .report import Report
+from .style import OKABE_ITO, blank, styled
+
+HOUR = 3600.0
+MARKERS = {"onset": "^", "midpoint": "o", "completion": "v", "duration": "s"}
+_BAND = 0.18  # opacity
+
+
+def colors_of(labels) -> list:
+    """One colour a particle: that which its label names, if all do; else of a list,
+    or of a map where there are many.
+    """
+    named = [name if name in CSS4_COLORS else None for name in labels]
+    if all(named) and len(set(named)) == len(named):
+        return [TABLEAU_COLORS.get(f"tab:{name}", name) for name in named]
+    if len(labels) <= len(OKABE_ITO):
+        return list(OKABE_ITO[: len(labels)])
+    return list(matplotlib.colormaps["cividis"](np.linspace(0, 1, len(labels))))
+
+
+@styled
+def curves_figure(report: Report) -> Figure:
+    """Fitted curves with 95 % bands on log axes, literature beside them."""
+    figure = blank(170, 72)
+    panels = figure.subplots(1, len(report.bands), squeeze=False)[0]
+    for axes, band, color in zip(panels, report.bands, OKABE_ITO, strict=False):
+        axes.fill_between(band.x, band.prior_low, band.prior_high, color="0.93", lw=0)
+        axes.fill_between(band.x, band.low, band.high, color=color, alpha=_BAND, lw=0)
+        axes.semilogy(band.x, band.before, "--", color="0.45", linewidth=0.9)
+        axes.semilogy(band.x, band.fitted, color=color)
+        if band.knots.size:
+            axes.semilogy(band.knots, band.values, "o", color="0.45", markersize=3)
+        shown = np.concatenate([band.prior_low, band.prior_high, band.low, band.high])
+        low, high = shown.min(), shown.max()
+        if high / low < 10:
+            low, high = low / 3, high * 3
+        axes.set_ylim(low / 2, high * 2)
+        axes.set_xlim(float(band.x.min()), float(band.x.max()))
+        axes.set_xlabel("stoichiometry x (–)")
+        axes.set_ylabel(band.label)
+        axes.set_title(textwrap.fill(band.source, 30), color="0.35")
+    handles = [
+        Line2D([], [], color="black", label="fitted, with its 95 % band"),
+        Line2D(
+            *([], []),
+            linestyle="--",
+            color="0.45",
+            marker="o",
+            markersize=3,
+            linewidth=0.9,
+            label="literature, before the fit",
+        ),
+        Patch(color="0.93", label="95 % band of the prior"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+@styled
+def parity_figure(report: Report) -> Figure:
+    """Measured against predicted times; censored events as arrows.
+
+    Bars are one standard deviation; a bar without a mark is an interval; a hollow mark
+    was not fitted.
+    """
+    events, durations = report.events, report.events.is_duration
+    groups = [("instants of events", ~durations), ("durations of jumps", durations)]
+    groups = [(title, mask) for title, mask in groups if mask.any()]
+    figure = blank(170 if len(groups) > 1 else 110, 85)
+    panels = figure.subplots(1, len(groups), squeeze=False)[0]
+    for axes, (title, mask) in zip(panels, groups, strict=True):
+        _draw_parity(axes, report, np.flatnonzero(mask))
+        axes.set_title(title)
+    kinds = dict.fromkeys(events.kind)
+    handles = [
+        Line2D([], [], marker=MARKERS[k], color="0.3", linestyle="", label=k)
+        for k in kinds
+    ]
+    handles += [
+        Line2D([], [], marker="o", color=color, linestyle="", label=label)
+        for color, label in zip(
+            colors_of(events.particles), events.particles, strict=True
+        )
+        if len(events.particles) <= len(OKABE_ITO)
+    ]
+    figure.legend(handles=handles, loc="outside right center", frameon=False)
+    return figure
+
+
+def _draw_parity(axes, report: Report, rows) -> None:
+    """One panel of `parity_figure` with the events of the given indices."""
+    events = report.events
+    colors = colors_of(events.particles)
+    bars = (events.time - events.sd, events.time + events.sd)
+    ends = (events.after, events.before, *bars, report.predicted)
+    finite = np.concatenate([column[rows] for column in ends])
+    finite = finite[np.isfinite(finite)] / HOUR
+    low, high = finite.min(), finite.max()
+    margin = 0.08 * max(high - low, 0.5)
+    low, high = max(low - margin, 0.0) if low >= 0 else low - margin, high + margin
+    axes.plot([low, high], [low, high], color="0.6", linewidth=0.8, zorder=0)
+    for k in rows:
+        color = colors[events.particle[k]]
+        predicted = report.predicted[k] / HOUR
+        filled = bool(report.fitted[k])
+        _draw_measured(axes, events, k, predicted, color, (low, high), filled)
+        if report.predicted_sd[k] > 0 and events.exact[k]:
+            axes.errorbar(
+                events.time[k] / HOUR,
+                predicted,
+                yerr=report.predicted_sd[k] / HOUR,
+                color=color,
+                linewidth=0.8,
+            )
+    axes.set_xlim(low, high)
+    axes.set_ylim(low, high)
+    axes.set_aspect("equal")
+    axes.set_xlabel("measured (h)")
+    axes.set_ylabel("fitted model (h)")
+
+
+def _draw_measured(axes, events, k: int, height, color, span, filled=True) -> None:
+    """What is known of one event, at a height: mark and bar, segment, or arrow.
+
+    An arrow ends within `span`, and a mark is hollow unless `filled`.
+    """
+    marker = MARKERS[events.kind[k]]
+    if events.exact[k]:
+        axes.errorbar(
+            events.time[k] / HOUR,
+            height,
+            xerr=events.sd[k] / HOUR,
+            marker=marker,
+            color=color,
+            markerfacecolor=color if filled else "white",
+            markersize=4,
+            linewidth=0.8,
+            capsize=2,
+        )
+        return
+    after, before = events.after[k] / HOUR, events.before[k] / HOUR
+    if np.isfinite(after) and np.isfinite(before):
+        axes.plot([after, before], [height] * 2, "|-", color=color, linewidth=2)
+        return
+    start, sign = (after, 1) if np.isfinite(after) else (before, -1)
+    end = start + sign * 0.12 * (span[1] - span[0])
+    axes.annotate(
+        "",
+        (float(np.clip(end, *span)), height),
+        (start, height),
+        arrowprops={"arrowstyle": "->", "color": color, "linewidth": 1.2},
+        annotation_clip=False,
+    )
+    axes.plot(start, height, "|", color=color, markersize=6)
+
+
+@styled
+def lithium_figure(report: Report) -> Figure:
+    """Stoichiometry of the particles against time, with the measured events.
+
+    The observed quantity (mean, or surface) is solid; each event stands where its
+    particle has moved by the event's change.
+    """
+    run, events = report.trajectories, report.events
+    hours = run.time / HOUR
+    seen = run.surface if events.surface else run.mean
+    figure = blank(170, 85)
+    axes = figure.add_subplot()
+    colors = colors_of(run.labels)
+    named = len(run.labels) <= len(OKABE_ITO)
+    for j, label in enumerate(run.labels):
+        axes.plot(hours, seen[:, j], color=colors[j], label=label if named else None)
+    known = np.concatenate([events.time, events.after]) / HOUR
+    last = float(np.max(known[np.isfinite(known)]))
+    span = (float(hours.min()), float(hours.max()))
+    if last > span[1]:  # never reached by the run, yet known of the particle
+        span = (span[0], last + 0.05 * (last - span[0]))
+    for k in np.flatnonzero(~events.is_duration):
+        j = run.labels.index(events.particles[events.particle[k]])
+        height = seen[0, j] - events.change[k]
+        _draw_measured(axes, events, k, height, colors[j], span)
+    axes.set_xlim(*span)
+    axes.set_xlabel("time (h)")
+    what = "surface" if events.surface else "mean"
+    axes.set_ylabel(f"{what} stoichiometry x (–)")
+    if named:
+        figure.legend(loc="outside right center", frameon=False)
+    return figure
+
+
+@styled
+def raster_figure(report: Report) -> Figure:
+    """Lithium map: one row a particle, in the order of reaction, coloured by x."""
+    run = report.trajectories
+    seen = run.surface if report.events.surface else run.mean
+    half = 0.5 * (seen.max() + seen.min())
+    below = seen < half
+    when = np.where(below.any(0), np.argmax(below, axis=0), len(run.time))
+    order = np.argsort(when, kind="stable")[::-1]
+    figure = blank(170, 26 + 6 * min(len(order), 20))
+    axes = figure.add_subplot()
+    edges = np.arange(len(order) + 1)
+    middles = 0.5 * (run.time[1:] + run.time[:-1])
+    sides = np.concatenate([run.time[:1], middles, run.time[-1:]]) / HOUR
+    image = axes.pcolormesh(
+        sides, edges, seen[:, order].T, cmap="viridis", rasterized=True
+    )
+    axes.set_yticks(edges[:-1] + 0.5, [run.labels[j] for j in order])
+    axes.set_xlabel("time (h)")
+    axes.set_ylabel("particle")
+    figure.colorbar(image, ax=axes, label="stoichiometry x (–)", pad=0.02)
+    return figure
+
+
+@styled
+def voltage_figure(report: Report) -> Figure:
+    """Cell voltage that drives the model, or that it predicts, with fitted events."""
+    run, events = report.trajectories, report.events
+    figure = blank(170, 75)
+    axes = figure.add_subplot()
+    time, voltage = report.recorded
+    if len(time):
+        label = "recorded, drives the model"
+        axes.plot(time / HOUR, voltage, ".-", color="0.35", markersize=4, label=label)
+    else:
+        axes.plot(run.time / HOUR, run.voltage, color=OKABE_ITO[5], label="model")
+    shown = voltage if len(time) else run.voltage
+    clock = time if len(time) else run.time
+    colors = colors_of(events.particles)
+    for j, label in enumerate(events.particles):
+        rows = np.flatnonzero((events.particle == j) & ~events.is_duration)
+        for k in rows[:1]:
+            at = report.predicted[k]
+            if clock[0] <= at <= clock[-1]:
+                axes.plot(
+                    at / HOUR,
+                    np.interp(at, clock, shown),
+                    MARKERS[events.kind[k]],
+                    color=colors[j],
+                    markersize=5,
+                    label=f"{label}, {events.kind[k]} fitted",
+                )
+    axes.set_xlabel("time (h)")
+    axes.set_ylabel("cell voltage (V)")
+    figure.legend(loc="outside right center", frameon=False)
+    return figure
+
+
+@styled
+def parameters_figure(report: Report) -> Figure:
+    """Each fitted number and its standard deviation, over that of its prior.
+
+    1 is what the prior alone gives; hollow bars are numbers that the prior tells rather
+    than the data.
+    """
+    count = len(report.parameters)
+    figure = blank(170, 22 + 4.5 * count)
+    axes = figure.add_subplot()
+    for row, parameter in enumerate(reversed(report.parameters)):
+        share = parameter.sd / parameter.prior_sd
+        face = OKABE_ITO[0] if parameter.determined else "white"
+        axes.barh(row, share, height=0.6, facecolor=face, edgecolor=OKABE_ITO[0])
+        text = f"{parameter.value:.4g} ± {parameter.sd:.2g}"
+        axes.text(max(share, 1.0) + 0.03, row, text, va="center")
+    axes.axvline(1.0, color="0.4", linewidth=0.8)
+    names = [p.label for p in reversed(report.parameters)]
+    axes.set_yticks(np.arange(count), names)
+    widest = max(1.0, *(p.sd / p.prior_sd for p in report.parameters))
+    axes.set_xlim(0, 1.35 * widest)
+    axes.set_ylim(-0.6, count - 0.4)
+    axes.set_xlabel("standard deviation after the fit, in units of the prior's")
+    return figure

@@ -1,0 +1,416 @@
+"""Search for the most probable values: optimisers, many starts, and what was found.
+
+`fit` drives an optimiser one iteration at a time from Python, so that progress shows,
+Ctrl-C works between iterations, and one compiled iteration serves every start and
+every data set of one shape. To add an optimiser, add one final class with `init`,
+`advance` and `finish`.
+"""
+
+import abc
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import optimistix as optx
+from jaxtyping import Array, Bool, Float, Int
+from scipy.special import ndtri
+from scipy.stats import qmc
+
+from .problem import Prediction, Problem
+
+_SAME = 0.05  # raw units within which two optima are one
+
+
+class FIT_RESULTS(eqx.Enumeration):
+    """How a fit can end: one sentence of cause, one of remedy."""
+
+    converged = ""
+    max_steps_reached = (
+        "The search used up its steps before it settled. Raise `max_steps`, or start "
+        "from the best values found."
+    )
+    solve_failed = (
+        "The simulation fails at the best values that were found, so they mean "
+        "nothing. Start elsewhere, or narrow the priors towards values that can be "
+        "simulated."
+    )
+    stopped = "The search was stopped before it settled. Run it again to go on."
+
+
+class Iterate(eqx.Module):
+    """Where a search is.
+
+    Attributes:
+        raw: best point so far.
+        loss: half the sum of squared rows there, prior included.
+        done: whether it has settled.
+        num_evaluations: solves so far.
+        num_failed: how many of them failed.
+        inner: what else the optimiser keeps.
+    """
+
+    raw: Float[Array, " component"]
+    loss: Float[Array, ""]
+    done: Bool[Array, ""]
+    num_evaluations: Int[Array, ""]
+    num_failed: Int[Array, ""]
+    inner: Any
+
+
+class AbstractOptimiser(eqx.Module):
+    """From one iterate to the next; pure, so that iterations compile and batch."""
+
+    @abc.abstractmethod
+    def init(self, problem: Problem, raw: Float[Array, " component"]) -> Iterate:
+        """The iterate of a start; nothing is solved yet."""
+
+    @abc.abstractmethod
+    def advance(self, problem: Problem, iterate: Iterate) -> Iterate:
+        """One iteration."""
+
+    @abc.abstractmethod
+    def finish(self, problem: Problem, iterate: Iterate):
+        """Rows of the data, their slopes and the prediction at the iterate."""
+
+
+class LevenbergMarquardt(AbstractOptimiser):
+    r"""Damped Gauss-Newton on the rows (optimistix), Jacobian by forward mode.
+
+    It has settled where a full step promises to lower the loss by less than
+    `tolerance`, $$ \tfrac12 g^T (J^T J)^{-1} g < \epsilon $$: 1e-3 means within
+    sqrt(2e-3) = 0.045 standard deviations of the optimum, in every direction.
+    """
+
+    tolerance: float = eqx.field(static=True, default=1e-3)
+
+    @property
+    def _solver(self):
+        solver = optx.LevenbergMarquardt(rtol=1e-12, atol=1e-12)
+        # Damping falls where a step does 3/4 of what was promised, not 99 %.
+        search = optx.ClassicalTrustRegion(high_cutoff=0.75, high_constant=10.0)
+        return eqx.tree_at(lambda s: s.search, solver, search)
+
+    def init(self, problem, raw):
+        solved = eqx.filter_eval_shape(lambda p, z: p.rows_and_slopes(z), problem, raw)
+        rows = jax.ShapeDtypeStruct((solved[0].size + raw.size,), raw.dtype)
+        aux = eqx.filter(solved[2], lambda leaf: True)
+
+        def blank(z, _):
+            del z
+            fill = lambda leaf: jnp.zeros(leaf.shape, leaf.dtype)
+            return fill(rows), jax.tree.map(fill, aux)
+
+        state = self._solver.init(
+            blank, raw, None, {"jac": "bwd"}, rows, aux, frozenset()
+        )
+        zero = jnp.asarray(0)
+        infinite = jnp.asarray(jnp.inf, raw.dtype)
+        return Iterate(raw, infinite, jnp.asarray(False), zero, zero, state)
+
+    def advance(self, problem, iterate):
+        at = iterate.inner.y_eval
+        rows, slopes, prediction = problem.rows_and_slopes(at)
+        rows = jnp.concatenate([rows, problem.space.prior_residual(at)])
+        slopes = jnp.concatenate([slopes, jnp.eye(at.size, dtype=at.dtype)])
+
+        def linear(z, _):
+            # The step evaluates and differentiates at `at` only: one solve gives both.
+            return rows + slopes @ (z - at), prediction
+
+        options, tags = {"jac": "bwd"}, frozenset()
+        raw, state, _ = self._solver.step(
+            linear, iterate.raw, None, options, iterate.inner, tags
+        )
+        done, result = self._solver.terminate(linear, raw, None, options, state, tags)
+        rows, slopes = state.f_info.residual, state.f_info.jac.as_matrix()
+        gradient = slopes.T @ rows
+        promised = 0.5 * gradient @ jnp.linalg.solve(slopes.T @ slopes, gradient)
+        settled = (promised < self.tolerance) & ~state.aux.failed
+        return Iterate(
+            raw=raw,
+            loss=0.5 * jnp.sum(rows**2),
+            done=done | settled | (result != optx.RESULTS.successful),
+            num_evaluations=iterate.num_evaluations + 1,
+            num_failed=iterate.num_failed + prediction.failed,
+            inner=state,
+        )
+
+    def finish(self, problem, iterate):
+        state, size = iterate.inner, problem.space.size
+        rows = state.f_info.residual[:-size]
+        return rows, state.f_info.jac.as_matrix()[:-size], state.aux
+
+
+class FirstOrder(AbstractOptimiser):
+    """An optax rule on the log density, whose gradient comes by reverse mode.
+
+    For many free quantities or many data; Levenberg-Marquardt is faster otherwise. A
+    point whose solve fails is left by half the way back to the best one.
+
+    Attributes:
+        rule: such as `optax.adam(0.05)`.
+        tolerance: improvement of the log density that counts as one.
+        patience: iterations without one after which it has settled.
+    """
+
+    rule: optax.GradientTransformation = eqx.field(static=True)
+    tolerance: float = eqx.field(static=True, default=1e-3)
+    patience: int = eqx.field(static=True, default=40)
+
+    def init(self, problem, raw):
+        del problem
+        zero, infinite = jnp.asarray(0), jnp.asarray(jnp.inf, raw.dtype)
+        inner = (raw, self.rule.init(raw), infinite, zero)
+        return Iterate(raw, infinite, jnp.asarray(False), zero, zero, inner)
+
+    def advance(self, problem, iterate):
+        at, state, mark, since = iterate.inner
+        loss, slope = jax.value_and_grad(lambda z: -problem.log_density(z))(at)
+        failed = ~(jnp.isfinite(loss) & jnp.all(jnp.isfinite(slope)))
+        steps, moved = self.rule.update(jnp.where(failed, 0.0, slope), state, at)
+        state = jax.tree.map(lambda new, old: jnp.where(failed, old, new), moved, state)
+        better = ~failed & (loss < iterate.loss)
+        raw = jnp.where(better, at, iterate.raw)
+        ahead = better & (loss < mark - self.tolerance)
+        since = jnp.where(ahead, 0, since + 1)
+        following = jnp.where(failed, 0.5 * (at + raw), at + steps)
+        return Iterate(
+            raw=raw,
+            loss=jnp.where(better, loss, iterate.loss),
+            done=since >= self.patience,
+            num_evaluations=iterate.num_evaluations + 1,
+            num_failed=iterate.num_failed + failed,
+            inner=(following, state, jnp.where(ahead, loss, mark), since),
+        )
+
+    def finish(self, problem, iterate):
+        return eqx.filter_jit(lambda p, z: p.rows_and_slopes(z))(problem, iterate.raw)
+
+
+class Optimum(NamedTuple):
+    """Where one start (or several) ended."""
+
+    raw: np.ndarray  # (component,)
+    loss: float
+    result: FIT_RESULTS
+    num_starts: int  # that ended there
+    num_steps: int  # of the first of them
+
+
+class Progress(NamedTuple):
+    """What a callback is told after every iteration."""
+
+    start: int  # number of the start, from 0
+    num_starts: int
+    step: int  # iterations of this start so far
+    max_steps: int
+    loss: float  # of this start
+    best: float  # of all starts so far
+    num_failed: int  # solves that failed so far
+
+
+class Fit(eqx.Module):
+    """The most probable values, and what is needed to say how sure they are.
+
+    Attributes:
+        values: by name.
+        raw: the same in raw numbers (component,).
+        residual: rows of the data, in standard deviations (row,).
+        slopes: of the rows with respect to raw numbers (row, component).
+        covariance: of raw numbers, (J^T J + I)^-1.
+        prediction: event times and voltage there.
+        loss: half the sum of squared rows, prior included.
+        result: how the best search ended.
+        num_evaluations, num_failed: solves of all starts, and how many failed.
+        optima: distinct ends of all starts, best first.
+        starts: raw numbers that searches began from (start, component).
+    """
+
+    values: dict
+    raw: Float[np.ndarray, " component"]
+    residual: Float[np.ndarray, " row"]
+    slopes: Float[np.ndarray, "row component"]
+    covariance: Float[np.ndarray, "component component"]
+    prediction: Prediction
+    loss: float
+    result: FIT_RESULTS
+    num_evaluations: int
+    num_failed: int
+    optima: tuple[Optimum, ...]
+    starts: Float[np.ndarray, "start component"]
+
+    def message(self) -> str:
+        """The outcome as a sentence."""
+        if self.result == FIT_RESULTS.converged:
+            found = sum(o.num_starts for o in self.optima[:1])
+            return (
+                f"converged; {found} of {len(self.starts)} starts ended there, "
+                f"{self.num_failed} of {self.num_evaluations} solves failed"
+            )
+        return FIT_RESULTS[self.result]
+
+
+def latin_hypercube(size: int, count: int, seed: int) -> Float[np.ndarray, "start _"]:
+    """Starts that spread over the prior evenly in every direction; the first one is
+    its middle.
+    """
+    if count < 1:
+        raise ValueError(f"`count` must be 1 or more, but is {count}.")
+    cells = qmc.LatinHypercube(size, rng=np.random.default_rng(seed)).random(count)
+    return np.concatenate([np.zeros((1, size)), ndtri(cells)[1:]])
+
+
+def fit(
+    problem: Problem,
+    starts: Float[Array, "start component"],
+    optimiser: AbstractOptimiser,
+    *,
+    max_steps: int = 60,
+    batched: bool = False,
+    callback: Callable[[Progress], bool | None] | None = None,
+) -> Fit:
+    """Searches from every start and keeps the best end.
+
+    Args:
+        problem: what to fit.
+        starts: raw numbers, one row a start, such as `latin_hypercube`.
+        optimiser: `LevenbergMarquardt()` or `FirstOrder(optax.adam(0.05))`.
+        max_steps: iterations from one start; first order needs hundreds.
+        batched: advance all starts together (on a GPU) instead of one after another.
+        callback: told of every iteration; where it returns true, the search stops and
+            the best so far is returned. What it raises passes through.
+
+    Raises:
+        ValueError: for starts that do not fit the problem.
+    """
+    starts = np.atleast_2d(np.asarray(starts, float))
+    size = problem.space.size
+    if starts.shape[1] != size or not len(starts) or not np.all(np.isfinite(starts)):
+        raise ValueError(
+            f"`starts` must be finite with {size} raw numbers in each of one row or "
+            f"more, but has the shape {starts.shape}."
+        )
+    groups = [starts] if batched else [row[None] for row in starts]
+    ends: list[_End] = []
+    for number, group in enumerate(groups):
+        told = _Reporter(callback, number, len(groups), max_steps, tuple(ends))
+        found, stopped = _search(problem, optimiser, group, told)
+        ends += found
+        if stopped:
+            break
+    return _collect(problem, starts, ends)
+
+
+class _End(NamedTuple):
+    """Where one start ended."""
+
+    raw: np.ndarray
+    loss: float
+    result: FIT_RESULTS
+    num_failed: int
+    num_evaluations: int
+    solved: tuple  # rows, slopes, prediction
+
+
+class _Reporter(NamedTuple):
+    """Tells a callback of an iteration, and what it answers."""
+
+    callback: Callable | None
+    start: int
+    num_starts: int
+    max_steps: int
+    ends: tuple[_End, ...]
+
+    def __call__(self, step: int, iterates: Iterate) -> bool:
+        if self.callback is None:
+            return False
+        loss = float(jnp.min(iterates.loss))
+        failed = int(jnp.sum(iterates.num_failed))
+        progress = Progress(
+            start=self.start,
+            num_starts=self.num_starts,
+            step=step,
+            max_steps=self.max_steps,
+            loss=loss,
+            best=min([loss, *(end.loss for end in self.ends)]),
+            num_failed=failed + sum(end.num_failed for end in self.ends),
+        )
+        return bool(self.callback(progress))
+
+
+@eqx.filter_jit
+def _advance(optimiser, problem, iterates):
+    """One iteration of all iterates (lane, ...); those that are done stay."""
+
+    def one(iterate):
+        moved = optimiser.advance(problem, iterate)
+        keep = lambda new, old: jnp.where(iterate.done, old, new)
+        return jax.tree.map(keep, moved, iterate)
+
+    if iterates.loss.size == 1:
+        single = one(jax.tree.map(lambda leaf: leaf[0], iterates))
+        return jax.tree.map(lambda leaf: leaf[None], single)
+    return jax.vmap(one)(iterates)
+
+
+def _search(problem, optimiser, starts, report) -> tuple[list[_End], bool]:
+    """Ends of a group of starts, and whether the search was stopped."""
+    lanes = [optimiser.init(problem, jnp.asarray(start)) for start in starts]
+    iterates = jax.tree.map(lambda *leaves: jnp.stack(leaves), *lanes)
+    stopped = False
+    for step in range(report.max_steps):
+        iterates = _advance(optimiser, problem, iterates)
+        stopped = report(step + 1, iterates)
+        if stopped or bool(jnp.all(iterates.done)):
+            break
+    ends = []
+    for k in range(len(starts)):
+        iterate = jax.tree.map(lambda leaf, k=k: leaf[k], iterates)
+        solved = optimiser.finish(problem, iterate)
+        if bool(solved[2].failed):
+            result = FIT_RESULTS.solve_failed
+        elif bool(iterate.done):
+            result = FIT_RESULTS.converged
+        else:
+            result = FIT_RESULTS.stopped if stopped else FIT_RESULTS.max_steps_reached
+        counts = int(iterate.num_failed), int(iterate.num_evaluations)
+        raw, loss = np.asarray(iterate.raw), float(iterate.loss)
+        ends.append(_End(raw, loss, result, *counts, solved))
+    return ends, stopped
+
+
+def _collect(problem, starts, ends) -> Fit:
+    """The best end as a `Fit`, the others joined where they agree."""
+    order = sorted(
+        ends, key=lambda end: (end.result == FIT_RESULTS.solve_failed, end.loss)
+    )
+    optima: list[Optimum] = []
+    for raw, loss, result, _, steps, _ in order:
+        for k, known in enumerate(optima):
+            if np.max(np.abs(known.raw - raw)) < _SAME:
+                optima[k] = known._replace(num_starts=known.num_starts + 1)
+                break
+        else:
+            optima.append(Optimum(raw, loss, result, 1, steps))
+    raw, loss, result, _, _, (rows, slopes, prediction) = order[0]
+    rows, slopes = np.asarray(rows), np.asarray(slopes)
+    information = slopes.T @ slopes + np.eye(raw.size)
+    values = problem.space.constrain(jnp.asarray(raw))
+    return Fit(
+        values={name: np.asarray(value) for name, value in values.items()},
+        raw=raw,
+        residual=rows,
+        slopes=slopes,
+        covariance=np.linalg.inv(information),
+        prediction=jax.tree.map(np.asarray, prediction),
+        loss=loss,
+        result=result,
+        num_evaluations=sum(end.num_evaluations for end in ends),
+        num_failed=sum(end.num_failed for end in ends),
+        optima=tuple(optima),
+        starts=starts,
+    )

@@ -1,0 +1,348 @@
+"""What a fit may change: named free quantities of an electrode, with their priors.
+
+Only the product of conductivity and contact radius is identifiable (every half of a
+contact is 1/(4 kappa a)): where contacts are free, hold one knot of kappa fixed. Driven
+by a recorded voltage, only D/R^2, kappa a/R^3 and i0/R are: hold the radius at its
+measured or assumed value, or give it a prior. To add a quantity, add one function here
+that returns a `Free`.
+"""
+
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jaxtyping import Array, Float, PyTree
+
+import diffelec
+
+from .priors import AbstractPrior, Correlated, Hierarchical, Independent, smooth
+
+PRODUCT_REMARK = (
+    "Only the product of conductivity and contact radius is identifiable; one level of "
+    "the conductivity is held fixed, and contact radii are relative to it."
+)
+SCALE_REMARK = (
+    "Driven by a recorded voltage, only D/R^2, kappa a/R^3 and i0/R are identifiable; "
+    "radii are held at their measured or assumed values."
+)
+
+
+def _replaced(values, old):
+    """The whole leaf, in the shape that it had."""
+    return jnp.reshape(values, jnp.shape(old))
+
+
+class Free(eqx.Module):
+    """A named free quantity: where it sits, and what is believed of it.
+
+    Attributes:
+        name: of the quantity; units of its values are in `unit`.
+        prior: of its values.
+        where: the part of the electrode that it changes, as for `eqx.tree_at`; None for
+            a quantity that is not of the electrode (a clock).
+        law: (values, that part before) to that part after; replaces it unless given.
+        unit: of the values, "log10(m)" for a base-10 logarithm.
+        components: a name for each value.
+        remark: what a summary should say of its identifiability.
+    """
+
+    name: str = eqx.field(static=True)
+    prior: AbstractPrior
+    where: Callable[[PyTree], PyTree] | None = eqx.field(static=True)
+    law: Callable[[Array, PyTree], PyTree] = eqx.field(static=True, default=_replaced)
+    unit: str = eqx.field(static=True, default="")
+    components: tuple[str, ...] = eqx.field(static=True, default=())
+    remark: str = eqx.field(static=True, default="")
+
+    def __check_init__(self):
+        if self.components and len(self.components) != self.prior.size:
+            raise ValueError(
+                f"`components` of '{self.name}' must name each of its "
+                f"{self.prior.size} values, but has {len(self.components)} names."
+            )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """A name for each component, unit included."""
+        unit = f" [{self.unit}]" if self.unit else ""
+        if self.components:
+            return tuple(f"{self.name} {c}{unit}" for c in self.components)
+        if self.prior.size == 1:
+            return (f"{self.name}{unit}",)
+        return tuple(f"{self.name} {k}{unit}" for k in range(self.prior.size))
+
+
+class ParameterSpace(eqx.Module):
+    r"""All free quantities of a fit, as one vector of raw numbers.
+
+    Raw numbers z are independent standard normal under the prior; `constrain` turns
+    them into named values, `insert` puts those into an electrode.
+
+    Attributes:
+        frees: of the electrode.
+        clock: seconds by which the events' clock is ahead of the cycler's, if free.
+    """
+
+    frees: tuple[Free, ...]
+    clock: Free | None = None
+
+    def __check_init__(self):
+        names = [free.name for free in self._all]
+        if len(set(names)) != len(names):
+            raise ValueError(f"Free quantities must have different names: {names}.")
+        if not names:
+            raise ValueError("A parameter space must have one free quantity or more.")
+
+    @property
+    def _all(self) -> tuple[Free, ...]:
+        return (*self.frees, *(() if self.clock is None else (self.clock,)))
+
+    @property
+    def size(self) -> int:
+        """Number of components."""
+        return sum(free.prior.size for free in self._all)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """A name for every component of the vector, unit included."""
+        return tuple(label for free in self._all for label in free.labels)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a summary should say of what can be identified."""
+        return tuple(dict.fromkeys(f.remark for f in self._all if f.remark))
+
+    def unflatten(
+        self, vector: Float[Array, " component"]
+    ) -> dict[str, Float[Array, " value"]]:
+        """One array of values for each name."""
+        ends = np.cumsum([free.prior.size for free in self._all])[:-1].tolist()
+        parts = jnp.split(jnp.asarray(vector), ends)
+        return {free.name: part for free, part in zip(self._all, parts, strict=True)}
+
+    def flatten(self, values: dict) -> Float[Array, " component"]:
+        """The values of all names in one vector, in the order of `labels`."""
+        names = [free.name for free in self._all]
+        if set(values) != set(names):
+            raise ValueError(f"`values` must name {names}, but names {list(values)}.")
+        return jnp.concatenate([jnp.atleast_1d(values[name]) for name in names])
+
+    def constrain(self, raw: Float[Array, " component"]) -> dict:
+        """Named values of raw numbers."""
+        parts = self.unflatten(raw)
+        return {free.name: free.prior.constrain(parts[free.name]) for free in self._all}
+
+    def unconstrain(self, values: dict) -> Float[Array, " component"]:
+        """Raw numbers of named values."""
+        self.flatten(values)  # refuses missing and unknown names
+        parts = [
+            free.prior.unconstrain(jnp.atleast_1d(values[free.name]))
+            for free in self._all
+        ]
+        return jnp.concatenate(parts)
+
+    def insert(self, electrode: PyTree, values: dict) -> PyTree:
+        """A new electrode that has the values."""
+        for free in self.frees:
+            part = free.law(values[free.name], free.where(electrode))
+            electrode = eqx.tree_at(free.where, electrode, part)
+        return electrode
+
+    def clock_offset(self, values: dict) -> Float[Array, ""]:
+        """Seconds by which the events' clock is ahead."""
+        if self.clock is None:
+            return jnp.zeros(())
+        return values[self.clock.name][0]
+
+    def log_prior(self, raw: Float[Array, " component"]) -> Float[Array, ""]:
+        """Log density of raw numbers: the prior of the values plus the log-determinant
+        of their map.
+        """
+        return -0.5 * jnp.sum(raw**2) - 0.5 * self.size * jnp.log(2.0 * jnp.pi)
+
+    def prior_residual(
+        self, raw: Float[Array, " component"]
+    ) -> Float[Array, " component"]:
+        """Rows of least squares that are the prior."""
+        return raw
+
+
+def _curve_of(name: str) -> Callable:
+    return lambda electrode: getattr(electrode.curves, name)
+
+
+def curve_values(
+    electrode: diffelec.Electrode,
+    curve: str,
+    prior: AbstractPrior | None = None,
+    *,
+    fixed: Sequence[int] = (),
+    sd: float = 0.5,
+    roughness: float = 0.3,
+) -> Free:
+    """Base-10 logarithms of a tabulated curve at its knots.
+
+    Args:
+        electrode: whose table is the middle of the prior.
+        curve: "conductivity", "diffusivity" or "rate_constant".
+        prior: of the values at the free knots, in their order, such as a
+            `priors.Monotone`; smooth about the table unless given.
+        fixed: indices of knots that stay (negative ones from the end). One level of
+            the conductivity has to, where contacts are free.
+        sd: of the smooth prior about the table [decades].
+        roughness: of the smooth prior, off the line through the neighbours [decades].
+    """
+    table = getattr(electrode.curves, curve)
+    if not hasattr(table, "log10_values"):
+        raise ValueError(
+            f"The {curve} must be a table to free its knots, but is a "
+            f"{type(table).__name__}; free its scale, or replace it by a table."
+        )
+    knots, count = np.asarray(table.knots), len(table.knots)
+    free = np.setdiff1d(np.arange(count), np.arange(count)[list(fixed)])
+    if prior is None:
+        prior = smooth(knots, np.asarray(table.log10_values), sd, roughness, free)
+
+    def law(values, old):
+        return jnp.asarray(old).at[free].set(values)
+
+    return Free(
+        name=f"log10 {curve}",
+        prior=prior,
+        where=lambda electrode: getattr(electrode.curves, curve).log10_values,
+        law=law,
+        unit=f"log10({table.unit})" if table.unit else "",
+        components=tuple(f"at x={knots[k]:.3g}" for k in free),
+        remark=PRODUCT_REMARK if curve == "conductivity" and len(fixed) else "",
+    )
+
+
+def scaled_curve(
+    curve: diffelec.curves.AbstractCurve, decades
+) -> diffelec.curves.AbstractCurve:
+    """The same curve times ten to the power `decades`."""
+    logarithms = ("log10_values", "log10_delithiated", "log10_lithiated")
+    for name in (*logarithms, "value", "prefactor", "floor"):
+        if not hasattr(curve, name):
+            continue
+        old = getattr(curve, name)
+        new = old + decades if name in logarithms else old * 10.0**decades
+        curve = eqx.tree_at(lambda c, name=name: getattr(c, name), curve, new)
+    return curve
+
+
+def curve_scale(curve: str, prior: AbstractPrior | None = None) -> Free:
+    """Decades by which a whole curve is raised; N(0, 0.5) unless given."""
+    return Free(
+        name=f"scale of {curve}",
+        prior=Independent(dist.Normal(0.0, 0.5)) if prior is None else prior,
+        where=_curve_of(curve),
+        law=lambda values, old: scaled_curve(old, values[0]),
+        unit="decades",
+    )
+
+
+def _numbers_of(electrode: diffelec.Electrode, particles: Sequence[str]) -> np.ndarray:
+    """Indices of particles by label."""
+    labels = electrode.network.topology.particle_labels
+    missing = [label for label in particles if label not in labels]
+    if missing:
+        raise ValueError(
+            f"Particle '{missing[0]}' must be one of the electrode's, which are "
+            f"{', '.join(labels[:8])}{' …' if len(labels) > 8 else ''}."
+        )
+    return np.array([labels.index(label) for label in particles])
+
+
+def _contact_owner(electrode, particles) -> tuple[np.ndarray, np.ndarray]:
+    """Edges that end at the particles, and the place in `particles` of their owner."""
+    topology = electrode.network.topology
+    nodes = (topology.first_site + _numbers_of(electrode, particles)).tolist()
+    edges, owners = [], []
+    for e, ends in enumerate(zip(topology.tail, topology.head, strict=True)):
+        own = [nodes.index(end) for end in ends if end in nodes]
+        if len(own) == 2:
+            raise ValueError(
+                f"A contact must belong to one particle, but '{particles[own[0]]}' and "
+                f"'{particles[own[1]]}' touch; free the contact of one of them."
+            )
+        edges += [e] * len(own)
+        owners += own
+    return np.array(edges), np.array(owners)
+
+
+def contacts(
+    electrode: diffelec.Electrode,
+    particles: Sequence[str],
+    prior: AbstractPrior | None = None,
+) -> Free:
+    r"""Contact radius a of every particle named, through which its electrons come.
+
+    Sets the constrictions $$ s = 1/(4a) $$ of the edges that end at the particle.
+    Identifiable only as kappa times a: hold one knot of kappa fixed beside it.
+
+    Args:
+        electrode: whose edges are meant.
+        particles: their labels.
+        prior: of log10(a/m), one a particle; a `priors.Hierarchical` has the
+            population's mean and spread in front. Unless given: hierarchical, about
+            0.5 um known to a decade, with a spread of half a decade.
+    """
+    count = len(particles)
+    prior = Hierarchical(count, -6.3, 1.0, 0.5) if prior is None else prior
+    extra = ("population mean", "population spread")[: prior.size - count]
+    edges, owners = _contact_owner(electrode, particles)
+    skipped = len(extra)
+
+    def law(values, network):
+        shape = 0.25 * 10.0 ** -values[skipped:][owners]
+        for name in ("shape_tail", "shape_head"):
+            old = jnp.asarray(getattr(network, name))
+            part = jnp.where(old[edges] > 0, shape, 0.0)
+            network = eqx.tree_at(
+                lambda n, name=name: getattr(n, name), network, old.at[edges].set(part)
+            )
+        return network
+
+    return Free(
+        name="log10 contact radius",
+        prior=prior,
+        where=lambda electrode: electrode.network,
+        law=law,
+        unit="log10(m)",
+        components=(*extra, *particles),
+        remark=PRODUCT_REMARK,
+    )
+
+
+def radii(
+    electrode: diffelec.Electrode,
+    particles: Sequence[str],
+    prior: AbstractPrior | None = None,
+) -> Free:
+    """Radius of every particle named, log10(R/m); known to 10 % about the electrode's
+    unless given. A recorded voltage says nothing of R itself: the prior speaks.
+    """
+    numbers = _numbers_of(electrode, particles)
+    if prior is None:
+        now = np.log10(np.asarray(electrode.radius)[numbers])
+        prior = Correlated(now, np.log10(1.1) * np.eye(len(numbers)))
+    return Free(
+        name="log10 radius",
+        prior=prior,
+        where=lambda electrode: electrode.radius,
+        law=lambda values, old: jnp.asarray(old).at[numbers].set(10.0**values),
+        unit="log10(m)",
+        components=tuple(particles),
+        remark=SCALE_REMARK,
+    )
+
+
+def clock(sd: float) -> Free:
+    """Seconds by which the events' clock is ahead of the cycler's, N(0, `sd`)."""
+    if not sd > 0:
+        raise ValueError(f"`sd` of the clock must be positive [s], but is {sd}.")
+    prior = Independent(dist.Normal(0.0, float(sd)))
+    return Free(name="clock offset", prior=prior, where=None, unit="s")

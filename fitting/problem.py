@@ -1,0 +1,269 @@
+r"""The question of a fit: which values of the free quantities explain the data?
+
+    raw -> values -> electrode -> simulation -> event times -> rows and log density
+
+Datum and prediction pass through one observable: the time at which a particle's mean
+(X-rays) or surface (light) stoichiometry has moved by a given amount. Everything is a
+pure function of `raw` and a pytree, so that one compiled solve serves all data sets of
+one shape.
+"""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PyTree
+
+import diffelec
+
+from .events import CHANGES, Events
+from .noise import EventNoise, TraceNoise
+from .parameters import ParameterSpace
+
+FAILED_ROW = 1e3
+"""Standard deviations by which every row of data misses where a solve failed."""
+
+
+class Prediction(eqx.Module):
+    """What a model says of the data.
+
+    Attributes:
+        times: of the events, durations included [s] (event,).
+        voltage: of the cell at the instants of the trace [V] (time,), empty without.
+        failed: whether the solve failed; nothing else is meant then.
+    """
+
+    times: Float[Array, " event"]
+    voltage: Float[Array, " time"]
+    failed: Bool[Array, ""]
+
+
+class AbstractForward(eqx.Module):
+    """From an electrode to what is compared with data."""
+
+    @abc.abstractmethod
+    def __call__(self, electrode: PyTree) -> Prediction:
+        """The prediction of an electrode."""
+
+
+class Simulated(AbstractForward):
+    r"""Event times from a simulated protocol.
+
+    Within the half cycle: the first time at which stoichiometry x has moved by the
+    event's change c. A particle that has moved by less, m < c, at the end t_e of the
+    half cycle of length s gets the smooth continuation $$ T = t_e + s (c - m) / c $$,
+    which is beyond every observation and never infinite.
+
+    The crossing of mean x is taken on the integrator's dense output; that of surface x
+    between neighbouring saved instants, along a line.
+
+    Attributes:
+        protocol: what the cycler did.
+        origin: reading of the events' clock at the start of the protocol [s]; None
+            where events count from the start of the half cycle.
+        trace_times: instants from the start of the protocol at which the voltage is
+            compared [s]; empty where it is not.
+        particle: index into the electrode's particles, of each event.
+        change: of stoichiometry, of each event.
+        duration: whether each event is a duration, counted from the onset's change.
+        surface: events are of the surface, not the mean.
+        half_cycle: number of the half cycle that was seen.
+        delithiates: x falls in that half cycle (a charge).
+        rtol: of the simulation.
+        num_saved: instants saved a protocol step.
+    """
+
+    protocol: diffelec.Protocol
+    origin: float | None
+    trace_times: Float[Array, " time"]
+    particle: tuple[int, ...] = eqx.field(static=True)
+    change: tuple[float, ...] = eqx.field(static=True)
+    duration: tuple[bool, ...] = eqx.field(static=True)
+    surface: bool = eqx.field(static=True)
+    half_cycle: int = eqx.field(static=True)
+    delithiates: bool = eqx.field(static=True)
+    rtol: float = eqx.field(static=True)
+    num_saved: int = eqx.field(static=True)
+
+    @staticmethod
+    def of(
+        electrode: diffelec.Electrode,
+        protocol: diffelec.Protocol,
+        events: Events,
+        *,
+        origin: float | None = None,
+        trace_times=(),
+        half_cycle: int = 0,
+        delithiates: bool = True,
+        rtol: float = 1e-5,
+        num_saved: int | None = None,
+    ) -> "Simulated":
+        """The forward model of a table of events; see the class for the arguments.
+
+        Raises:
+            ValueError: for a particle that the electrode does not have.
+        """
+        labels = electrode.network.topology.particle_labels
+        missing = [label for label in events.particles if label not in labels]
+        if missing:
+            raise ValueError(
+                f"Particle '{missing[0]}' of the events must be one of the electrode's,"
+                f" which are {', '.join(labels[:8])}; correct one of the two names."
+            )
+        traced = len(np.atleast_1d(trace_times)) > 0
+        fine = 401 if events.surface or traced else 3
+        return Simulated(
+            protocol=protocol,
+            origin=origin,
+            trace_times=np.asarray(trace_times, float),
+            particle=tuple(labels.index(events.particles[k]) for k in events.particle),
+            change=tuple(float(c) for c in events.change),
+            duration=tuple(bool(d) for d in events.is_duration),
+            surface=events.surface,
+            half_cycle=half_cycle,
+            delithiates=delithiates,
+            rtol=rtol,
+            num_saved=fine if num_saved is None else num_saved,
+        )
+
+    def __call__(self, electrode):
+        solution = diffelec.simulate(
+            electrode,
+            self.protocol,
+            rtol=self.rtol,
+            num_saved=self.num_saved,
+            throw=False,
+        )
+        return self.observe(solution)
+
+    def observe(self, solution: diffelec.Solution) -> Prediction:
+        """The prediction that a solution of the protocol makes."""
+        start, _ = solution.half_cycle_span(self.half_cycle)
+        shift = 0.0 if self.origin is None else self.origin + start
+        levels = sorted({*self.change, CHANGES["onset"]})
+        reached = self._change_times(solution, np.array(levels))
+        at, who = [levels.index(c) for c in self.change], np.array(self.particle)
+        times = reached[np.array(at), who] + shift
+        onset = reached[levels.index(CHANGES["onset"]), who] + shift
+        times = jnp.where(np.array(self.duration), times - onset, times)
+        voltage = jnp.interp(self.trace_times, solution.time, solution.voltage)
+        finite = jnp.all(jnp.isfinite(times)) & jnp.all(jnp.isfinite(voltage))
+        return Prediction(times, voltage, ~finite)
+
+    def _change_times(self, solution, levels) -> Float[Array, "level particle"]:
+        """When each particle has moved by each of `levels` [s from the half cycle's
+        start], continued smoothly beyond its end.
+        """
+        start, end = solution.half_cycle_span(self.half_cycle)
+        series = (
+            solution.surface_stoichiometry if self.surface else solution.stoichiometry
+        )
+        at = jax.vmap(jnp.interp, in_axes=(None, None, 1))
+        first, last = at(start, solution.time, series), at(end, solution.time, series)
+        sign = -1.0 if self.delithiates else 1.0
+        targets = first + sign * levels[:, None]
+        if self.surface:
+            find = jax.vmap(_crossing_of_series, in_axes=(None, 1, 0, None, None, None))
+            along = (solution.time, series, targets, sign, start, end)
+            crossed = jax.vmap(find, in_axes=(None, None, 0, None, None, None))(*along)
+        else:
+            crossed = jax.vmap(solution.crossing_times, in_axes=(0, None))(
+                targets, self.half_cycle
+            )
+        short = 1.0 - sign * (last - first) / levels[:, None]
+        beyond = (end - start) * (1.0 + short)
+        return jnp.where(jnp.isinf(crossed), beyond, crossed)
+
+
+def _crossing_of_series(time, series, target, sign, start, end):
+    """First time within (start, end] at which a sampled series passes the target, along
+    lines between samples [s from start]; infinite where never, NaN where it is NaN.
+    """
+    gap = sign * (series - target)
+    within = (time[1:] > start) & (time[:-1] < end)
+    passed = (gap[:-1] < 0) & (gap[1:] >= 0) & within
+    index = jnp.argmax(passed)
+    low, high = gap[index], gap[index + 1]
+    # Where nothing is passed, a slope of 1 keeps derivatives finite.
+    rise = jnp.where(jnp.any(passed), high - low, 1.0)
+    width = time[index + 1] - time[index]
+    found = time[index] - start - low / rise * width
+    found = jnp.where(jnp.any(passed), found, jnp.inf)
+    return jnp.where(jnp.any(jnp.isnan(series)), jnp.nan, found)
+
+
+class Problem(eqx.Module):
+    r"""Data, model and priors of one fit, as functions of raw numbers z.
+
+    $$ \log p(z | y) = \log p(y | T(z)) - z^T z / 2 + \mathrm{const.} $$
+
+    Attributes:
+        electrode: into which values are inserted.
+        space: its free quantities and the clock.
+        forward: from an electrode to predictions.
+        noise: of the events.
+        trace: of the voltage at `forward.trace_times`, if that is data too.
+    """
+
+    electrode: PyTree
+    space: ParameterSpace
+    forward: AbstractForward
+    noise: EventNoise
+    trace: TraceNoise | None = None
+
+    def rows_and_slopes(self, raw: Float[Array, " component"]):
+        """Rows of the data (row,), their slopes (row, component), and the prediction;
+        by forward mode, all in one solve.
+        """
+
+        def rows(z):
+            found, prediction = self.data_residual(z)
+            return found, (found, prediction)
+
+        slopes, (found, prediction) = jax.jacfwd(rows, has_aux=True)(raw)
+        return found, slopes, prediction
+
+    def predict(self, values: dict) -> Prediction:
+        """What the electrode with these values would show."""
+        return self.forward(self.space.insert(self.electrode, values))
+
+    def data_residual(
+        self, raw: Float[Array, " component"]
+    ) -> tuple[Float[Array, " row"], Prediction]:
+        """Rows of the data, and the prediction that they compare with.
+
+        A failed solve misses every row by `FAILED_ROW`; `prediction.failed` says so.
+        """
+        values = self.space.constrain(raw)
+        found = self.predict(values)
+        shift = self.space.clock_offset(values)
+        times = jnp.where(found.failed, 0.0, found.times)
+        rows = self.noise.residual(times, shift)
+        if self.trace is not None:
+            voltage = jnp.where(found.failed, 0.0, found.voltage)
+            rows = jnp.concatenate([rows, self.trace.residual(voltage)])
+        return jnp.where(found.failed, FAILED_ROW, rows), found
+
+    def residual(self, raw: Float[Array, " component"]) -> Float[Array, " row"]:
+        """Rows of the data, then those of the prior."""
+        rows, _ = self.data_residual(raw)
+        return jnp.concatenate([rows, self.space.prior_residual(raw)])
+
+    def log_likelihood(self, raw: Float[Array, " component"]) -> Float[Array, ""]:
+        """Log density of the data; -`FAILED_ROW`^2/2 a row where the solve failed."""
+        values = self.space.constrain(raw)
+        found = self.predict(values)
+        shift = self.space.clock_offset(values)
+        times = jnp.where(found.failed, 0.0, found.times)
+        total, count = self.noise.log_density(times, shift), times.size
+        if self.trace is not None:
+            voltage = jnp.where(found.failed, 0.0, found.voltage)
+            total = total + self.trace.log_density(voltage)
+            count += voltage.size
+        return jnp.where(found.failed, -0.5 * count * FAILED_ROW**2, total)
+
+    def log_density(self, raw: Float[Array, " component"]) -> Float[Array, ""]:
+        """Log of likelihood times prior."""
+        return self.log_likelihood(raw) + self.space.log_prior(raw)

@@ -1,0 +1,119 @@
+"""What a fit found, as plain numbers: what figures draw and the summary states."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from .events import Events
+
+
+class Band(NamedTuple):
+    """A fitted material curve over stoichiometry, in SI.
+
+    Attributes:
+        name: of the curve ("conductivity").
+        label: with symbol and unit, for an axis.
+        x: stoichiometries (point,).
+        fitted: the curve (point,).
+        low, high: of the 95 % band (point,).
+        prior_low, prior_high: of the band before the data (point,).
+        before: the curve that the fit began from (point,).
+        knots, values: of the literature table, empty where there is none.
+        source: of the literature curve.
+    """
+
+    name: str
+    label: str
+    x: np.ndarray
+    fitted: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    prior_low: np.ndarray
+    prior_high: np.ndarray
+    before: np.ndarray
+    knots: np.ndarray
+    values: np.ndarray
+    source: str
+
+
+class Parameter(NamedTuple):
+    """A fitted number and how far the data tell it.
+
+    Attributes:
+        label: with its unit.
+        value: fitted.
+        sd: standard deviation, of data and prior.
+        low, high: of the 95 % interval.
+        prior_sd: standard deviation before the data.
+        determined: whether the data halve its variance, at least.
+    """
+
+    label: str
+    value: float
+    sd: float
+    low: float
+    high: float
+    prior_sd: float
+    determined: bool
+
+
+class Trajectories(NamedTuple):
+    """The fitted model's run, on the events' clock.
+
+    Attributes:
+        time: saved instants [s].
+        voltage: of the model's cell [V].
+        current: of the model's cell [A].
+        labels: of the particles of the table of events.
+        mean, surface: stoichiometries (time, particle).
+    """
+
+    time: Float[np.ndarray, " time"]
+    voltage: Float[np.ndarray, " time"]
+    current: Float[np.ndarray, " time"]
+    labels: tuple[str, ...]
+    mean: Float[np.ndarray, "time particle"]
+    surface: Float[np.ndarray, "time particle"]
+
+
+class Report(NamedTuple):
+    """A fit.
+
+    Attributes:
+        title: what was fitted.
+        events: measured.
+        fitted: events that were fitted; the others were predicted only.
+        predicted: times of the events [s].
+        predicted_sd: what the parameters' uncertainty makes of it [s].
+        misfit: standardised rows, one an event.
+        bands: of the material curves.
+        parameters: in the order of the fit.
+        trajectories: of the fitted model.
+        recorded: instants [s] and voltages [V] that drove the model; empty where a
+            protocol did.
+        chi_square: of the `num_rows` fitted events that have a time.
+        degrees: of freedom left in them.
+        probability: of a larger chi-square, NaN where none are left.
+        undetermined: directions in which the prior says more than the data.
+        remarks: what can be identified at all.
+        statistics: counts of the search (starts, evaluations, failed solves).
+    """
+
+    title: str
+    events: Events
+    fitted: Bool[np.ndarray, " event"]
+    predicted: Float[np.ndarray, " event"]
+    predicted_sd: Float[np.ndarray, " event"]
+    misfit: Float[np.ndarray, " event"]
+    bands: tuple[Band, ...]
+    parameters: tuple[Parameter, ...]
+    trajectories: Trajectories
+    recorded: tuple[np.ndarray, np.ndarray]
+    chi_square: float
+    num_rows: int
+    degrees: float
+    probability: float
+    undetermined: tuple[str, ...]
+    remarks: tuple[str, ...]
+    statistics: dict

@@ -1,0 +1,55 @@
+"""How figures look: sizes of a printed page, 8 pt text, colours of Okabe and Ito.
+
+Figures are functions that return a Matplotlib `Figure`, without global state; their
+widths are those of a page (170 mm) or of one column (85 mm).
+"""
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+OKABE_ITO = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#000000",
+)
+DPI = 200
+_MM = 1 / 25.4  # inch
+_STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+}
+
+
+def save(figure: Figure, path) -> None:
+    """Writes a figure as PNG at 200 dots per inch."""
+    with matplotlib.rc_context(_STYLE):
+        figure.savefig(path, dpi=DPI)
+
+
+def blank(width_mm: float, height_mm: float) -> Figure:
+    """An empty figure of a size in mm."""
+    figure = Figure(figsize=(width_mm * _MM, height_mm * _MM), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def styled(draw):
+    """Draws with the house style, without touching the user's settings."""
+
+    def drawn(*args, **fields):
+        with matplotlib.rc_context(_STYLE):
+            return draw(*args, **fields)
+
+    drawn.__doc__, drawn.__name__ = draw.__doc__, draw.__name__
+    return drawn

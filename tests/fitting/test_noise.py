@@ -1,0 +1,211 @@
+"""Noise laws: densities, rows of least squares and their tails."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.special
+import scipy.stats
+
+from fitting import noise
+from fitting.events import Event, Events
+from tests.helpers import examples
+
+SCATTERS = examples(noise.AbstractScatter)
+REFERENCE = {"Normal": scipy.stats.norm, "StudentT": scipy.stats.t(4.0)}
+HOUR = 3600.0
+
+
+def event_noise(scatter=None, **scales):
+    rows = [
+        Event("a", "onset", time=4.0 * HOUR, sd=600.0),
+        Event("a", "duration", time=1.0 * HOUR, sd=900.0),
+        Event("b", "onset", after=5.0 * HOUR, before=6.0 * HOUR),
+        Event("c", "onset", after=13.0 * HOUR, before=np.inf),
+        Event("d", "onset", after=-np.inf, before=2.0 * HOUR),
+    ]
+    scales = {"edge_sd": 300.0} | scales
+    return noise.EventNoise.of(Events.from_rows(rows), scatter, **scales)
+
+
+PREDICTED = HOUR * np.array([4.3, 0.6, 5.2, 13.4, 1.7])
+
+
+@pytest.mark.parametrize("scatter", SCATTERS)
+def test_density_and_probability_are_those_of_the_reference(scatter):
+    law = REFERENCE[type(scatter).__name__]
+    z = np.array([-40.0, -7.0, -1.0, 0.0, 0.3, 6.0, 40.0])
+    np.testing.assert_allclose(scatter.log_density(z), law.logpdf(z), rtol=1e-10)
+    np.testing.assert_allclose(scatter.log_cdf(z), law.logcdf(z), rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("scatter", SCATTERS)
+def test_the_slope_of_the_probability_is_the_density(scatter):
+    z = jnp.array([-40.0, -2.0, 0.0, 2.0, 40.0])
+    slope = jax.vmap(jax.grad(lambda z: scatter.log_cdf(z)))(z)
+    expected = jnp.exp(scatter.log_density(z) - scatter.log_cdf(z))
+    np.testing.assert_allclose(slope, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scatter", SCATTERS)
+def test_half_the_square_of_the_row_is_the_loss_of_log_density(scatter):
+    z = np.array([-40.0, -3.0, -1e-4, 0.0, 1e-5, 0.7, 12.0])
+    row = scatter.residual(z)
+    loss = scatter.log_density(0.0) - scatter.log_density(z)
+    np.testing.assert_allclose(0.5 * row**2, loss, rtol=1e-6, atol=1e-12)
+    np.testing.assert_array_equal(np.sign(row), np.sign(z))
+    slope = jax.vmap(jax.grad(scatter.residual))(jnp.asarray(z))
+    assert np.all(np.isfinite(slope))
+    assert np.all(slope > 0)
+
+
+@pytest.mark.parametrize("scatter", SCATTERS)
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        (-1.0, 2.0),
+        (-9.0, -8.0),
+        (20.0, 20.5),
+        (-0.01, 0.01),
+        (-6.0, 7.0),
+        (3.0, np.inf),
+    ],
+)
+def test_the_probability_of_an_interval_is_the_integral_of_the_density(
+    scatter, low, high
+):
+    law = REFERENCE[type(scatter).__name__]
+    middle = low if low > 0 else min(high, 0.0)
+    scale = law.logpdf(middle)
+    share = scipy.integrate.quad(
+        lambda z: np.exp(law.logpdf(z) - scale), low, high, epsrel=1e-12
+    )[0]
+    found = -np.exp(noise.log_surprise(scatter, jnp.array(low), jnp.array(high)))
+    np.testing.assert_allclose(found, scale + np.log(share), rtol=1e-7, atol=1e-13)
+
+
+def test_a_certain_event_has_the_logarithm_of_what_lies_outside():
+    found = noise.log_surprise(noise.Normal(), jnp.array(-40.0), jnp.array(jnp.inf))
+    np.testing.assert_allclose(found, scipy.special.log_ndtr(-40.0), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "exact"),
+    [(13.0, np.inf, True), (-np.inf, 2.0, True), (5.0, 6.0, False)],
+    ids=["never seen", "over at the first frame", "interval"],
+)
+def test_bounds_forty_scales_away_still_push(low, high, exact):
+    rows = [Event("a", "onset", after=low * HOUR, before=high * HOUR)]
+    bounded = noise.EventNoise.of(Events.from_rows(rows), edge_sd=300.0)
+    off = 40.0 * 300.0
+    wrong = low * HOUR - off if np.isfinite(low) else high * HOUR + off
+    value = bounded.log_density(jnp.array([wrong]))
+    slope = jax.grad(lambda t: bounded.log_density(t))(jnp.array([wrong]))[0] * 300.0
+    if exact:
+        np.testing.assert_allclose(value, scipy.special.log_ndtr(-40.0), rtol=1e-12)
+    assert value < -800.0
+    np.testing.assert_allclose(abs(slope), 40.0, rtol=0.02)
+    row = jax.grad(lambda t: bounded.residual(t)[0])(jnp.array([wrong]))[0]
+    np.testing.assert_allclose(abs(row) * 300.0, 1.0, rtol=0.02)
+
+
+@pytest.mark.parametrize("scatter", SCATTERS)
+def test_rows_and_density_of_events_agree_for_every_prediction(scatter, rng):
+    law = event_noise(scatter, discrepancy=400.0)
+    moved = PREDICTED + 3.0 * HOUR * rng.standard_normal((40, 5))
+    sums = jax.vmap(lambda t: 0.5 * jnp.sum(law.residual(t) ** 2) + law.log_density(t))
+    values = sums(jnp.asarray(moved))
+    assert np.all(np.isfinite(values))
+    np.testing.assert_allclose(values, values[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("scatter", SCATTERS)
+def test_slopes_of_events_are_finite_differences_everywhere(scatter, rng):
+    law = event_noise(scatter)
+    step = 1e-3
+    for far in (0.1, 1.0, 8.0):
+        moved = jnp.asarray(PREDICTED + far * HOUR * rng.standard_normal(5))
+        for function in (lambda t: law.log_densities(t), lambda t: law.residual(t)):
+            slopes = jnp.diag(jax.jacfwd(function)(moved))
+            assert np.all(np.isfinite(slopes))
+            change = (function(moved + step) - function(moved - step)) / (2 * step)
+            np.testing.assert_allclose(slopes, change, rtol=2e-4, atol=1e-9)
+
+
+def test_rows_of_bounds_are_smooth_where_the_event_is_certain():
+    law = event_noise()
+    certain = HOUR * jnp.array([4.0, 1.0, 5.5, 500.0, -500.0])
+    rows, slopes = law.residual(certain), jax.jacrev(law.residual)(certain)
+    assert np.all(np.isfinite(rows))
+    assert np.all(np.isfinite(slopes))
+    np.testing.assert_array_equal(rows[3:], 0.0)
+    near = HOUR * jnp.array([4.0, 1.0, 5.5, 13.5, 1.5])
+    assert np.all(np.array(law.residual(near)[3:]) > 0)
+    second = jax.jacfwd(jax.jacfwd(law.residual))(near)
+    assert np.all(np.isfinite(second))
+
+
+def test_bounded_rows_fall_towards_the_side_that_they_allow():
+    law = event_noise()
+    later = HOUR * jnp.linspace(0.0, 30.0, 61)
+    each = jax.vmap(lambda t: law.log_densities(jnp.full(5, t)))(later)
+    assert np.all(np.diff(each[:, 3]) >= 0)
+    assert np.all(np.diff(each[:, 4]) <= 0)
+    assert np.all(each[:, 2:] <= 0)
+
+
+def test_a_shift_of_the_clock_moves_times_but_not_durations():
+    law = event_noise()
+    shifted = law.log_densities(PREDICTED, 500.0)
+    moved = law.log_densities(PREDICTED + 500.0 * np.array([1, 0, 1, 1, 1]))
+    np.testing.assert_allclose(shifted, moved, rtol=1e-12)
+    assert shifted[1] == law.log_densities(PREDICTED)[1]
+
+
+def test_discrepancy_adds_in_quadrature():
+    law = event_noise(discrepancy=800.0)
+    np.testing.assert_allclose(law.scale[0], 1000.0)
+    np.testing.assert_allclose(law.scale[2], np.hypot(300.0, 800.0))
+    np.testing.assert_allclose(law.residual(PREDICTED)[0], -0.3 * HOUR / 1000.0)
+
+
+def test_the_density_is_a_sum_over_events_in_any_order():
+    law = event_noise()
+    order = np.array([3, 1, 4, 0, 2])
+    mixed = jax.tree.map(lambda leaf: leaf[order] if np.ndim(leaf) else leaf, law)
+    np.testing.assert_allclose(
+        mixed.log_density(PREDICTED[order]), law.log_density(PREDICTED), rtol=1e-12
+    )
+    total = jnp.sum(law.log_densities(PREDICTED))
+    np.testing.assert_allclose(law.log_density(PREDICTED), total, rtol=1e-12)
+
+
+def test_an_outlier_pulls_less_under_student_than_under_the_normal():
+    far = jnp.asarray(PREDICTED).at[0].add(-5.0 * HOUR)
+    pulls = [
+        abs(jax.grad(lambda t, law=law: law.log_density(t))(far)[0])
+        for law in (event_noise(), event_noise(noise.StudentT(4.0)))
+    ]
+    assert 0 < pulls[1] < 0.05 * pulls[0]
+
+
+def test_a_trace_counts_its_points_by_the_thinning():
+    measured = np.array([3.9, 4.0, 4.1])
+    law = noise.TraceNoise(measured, 0.003, discrepancy=0.004, thinning=9.0)
+    np.testing.assert_allclose(law.residual(measured - 0.015), 1.0)
+    one, other = law.log_density(measured), law.log_density(measured - 0.015)
+    np.testing.assert_allclose(one - other, 1.5)
+
+
+def test_noise_that_cannot_be_is_refused_by_name():
+    with pytest.raises(ValueError, match="`discrepancy` must be 0 or more"):
+        event_noise(discrepancy=-1.0)
+    with pytest.raises(ValueError, match="give `edge_sd` or `discrepancy`"):
+        event_noise(edge_sd=0.0)
+    with pytest.raises(ValueError, match="`degrees` must be positive"):
+        noise.StudentT(0.0)
+    with pytest.raises(ValueError, match="`sd` of a trace must be positive"):
+        noise.TraceNoise(np.ones(2), 0.0)
+    with pytest.raises(ValueError, match="row 1 is nan"):
+        noise.TraceNoise(np.array([1.0, np.nan]), 0.1)

@@ -1,0 +1,151 @@
+"""Fits: the truth comes back, failures are counted, progress is told."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.optimize
+import scipy.stats
+
+from fitting.optimise import (
+    FIT_RESULTS,
+    FirstOrder,
+    LevenbergMarquardt,
+    fit,
+    latin_hypercube,
+)
+from tests.fitting.stand_in import TRUTH, ClosedForm, closed_events, closed_problem
+
+PRECISE = LevenbergMarquardt(1e-12)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return closed_problem(closed_events(key=np.random.default_rng(5)))
+
+
+@pytest.fixture(scope="module")
+def fitted(problem):
+    starts = latin_hypercube(problem.space.size, 4, seed=1)
+    return fit(problem, starts, PRECISE, max_steps=100)
+
+
+def test_the_optimum_is_that_of_an_independent_optimiser(problem, fitted):
+    reference = scipy.optimize.least_squares(
+        lambda raw: np.asarray(problem.residual(jnp.asarray(raw))),
+        fitted.starts[1],
+        x_scale="jac",
+        xtol=1e-12,
+        ftol=1e-12,
+        gtol=1e-12,
+    )
+    assert fitted.result == FIT_RESULTS.converged
+    np.testing.assert_allclose(fitted.raw, reference.x, atol=1e-5)
+    np.testing.assert_allclose(fitted.loss, reference.cost, rtol=1e-8)
+
+
+def test_the_truth_is_within_its_uncertainty(fitted, problem):
+    contact = fitted.values["contact"]
+    sd = 600.0 / (3.0 * 3600.0)  # sd of a contact [decades]
+    seen = np.arange(3)  # the fourth is censored
+    assert np.all(np.abs(contact[seen] - TRUTH.contact[seen]) < 4.0 * sd)
+    assert contact[3] < -0.9
+
+
+def test_rows_slopes_and_covariance_are_those_of_the_optimum(problem, fitted):
+    rows, slopes, _ = problem.rows_and_slopes(jnp.asarray(fitted.raw))
+    np.testing.assert_allclose(fitted.residual, rows, atol=1e-7)
+    np.testing.assert_allclose(fitted.slopes, slopes, atol=1e-6)
+    expected = np.linalg.inv(slopes.T @ slopes + np.eye(len(fitted.raw)))
+    np.testing.assert_allclose(fitted.covariance, expected, rtol=1e-5, atol=1e-8)
+
+
+def test_a_few_iterations_bring_the_loss_to_its_least(problem, fitted):
+    found = fit(problem, fitted.starts[1], LevenbergMarquardt())
+    assert found.result == FIT_RESULTS.converged
+    assert found.num_evaluations < 30
+    assert found.loss - fitted.loss < 1e-3
+
+
+def test_starts_that_agree_are_one_optimum(fitted):
+    assert sum(o.num_starts for o in fitted.optima) == len(fitted.starts) == 4
+    assert fitted.optima[0].num_starts >= 3
+    assert "4 starts" in fitted.message()
+
+
+def test_batched_starts_end_where_single_ones_do(problem, fitted):
+    batch = fit(problem, fitted.starts, PRECISE, max_steps=100, batched=True)
+    np.testing.assert_allclose(batch.raw, fitted.raw, atol=1e-6)
+    ends = [o.num_starts for o in batch.optima]
+    assert ends == [o.num_starts for o in fitted.optima]
+
+
+def test_first_order_ends_where_least_squares_does(problem, fitted):
+    search = FirstOrder(optax.adam(0.05, b2=0.9))
+    found = fit(problem, fitted.raw + 0.2, search, max_steps=2000)
+    assert found.result == FIT_RESULTS.converged
+    least = -problem.log_density(jnp.asarray(fitted.raw))
+    np.testing.assert_allclose(found.loss, least, atol=0.2)
+    np.testing.assert_allclose(found.residual, fitted.residual, atol=0.2)
+    assert found.loss < -problem.log_density(jnp.asarray(fitted.raw + 0.2)) - 10.0
+
+
+def test_failed_solves_are_counted_and_avoided():
+    problem = closed_problem(forward=ClosedForm(fails_beyond=2.0))
+    found = fit(problem, np.r_[2.0, np.zeros(6)], PRECISE)
+    assert found.num_failed >= 1
+    assert found.result == FIT_RESULTS.converged
+    assert not bool(found.prediction.failed)
+    np.testing.assert_allclose(found.values["contact"][0], 1.2, atol=0.1)
+    lost = closed_problem(forward=ClosedForm(fails_beyond=-1.0))
+    found = fit(lost, np.zeros(7), PRECISE)
+    assert found.result == FIT_RESULTS.solve_failed
+    assert found.num_failed == found.num_evaluations
+    assert "Start elsewhere" in found.message()
+
+
+def test_the_callback_sees_every_iteration_and_can_stop(problem):
+    told = []
+
+    def stop_at_three(progress):
+        told.append(progress)
+        return len(told) == 3
+
+    starts = latin_hypercube(7, 2, seed=1)
+    found = fit(problem, starts, PRECISE, callback=stop_at_three)
+    assert [p.step for p in told] == [1, 2, 3]
+    assert [p.start for p in told] == [0, 0, 0]
+    assert told[2].loss <= told[0].loss
+    assert found.result == FIT_RESULTS.stopped
+    assert found.num_evaluations == 3
+
+
+def test_what_a_callback_raises_passes_through(problem):
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(problem, np.zeros(7), PRECISE, callback=interrupt)
+
+
+def test_a_search_that_runs_out_of_steps_says_so(problem):
+    found = fit(problem, np.ones(7), PRECISE, max_steps=2)
+    assert found.result == FIT_RESULTS.max_steps_reached
+
+
+def test_starts_spread_over_the_prior_and_are_seeded():
+    starts = latin_hypercube(3, 50, seed=7)
+    np.testing.assert_array_equal(starts[0], 0.0)
+    cells = np.sort(np.floor(50 * scipy.stats.norm.cdf(starts[1:])), axis=0)
+    assert all(len(set(column)) == 49 for column in cells.T)
+    np.testing.assert_array_equal(starts, latin_hypercube(3, 50, seed=7))
+    assert np.any(starts != latin_hypercube(3, 50, seed=8))
+
+
+def test_starts_that_do_not_fit_are_refused(problem):
+    with pytest.raises(ValueError, match="7 raw numbers"):
+        fit(problem, np.zeros(3), PRECISE)
+    with pytest.raises(ValueError, match="must be finite"):
+        fit(problem, np.full(7, np.nan), PRECISE)
+    with pytest.raises(ValueError, match="`count` must be 1 or more"):
+        latin_hypercube(3, 0, seed=0)

@@ -1,0 +1,189 @@
+"""Free quantities: what they change in an electrode, and nothing else."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+
+import diffelec
+from fitting import parameters, priors
+
+
+@pytest.fixture(scope="module")
+def electrode():
+    network = diffelec.graphs.star(3, [1e5, 2e5, 4e5])
+    return diffelec.presets.electrode_of(network)
+
+
+@pytest.fixture(scope="module")
+def space(electrode):
+    return parameters.ParameterSpace(
+        (
+            parameters.curve_values(electrode, "conductivity", fixed=[-1]),
+            parameters.curve_scale("diffusivity"),
+            parameters.contacts(electrode, ["p0", "p2"]),
+            parameters.radii(electrode, ["p1"]),
+        ),
+        clock=parameters.clock(600.0),
+    )
+
+
+def test_raw_and_values_and_vectors_are_one_to_one(space, key):
+    raw = jax.random.normal(key, (space.size,))
+    values = space.constrain(raw)
+    np.testing.assert_allclose(space.unconstrain(values), raw, atol=1e-9)
+    again = space.unflatten(space.flatten(values))
+    assert all(np.array_equal(again[name], values[name]) for name in values)
+
+
+def test_every_component_has_a_name_with_its_unit(space):
+    assert len(space.labels) == space.size
+    assert len(set(space.labels)) == space.size
+    assert "log10 conductivity at x=0.25 [log10(S/m)]" in space.labels
+    assert "log10 contact radius p2 [log10(m)]" in space.labels
+    assert "log10 contact radius population spread [log10(m)]" in space.labels
+    assert "clock offset [s]" in space.labels
+
+
+def test_the_middle_of_the_prior_of_curves_leaves_the_curves(space, electrode):
+    inserted = space.insert(electrode, space.constrain(jnp.zeros(space.size)))
+    x = np.linspace(0.2, 1.0, 9)
+    for name in ("conductivity", "diffusivity"):
+        expected = getattr(electrode.curves, name)(x)
+        found = getattr(inserted.curves, name)(x)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_a_fixed_knot_stays_and_free_ones_take_their_values(space, electrode):
+    values = space.constrain(jnp.ones(space.size))
+    table = space.insert(electrode, values).curves.conductivity
+    assert table.log10_values[-1] == electrode.curves.conductivity.log10_values[-1]
+    np.testing.assert_array_equal(table.log10_values[:4], values["log10 conductivity"])
+    assert not np.any(np.isin(table.log10_values[:4], [0.14, -0.82, -1.00, -1.55]))
+
+
+def test_contacts_set_the_shape_of_their_own_edges_only(space, electrode):
+    values = space.constrain(jnp.zeros(space.size))
+    values["log10 contact radius"] = jnp.array([-6.0, 0.5, -6.0, -7.0])
+    network = space.insert(electrode, values).network
+    np.testing.assert_allclose(network.shape_head, [2.5e5, 2e5, 2.5e6], rtol=1e-12)
+    np.testing.assert_array_equal(network.shape_tail, 0.0)
+
+
+def test_a_contact_between_particles_is_set_at_both_ends():
+    electrode = diffelec.presets.sharma2022(obstructions=(0, 1))
+    free = parameters.contacts(electrode, ["top 1"])
+    values = jnp.array([-6.0, 0.5, -6.0])
+    network = free.law(values, electrode.network)
+    touched = electrode.network.topology.head == electrode.network.topology.first_site
+    changed = (network.shape_head != electrode.network.shape_head) & ~touched
+    assert np.sum(changed) == 1
+    np.testing.assert_allclose(network.shape_head[changed], 2.5e5)
+    np.testing.assert_allclose(network.shape_tail[changed], 2.5e5)
+
+
+def test_radii_and_scales_are_base_ten_logarithms(space, electrode):
+    values = space.constrain(jnp.zeros(space.size))
+    values |= {"log10 radius": jnp.array([-5.0])}
+    values |= {"scale of diffusivity": jnp.array([0.3])}
+    inserted = space.insert(electrode, values)
+    np.testing.assert_allclose(inserted.radius, [5e-6, 1e-5, 5e-6])
+    ratio = inserted.curves.diffusivity(0.5) / electrode.curves.diffusivity(0.5)
+    np.testing.assert_allclose(ratio, 10**0.3)
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        diffelec.curves.ConstantCurve.example(),
+        diffelec.curves.PchipCurve.example(),
+        diffelec.curves.RoundedLinearCurve.example(),
+        diffelec.curves.SigmoidCurve.example(),
+        diffelec.curves.DivacancyCurve.example(),
+    ],
+    ids=lambda curve: type(curve).__name__,
+)
+def test_every_curve_can_be_scaled(curve):
+    x = np.linspace(0.1, 0.99, 7)
+    scaled = parameters.scaled_curve(curve, -0.7)
+    np.testing.assert_allclose(scaled(x), curve(x) * 10**-0.7, rtol=1e-12)
+
+
+def test_the_log_prior_is_that_of_the_values_and_their_map(electrode, key):
+    space = parameters.ParameterSpace(
+        (
+            parameters.curve_values(electrode, "diffusivity"),
+            parameters.contacts(
+                electrode,
+                ["p0", "p1"],
+                priors.Independent(dist.Uniform(-8.0, -5.0), 2),
+            ),
+        )
+    )
+    raw = jax.random.normal(key, (space.size,))
+    values = space.constrain(raw)
+    curve = space.frees[0].prior
+    density = dist.MultivariateNormal(curve.mean, scale_tril=curve.cholesky).log_prob(
+        values["log10 diffusivity"]
+    ) + jnp.sum(dist.Uniform(-8.0, -5.0).log_prob(values["log10 contact radius"]))
+    slopes = jax.jacfwd(lambda z: space.flatten(space.constrain(z)))(raw)
+    expected = density + jnp.linalg.slogdet(slopes)[1]
+    np.testing.assert_allclose(space.log_prior(raw), expected, rtol=1e-9)
+
+
+def test_half_the_squares_of_the_prior_rows_is_the_log_prior(space, key):
+    one, other = jax.random.normal(key, (2, space.size))
+
+    def half(raw):
+        return 0.5 * jnp.sum(space.prior_residual(raw) ** 2)
+
+    difference = space.log_prior(one) - space.log_prior(other)
+    np.testing.assert_allclose(half(other) - half(one), difference, rtol=1e-9)
+
+
+def test_inserting_is_differentiable_and_can_be_compiled(space, electrode):
+    @eqx.filter_jit
+    def total(raw):
+        inserted = space.insert(electrode, space.constrain(raw))
+        leaves = jax.tree.leaves(eqx.filter(inserted, eqx.is_inexact_array))
+        finite = [jnp.where(jnp.isfinite(leaf), leaf, 0.0) for leaf in leaves]
+        return sum(jnp.sum(jnp.log(jnp.abs(leaf) + 1e-30)) for leaf in finite)
+
+    slopes = jax.grad(total)(jnp.full(space.size, 0.1))
+    assert np.all(np.isfinite(slopes))
+    silent = np.array(slopes) == 0
+    assert [space.labels[k] for k in np.flatnonzero(silent)] == ["clock offset [s]"]
+
+
+def test_the_clock_acts_on_the_data_only(space, electrode):
+    values = space.constrain(jnp.zeros(space.size)) | {"clock offset": jnp.ones(1)}
+    assert space.clock_offset(values) == 1.0
+    still = space.insert(electrode, values)
+    moved = space.insert(electrode, values | {"clock offset": jnp.full(1, 99.0)})
+    assert eqx.tree_equal(still, moved)
+    assert parameters.ParameterSpace(space.frees).clock_offset(values) == 0.0
+
+
+def test_the_summary_says_what_cannot_be_identified(space):
+    assert parameters.PRODUCT_REMARK in space.remarks
+    assert parameters.SCALE_REMARK in space.remarks
+
+
+def test_what_cannot_be_freed_is_refused_by_name(electrode, space):
+    with pytest.raises(ValueError, match="Particle 'p9' must be one of"):
+        parameters.contacts(electrode, ["p9"])
+    with pytest.raises(ValueError, match="must be a table"):
+        parameters.curve_values(electrode, "rate_constant")
+    with pytest.raises(ValueError, match="different names"):
+        parameters.ParameterSpace((space.frees[1], space.frees[1]))
+    with pytest.raises(ValueError, match="one free quantity or more"):
+        parameters.ParameterSpace(())
+    with pytest.raises(ValueError, match="must name"):
+        space.unconstrain({"log10 radius": jnp.zeros(1)})
+    with pytest.raises(ValueError, match="must be positive"):
+        parameters.clock(0.0)
+    chain = diffelec.presets.electrode_of(diffelec.graphs.chain(2))
+    with pytest.raises(ValueError, match="'p0' and 'p1' touch"):
+        parameters.contacts(chain, ["p0", "p1"])

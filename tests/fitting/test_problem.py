@@ -1,0 +1,207 @@
+"""Problems: predictions through one observable, rows and densities that agree."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+
+import diffelec
+from fitting import imaged, parameters, priors
+from fitting.events import Event, Events
+from fitting.noise import EventNoise, TraceNoise
+from fitting.problem import FAILED_ROW, Problem, Simulated
+from tests.fitting.stand_in import ClosedForm, closed_problem, closed_space
+
+HOUR = 3600.0
+HOURS = np.array([2.0, 2.1, 3.0, 6.0, 9.0, 12.0])
+VOLTAGE = np.array([3.2, 3.7, 3.95, 4.0, 4.15, 4.3])
+
+
+def rows_of(problem):
+    """Half the squares of the data's rows, and their log density, at a raw vector."""
+
+    @jax.jit
+    def both(raw):
+        rows, _ = problem.data_residual(raw)
+        return 0.5 * jnp.sum(rows**2), problem.log_likelihood(raw)
+
+    return both
+
+
+def test_rows_and_log_density_differ_by_a_constant(key):
+    problem = closed_problem(discrepancy=200.0, space=closed_space(clock_sd=900.0))
+    both = rows_of(problem)
+    draws = 0.7 * jax.random.normal(key, (10, problem.space.size))
+    sums = [sum(both(raw)) for raw in draws]
+    np.testing.assert_allclose(sums, sums[0], rtol=1e-9)
+    raw = draws[0]
+    half = 0.5 * jnp.sum(problem.residual(raw) ** 2)
+    other = 0.5 * jnp.sum(problem.residual(draws[1]) ** 2)
+    difference = problem.log_density(raw) - problem.log_density(draws[1])
+    np.testing.assert_allclose(half - other, -difference, rtol=1e-9)
+
+
+def test_the_clock_moves_onsets_and_leaves_durations():
+    problem = closed_problem(space=closed_space(clock_sd=600.0))
+    raw = jnp.zeros(problem.space.size)
+    slopes = jax.jit(jax.jacfwd(lambda z: problem.data_residual(z)[0]))(raw)[:, -1]
+    np.testing.assert_allclose(slopes[np.array([0, 2, 4])], -1.0, rtol=1e-12)
+    np.testing.assert_array_equal(slopes[1::2], 0.0)
+
+
+def test_a_failed_solve_is_large_finite_and_reported():
+    problem = closed_problem(forward=ClosedForm(fails_beyond=0.1))
+    raw = jnp.full(problem.space.size, 0.5)
+    rows, found = eqx.filter_jit(problem.data_residual)(raw)
+    assert bool(found.failed)
+    np.testing.assert_array_equal(rows, FAILED_ROW)
+    assert problem.log_density(raw) < -1e6
+    slopes = jax.jit(jax.jacfwd(problem.residual))(raw)
+    assert np.all(np.isfinite(slopes))
+
+
+def events_of_two():
+    rows = [
+        Event("fast", "onset", time=3.0 * HOUR, sd=600.0),
+        Event("fast", "midpoint", time=3.5 * HOUR, sd=600.0),
+        Event("fast", "duration", time=0.6 * HOUR, sd=600.0),
+        Event("slow", "midpoint", time=8.0 * HOUR, sd=600.0),
+        Event("never", "midpoint", after=12.0 * HOUR, before=np.inf),
+    ]
+    return Events.from_rows(rows)
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    """A problem on a recorded voltage, and what is compiled of it."""
+    labels = ("fast", "slow", "never")
+    electrode = imaged.imaged_electrode(
+        labels, contact_radius=[7e-7, 1.4e-7, 1e-9], num_shells=8
+    )
+    drive = imaged.voltage_drive(HOUR * HOURS, VOLTAGE)
+    events = events_of_two()
+    space = parameters.ParameterSpace(
+        (
+            parameters.contacts(
+                electrode,
+                labels,
+                priors.Correlated(np.log10([7e-7, 1.4e-7, 1e-9]), 0.2 * np.eye(3)),
+            ),
+            parameters.curve_scale(
+                "diffusivity", priors.Independent(dist.Normal(0.0, 0.2))
+            ),
+        )
+    )
+    forward = Simulated.of(electrode, drive, events, origin=HOUR * HOURS[0], rtol=1e-6)
+    noise = EventNoise.of(events, edge_sd=600.0)
+    problem = Problem(electrode, space, forward, noise)
+
+    @eqx.filter_jit
+    def rows_and_slopes(problem, raw):
+        def rows(z):
+            found, prediction = problem.data_residual(z)
+            return prediction.times, (found, prediction)
+
+        slopes, (found, prediction) = jax.jacfwd(rows, has_aux=True)(raw)
+        return found, prediction, slopes
+
+    return problem, rows_and_slopes
+
+
+@pytest.fixture(scope="module")
+def answer(simulated):
+    problem, rows_and_slopes = simulated
+    return rows_and_slopes(problem, jnp.zeros(problem.space.size))
+
+
+@pytest.fixture(scope="module")
+def solution(simulated):
+    """The same electrode and protocol, simulated by themselves."""
+    problem, _ = simulated
+    return diffelec.simulate(
+        problem.electrode, problem.forward.protocol, rtol=1e-6, num_saved=401
+    )
+
+
+def test_predicted_times_are_those_of_the_solution(answer, solution):
+    _, found, _ = answer
+    onset, middle, late = (
+        np.asarray(solution.change_times(0, c)) for c in (0.05, 0.25, 0.4)
+    )
+    np.testing.assert_allclose(found.times[0], onset[0] + 2.0 * HOUR, rtol=1e-6)
+    np.testing.assert_allclose(found.times[1], middle[0] + 2.0 * HOUR, rtol=1e-6)
+    np.testing.assert_allclose(found.times[2], late[0] - onset[0], rtol=1e-4)
+    np.testing.assert_allclose(found.times[3], middle[1] + 2.0 * HOUR, rtol=1e-6)
+    assert not bool(found.failed)
+
+
+def test_a_particle_that_never_reacts_is_placed_beyond_the_end(answer, solution):
+    rows, found, slopes = answer
+    moved = float(solution.stoichiometry[0, 2] - solution.stoichiometry[-1, 2])
+    assert 0 <= moved < 0.25
+    expected = 12.0 * HOUR + 10.0 * HOUR * (0.25 - moved) / 0.25
+    np.testing.assert_allclose(found.times[4], expected, rtol=1e-6)
+    assert rows[4] < 1e-6
+    assert slopes[4, 2] < 0  # a larger contact brings it nearer
+
+
+def test_slopes_of_times_are_finite_differences(simulated, answer):
+    problem, rows_and_slopes = simulated
+    _, _, slopes = answer
+    assert np.all(np.isfinite(slopes))
+    for k in (0, 1, 3):
+        step = 1e-3 * jnp.eye(problem.space.size)[k]
+        up = rows_and_slopes(problem, step)[1].times
+        down = rows_and_slopes(problem, -step)[1].times
+        expected = (up - down) / 2e-3
+        scale = np.max(np.abs(slopes[:, k])) + 1.0
+        np.testing.assert_allclose(slopes[:, k], expected, atol=2e-3 * scale)
+
+
+def test_the_gradient_by_reverse_mode_is_that_of_the_rows(simulated, answer):
+    problem, _ = simulated
+    raw = jnp.zeros(problem.space.size)
+    rows, _, slopes = answer
+    # Normal rows: d(log density)/d(time) = row / scale; the bound of the last is 0.
+    by_time = np.asarray(rows)[:4] / np.asarray(problem.noise.scale)[:4]
+    expected = by_time @ np.asarray(slopes)[:4] - np.asarray(raw)
+    gradient = eqx.filter_jit(eqx.filter_grad(lambda z, p: p.log_density(z)))(
+        raw, problem
+    )
+    assert np.all(np.isfinite(gradient))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_surface_events_come_before_those_of_the_mean(simulated, answer, solution):
+    problem, _ = simulated
+    forward = dataclasses.replace(problem.forward, surface=True)
+    seen = forward.observe(solution).times
+    surface = np.asarray(solution.surface_stoichiometry)[:, 0]
+    past = np.flatnonzero(surface[0] - surface >= 0.25)[0]
+    at = np.asarray(solution.time)[past] + 2.0 * HOUR
+    assert at - 100.0 <= seen[1] <= at
+    assert seen[1] < answer[1].times[1]
+
+
+def test_a_voltage_trace_adds_its_rows(simulated, solution):
+    problem, _ = simulated
+    times = np.array([0.5, 2.0, 7.0]) * HOUR
+    forward = Simulated.of(
+        problem.electrode, problem.forward.protocol, events_of_two(), trace_times=times
+    )
+    found = forward.observe(solution).voltage
+    recorded = np.interp(times, HOUR * (HOURS - 2.0), VOLTAGE)
+    np.testing.assert_allclose(found, recorded, atol=2e-3)
+    noise = TraceNoise(recorded + 0.03, 0.01)
+    np.testing.assert_allclose(noise.residual(found), 3.0, atol=0.3)
+
+
+def test_an_unknown_particle_is_refused_by_name(simulated):
+    problem, _ = simulated
+    events = Events.from_rows([Event("ghost", "onset", time=1.0, sd=1.0)])
+    with pytest.raises(ValueError, match="Particle 'ghost' of the events"):
+        Simulated.of(problem.electrode, problem.forward.protocol, events)

@@ -1,0 +1,169 @@
+"""Uncertainty against closed forms and independent computations."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.stats
+
+from fitting import uncertainty
+from fitting.optimise import LevenbergMarquardt, fit
+from tests.fitting.stand_in import closed_events, closed_problem, closed_space
+
+PRECISE = LevenbergMarquardt(1e-12)
+SD_CONTACT = 600.0 / (3.0 * 3600.0)  # of a contact whose onset is known to 600 s
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return closed_problem(closed_events(key=np.random.default_rng(5)))
+
+
+@pytest.fixture(scope="module")
+def fitted(problem):
+    return fit(problem, np.zeros(problem.space.size), PRECISE)
+
+
+def test_the_spread_of_a_contact_is_that_of_its_onset(problem, fitted):
+    found = uncertainty.estimates(problem.space, fitted)
+    for estimate in found[:3]:
+        np.testing.assert_allclose(estimate.sd_data, SD_CONTACT, rtol=1e-3)
+        assert estimate.sd < estimate.sd_data
+        width = estimate.upper - estimate.lower
+        np.testing.assert_allclose(width, 3.92 * estimate.sd, rtol=0.02)
+        assert estimate.determined
+        assert estimate.learnt > 0.99
+
+
+def test_a_knot_that_no_datum_sees_keeps_its_prior_and_says_so(problem, fitted):
+    last = uncertainty.estimates(problem.space, fitted)[-1]
+    assert last.label == "log10 D at x=1"
+    assert last.sd_data == np.inf
+    assert not last.determined
+    assert last.learnt < 0.2
+    assert 0.9 * last.sd_prior < last.sd <= last.sd_prior
+    prior = problem.space.frees[1].prior
+    expected = np.sqrt(np.diag(prior.cholesky @ prior.cholesky.T))[-1]
+    np.testing.assert_allclose(last.sd_prior, expected, rtol=1e-9)
+
+
+def test_a_censored_contact_is_bounded_on_one_side_by_its_profile(problem, fitted):
+    censored = uncertainty.estimates(problem.space, fitted)[3]
+    assert censored.sd > 4.0 * SD_CONTACT
+    found = uncertainty.profile(
+        problem,
+        fitted,
+        lambda values: values["contact"][3],
+        np.linspace(-2.9, -0.7, 23),
+        optimiser=PRECISE,
+    )
+    lower, upper = found.interval()
+    # Seen not to react by 12 h, known to 300 s: contact below -1 + 1.96 * 0.028.
+    assert -1.0 < upper < -0.9
+    assert lower < -2.4
+
+
+def test_directions_are_those_of_the_information(problem, fitted):
+    found = uncertainty.directions(problem.space, fitted)
+    matrix = fitted.slopes.T @ fitted.slopes
+    for direction in found:
+        np.testing.assert_allclose(
+            matrix @ direction.vector,
+            direction.information * direction.vector,
+            atol=1e-6 * found[0].information,
+        )
+    assert found[0].information >= found[-1].information >= 0
+    assert "log10 D at x=1" in found[-1].name
+    assert not found[-1].determined
+    assert found[0].determined
+
+
+def test_two_quantities_that_only_matter_together_are_named_together():
+    # The onset knows contact + kappa only.
+    problem = closed_problem(space=closed_space(free_kappa=True))
+    fitted = fit(problem, np.zeros(8), LevenbergMarquardt())
+    found = uncertainty.directions(problem.space, fitted)
+    assert sum(d.information < 1e-6 for d in found) >= 1
+    ridge = [d for d in found if not d.determined and "kappa" in d.name]
+    assert ridge
+    kappa = uncertainty.estimates(problem.space, fitted)[-1]
+    assert kappa.sd_data == np.inf
+
+
+def test_draws_have_the_covariance_of_the_fit(fitted):
+    some = uncertainty.draws(fitted, 40_000, seed=3)
+    np.testing.assert_allclose(np.mean(some, axis=0), fitted.raw, atol=0.03)
+    np.testing.assert_allclose(np.cov(some.T), fitted.covariance, atol=0.03)
+    again = uncertainty.draws(fitted, 40_000, seed=3)
+    np.testing.assert_array_equal(some, again)
+
+
+def test_a_band_is_narrow_where_data_are_and_the_priors_elsewhere(problem, fitted):
+    found = uncertainty.band(
+        problem,
+        fitted,
+        lambda e, x: jnp.interp(x, jnp.array([0.0, 0.5, 1.0]), e.diffusivity),
+        np.array([0.0, 0.5, 1.0]),
+        seed=0,
+        count=4000,
+    )
+    assert np.all((found.lower < found.fitted) & (found.fitted < found.upper))
+    width, prior = found.upper - found.lower, found.prior_upper - found.prior_lower
+    np.testing.assert_allclose(width[2] / prior[2], 1.0, atol=0.1)
+    # What durations know: the value at 0 plus three quarters of that at 0.5.
+    sd = np.array([e.sd for e in uncertainty.estimates(problem.space, fitted)[4:]])
+    np.testing.assert_allclose(width / 3.92, sd, rtol=0.08)
+    assert width[1] < 0.9 * prior[1]
+
+
+def test_chi_square_is_of_rows_with_a_time_only(problem, fitted):
+    found = uncertainty.goodness(problem, fitted)
+    rows = np.delete(fitted.residual, 6)  # the censored onset
+    np.testing.assert_allclose(found.chi_square, np.sum(rows**2))
+    assert found.num_rows == 7
+    # Three contacts and about one direction of the curve are used up.
+    assert 3.5 < found.num_fitted < 5.0
+    expected = scipy.stats.chi2.sf(found.chi_square, found.degrees)
+    np.testing.assert_allclose(found.probability, expected)
+    assert "of 7 rows" in found.describe()
+
+
+def test_a_profile_is_that_of_an_independent_optimiser(problem, fitted):
+    def quantity(values):
+        return values["log10 D"][0]
+
+    value = float(fitted.values["log10 D"][0])
+    targets = value + np.array([-0.8, -0.4, 0.0, 0.4, 0.8])
+    found = uncertainty.profile(problem, fitted, quantity, targets, optimiser=PRECISE)
+    assert np.all(np.isfinite(found.losses))
+    np.testing.assert_allclose(found.losses[2], 0.0, atol=1e-4)
+
+    def loss(raw):
+        return float(0.5 * jnp.sum(problem.residual(jnp.asarray(raw)) ** 2))
+
+    constraint = {
+        "type": "eq",
+        "fun": lambda raw: float(
+            quantity(problem.space.constrain(jnp.asarray(raw))) - targets[4]
+        ),
+    }
+    reference = scipy.optimize.minimize(
+        loss,
+        found.raws[4] + 0.01,
+        constraints=constraint,
+        method="SLSQP",
+        options={"ftol": 1e-10, "maxiter": 300},
+    )
+    np.testing.assert_allclose(found.losses[4], reference.fun - fitted.loss, atol=5e-3)
+    free = fitted.raw + fitted.covariance[:, 4]
+    assert loss(free) > fitted.loss
+
+
+def test_the_interval_of_a_profile_is_where_the_loss_has_risen():
+    targets = np.linspace(-3.0, 3.0, 601)
+    whole = uncertainty.Profile(targets, 0.5 * targets**2, np.zeros((601, 1)), 0)
+    np.testing.assert_allclose(whole.interval(), (-1.96, 1.96), atol=1e-3)
+    open_above = whole._replace(losses=np.where(targets > 0, 0.0, 0.5 * targets**2))
+    lower, upper = open_above.interval()
+    assert upper == np.inf
+    np.testing.assert_allclose(lower, -1.96, atol=1e-3)
