@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .parts import Parts
+from .serial import serial_or_plain
 
 _INVERT_UP_TO = 64  # nodes: below, an explicit inverse beats two triangular solves
 
@@ -35,7 +36,8 @@ class BorderedJacobian(eqx.Module):
         edge_tail, edge_head: d(edge current)/d(probed stoichiometry at either end).
         algebraic: G, d(balance, control)/d(potentials, current).
         probe: weights that turn a column into the probed stoichiometry.
-        tail, head, first_site: who is joined to whom (static).
+        topology: who is joined to whom.
+        serial: all of this is compiled into one function already (`System.serial`).
     """
 
     lower: Float[Array, "shell site"]
@@ -48,6 +50,7 @@ class BorderedJacobian(eqx.Module):
     algebraic: Float[Array, "unknown unknown"]
     probe: Float[Array, " shell"]
     topology: object = eqx.field(static=True)
+    serial: bool = eqx.field(static=True, default=False)
 
     def _sites(self, vector):
         first = self.topology.first_site
@@ -86,15 +89,34 @@ class BorderedJacobian(eqx.Module):
         """Thomas factors of shift - T, the columns' response (shift - T)^-1 B, and the
         network block with the columns folded into it: S = -G - C (shift - T)^-1 B.
         """
-        factors = factorise(shift - self.diagonal, -self.lower, -self.upper)
+        bands = (shift - self.diagonal, -self.lower, -self.upper)
+        factors = self._looped(factorise)(bands)
         unit = jnp.zeros_like(self.diagonal).at[-1].set(1.0)
-        response = self.drive * back_substitute(factors, unit)
+        response = self.drive * self._looped(back_substitute)((factors, unit))
         tail, head = self.topology.at_ends(self.probe @ response)
         nodes = self.topology.laplacian(self.edge_tail * tail, self.edge_head * head)
         first = jnp.zeros_like(nodes[0, : self.topology.first_site])
         diagonal = jnp.concatenate([first, self.surface * response[-1]])
         nodes = nodes + diagonal * np.eye(diagonal.size, dtype=diagonal.dtype)
         return factors, response, -jnp.pad(nodes, (0, 1)) - self.algebraic
+
+    def _looped(self, sweep):
+        """A sweep over shells or nodes, compiled into one function where it is not
+        within one already.
+        """
+        small = self.topology.is_small and not self.serial
+        return serial_or_plain(sweep, sweep) if small else sweep
+
+    def _dense_solvers(self, matrix):
+        """(solve, transposed solve) of a square matrix, by inverse where it is small."""
+        if matrix.shape[0] <= _INVERT_UP_TO:
+            inverse = self._looped(gauss_jordan)(matrix)
+            return (lambda r: inverse @ r), (lambda r: r @ inverse)
+        factors = jax.scipy.linalg.lu_factor(matrix)
+        return (
+            lambda r: jax.scipy.linalg.lu_solve(factors, r),
+            lambda r: jax.scipy.linalg.lu_solve(factors, r, trans=1),
+        )
 
     def solver(self, shift: Float[Array, ""]) -> Callable[[Parts], Parts]:
         """R -> W^-1 r with W = shift M - J, factorised once.
@@ -103,19 +125,21 @@ class BorderedJacobian(eqx.Module):
         """
         frozen = jax.lax.stop_gradient(self)
         factors, response, schur = frozen._schur(jax.lax.stop_gradient(shift))
-        forward, transposed = _dense_solvers(schur)
+        down_and_up = self._looped(back_substitute)
+        transposed_sweeps = self._looped(back_substitute_transposed)
+        forward, transposed = self._dense_solvers(schur)
 
         def matvec(v):
             image = self.product(v)
             return Parts(shift * v.columns - image.columns, -image.algebraic)
 
         def solve(_, r):
-            x = back_substitute(factors, r.columns)
+            x = down_and_up((factors, r.columns))
             z = forward(r.algebraic + frozen._border(x[-1], frozen.probe @ x))
             return Parts(x + response * frozen._sites(z), z)
 
         def solve_transposed(_, r):
-            x = back_substitute_transposed(factors, r.columns)
+            x = transposed_sweeps((factors, r.columns))
             rows = jnp.zeros_like(r.algebraic)
             first = frozen.topology.first_site
             rows = rows.at[first : first + x.shape[1]].set(frozen.drive * x[-1])
@@ -123,23 +147,11 @@ class BorderedJacobian(eqx.Module):
             surface, probed = frozen._border_transposed(z)
             load = frozen.probe[:, None] * probed
             load = load.at[-1].add(surface)
-            return Parts(back_substitute_transposed(factors, r.columns + load), z)
+            return Parts(transposed_sweeps((factors, r.columns + load)), z)
 
         return lambda r: jax.lax.custom_linear_solve(
             matvec, r, solve, transpose_solve=solve_transposed
         )
-
-
-def _dense_solvers(matrix):
-    """(solve, transposed solve) of a square matrix, by inverse where it is small."""
-    if matrix.shape[0] <= _INVERT_UP_TO:
-        inverse = gauss_jordan(matrix)
-        return (lambda r: inverse @ r), (lambda r: r @ inverse)
-    factors = jax.scipy.linalg.lu_factor(matrix)
-    return (
-        lambda r: jax.scipy.linalg.lu_solve(factors, r),
-        lambda r: jax.scipy.linalg.lu_solve(factors, r, trans=1),
-    )
 
 
 def invert(matrix):
@@ -167,12 +179,13 @@ def gauss_jordan(matrix):
     return jax.lax.fori_loop(0, matrix.shape[0], eliminate, matrix)
 
 
-def factorise(diagonal, lower, upper):
-    """Thomas factors of tridiagonal columns, all sites side by side.
+def factorise(bands):
+    """Thomas factors of tridiagonal columns (diagonal, lower, upper), side by side.
 
     Returns (multipliers, inverse pivots, upper), each (shell, site). Diagonally
     dominant for a positive shift: no pivoting.
     """
+    diagonal, lower, upper = bands
     # Only the pivots are sequential; multipliers follow from them in one go.
     crossed = jnp.concatenate([jnp.zeros_like(upper[:1]), lower[1:] * upper[:-1]])
 
@@ -186,9 +199,9 @@ def factorise(diagonal, lower, upper):
     return lower * before, pivots, upper
 
 
-def back_substitute(factors, right):
+def back_substitute(factors_and_right):
     """Solves the factorised columns for a right-hand side (shell, site)."""
-    multipliers, pivots, upper = factors
+    (multipliers, pivots, upper), right = factors_and_right
 
     def down(before, row):
         multiplier, r = row
@@ -206,9 +219,9 @@ def back_substitute(factors, right):
     return solved
 
 
-def back_substitute_transposed(factors, right):
+def back_substitute_transposed(factors_and_right):
     """Solves the transposed columns with the factors of the columns."""
-    multipliers, pivots, upper = factors
+    (multipliers, pivots, upper), right = factors_and_right
     up_before = jnp.concatenate([jnp.zeros_like(upper[:1]), upper[:-1]])
     after = jnp.concatenate([multipliers[1:], jnp.zeros_like(multipliers[:1])])
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .bordered import invert
+from .serial import arrays_of, serial_or_plain
 
 _MAX_ITERATIONS = 400
 _LEAST_PART = 1e-6
@@ -44,23 +45,37 @@ def consistent_algebraic(system, time, columns, guess) -> Consistent:
 
     The result is differentiable (implicitly, by one Newton step at the solution).
     """
-    frozen, fixed = jax.lax.stop_gradient((system, columns))
-    conductance = frozen.conductance_at(fixed)
-    start = _on_control(frozen, time, jax.lax.stop_gradient(guess))
+    frozen = jax.lax.stop_gradient((system, time, columns, guess))
+    arrays, together = arrays_of(frozen)
 
-    holds_voltage = frozen.control.row.weight_voltage != 0
+    def search(arrays):
+        return _search(*together(arrays))
+
+    serial = system.topology.is_small
+    search = serial_or_plain(search, search) if serial else search
+    z, inverse, count = search(arrays)
+    correction = inverse @ system.balance(time, columns, z)
+    found = (count < _MAX_ITERATIONS) & jnp.all(jnp.isfinite(z))
+    return Consistent(z - correction, found)
+
+
+def _search(system, time, columns, guess):
+    """(potentials and current, inverse of the network's Jacobian there, iterations)."""
+    conductance = system.conductance_at(columns)
+    start = _on_control(system, time, guess)
+    holds_voltage = system.control.row.weight_voltage != 0
 
     def along(rows, direction):
         """The residual along a direction; the row of a current or power asked for does
         not belong to the monotone part.
         """
         control = jnp.where(holds_voltage, rows[-1] * direction[-1], 0.0)
-        return jnp.dot(rows[:-1], direction[:-1]) + control
+        return jnp.sum(rows[:-1] * direction[:-1]) + control
 
     def improve(carry: _Search):
         """Tries the step at hand; takes it and finds the next, or halves it."""
         trial = carry.algebraic + carry.part * carry.direction
-        rows, block = frozen.network_rows(time, fixed[-1], conductance, trial)
+        rows, block = system.network_rows(time, columns[-1], conductance, trial)
         slope = along(rows, carry.direction)
         falls = slope <= 0.1 * carry.steepness + _ROUNDING
         taken = falls | (carry.part < _LEAST_PART)
@@ -81,10 +96,7 @@ def consistent_algebraic(system, time, columns, guess) -> Consistent:
     block = jnp.zeros((start.size, start.size), start.dtype)
     search = _Search(start, none, none[0] + 1.0, none[0] + jnp.inf, block, 0)
     search = jax.lax.while_loop(unfinished, improve, search)
-    z, inverse = jax.lax.stop_gradient((search.algebraic, search.inverse))
-    correction = inverse @ system.balance(time, columns, z)
-    found = (search.count < _MAX_ITERATIONS) & jnp.all(jnp.isfinite(z))
-    return Consistent(z - correction, found)
+    return search.algebraic, search.inverse, search.count
 
 
 def _on_control(system, time, guess):

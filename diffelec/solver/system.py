@@ -225,6 +225,7 @@ class System(eqx.Module):
             ),
             probe=jnp.asarray(self.probe),
             topology=topology,
+            serial=self.serial,
         )
 
     def network_rows(self, time, surface, conductance, algebraic):
