@@ -165,7 +165,7 @@ def test_slopes_of_times_are_finite_differences(simulated, answer):
 def test_the_gradient_by_reverse_mode_is_that_of_the_rows(simulated, answer):
     problem, _ = simulated
     raw = jnp.zeros(problem.space.size)
-    rows, found, slopes = answer
+    rows, _, slopes = answer
     # Normal rows: d(log density)/d(time) = row / scale; the bound of the last is 0.
     by_time = np.asarray(rows)[:4] / np.asarray(problem.noise.scale)[:4]
     expected = by_time @ np.asarray(slopes)[:4] - np.asarray(raw)
