@@ -170,6 +170,20 @@ class Events(eqx.Module):
             before=self.before + moved,
         )
 
+    def select(self, kept: Bool[np.ndarray, " event"]) -> "Events":
+        """The events of a mask; particles that have none of them are gone."""
+        rows = np.flatnonzero(kept)
+        used = list(dict.fromkeys(self.particle[rows].tolist()))
+        columns = ("change", "time", "sd", "after", "before")
+        return Events(
+            particles=tuple(self.particles[k] for k in used),
+            particle=np.array([used.index(k) for k in self.particle[rows]], int),
+            kind=tuple(self.kind[k] for k in rows),
+            surface=self.surface,
+            radius=self.radius[used],
+            **{name: getattr(self, name)[rows] for name in columns},
+        )
+
     def describe(self) -> str:
         """Counts, as a sentence for people."""
         two_sided = self.interval & ~self.right_censored & ~self.left_censored

@@ -227,4 +227,8 @@ def _replace_files(source: Path, folder: Path) -> None:
             if Path(name).name == name:
                 (folder / name).unlink(missing_ok=True)
     for path in sorted(source.iterdir()):
-        path.replace(folder / path.name)
+        target = folder / path.name
+        if path.is_dir() and target.is_dir():
+            _replace_files(path, target)
+        else:
+            path.replace(target)

@@ -4,8 +4,10 @@ import textwrap
 
 import matplotlib
 import numpy as np
+from matplotlib.colors import CSS4_COLORS, TABLEAU_COLORS
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from .report import Report
 from .style import OKABE_ITO, blank, styled
@@ -16,7 +18,12 @@ _BAND = 0.18  # opacity
 
 
 def colors_of(labels) -> list:
-    """One colour a particle, of a map where there are many."""
+    """One colour a particle: that which its label names, if all do; else of a list,
+    or of a map where there are many.
+    """
+    named = [name if name in CSS4_COLORS else None for name in labels]
+    if all(named) and len(set(named)) == len(named):
+        return [TABLEAU_COLORS.get(f"tab:{name}", name) for name in named]
     if len(labels) <= len(OKABE_ITO):
         return list(OKABE_ITO[: len(labels)])
     return list(matplotlib.colormaps["cividis"](np.linspace(0, 1, len(labels))))
@@ -28,12 +35,13 @@ def curves_figure(report: Report) -> Figure:
     figure = blank(170, 72)
     panels = figure.subplots(1, len(report.bands), squeeze=False)[0]
     for axes, band, color in zip(panels, report.bands, OKABE_ITO, strict=False):
+        axes.fill_between(band.x, band.prior_low, band.prior_high, color="0.93", lw=0)
         axes.fill_between(band.x, band.low, band.high, color=color, alpha=_BAND, lw=0)
         axes.semilogy(band.x, band.before, "--", color="0.45", linewidth=0.9)
         axes.semilogy(band.x, band.fitted, color=color)
         if band.knots.size:
             axes.semilogy(band.knots, band.values, "o", color="0.45", markersize=3)
-        shown = np.concatenate([band.low, band.high, band.before])
+        shown = np.concatenate([band.prior_low, band.prior_high, band.low, band.high])
         low, high = shown.min(), shown.max()
         if high / low < 10:
             low, high = low / 3, high * 3
@@ -53,8 +61,9 @@ def curves_figure(report: Report) -> Figure:
             linewidth=0.9,
             label="literature, before the fit",
         ),
+        Patch(color="0.93", label="95 % band of the prior"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
@@ -62,7 +71,8 @@ def curves_figure(report: Report) -> Figure:
 def parity_figure(report: Report) -> Figure:
     """Measured against predicted times; censored events as arrows.
 
-    Bars are one standard deviation; a bar without a mark is an interval.
+    Bars are one standard deviation; a bar without a mark is an interval; a hollow mark
+    was not fitted.
     """
     events, durations = report.events, report.events.is_duration
     groups = [("instants of events", ~durations), ("durations of jumps", durations)]
@@ -92,10 +102,9 @@ def _draw_parity(axes, report: Report, rows) -> None:
     """One panel of `parity_figure` with the events of the given indices."""
     events = report.events
     colors = colors_of(events.particles)
-    finite = np.concatenate(
-        [report.predicted[rows]]
-        + [c[rows] for c in (events.time, events.after, events.before)]
-    )
+    bars = (events.time - events.sd, events.time + events.sd)
+    ends = (events.after, events.before, *bars, report.predicted)
+    finite = np.concatenate([column[rows] for column in ends])
     finite = finite[np.isfinite(finite)] / HOUR
     low, high = finite.min(), finite.max()
     margin = 0.08 * max(high - low, 0.5)
@@ -104,7 +113,8 @@ def _draw_parity(axes, report: Report, rows) -> None:
     for k in rows:
         color = colors[events.particle[k]]
         predicted = report.predicted[k] / HOUR
-        _draw_measured(axes, events, k, predicted, color, (low, high))
+        filled = bool(report.fitted[k])
+        _draw_measured(axes, events, k, predicted, color, (low, high), filled)
         if report.predicted_sd[k] > 0 and events.exact[k]:
             axes.errorbar(
                 events.time[k] / HOUR,
@@ -120,8 +130,11 @@ def _draw_parity(axes, report: Report, rows) -> None:
     axes.set_ylabel("fitted model (h)")
 
 
-def _draw_measured(axes, events, k: int, height: float, color, span) -> None:
-    """What is known of one event, at a height: mark and bar, segment, or arrow."""
+def _draw_measured(axes, events, k: int, height, color, span, filled=True) -> None:
+    """What is known of one event, at a height: mark and bar, segment, or arrow.
+
+    An arrow ends within `span`, and a mark is hollow unless `filled`.
+    """
     marker = MARKERS[events.kind[k]]
     if events.exact[k]:
         axes.errorbar(
@@ -130,6 +143,7 @@ def _draw_measured(axes, events, k: int, height: float, color, span) -> None:
             xerr=events.sd[k] / HOUR,
             marker=marker,
             color=color,
+            markerfacecolor=color if filled else "white",
             markersize=4,
             linewidth=0.8,
             capsize=2,
@@ -140,9 +154,10 @@ def _draw_measured(axes, events, k: int, height: float, color, span) -> None:
         axes.plot([after, before], [height] * 2, "|-", color=color, linewidth=2)
         return
     start, sign = (after, 1) if np.isfinite(after) else (before, -1)
+    end = start + sign * 0.12 * (span[1] - span[0])
     axes.annotate(
         "",
-        (start + sign * 0.12 * (span[1] - span[0]), height),
+        (float(np.clip(end, *span)), height),
         (start, height),
         arrowprops={"arrowstyle": "->", "color": color, "linewidth": 1.2},
         annotation_clip=False,
@@ -166,7 +181,11 @@ def lithium_figure(report: Report) -> Figure:
     named = len(run.labels) <= len(OKABE_ITO)
     for j, label in enumerate(run.labels):
         axes.plot(hours, seen[:, j], color=colors[j], label=label if named else None)
+    known = np.concatenate([events.time, events.after]) / HOUR
+    last = float(np.max(known[np.isfinite(known)]))
     span = (float(hours.min()), float(hours.max()))
+    if last > span[1]:  # never reached by the run, yet known of the particle
+        span = (span[0], last + 0.05 * (last - span[0]))
     for k in np.flatnonzero(~events.is_duration):
         j = run.labels.index(events.particles[events.particle[k]])
         height = seen[0, j] - events.change[k]
@@ -206,17 +225,15 @@ def raster_figure(report: Report) -> Figure:
 
 @styled
 def voltage_figure(report: Report) -> Figure:
-    """Cell voltage, recorded and of the model, with the fitted midpoints' instants."""
+    """Cell voltage that drives the model, or that it predicts, with fitted events."""
     run, events = report.trajectories, report.events
     figure = blank(170, 75)
     axes = figure.add_subplot()
     time, voltage = report.recorded
     if len(time):
-        label = (
-            "recorded (drives the model)" if report.driven_by_voltage else "recorded"
-        )
+        label = "recorded, drives the model"
         axes.plot(time / HOUR, voltage, ".-", color="0.35", markersize=4, label=label)
-    if not (report.driven_by_voltage and len(time)):
+    else:
         axes.plot(run.time / HOUR, run.voltage, color=OKABE_ITO[5], label="model")
     shown = voltage if len(time) else run.voltage
     clock = time if len(time) else run.time
@@ -242,22 +259,25 @@ def voltage_figure(report: Report) -> Figure:
 
 @styled
 def parameters_figure(report: Report) -> Figure:
-    """Each fitted number and its 95 % interval, in standard deviations of its prior.
+    """Each fitted number and its standard deviation, over that of its prior.
 
-    The grey bar is the prior's own 95 %: what fills it is not told by the data.
+    1 is what the prior alone gives; hollow bars are numbers that the prior tells rather
+    than the data.
     """
     count = len(report.parameters)
     figure = blank(170, 22 + 4.5 * count)
     axes = figure.add_subplot()
     for row, parameter in enumerate(reversed(report.parameters)):
-        width = 1.96 * parameter.sd / parameter.prior_sd
-        axes.barh(row, 2 * 1.96, left=-1.96, height=0.7, color="0.9")
-        axes.barh(row, 2 * width, left=-width, height=0.4, color=OKABE_ITO[0])
-        axes.text(2.1, row, f"{parameter.value:.4g} ± {parameter.sd:.2g}", va="center")
+        share = parameter.sd / parameter.prior_sd
+        face = OKABE_ITO[0] if parameter.determined else "white"
+        axes.barh(row, share, height=0.6, facecolor=face, edgecolor=OKABE_ITO[0])
+        text = f"{parameter.value:.4g} ± {parameter.sd:.2g}"
+        axes.text(max(share, 1.0) + 0.03, row, text, va="center")
+    axes.axvline(1.0, color="0.4", linewidth=0.8)
     names = [p.label for p in reversed(report.parameters)]
     axes.set_yticks(np.arange(count), names)
-    axes.set_xlim(-2.0, 3.4)
+    widest = max(1.0, *(p.sd / p.prior_sd for p in report.parameters))
+    axes.set_xlim(0, 1.35 * widest)
     axes.set_ylim(-0.6, count - 0.4)
-    axes.set_xlabel("95 % interval about the fit, in standard deviations of the prior")
-    axes.set_xticks([-2, -1, 0, 1, 2])
+    axes.set_xlabel("standard deviation after the fit, in units of the prior's")
     return figure

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import tqdm
 
+_TYPICAL_STEPS = 15  # of a Levenberg-Marquardt search
 _LONG_FROM = 400  # particles; below, a cached solve ends before a bar is read
 
 
@@ -120,6 +121,62 @@ class ProtocolMeter(diffrax.AbstractProgressMeter):
 
     def close(self, state):
         jax.debug.callback(lambda _: self.steps.end(), state)
+
+
+class Search:
+    """A bar over the iterations of a fit; call it with every `optimise.Progress`.
+
+    What remains is reckoned from the starts that are over: before the first is, each
+    is taken for `_TYPICAL_STEPS` iterations long.
+    """
+
+    def __init__(self, num_starts: int, stream=None):
+        self.stream = sys.stderr if stream is None else stream
+        self.num_starts = num_starts
+        self._start, self._before, self._now = 0, 0, 0
+        self._waiting = Waiting("compiling the fit", self.stream)
+        self._bar = None
+
+    def __enter__(self):
+        self._waiting.__enter__()
+        return self
+
+    def __exit__(self, *exception):
+        self._waiting.__exit__(*exception)
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, progress) -> bool:
+        """Shows an iteration; never asks the search to stop."""
+        if progress.start != self._start:
+            self._start, self._before = progress.start, self._now
+        self._now = self._before + progress.step
+        if not self.stream.isatty():
+            return False
+        if self._bar is None:
+            self._waiting.__exit__(None, None, None)
+            self._bar = tqdm.tqdm(
+                file=self.stream,
+                bar_format="{desc} {percentage:3.0f}%|{bar}| "
+                "[{elapsed}<{remaining}, {rate_fmt}]",
+                unit="step",
+                leave=False,
+            )
+        self._bar.total = self._expected(progress.step)
+        self._bar.n = self._now
+        self._bar.set_description_str(
+            f"start {progress.start + 1}/{self.num_starts}, "
+            f"misfit {2 * progress.best:.3g}",
+            refresh=False,
+        )
+        self._bar.refresh()
+        return False
+
+    def _expected(self, step: int) -> int:
+        """Iterations of all starts, as far as can be known."""
+        each = self._before / self._start if self._start else _TYPICAL_STEPS
+        left = self.num_starts - self._start - 1
+        return round(self._before + max(step, each) + left * each)
 
 
 def meter_for(num_particles: int, num_steps: int, stream=None):

@@ -78,17 +78,25 @@ class Recording(eqx.Module):
         return tuple((self.start + a, self.start + b) for a, b in protocol.spans)
 
     def half_cycle(self, number: int = 0) -> "Recording":
-        """The part of the recording that is one half cycle, on the same clock.
+        """The part of the recording that is one half cycle, on the same clock."""
+        return self.part(number, number)
+
+    def part(self, first: int, last: int) -> "Recording":
+        """The recording from the start of one half cycle to the end of another.
 
         The instant at which the next one begins is left out.
+
+        Raises:
+            ValueError: for half cycles that it does not have.
         """
         spans = self.half_cycles()
-        if not 0 <= number < len(spans):
+        if not 0 <= first <= last < len(spans):
             raise ValueError(
-                f"The half cycle must be 0 to {len(spans) - 1}, but is {number}; the "
-                f"recording has {len(spans)} run(s) of one sign of current."
+                f"The half cycle must be among the first {len(spans)}, but is number "
+                f"{last + 1}; the recording has {len(spans)} run(s) of one sign of "
+                "current."
             )
-        start, end = spans[number]
+        start, end = spans[first][0], spans[last][1]
         kept = (self.time >= start) & ((self.time < end) | (end == self.end))
         current = None if self.current is None else self._active_current()[kept]
         return Recording(self.time[kept], self.voltage[kept], current)

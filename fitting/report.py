@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from .events import Events
 
@@ -17,6 +17,7 @@ class Band(NamedTuple):
         x: stoichiometries (point,).
         fitted: the curve (point,).
         low, high: of the 95 % band (point,).
+        prior_low, prior_high: of the band before the data (point,).
         before: the curve that the fit began from (point,).
         knots, values: of the literature table, empty where there is none.
         source: of the literature curve.
@@ -28,6 +29,8 @@ class Band(NamedTuple):
     fitted: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    prior_low: np.ndarray
+    prior_high: np.ndarray
     before: np.ndarray
     knots: np.ndarray
     values: np.ndarray
@@ -41,15 +44,18 @@ class Parameter(NamedTuple):
         label: with its unit.
         value: fitted.
         sd: standard deviation, of data and prior.
+        low, high: of the 95 % interval.
         prior_sd: standard deviation before the data.
-        share: of its information that comes from the data, 0 to 1.
+        determined: whether the data halve its variance, at least.
     """
 
     label: str
     value: float
     sd: float
+    low: float
+    high: float
     prior_sd: float
-    share: float
+    determined: bool
 
 
 class Trajectories(NamedTuple):
@@ -77,22 +83,26 @@ class Report(NamedTuple):
     Attributes:
         title: what was fitted.
         events: measured.
+        fitted: events that were fitted; the others were predicted only.
         predicted: times of the events [s].
         predicted_sd: what the parameters' uncertainty makes of it [s].
         misfit: standardised rows, one an event.
         bands: of the material curves.
         parameters: in the order of the fit.
         trajectories: of the fitted model.
-        recorded: instants [s] and voltages [V] of the cell, empty where not recorded.
-        driven_by_voltage: whether the recorded voltage drove the model.
-        chi_square: of the data, and `degrees` of freedom.
-        undetermined: sentences naming directions that the data do not determine.
+        recorded: instants [s] and voltages [V] that drove the model; empty where a
+            protocol did.
+        chi_square: of the `num_rows` fitted events that have a time.
+        degrees: of freedom left in them.
+        probability: of a larger chi-square, NaN where none are left.
+        undetermined: directions in which the prior says more than the data.
         remarks: what can be identified at all.
         statistics: counts of the search (starts, evaluations, failed solves).
     """
 
     title: str
     events: Events
+    fitted: Bool[np.ndarray, " event"]
     predicted: Float[np.ndarray, " event"]
     predicted_sd: Float[np.ndarray, " event"]
     misfit: Float[np.ndarray, " event"]
@@ -100,9 +110,10 @@ class Report(NamedTuple):
     parameters: tuple[Parameter, ...]
     trajectories: Trajectories
     recorded: tuple[np.ndarray, np.ndarray]
-    driven_by_voltage: bool
     chi_square: float
+    num_rows: int
     degrees: float
+    probability: float
     undetermined: tuple[str, ...]
     remarks: tuple[str, ...]
     statistics: dict

@@ -1,8 +1,8 @@
-"""`diffelec demo`: the paper's network over full cycles, as one table."""
+"""`diffelec demo`: the paper's network over full cycles, then a fit to events."""
 
 import argparse
 
-from . import study
+from . import fit, study
 
 _CYCLE = (
     "Charge at C/20 until 4.3 V",
@@ -10,15 +10,27 @@ _CYCLE = (
     "Discharge at C/20 until 2.5 V",
 )
 _QUICK_SHELLS, _QUICK_TOLERANCE = 12, 1e-4
+_FIT = [
+    "--example",
+    "wolfman2023-nmc333",
+    "--free",
+    "diffusivity-scale",
+    "--shells",
+    "10",
+    "--starts",
+    "1",
+]
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
     """Adds `demo` and its arguments."""
     parser = subparsers.add_parser(
         "demo",
-        help="run the network of Sharma 2022 and print its table",
+        help="run the network of Sharma 2022, then fit six measured particles",
         description="Runs the 15-particle network of Sharma 2022 (Fig. 4a): charge at "
-        "C/20 to 4.3 V, hold until C/50, discharge at C/20 to 2.5 V.",
+        "C/20 to 4.3 V, hold until C/50, discharge at C/20 to 2.5 V. Then fits "
+        "contacts and the scale of the diffusivity to events of six particles of "
+        "NMC333 (Wolfman 2023); see `diffelec fit`.",
     )
     parser.add_argument(
         "--cycles", metavar="N", type=int, default=2, help="full cycles (default 2)"
@@ -27,6 +39,9 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "--quick",
         action="store_true",
         help=f"coarser: {_QUICK_SHELLS} shells a particle, rtol {_QUICK_TOLERANCE:g}",
+    )
+    parser.add_argument(
+        "--no-fit", action="store_true", help="leave out the fit at the end"
     )
     study.add_output(parser, required=False)
     return parser
@@ -49,8 +64,19 @@ def run(arguments) -> None:
     protocol = diffelec.Protocol.from_strings(_CYCLE * arguments.cycles)
     solution = study.solve(electrode, protocol, settings)
     print(table(solution))
+    also = {} if arguments.no_fit else {"fit": _fit()}
     if arguments.out is not None:
-        study.write(arguments, electrode, solution, settings)
+        study.write(arguments, electrode, solution, settings, also)
+
+
+def _fit():
+    """Fits the packaged events; a function that writes the results into a folder."""
+    parser = argparse.ArgumentParser()
+    fit.add_parser(parser.add_subparsers())
+    job = fit.prepare(parser.parse_args(["fit", *_FIT, "--out", "fit"]))
+    print(f"\n{job.title}\n")
+    found, report = fit.solve(job)
+    return lambda folder: fit.write(folder, job, found, report)
 
 
 def table(solution) -> str:

@@ -1,6 +1,7 @@
 """What `demo` and `simulate` share: one simulation, its files and its figures."""
 
 import argparse
+import platform
 import sys
 from datetime import UTC, datetime
 from importlib import metadata
@@ -19,8 +20,8 @@ _STEP_COLUMNS = (
 )
 
 
-def add_output(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """The arguments that say where results go."""
+def add_folder(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """The arguments that name the folder of results."""
     parser.add_argument(
         "--out",
         metavar="DIR",
@@ -34,6 +35,11 @@ def add_output(parser: argparse.ArgumentParser, *, required: bool) -> None:
         action="store_true",
         help="replace the results of an earlier run in DIR",
     )
+
+
+def add_output(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """The arguments that say where results of a simulation go, and what is drawn."""
+    add_folder(parser, required=required)
     parser.add_argument(
         "--soc",
         metavar="SHARE",
@@ -70,8 +76,11 @@ def solve(electrode, protocol, settings: dict):
     return solution
 
 
-def write(arguments, electrode, solution, settings: dict) -> None:
-    """All files and figures, complete or not at all."""
+def write(arguments, electrode, solution, settings: dict, also=None) -> None:
+    """All files and figures, complete or not at all.
+
+    `also` names folders inside that of the results, and what fills each.
+    """
     from .. import files, progress
 
     with (
@@ -85,37 +94,49 @@ def write(arguments, electrode, solution, settings: dict) -> None:
         files.write_json(
             folder / files.STUDY, _study(electrode, solution, settings, names)
         )
+        for name, fill in (also or {}).items():
+            (folder / name).mkdir()
+            fill(folder / name)
+            names.append(f"{name}/")
     print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
 
 
 def _study(electrode, solution, settings: dict, names: list[str]) -> dict:
     """The full study, from which it can be repeated."""
-    import platform
-
     import numpy as np
 
     from .. import files
 
     times = settings.get("times")
     numbers = {k: v for k, v in settings.items() if k != "times"}
-    versions = {name: metadata.version(name) for name in _VERSIONS}
-    try:
-        versions["diffelec"] = metadata.version("diffelec")
-    except metadata.PackageNotFoundError:
-        versions["diffelec"] = "not installed"
-    versions["python"] = platform.python_version()
     return {
         "format": "diffelec study",
         "version": 1,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": date(),
         "electrode": files.electrode_to_dict(electrode),
         "protocol": list(solution.texts),
         "settings": numbers
         | {"times_s": None if times is None else np.asarray(times).tolist()},
         "result": solution.message(),
-        "versions": versions,
+        "versions": versions(_VERSIONS),
         "files": names,
     }
+
+
+def date() -> str:
+    """Now, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def versions(names) -> dict[str, str]:
+    """Versions of Python, this package, and packages by name."""
+    found = {name: metadata.version(name) for name in names}
+    try:
+        found["diffelec"] = metadata.version("diffelec")
+    except metadata.PackageNotFoundError:
+        found["diffelec"] = "not installed"
+    found["python"] = platform.python_version()
+    return found
 
 
 def _write_tables(folder: Path, solution) -> None:

@@ -25,7 +25,8 @@ def made_up_band(name, label, flat):
     fitted = before * 10 ** (0.3 * np.sin(6 * x))
     width = 10 ** (0.2 + 0.8 * (x > 0.9))
     return Band(
-        *(name, label, x, fitted, fitted / width, fitted * width, before),
+        *(name, label, x, fitted, fitted / width, fitted * width),
+        *(fitted / 9, fitted * 9, before),
         *(np.array([0.3, 0.9, 1.0]), 10.0 ** np.array(flat), "made up for a test"),
     )
 
@@ -42,6 +43,7 @@ def made_up_report(**changes):
     fields = {
         "title": "made up",
         "events": events,
+        "fitted": np.array([True, False, True, True, True]),
         "predicted": HOUR * np.array([6.4, 0.7, 9.0, 11.5, 2.8]),
         "predicted_sd": HOUR * np.array([0.15, 0.2, 0.4, 0.7, 0.1]),
         "misfit": np.array([0.5, 0.7, 0.1, 0.05, 0.2]),
@@ -52,16 +54,21 @@ def made_up_report(**changes):
             ),
         ),
         "parameters": (
-            Parameter("log10 contact radius blue [log10(m)]", -6.4, 0.1, 0.5, 0.96),
-            Parameter("log10 diffusivity at x=0.98", -17.2, 0.49, 0.5, 0.04),
+            Parameter(
+                "log10 contact radius blue [log10(m)]", -6.4, 0.1, -6.6, -6.2, 0.5, True
+            ),
+            Parameter(
+                "log10 diffusivity at x=0.98", -17.2, 0.49, -18.2, -16.2, 0.5, False
+            ),
         ),
         "trajectories": run,
         "recorded": (time[::20], np.linspace(3.4, 4.6, 10)),
-        "driven_by_voltage": True,
         "chi_square": 0.81,
-        "degrees": 3.0,
-        "undetermined": ("log10 diffusivity at x=0.98",),
+        "num_rows": 1,
+        "degrees": 0.4,
+        "probability": np.nan,
+        "undetermined": ("0.98 log10 diffusivity at x=0.98",),
         "remarks": ("Only the product of conductivity and contact radius …",),
-        "statistics": {"starts": 3, "evaluations": 60, "failed_solves": 1},
+        "statistics": {"outcome": "converged", "starts": 3, "failed_solves": 1},
     }
     return Report(**fields | changes)

@@ -178,7 +178,7 @@ def test_programming_errors_are_not_hidden(tmp_path, monkeypatch):
 
     monkeypatch.setattr(diffelec, "simulate", fail)
     with pytest.raises(RuntimeError, match="a bug"):
-        cli.main(["demo"])
+        cli.main(["demo", "--no-fit"])
 
 
 def test_unknown_word_in_a_protocol(tmp_path, capsys):

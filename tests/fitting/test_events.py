@@ -54,6 +54,15 @@ def test_a_shift_of_the_clock_leaves_durations():
     np.testing.assert_array_equal(moved.before, [NAN, 210.0, NAN, INF, 60.0])
 
 
+def test_a_selection_drops_the_particles_that_have_no_event_left():
+    part = Events.from_rows(rows()).select(np.array([False, False, True, True, False]))
+    assert part.particles == ("b", "c")
+    assert part.kind == ("duration", "midpoint")
+    np.testing.assert_array_equal(part.particle, [0, 1])
+    np.testing.assert_array_equal(part.radius, [4e-6, NAN])
+    np.testing.assert_array_equal(part.after, [NAN, 5000.0])
+
+
 def test_one_particle_may_have_events_at_several_changes():
     first = Event("a", "onset", time=1.0, sd=1.0)
     events = Events.from_rows([first, dataclasses.replace(first, change=0.066)])

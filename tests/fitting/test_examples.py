@@ -34,7 +34,7 @@ def test_the_sets_hold_every_form_of_event():
     assert nmc532.right_censored.sum() == 1
     assert (nmc532.interval & ~nmc532.right_censored).sum() == 1
     assert sharma.right_censored.sum() == 2
-    np.testing.assert_allclose(sharma.before[:2] / HOUR, [3.4, 6.7])
+    np.testing.assert_allclose(sharma.before[:2] / HOUR, [3.6, 6.9])
     assert sharma.surface
     assert not nmc333.surface
 

@@ -343,3 +343,17 @@ def test_overwriting_spares_files_of_other_origin(tmp_path):
     ]
     assert (tmp_path / "safe").exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "safe"]
+
+
+def test_a_folder_within_is_replaced_with_its_own_files_only(tmp_path):
+    out = tmp_path / "out"
+    for text in ("old", "new"):
+        with files.result_folder(out, overwrite=True) as folder:
+            files.write_json(folder / "study.json", {"files": ["study.json"]})
+            (folder / "fit").mkdir()
+            names = ["study.json", f"{text}.txt"]
+            files.write_json(folder / "fit" / "study.json", {"files": names})
+            (folder / "fit" / f"{text}.txt").write_text(text)
+        (out / "fit" / "mine.txt").write_text("kept")
+    written = sorted(p.name for p in (out / "fit").iterdir())
+    assert written == ["mine.txt", "new.txt", "study.json"]

@@ -1,10 +1,12 @@
 import io
+import threading
 
 import diffrax
 import jax
 import jax.numpy as jnp
+import pytest
 
-from fitting import progress
+from fitting import optimise, progress
 
 
 class Terminal(io.StringIO):
@@ -56,3 +58,34 @@ def test_meter_only_for_long_solves_that_somebody_watches():
     assert progress.meter_for(15, 6, Terminal()) is None
     assert progress.meter_for(1000, 6, io.StringIO()) is None
     assert progress.meter_for(1000, 6, Terminal()).steps.num_steps == 6
+
+
+def told(start, step, best=2.5):
+    return optimise.Progress(start, 3, step, 40, best, best, 0)
+
+
+def test_search_is_silent_where_nobody_watches():
+    stream = io.StringIO()
+    with progress.Search(3, stream) as shown:
+        assert shown(told(0, 1)) is False
+    assert stream.getvalue() == ""
+
+
+def test_search_shows_start_misfit_rate_and_what_remains():
+    stream = Terminal()
+    with progress.Search(3, stream) as shown:
+        for start, steps in enumerate((10, 20, 12)):
+            for step in range(1, steps + 1):
+                assert shown(told(start, step)) is False
+            # 15 a start until one is over, then the mean of those that are
+            assert shown._bar.total == (15 + 2 * 15, 10 + 20 + 10, 30 + 15)[start]
+    text = stream.getvalue()
+    assert "start 3/3, misfit 5" in text
+    assert "step/s" in text or "s/step" in text
+
+
+def test_search_that_ends_early_leaves_no_thread():
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt), progress.Search(3, Terminal()):
+        raise KeyboardInterrupt
+    assert threading.active_count() == before

@@ -34,6 +34,12 @@ def test_a_half_cycle_is_cut_on_the_same_clock():
     assert charge.start == HOUR
 
 
+def test_a_part_of_all_half_cycles_leaves_only_the_rest_before_them():
+    part = recording().part(0, 1)
+    np.testing.assert_allclose(part.time / HOUR, [1.0, 3.0, 5.0, 5.01, 7.0])
+    np.testing.assert_allclose(part.half_cycles(), recording().half_cycles())
+
+
 def test_a_recording_without_current_is_one_half_cycle():
     alone = recording(current=None)
     assert alone.half_cycles() == ((0.0, 7 * HOUR),)
@@ -48,7 +54,7 @@ def test_the_protocol_follows_the_voltage_from_the_first_instant():
 
 
 def test_a_half_cycle_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="must be 0 to 1, but is 2"):
+    with pytest.raises(ValueError, match="among the first 2, but is number 3"):
         recording().half_cycle(2)
 
 

@@ -1,0 +1,58 @@
+"""The files of a fit: copies of what was read, tables, figures, the summary."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from . import files, fit_figures, style, summary
+from .report import Report
+
+_FIGURES = {
+    "curves": fit_figures.curves_figure,
+    "parity": fit_figures.parity_figure,
+    "voltage": fit_figures.voltage_figure,
+    "lithium": fit_figures.lithium_figure,
+    "lithium_map": fit_figures.raster_figure,
+    "parameters": fit_figures.parameters_figure,
+}
+_CURVE_COLUMNS = (
+    "curve",
+    "stoichiometry",
+    "fitted_SI",
+    "low_95_SI",
+    "high_95_SI",
+    "before_SI",
+)
+
+
+def write_inputs(folder: Path, onsets: Path, cycler: Path | None) -> None:
+    """Copies of the tables that were read, under names of their own."""
+    shutil.copyfile(onsets, folder / "onsets.csv")
+    if cycler is not None:
+        shutil.copyfile(cycler, folder / "cycler.csv")
+
+
+def write_report(folder: Path, report: Report) -> None:
+    """summary.json, events.csv, curves.csv, trajectories.csv and six figures."""
+    files.write_json(folder / "summary.json", summary.summary(report))
+    files.write_csv(
+        folder / "events.csv", summary.EVENT_COLUMNS, summary.event_rows(report)
+    )
+    columns = ("x", "fitted", "low", "high", "before")
+    rows = [
+        (band.name, *row)
+        for band in report.bands
+        for row in np.stack([getattr(band, c) for c in columns], axis=1).tolist()
+    ]
+    files.write_csv(folder / "curves.csv", _CURVE_COLUMNS, rows)
+    run = report.trajectories
+    files.write_csv(
+        folder / "trajectories.csv",
+        ["time_h", "voltage_V"]
+        + [f"x_mean_{label}" for label in run.labels]
+        + [f"x_surface_{label}" for label in run.labels],
+        np.column_stack([run.time / summary.HOUR, run.voltage, run.mean, run.surface]),
+    )
+    for name, draw in _FIGURES.items():
+        style.save(draw(report), folder / f"{name}.png")

@@ -1,0 +1,279 @@
+"""From an experiment to a `Problem`: the electrode behind it, what is free, the noise.
+
+Two ways to drive the model. A recorded voltage decouples the imaged particles from all
+others: each hangs on a contact of its own. A protocol of currents needs a body of
+unseen particles that carries the current, the `bath`.
+"""
+
+import dataclasses
+import inspect
+import math
+
+import numpy as np
+
+import diffelec
+from diffelec.edges import carbon_contact, disc_shape
+
+from . import parameters
+from .events import Events
+from .imaged import imaged_electrode, voltage_drive
+from .noise import EventNoise, Normal, StudentT
+from .parameters import ParameterSpace
+from .problem import Problem, Simulated
+from .recording import Recording
+
+_COLLECTOR = 0
+# Contacts of the unseen bath [m]: a third of it is coated by carbon and carries the
+# current at first, the rest reacts one part after another over the charge.
+_BATH_CONTACTS = (16e-6, 0.8e-6, 0.4e-6, 0.2e-6, 0.1e-6)
+_BATH_COPIES = (80.0, 40.0, 40.0, 40.0, 40.0)  # that each of them stands for
+_CURVES = ("conductivity", "diffusivity")
+FREE = (*_CURVES, "diffusivity-scale", "exchange-current", "radius", "clock")
+"""What may be free beside the contacts, which always are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Choices:
+    """What a person decides about a fit.
+
+    Attributes:
+        free: names of `FREE` beside the contacts.
+        material: a function of `diffelec.materials` that gives curves.
+        radius: of particles whose table gives none [m].
+        num_shells: of a particle.
+        left_out: kinds of events that are predicted but not fitted.
+        discrepancy: by how much the model may be off in any time [s].
+        edge_sd: of the bounds of intervals [s].
+        clock_sd: of the zero of the events' clock, where "clock" is free [s].
+        robust: Student's law in place of the normal one.
+        series_resistance: taken off a recorded voltage [ohm].
+        rtol: of the simulations.
+    """
+
+    free: tuple[str, ...] = _CURVES
+    material: str = "nmc532"
+    radius: float = 5e-6
+    num_shells: int = 16
+    left_out: tuple[str, ...] = ()
+    discrepancy: float = 0.0
+    edge_sd: float = 300.0
+    clock_sd: float = 300.0
+    robust: bool = False
+    series_resistance: float = 0.0
+    rtol: float = 1e-4
+
+    def __post_init__(self):
+        unknown = [name for name in self.free if name not in FREE]
+        if unknown:
+            raise ValueError(
+                f"What is free must be among {', '.join(FREE)}, but '{unknown[0]}' is "
+                "not; contacts always are."
+            )
+        if {"diffusivity", "diffusivity-scale"} <= set(self.free):
+            raise ValueError(
+                "Either the diffusivity's knots or its scale must be free, but both "
+                "are; drop one of 'diffusivity' and 'diffusivity-scale'."
+            )
+        if not 1e-8 <= self.radius <= 1e-3:
+            raise ValueError(
+                "The radius must lie between 0.01 and 1000 um, but is "
+                f"{1e6 * self.radius:g} um."
+            )
+        for name in ("discrepancy", "edge_sd", "clock_sd", "series_resistance"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ValueError(
+                    f"`{name}` must be finite and 0 or more, but is {value:g}."
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """A fit ready to run.
+
+    Attributes:
+        problem: of the events that are fitted.
+        forward: of all events, fitted or not.
+        events: all of them.
+        fitted: (event,) those that are fitted.
+        recording: of the half cycle, or None.
+    """
+
+    problem: Problem
+    forward: Simulated
+    events: Events
+    fitted: np.ndarray
+    recording: Recording | None
+
+
+def by_voltage(
+    events: Events, recording: Recording, choices: Choices, half_cycle: int = 0
+) -> Setup:
+    """The imaged particles behind a recorded voltage.
+
+    Args:
+        events: on the recording's clock.
+        recording: from the start of the first half cycle, when all is pristine.
+        choices: about the fit.
+        half_cycle: that was seen.
+    """
+    electrode = imaged_electrode(
+        events.particles,
+        material(choices.material),
+        radius=_radii(events, choices.radius),
+        num_shells=choices.num_shells,
+    )
+    protocol = voltage_drive(
+        recording.time,
+        recording.voltage,
+        recording.current,
+        series_resistance=choices.series_resistance,
+    )
+    seen = recording.half_cycle(half_cycle)
+    fields = {
+        "origin": recording.start,
+        "half_cycle": half_cycle,
+        "delithiates": bool(seen.voltage[-1] > seen.voltage[0]),
+    }
+    return _setup(events, electrode, protocol, choices, recording, fields)
+
+
+def by_protocol(
+    events: Events,
+    protocol: diffelec.Protocol,
+    choices: Choices,
+    half_cycle: int = 0,
+    *,
+    from_start: bool = False,
+) -> Setup:
+    """The imaged particles beside a bath that carries the protocol's current.
+
+    Args:
+        events: on a clock that reads 0 at the start of the half cycle.
+        protocol: of the cell.
+        choices: about the fit.
+        half_cycle: that was seen.
+        from_start: the clock reads 0 at the start of the protocol instead.
+
+    Raises:
+        ValueError: for a half cycle that the protocol does not have.
+    """
+    steps = [k for k, h in enumerate(protocol.half_cycles) if h == half_cycle]
+    if not steps or half_cycle < 0:
+        raise ValueError(
+            f"The half cycle must be among the first {max(protocol.half_cycles) + 1}, "
+            f"but is number {half_cycle + 1}; add steps to the protocol."
+        )
+    electrode = bath_electrode(
+        events.particles,
+        material(choices.material),
+        radius=_radii(events, choices.radius),
+        bath_radius=choices.radius,
+        num_shells=choices.num_shells,
+    )
+    rows = protocol.rows
+    currents = np.asarray(rows.current) + np.asarray(rows.current_rate)
+    fields = {
+        "origin": 0.0 if from_start else None,
+        "half_cycle": half_cycle,
+        "delithiates": bool(np.sum(currents[steps]) >= 0),
+    }
+    return _setup(events, electrode, protocol, choices, None, fields)
+
+
+def _radii(events: Events, default: float) -> list[float]:
+    return np.where(np.isnan(events.radius), default, events.radius).tolist()
+
+
+def material(name: str) -> diffelec.Curves:
+    """The curves that a function of `diffelec.materials` gives by default.
+
+    Raises:
+        ValueError: for a name that is none of them.
+    """
+    known = {
+        key: value
+        for key, value in vars(diffelec.materials).items()
+        if inspect.isfunction(value)
+        and inspect.signature(value).return_annotation is diffelec.Curves
+    }
+    if name not in known:
+        raise ValueError(
+            f"The material must be one of {', '.join(known)}, but is '{name}'."
+        )
+    return known[name]()
+
+
+def bath_electrode(
+    particles, curves, *, radius, bath_radius: float, num_shells: int
+) -> diffelec.Electrode:
+    """Imaged particles and a bath of unseen ones, all on the collector.
+
+    A third of the bath is wired well; the contacts of the rest spread over a decade, so
+    that it reacts one part after another and the cell's voltage is that of an
+    asynchronous cathode.
+    """
+    bath = [f"bath {k}" for k in range(len(_BATH_CONTACTS))]
+    shapes = [disc_shape(diffelec.graphs.DEFAULT_CONTACT_RADIUS)] * len(particles)
+    shapes += [disc_shape(contact) for contact in _BATH_CONTACTS]
+    labels = [*particles, *bath]
+    network = diffelec.Network.from_edges(
+        [
+            carbon_contact(_COLLECTOR, *pair)
+            for pair in zip(labels, shapes, strict=True)
+        ],
+        labels,
+        imaged=[label in particles for label in labels],
+    )
+    return diffelec.presets.electrode_of(
+        network,
+        curves,
+        radius=[*radius, *[bath_radius] * len(bath)],
+        multiplicity=[1.0] * len(particles) + list(_BATH_COPIES),
+        num_shells=num_shells,
+    )
+
+
+def space_of(electrode, particles, choices: Choices) -> ParameterSpace:
+    """The contacts of the particles, and what else is chosen.
+
+    The conductivity is held at full lithiation: only its product with a contact's
+    radius is identifiable.
+    """
+    frees = [parameters.contacts(electrode, particles)]
+    if "conductivity" in choices.free:
+        frees.append(parameters.curve_values(electrode, "conductivity", fixed=(-1,)))
+    if "diffusivity" in choices.free:
+        frees.append(parameters.curve_values(electrode, "diffusivity"))
+    if "diffusivity-scale" in choices.free:
+        frees.append(parameters.curve_scale("diffusivity"))
+    if "exchange-current" in choices.free:
+        frees.append(parameters.curve_scale("rate_constant"))
+    if "radius" in choices.free:
+        frees.append(parameters.radii(electrode, particles))
+    clock = parameters.clock(choices.clock_sd) if "clock" in choices.free else None
+    return ParameterSpace(tuple(frees), clock)
+
+
+def _setup(events, electrode, protocol, choices, recording, fields) -> Setup:
+    fitted = np.array([kind not in choices.left_out for kind in events.kind])
+    if not fitted.any():
+        raise ValueError(
+            "One kind of events or more must be fitted, but all are left out "
+            f"({', '.join(dict.fromkeys(events.kind))})."
+        )
+    fields = fields | {"rtol": choices.rtol}
+    chosen = events.select(fitted)
+    problem = Problem(
+        electrode=electrode,
+        space=space_of(electrode, events.particles, choices),
+        forward=Simulated.of(electrode, protocol, chosen, **fields),
+        noise=EventNoise.of(
+            chosen,
+            StudentT() if choices.robust else Normal(),
+            discrepancy=choices.discrepancy,
+            edge_sd=choices.edge_sd,
+        ),
+    )
+    forward = Simulated.of(electrode, protocol, events, num_saved=401, **fields)
+    return Setup(problem, forward, events, fitted, recording)

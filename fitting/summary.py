@@ -1,0 +1,141 @@
+"""A fit in words and numbers: the summary file, the tables, the text for a terminal."""
+
+import math
+
+from .events import Events
+from .report import Report
+
+HOUR = 3600.0
+EVENT_COLUMNS = (
+    "particle",
+    "event",
+    "change",
+    "fitted",
+    "time_h",
+    "sd_h",
+    "after_h",
+    "before_h",
+    "predicted_h",
+    "predicted_sd_h",
+    "misfit",
+)
+
+
+def _hours(value: float) -> float | None:
+    """In h, None where there is none or no bound."""
+    return value / HOUR if math.isfinite(value) else None
+
+
+def event_rows(report: Report) -> list[list]:
+    """One row an event, in the order of `EVENT_COLUMNS`; None where nothing is known.
+
+    `misfit` is in standard deviations; of a bound it is 0 where the model keeps it.
+    """
+    events = report.events
+    rows = []
+    for k, kind in enumerate(events.kind):
+        numbers = [events.time[k], events.sd[k], events.after[k], events.before[k]]
+        deviation = report.predicted_sd[k] if report.predicted_sd[k] > 0 else math.nan
+        numbers += [report.predicted[k], deviation]
+        rows.append(
+            [
+                events.particles[events.particle[k]],
+                kind,
+                float(events.change[k]),
+                bool(report.fitted[k]),
+                *(_hours(float(number)) for number in numbers),
+                float(report.misfit[k]),
+            ]
+        )
+    return rows
+
+
+def summary(report: Report) -> dict:
+    """Everything that a fit states, with units in the keys; no NaN, no infinity."""
+    return {
+        "title": report.title,
+        "chi_square": report.chi_square,
+        "chi_square_rows": report.num_rows,
+        "degrees_of_freedom": report.degrees,
+        "probability_of_larger": report.probability
+        if math.isfinite(report.probability)
+        else None,
+        "search": report.statistics,
+        "observable": "surface stoichiometry"
+        if report.events.surface
+        else "mean stoichiometry",
+        "events": [
+            dict(zip(EVENT_COLUMNS, row, strict=True)) for row in event_rows(report)
+        ],
+        "parameters": [
+            {
+                "parameter": p.label,
+                "value": p.value,
+                "standard_deviation": p.sd,
+                "interval_95": [p.low, p.high],
+                "prior_standard_deviation": p.prior_sd,
+                "determined_by_data": bool(p.determined),
+            }
+            for p in report.parameters
+        ],
+        "undetermined_directions": list(report.undetermined),
+        "remarks": list(report.remarks),
+    }
+
+
+def _known(events: Events, k: int) -> str:
+    """What was measured of an event, in h."""
+    if events.exact[k]:
+        return f"{events.time[k] / HOUR:.2f} ± {events.sd[k] / HOUR:.2f}"
+    after, before = events.after[k] / HOUR, events.before[k] / HOUR
+    if math.isinf(before):
+        return f"after {after:.2f}"
+    if math.isinf(after):
+        return f"before {before:.2f}"
+    return f"{after:.2f} to {before:.2f}"
+
+
+def text(report: Report) -> str:
+    """The events with their predictions, the misfit, and what stayed open."""
+    events = report.events
+    rows = [("particle", "event", "measured (h)", "model (h)", "misfit (sd)")]
+    for k, kind in enumerate(events.kind):
+        rows.append(
+            (
+                events.particles[events.particle[k]],
+                kind + ("" if report.fitted[k] else " (not fitted)"),
+                _known(events, k),
+                f"{report.predicted[k] / HOUR:.2f}",
+                f"{report.misfit[k]:.1f}",
+            )
+        )
+    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(w) if c < 2 else cell.rjust(w)
+            for c, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    lines += ["", _quality(report), f"search: {report.statistics['outcome']}"]
+    open_numbers = [p.label for p in report.parameters if not p.determined]
+    if open_numbers:
+        lines.append(
+            f"{len(report.undetermined)} of {len(report.parameters)} directions, and "
+            "these numbers, are told by the prior rather than by the data:"
+        )
+        lines += [f"  {label}" for label in open_numbers]
+    return "\n".join([*lines, *report.remarks])
+
+
+def _quality(report: Report) -> str:
+    """Chi-square as a sentence."""
+    if report.num_rows == 0:
+        return "no fitted event has a time, so there is no chi-square"
+    likely = ""
+    if math.isfinite(report.probability):
+        likely = f"; a larger one has a probability of {report.probability:.2g}"
+    return (
+        f"chi-square {report.chi_square:.2f} of {report.num_rows} times, "
+        f"{report.degrees:.1f} degrees of freedom left{likely}"
+    )

@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+
+from fitting import fit_figures, style
+
+from .made_up import HOUR, made_up_events, made_up_report
+
+DRAWN = {
+    "curves": fit_figures.curves_figure,
+    "parity": fit_figures.parity_figure,
+    "voltage": fit_figures.voltage_figure,
+    "lithium": fit_figures.lithium_figure,
+    "lithium_map": fit_figures.raster_figure,
+    "parameters": fit_figures.parameters_figure,
+}
+
+
+def units(axes):
+    return [text.rpartition("(")[2].rstrip(")") for text in axes]
+
+
+@pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
+def test_a_figure_is_written_and_leaves_the_settings_alone(draw, tmp_path):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    style.save(draw(made_up_report()), tmp_path / "f.png")
+    assert (tmp_path / "f.png").stat().st_size > 5000
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_curves_have_log_axes_units_bands_and_the_table_beside_them():
+    report = made_up_report()
+    figure = fit_figures.curves_figure(report)
+    for axes, band in zip(figure.axes, report.bands, strict=True):
+        assert axes.get_yscale() == "log"
+        assert axes.get_ylabel() == band.label
+        prior, fitted = (c.get_paths()[0].vertices[:, 1] for c in axes.collections)
+        np.testing.assert_allclose((prior.min(), prior.max()), _ends(band, "prior_"))
+        np.testing.assert_allclose((fitted.min(), fitted.max()), _ends(band))
+        lines = [line.get_ydata() for line in axes.lines]
+        assert any(np.array_equal(line, band.fitted) for line in lines)
+        assert any(np.array_equal(line, band.values) for line in lines)
+
+
+def _ends(band, prefix=""):
+    low, high = (getattr(band, f"{prefix}{end}") for end in ("low", "high"))
+    return low.min(), high.max()
+
+
+def test_parity_has_a_mark_a_segment_and_arrows_for_what_is_known():
+    report = made_up_report()
+    instants, durations = fit_figures.parity_figure(report).axes
+    marked = [bar.lines[0].get_xydata()[0] for bar in instants.containers]
+    assert [6.5, 6.4] in np.array(marked).tolist()
+    segments = [line.get_xydata() for line in instants.lines]
+    assert any(np.allclose(line, [[8.5, 9.0], [9.8, 9.0]]) for line in segments)
+    arrows = [note.xy[0] - note.xyann[0] for note in instants.texts]
+    assert [np.sign(a) for a in arrows] == [1.0, -1.0]
+    hollow = durations.containers[0].lines[0]
+    assert hollow.get_markerfacecolor() == "white"
+    assert instants.containers[0].lines[0].get_markerfacecolor() != "white"
+
+
+def test_parity_shows_whole_bars():
+    _, durations = fit_figures.parity_figure(made_up_report()).axes
+    low, high = durations.get_xlim()
+    assert low < 0.6 < 1.2 < high
+
+
+def test_lithium_shows_what_was_seen():
+    mean = fit_figures.lithium_figure(made_up_report()).axes[0]
+    report = made_up_report(events=made_up_events(surface=True))
+    surface = fit_figures.lithium_figure(report).axes[0]
+    run = report.trajectories
+    np.testing.assert_array_equal(mean.lines[0].get_ydata(), run.mean[:, 0])
+    np.testing.assert_array_equal(surface.lines[0].get_ydata(), run.surface[:, 0])
+    assert mean.get_ylabel() == "mean stoichiometry x (–)"
+    assert surface.get_ylabel() == "surface stoichiometry x (–)"
+
+
+def test_lithium_has_room_for_events_after_the_end_of_the_run():
+    run = made_up_report().trajectories
+    early = run._replace(
+        **{name: getattr(run, name)[:50] for name in ("time", "mean", "surface")}
+    )
+    axes = fit_figures.lithium_figure(made_up_report(trajectories=early)).axes[0]
+    assert axes.get_xlim()[1] > 9.8
+    assert all(note.xy[0] >= 9.8 for note in axes.texts[:1])
+
+
+def test_the_map_has_the_first_to_react_on_top():
+    axes = fit_figures.raster_figure(made_up_report()).axes[0]
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert names == ["purple", "red", "blue", "brown"]
+
+
+def test_voltage_is_the_one_that_drives_or_the_models_own():
+    report = made_up_report()
+    driven = fit_figures.voltage_figure(report).axes[0]
+    np.testing.assert_array_equal(driven.lines[0].get_ydata(), report.recorded[1])
+    own = fit_figures.voltage_figure(
+        made_up_report(recorded=(np.zeros(0), np.zeros(0)))
+    ).axes[0]
+    np.testing.assert_array_equal(own.lines[0].get_ydata(), report.trajectories.voltage)
+    assert own.lines[0].get_label() == "model"
+    assert own.lines[1].get_xdata() == pytest.approx(6.4)
+
+
+def test_particles_named_by_a_colour_have_it():
+    assert fit_figures.colors_of(("red", "gold")) == ["#d62728", "gold"]
+    assert fit_figures.colors_of(("a", "red")) == list(style.OKABE_ITO[:2])
+    assert len(fit_figures.colors_of([f"p{k}" for k in range(30)])) == 30
+
+
+def test_many_particles_are_not_named_in_legends():
+    count = 12
+    labels = tuple(f"p{k}" for k in range(count))
+    run = made_up_report().trajectories
+    x = np.repeat(run.mean[:, :1], count, axis=1)
+    many = made_up_report(
+        trajectories=run._replace(labels=labels + run.labels, mean=np.c_[x, run.mean])
+    )
+    figure = fit_figures.lithium_figure(many)
+    assert figure.legends == []
+    assert figure.axes[0].get_xlim() == pytest.approx((2.77, 14.0))
+    assert run.time[0] == 2.77 * HOUR

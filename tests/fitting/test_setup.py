@@ -1,0 +1,148 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+import diffelec
+from fitting import setup
+from fitting.events import Event, Events
+from fitting.recording import Recording
+
+HOUR = 3600.0
+
+
+def events():
+    rows = [
+        Event("p", "midpoint", time=3 * HOUR, sd=600.0, radius=4e-6),
+        Event("q", "midpoint", after=5 * HOUR, before=np.inf),
+        Event("p", "duration", time=HOUR, sd=600.0),
+    ]
+    return Events.from_rows(rows)
+
+
+def recording():
+    """A charge from 1 h to 9 h and a discharge to 15 h."""
+    hours = np.array([1.0, 5.0, 9.0, 9.1, 15.0])
+    voltage, current = [3.3, 3.9, 4.3, 4.2, 3.0], 1e-3 * np.array([1, 1, 1, -1, -1])
+    return Recording(HOUR * hours, np.array(voltage), current)
+
+
+def names(prepared):
+    return [free.name for free in prepared.problem.space.frees]
+
+
+def test_a_recorded_voltage_drives_imaged_particles_alone():
+    prepared = setup.by_voltage(events(), recording().half_cycle(), setup.Choices())
+    electrode = prepared.problem.electrode
+    assert electrode.network.topology.particle_labels == ("p", "q")
+    np.testing.assert_allclose(electrode.radius, [4e-6, 5e-6])
+    assert prepared.forward.origin == HOUR
+    assert prepared.forward.delithiates
+    assert names(prepared) == [
+        "log10 contact radius",
+        "log10 conductivity",
+        "log10 diffusivity",
+    ]
+
+
+def test_a_discharge_is_seen_as_such_after_the_charge_before_it():
+    late = events().shift(8 * HOUR)
+    prepared = setup.by_voltage(late, recording(), setup.Choices(), 1)
+    assert not prepared.forward.delithiates
+    assert prepared.forward.half_cycle == 1
+    assert prepared.forward.origin == HOUR
+
+
+def test_the_series_drop_is_taken_off_the_recorded_voltage():
+    choices = setup.Choices(series_resistance=100.0)
+    prepared = setup.by_voltage(events(), recording().half_cycle(), choices)
+    first = prepared.forward.protocol.drive.value[0]
+    assert first == pytest.approx(3.3 - 100.0 * 1e-3)
+
+
+def test_kinds_left_out_are_predicted_only():
+    choices = setup.Choices(left_out=("duration",))
+    prepared = setup.by_voltage(events(), recording().half_cycle(), choices)
+    np.testing.assert_array_equal(prepared.fitted, [True, True, False])
+    assert len(prepared.problem.forward.change) == 2
+    assert len(prepared.forward.change) == 3
+
+
+def test_one_level_of_the_conductivity_is_held():
+    prepared = setup.by_voltage(events(), recording().half_cycle(), setup.Choices())
+    labels = prepared.problem.space.labels
+    assert any("conductivity at x=0.9 " in label for label in labels)
+    assert not any("conductivity at x=1 " in label for label in labels)
+    assert any("identifiable" in remark for remark in prepared.problem.space.remarks)
+
+
+@pytest.mark.parametrize(
+    ("free", "name"),
+    [
+        ("diffusivity-scale", "scale of diffusivity"),
+        ("exchange-current", "scale of rate_constant"),
+        ("radius", "log10 radius"),
+    ],
+)
+def test_what_is_chosen_is_free(free, name):
+    choices = setup.Choices(free=(free,))
+    prepared = setup.by_voltage(events(), recording().half_cycle(), choices)
+    assert names(prepared) == ["log10 contact radius", name]
+
+
+def test_a_free_clock_belongs_to_the_events():
+    choices = setup.Choices(free=("clock",), clock_sd=60.0)
+    space = setup.by_voltage(events(), recording().half_cycle(), choices).problem.space
+    moved = space.constrain(np.ones(space.size))
+    assert float(space.clock_offset(moved)) == pytest.approx(60.0)
+
+
+def test_a_protocol_counts_from_its_half_cycle_or_from_its_start():
+    protocol = diffelec.Protocol.from_strings(
+        ["Discharge at C/20 for 1 hour", "Charge at C/20 until 4.3 V"]
+    )
+    for from_start, origin in ((False, None), (True, 0.0)):
+        for half, charges in ((0, False), (1, True)):
+            forward = setup.by_protocol(
+                *(events(), protocol, setup.Choices(), half), from_start=from_start
+            ).forward
+            assert (forward.origin, forward.delithiates) == (origin, charges)
+    with pytest.raises(ValueError, match="among the first 2, but is number 3"):
+        setup.by_protocol(events(), protocol, setup.Choices(), 2)
+
+
+def test_the_bath_carries_the_current_of_an_asynchronous_cathode():
+    protocol = diffelec.Protocol.from_strings(["Charge at C/20 until 4.3 V"])
+    prepared = setup.by_protocol(events(), protocol, setup.Choices(num_shells=6))
+    solution = diffelec.simulate(
+        prepared.problem.electrode, protocol, rtol=1e-4, num_saved=21
+    )
+    midpoints = np.asarray(solution.change_times(0, 0.25)) / HOUR
+    bath = midpoints[2:]
+    assert 18.0 < float(solution.step_end_times[0]) / HOUR < 22.0
+    assert np.all(np.diff(bath) > 1.0)
+    assert bath[-1] < 16.0
+    at_5h = np.interp(5.0, np.asarray(solution.time) / HOUR, solution.voltage)
+    assert 3.7 < at_5h < 3.95
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"free": ("kappa",)}, "'kappa' is not"),
+        ({"free": ("diffusivity", "diffusivity-scale")}, "drop one of"),
+        ({"radius": 5.0}, "between 0.01 and 1000 um, but is 5e"),
+        ({"edge_sd": -1.0}, "`edge_sd` must be finite and 0 or more"),
+        ({"discrepancy": np.nan}, "`discrepancy` must be finite"),
+    ],
+)
+def test_choices_that_cannot_be_are_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        dataclasses.replace(setup.Choices(), **changes)
+
+
+def test_materials_are_those_that_are_there():
+    assert isinstance(setup.material("nmc811"), diffelec.Curves)
+    for name in ("nmc532_diffusivity", "rate_constant", "nmc"):
+        with pytest.raises(ValueError, match="one of nmc532, nmc811"):
+            setup.material(name)
