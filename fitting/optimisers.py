@@ -109,7 +109,9 @@ class LevenbergMarquardt(AbstractOptimiser):
         gradient = slopes.T @ rows
         promised = 0.5 * gradient @ jnp.linalg.solve(slopes.T @ slopes, gradient)
         settled = (promised < self.tolerance) & ~state.aux.failed
-        settled = settled | (state.num_steps_since_acceptance >= _REJECTED)
+        rejected = state.num_steps_since_acceptance
+        nearly = (promised < 10.0 * self.tolerance) & (rejected >= 3)
+        settled = settled | nearly | (rejected >= _REJECTED)
         return Iterate(
             raw=raw,
             loss=0.5 * jnp.sum(rows**2),
