@@ -6,10 +6,10 @@ Each data set has its own truth, drawn from the prior: contacts of ten particles
 curves kappa(x) and D(x) at their knots, the rate constant. Particles are driven by a
 recorded voltage; midpoints and durations scatter by realistic deviations, and imaging
 ends early, so that about a fifth of the particles are never seen to react. For
-kappa(x) a (a: geometric mean of the particles seen to react) and D(x) at several x
-the table says how often the truth lay in the stated
-95 % interval (with the binomial probability of a count that far off), and how wide the
-interval is beside that of the prior: near 1 where the data do not tell. Writes
+kappa(x) a (a is the geometric mean of the particles seen to react) and for D(x) at
+several x, the table says how often the truth lay in the stated 95 % interval, with the
+binomial probability of a count that far off, and how wide the interval is beside that
+of the prior: near 1 where the data do not tell. Writes
 benchmarks/results/recovery.json.
 """
 
@@ -148,7 +148,7 @@ def particle_problem() -> tuple[Problem, Callable, list[str]]:
         )
     )
     forward = Simulated.of(
-        electrode, recording.protocol(), events, origin=recording.start, rtol=1e-4
+        electrode, recording.protocol(), events, origin=recording.start
     )
     noise = EventNoise.of(events, edge_sd=300.0)
     problem = Problem(electrode, space, forward, noise)

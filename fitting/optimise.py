@@ -1,27 +1,28 @@
-"""Search for the most probable values: optimisers, many starts, and what was found.
+"""Search for the most probable values from many starts, and what was found.
 
 `fit` drives an optimiser one iteration at a time from Python, so that progress shows,
 Ctrl-C works between iterations, and one compiled iteration serves every start and
-every data set of one shape. To add an optimiser, add one final class with `init`,
-`advance` and `finish`.
+every data set of one shape.
 """
 
-import abc
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-import optimistix as optx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float
 from scipy.special import ndtri
 from scipy.stats import qmc
 
+from .optimisers import AbstractOptimiser as AbstractOptimiser
+from .optimisers import FirstOrder as FirstOrder
+from .optimisers import Iterate as Iterate
+from .optimisers import LevenbergMarquardt as LevenbergMarquardt
 from .problem import Prediction, Problem
 
+_PROMISED = 0.02  # loss that may be left at an optimum: 0.2 standard deviations
 _SAME = 0.05  # raw units within which two optima are one
 
 
@@ -38,157 +39,11 @@ class FIT_RESULTS(eqx.Enumeration):
         "nothing. Start elsewhere, or narrow the priors towards values that can be "
         "simulated."
     )
+    stalled = (
+        "The search cannot improve any more, though the slopes say that it should: the "
+        "error of the simulation is in the way. Tighten `rtol`."
+    )
     stopped = "The search was stopped before it settled. Run it again to go on."
-
-
-class Iterate(eqx.Module):
-    """Where a search is.
-
-    Attributes:
-        raw: best point so far.
-        loss: half the sum of squared rows there, prior included.
-        done: whether it has settled.
-        num_evaluations: solves so far.
-        num_failed: how many of them failed.
-        inner: what else the optimiser keeps.
-    """
-
-    raw: Float[Array, " component"]
-    loss: Float[Array, ""]
-    done: Bool[Array, ""]
-    num_evaluations: Int[Array, ""]
-    num_failed: Int[Array, ""]
-    inner: Any
-
-
-class AbstractOptimiser(eqx.Module):
-    """From one iterate to the next; pure, so that iterations compile and batch."""
-
-    @abc.abstractmethod
-    def init(self, problem: Problem, raw: Float[Array, " component"]) -> Iterate:
-        """The iterate of a start; nothing is solved yet."""
-
-    @abc.abstractmethod
-    def advance(self, problem: Problem, iterate: Iterate) -> Iterate:
-        """One iteration."""
-
-    @abc.abstractmethod
-    def finish(self, problem: Problem, iterate: Iterate):
-        """Rows of the data, their slopes and the prediction at the iterate."""
-
-
-class LevenbergMarquardt(AbstractOptimiser):
-    r"""Damped Gauss-Newton on the rows (optimistix), Jacobian by forward mode.
-
-    It has settled where a full step promises to lower the loss by less than
-    `tolerance`, $$ \tfrac12 g^T (J^T J)^{-1} g < \epsilon $$: 1e-3 means within
-    sqrt(2e-3) = 0.045 standard deviations of the optimum, in every direction.
-    """
-
-    tolerance: float = eqx.field(static=True, default=1e-3)
-
-    @property
-    def _solver(self):
-        solver = optx.LevenbergMarquardt(rtol=1e-12, atol=1e-12)
-        # Damping falls where a step does 3/4 of what was promised, not 99 %.
-        search = optx.ClassicalTrustRegion(high_cutoff=0.75, high_constant=10.0)
-        return eqx.tree_at(lambda s: s.search, solver, search)
-
-    def init(self, problem, raw):
-        solved = eqx.filter_eval_shape(lambda p, z: p.rows_and_slopes(z), problem, raw)
-        rows = jax.ShapeDtypeStruct((solved[0].size + raw.size,), raw.dtype)
-        aux = eqx.filter(solved[2], lambda leaf: True)
-
-        def blank(z, _):
-            del z
-            fill = lambda leaf: jnp.zeros(leaf.shape, leaf.dtype)
-            return fill(rows), jax.tree.map(fill, aux)
-
-        state = self._solver.init(
-            blank, raw, None, {"jac": "bwd"}, rows, aux, frozenset()
-        )
-        zero = jnp.asarray(0)
-        infinite = jnp.asarray(jnp.inf, raw.dtype)
-        return Iterate(raw, infinite, jnp.asarray(False), zero, zero, state)
-
-    def advance(self, problem, iterate):
-        at = iterate.inner.y_eval
-        rows, slopes, prediction = problem.rows_and_slopes(at)
-        rows = jnp.concatenate([rows, problem.space.prior_residual(at)])
-        slopes = jnp.concatenate([slopes, jnp.eye(at.size, dtype=at.dtype)])
-
-        def linear(z, _):
-            # The step evaluates and differentiates at `at` only: one solve gives both.
-            return rows + slopes @ (z - at), prediction
-
-        options, tags = {"jac": "bwd"}, frozenset()
-        raw, state, _ = self._solver.step(
-            linear, iterate.raw, None, options, iterate.inner, tags
-        )
-        done, result = self._solver.terminate(linear, raw, None, options, state, tags)
-        rows, slopes = state.f_info.residual, state.f_info.jac.as_matrix()
-        gradient = slopes.T @ rows
-        promised = 0.5 * gradient @ jnp.linalg.solve(slopes.T @ slopes, gradient)
-        settled = (promised < self.tolerance) & ~state.aux.failed
-        return Iterate(
-            raw=raw,
-            loss=0.5 * jnp.sum(rows**2),
-            done=done | settled | (result != optx.RESULTS.successful),
-            num_evaluations=iterate.num_evaluations + 1,
-            num_failed=iterate.num_failed + prediction.failed,
-            inner=state,
-        )
-
-    def finish(self, problem, iterate):
-        state, size = iterate.inner, problem.space.size
-        rows = state.f_info.residual[:-size]
-        return rows, state.f_info.jac.as_matrix()[:-size], state.aux
-
-
-class FirstOrder(AbstractOptimiser):
-    """An optax rule on the log density, whose gradient comes by reverse mode.
-
-    For many free quantities or many data; Levenberg-Marquardt is faster otherwise. A
-    point whose solve fails is left by half the way back to the best one.
-
-    Attributes:
-        rule: such as `optax.adam(0.05)`.
-        tolerance: improvement of the log density that counts as one.
-        patience: iterations without one after which it has settled.
-    """
-
-    rule: optax.GradientTransformation = eqx.field(static=True)
-    tolerance: float = eqx.field(static=True, default=1e-3)
-    patience: int = eqx.field(static=True, default=40)
-
-    def init(self, problem, raw):
-        del problem
-        zero, infinite = jnp.asarray(0), jnp.asarray(jnp.inf, raw.dtype)
-        inner = (raw, self.rule.init(raw), infinite, zero)
-        return Iterate(raw, infinite, jnp.asarray(False), zero, zero, inner)
-
-    def advance(self, problem, iterate):
-        at, state, mark, since = iterate.inner
-        loss, slope = jax.value_and_grad(lambda z: -problem.log_density(z))(at)
-        failed = ~(jnp.isfinite(loss) & jnp.all(jnp.isfinite(slope)))
-        steps, moved = self.rule.update(jnp.where(failed, 0.0, slope), state, at)
-        state = jax.tree.map(lambda new, old: jnp.where(failed, old, new), moved, state)
-        better = ~failed & (loss < iterate.loss)
-        raw = jnp.where(better, at, iterate.raw)
-        ahead = better & (loss < mark - self.tolerance)
-        since = jnp.where(ahead, 0, since + 1)
-        following = jnp.where(failed, 0.5 * (at + raw), at + steps)
-        return Iterate(
-            raw=raw,
-            loss=jnp.where(better, loss, iterate.loss),
-            done=since >= self.patience,
-            num_evaluations=iterate.num_evaluations + 1,
-            num_failed=iterate.num_failed + failed,
-            inner=(following, state, jnp.where(ahead, loss, mark), since),
-        )
-
-    def finish(self, problem, iterate):
-        return eqx.filter_jit(lambda p, z: p.rows_and_slopes(z))(problem, iterate.raw)
 
 
 class Optimum(NamedTuple):
@@ -371,16 +226,21 @@ def _search(problem, optimiser, starts, report) -> tuple[list[_End], bool]:
     for k in range(len(starts)):
         iterate = jax.tree.map(lambda leaf, k=k: leaf[k], iterates)
         solved = optimiser.finish(problem, iterate)
-        if bool(solved[2].failed):
-            result = FIT_RESULTS.solve_failed
-        elif bool(iterate.done):
-            result = FIT_RESULTS.converged
-        else:
-            result = FIT_RESULTS.stopped if stopped else FIT_RESULTS.max_steps_reached
+        result = _judge(iterate, bool(solved[2].failed), stopped)
         counts = int(iterate.num_failed), int(iterate.num_evaluations)
         raw, loss = np.asarray(iterate.raw), float(iterate.loss)
         ends.append(_End(raw, loss, result, *counts, solved))
     return ends, stopped
+
+
+def _judge(iterate: Iterate, failed: bool, stopped: bool) -> FIT_RESULTS:
+    """How a search ended."""
+    if failed:
+        return FIT_RESULTS.solve_failed
+    if bool(iterate.done):
+        left = float(iterate.promised) > _PROMISED
+        return FIT_RESULTS.stalled if left else FIT_RESULTS.converged
+    return FIT_RESULTS.stopped if stopped else FIT_RESULTS.max_steps_reached
 
 
 def _collect(problem, starts, ends) -> Fit:

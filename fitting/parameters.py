@@ -7,6 +7,7 @@ measured or assumed value, or give it a prior. To add a quantity, add one functi
 that returns a `Free`.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import equinox as eqx
@@ -231,6 +232,18 @@ def scaled_curve(
         new = old + decades if name in logarithms else old * 10.0**decades
         curve = eqx.tree_at(lambda c, name=name: getattr(c, name), curve, new)
     return curve
+
+
+def with_knots(
+    table: diffelec.curves.AbstractCurve, knots: Sequence[float]
+) -> diffelec.curves.AbstractCurve:
+    """The same table with more knots, on the curve: finer, where data may bend it."""
+    old = np.asarray(table.knots, float)
+    every = np.union1d(old, np.asarray(knots, float))
+    values = np.log10(np.asarray(table(jnp.asarray(every))))
+    # Corners are rounded: old knots keep their own values.
+    values[np.searchsorted(every, old)] = table.log10_values
+    return dataclasses.replace(table, knots=every, log10_values=values)
 
 
 def curve_scale(curve: str, prior: AbstractPrior | None = None) -> Free:

@@ -108,7 +108,7 @@ class BorderedJacobian(eqx.Module):
         return serial_or_plain(sweep, sweep) if small else sweep
 
     def _dense_solvers(self, matrix):
-        """(solve, transposed solve) of a square matrix, by inverse where it is small."""
+        """(solve, transposed solve) of a square matrix, by inverse where small."""
         if matrix.shape[0] <= _INVERT_UP_TO:
             inverse = self._looped(gauss_jordan)(matrix)
             return (lambda r: inverse @ r), (lambda r: r @ inverse)

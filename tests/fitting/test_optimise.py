@@ -1,5 +1,7 @@
 """Fits: the truth comes back, failures are counted, progress is told."""
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -81,7 +83,8 @@ def test_batched_starts_end_where_single_ones_do(problem, fitted):
 
 
 def test_first_order_ends_where_least_squares_does(problem, fitted):
-    search = FirstOrder(optax.adam(0.05, b2=0.9))
+    rule = optax.adam(optax.exponential_decay(0.05, 100, 0.5), b2=0.9)
+    search = FirstOrder(rule, patience=200)
     found = fit(problem, fitted.raw + 0.2, search, max_steps=2000)
     assert found.result == FIT_RESULTS.converged
     least = -problem.log_density(jnp.asarray(fitted.raw))
@@ -102,6 +105,22 @@ def test_failed_solves_are_counted_and_avoided():
     assert found.result == FIT_RESULTS.solve_failed
     assert found.num_failed == found.num_evaluations
     assert "Start elsewhere" in found.message()
+
+
+class Noisy(ClosedForm):
+    """A forward model whose error is larger than what is left to gain."""
+
+    def __call__(self, electrode):
+        found = super().__call__(electrode)
+        jitter = 400.0 * jnp.sin(1e6 * jax.lax.stop_gradient(found.times))
+        return eqx.tree_at(lambda p: p.times, found, found.times + jitter)
+
+
+def test_a_search_that_its_solver_holds_up_says_so():
+    found = fit(closed_problem(forward=Noisy()), 0.3 * np.ones(7), PRECISE)
+    assert found.result == FIT_RESULTS.stalled
+    assert "Tighten `rtol`" in found.message()
+    assert found.num_evaluations < 60
 
 
 def test_the_callback_sees_every_iteration_and_can_stop(problem):

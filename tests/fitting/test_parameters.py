@@ -111,6 +111,21 @@ def test_every_curve_can_be_scaled(curve):
     np.testing.assert_allclose(scaled(x), curve(x) * 10**-0.7, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["conductivity", "diffusivity"])
+def test_more_knots_leave_the_curve(electrode, name):
+    table = getattr(electrode.curves, name)
+    finer = parameters.with_knots(table, [0.45, 0.8, 0.95, 1.0])
+    np.testing.assert_array_equal(
+        np.isin(table.knots, finer.knots), np.ones(len(table.knots), bool)
+    )
+    assert {0.45, 0.8, 0.95} <= set(finer.knots.tolist())
+    assert len(finer.knots) == len(set(finer.knots.tolist()))
+    x = np.linspace(0.3, 1.0, 71)
+    decades = np.log10(finer(x)) - np.log10(table(x))
+    np.testing.assert_allclose(decades, 0.0, atol=0.1)
+    assert finer.unit == table.unit
+
+
 def test_the_log_prior_is_that_of_the_values_and_their_map(electrode, key):
     space = parameters.ParameterSpace(
         (
