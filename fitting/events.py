@@ -201,6 +201,16 @@ class Events(eqx.Module):
         )
 
 
+def check_informative(events: Events) -> None:
+    """Raises ValueError where every event is a bound on one side only."""
+    if np.all(events.right_censored | events.left_censored):
+        raise ValueError(
+            "One event or more must have a time or two bounds, but all "
+            f"{len(events.kind)} are censored (never seen, or over at the first "
+            "frame); such a table determines no parameter."
+        )
+
+
 def _check_particles(events: Events) -> None:
     if len(events.kind) == 0:
         raise ValueError("A set of events must have one event or more, but has none.")

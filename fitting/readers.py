@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .events import CHANGES, Event, Events
+from .events import CHANGES, Event, Events, check_informative
 from .recording import Recording
 from .sheets import read_number, read_rows
 
@@ -192,16 +192,6 @@ def read_events(
     except ValueError as error:
         raise ValueError(f"{Path(path).name}: {error}") from None
     return events
-
-
-def check_informative(events: Events) -> None:
-    """Raises ValueError where every event is a bound on one side only."""
-    if np.all(events.right_censored | events.left_censored):
-        raise ValueError(
-            "One event or more must have a time or two bounds, but all "
-            f"{len(events.kind)} are censored (never seen, or over at the first "
-            "frame); such a table determines no parameter."
-        )
 
 
 def _event_units(path, header) -> dict[str, tuple[str, float]]:

@@ -124,7 +124,10 @@ def _predicted_deviation(setup: Setup, fit: Fit) -> np.ndarray:
 def _bands(problem, fit: Fit, seed: int) -> tuple[Band, ...]:
     """Conductivity and diffusivity, and the rate constant where it is free."""
     bands = []
+    free = [part.name for part in problem.space.frees]
     for name, label in _LABELS.items():
+        if name == "rate_constant" and not any(name in part for part in free):
+            continue
         curve = getattr(problem.electrode.curves, name)
         low, high = (float(np.clip(end, 0.0, 1.0)) for end in curve.valid_range)
         x = np.linspace(low, high, _NUM_POINTS)
@@ -134,8 +137,6 @@ def _bands(problem, fit: Fit, seed: int) -> tuple[Band, ...]:
             x,
             seed=seed,
         )
-        if name == "rate_constant" and np.all(found.prior_upper == found.fitted):
-            continue
         table = hasattr(curve, "log10_values")
         bands.append(
             Band(

@@ -15,7 +15,7 @@ import diffelec
 from diffelec.edges import carbon_contact, disc_shape
 
 from . import parameters
-from .events import Events
+from .events import Events, check_informative
 from .imaged import imaged_electrode, voltage_drive
 from .noise import EventNoise, Normal, StudentT
 from .parameters import ParameterSpace
@@ -264,6 +264,7 @@ def _setup(events, electrode, protocol, choices, recording, fields) -> Setup:
         )
     fields = fields | {"rtol": choices.rtol}
     chosen = events.select(fitted)
+    check_informative(chosen)
     problem = Problem(
         electrode=electrode,
         space=space_of(electrode, events.particles, choices),

@@ -185,7 +185,14 @@ def test_bad_tables_end_in_one_sentence(onsets, cycler, words, tmp_path, capsys)
         (["--example", "sharma2022", "--starts", "0"], "--starts must be 1 or more"),
         (["--example", "sharma2022", "--seed", "-1"], "--seed must be 0 or more"),
         (["--example", "sharma2022", "--shells", "2"], "--shells must be 4 or more"),
-        (["--example", "sharma2022", "--leave-out", "onset"], "all are left out"),
+        (
+            ["--example", "sharma2022", "--leave-out", "onset", "midpoint"],
+            "all are left out",
+        ),
+        (
+            ["--example", "sharma2022", "--leave-out", "midpoint"],
+            "all 2 are censored",
+        ),
         (
             ["--example", "sharma2022", "--free", "diffusivity", "diffusivity-scale"],
             "drop one of",
