@@ -154,9 +154,7 @@ class FirstOrder(AbstractOptimiser):
 
     def advance(self, problem, iterate):
         at, state, mark, since = iterate.inner
-        loss, slope = jax.value_and_grad(
-            lambda z: -problem.log_density(z)
-        )(at)
+        loss, slope = jax.value_and_grad(lambda z: -problem.log_density(z))(at)
         failed = ~(jnp.isfinite(loss) & jnp.all(jnp.isfinite(slope)))
         steps, moved = self.rule.update(jnp.where(failed, 0.0, slope), state, at)
         state = jax.tree.map(lambda new, old: jnp.where(failed, old, new), moved, state)

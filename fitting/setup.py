@@ -28,6 +28,7 @@ _COLLECTOR = 0
 _BATH_CONTACTS = (16e-6, 0.8e-6, 0.4e-6, 0.2e-6, 0.1e-6)
 _BATH_COPIES = (80.0, 40.0, 40.0, 40.0, 40.0)  # that each of them stands for
 _CURVES = ("conductivity", "diffusivity")
+_JUMP_KNOTS = (0.8, 0.95, 0.98)  # stoichiometries
 FREE = (*_CURVES, "diffusivity-scale", "exchange-current", "radius", "clock")
 """What may be free beside the contacts, which always are."""
 
@@ -119,7 +120,7 @@ def by_voltage(
     """
     electrode = imaged_electrode(
         events.particles,
-        material(choices.material),
+        _curves(choices),
         radius=_radii(events, choices.radius),
         num_shells=choices.num_shells,
     )
@@ -166,7 +167,7 @@ def by_protocol(
         )
     electrode = bath_electrode(
         events.particles,
-        material(choices.material),
+        _curves(choices),
         radius=_radii(events, choices.radius),
         bath_radius=choices.radius,
         num_shells=choices.num_shells,
@@ -183,6 +184,18 @@ def by_protocol(
 
 def _radii(events: Events, default: float) -> list[float]:
     return np.where(np.isnan(events.radius), default, events.radius).tolist()
+
+
+def _curves(choices: Choices) -> diffelec.Curves:
+    """The material's curves; a conductivity that is free gets knots where particles
+    jump, so that data may bend it there.
+    """
+    curves = material(choices.material)
+    table = curves.conductivity
+    if "conductivity" not in choices.free or not hasattr(table, "knots"):
+        return curves
+    finer = parameters.with_knots(table, _JUMP_KNOTS)
+    return dataclasses.replace(curves, conductivity=finer)
 
 
 def material(name: str) -> diffelec.Curves:
@@ -242,7 +255,11 @@ def space_of(electrode, particles, choices: Choices) -> ParameterSpace:
     """
     frees = [parameters.contacts(electrode, particles)]
     if "conductivity" in choices.free:
-        frees.append(parameters.curve_values(electrode, "conductivity", fixed=(-1,)))
+        frees.append(
+            parameters.curve_values(
+                electrode, "conductivity", fixed=(-1,), sd=1.0, roughness=0.7
+            )
+        )
     if "diffusivity" in choices.free:
         frees.append(parameters.curve_values(electrode, "diffusivity"))
     if "diffusivity-scale" in choices.free:

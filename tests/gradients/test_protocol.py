@@ -1,0 +1,132 @@
+"""Derivatives through every event and change of control of a whole protocol."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import diffelec
+from diffelec.solver import RODAS5P
+
+STEPS = [
+    "Charge at C/20 until 4.3 V",
+    "Hold at 4.3 V until C/50",
+    "Rest for 1 hour",
+    "Discharge at C/20 until 2.5 V",
+    "Charge at C/20 until 4.1 V",
+]
+NUM_SAVED = 5
+
+
+def leaves(electrode):
+    return (
+        electrode.curves.conductivity.log10_values,
+        electrode.curves.diffusivity.log10_values,
+        electrode.network.shape_tail,
+        electrode.network.shape_head,
+        electrode.curves.rate_constant.value,
+    )
+
+
+def moved(electrode, raw):
+    """The electrode with logarithms of its curves and contacts moved by `raw`."""
+    kappa, diffusivity, tail, head, rate = leaves(electrode)
+    cuts = np.cumsum([len(kappa), len(diffusivity), len(tail)])
+    first, second, third, last = jnp.split(raw, cuts)
+    factor = 10.0**third
+    values = (kappa + first, diffusivity + second, tail * factor, head * factor)
+    values = (*values, rate * 10.0 ** last[0])
+    return eqx.tree_at(leaves, electrode, values)
+
+
+@pytest.fixture(scope="module")
+def case():
+    """Onsets [h], voltages, end times [h] and charges as a function of raw numbers."""
+    electrode = diffelec.presets.sharma2022(obstructions=(0, 2))
+    protocol = diffelec.Protocol.from_strings(STEPS)
+
+    def outputs(raw):
+        solution = diffelec.simulate(
+            moved(electrode, raw),
+            protocol,
+            rtol=1e-9,
+            num_saved=NUM_SAVED,
+            method=RODAS5P,
+            max_steps=3000,
+        )
+        onsets = solution.change_times(0, 0.066)
+        later = solution.onset_times(1, 0.5)
+        return jnp.concatenate(
+            [
+                onsets / 3600.0,
+                later / 3600.0,
+                solution.voltage,
+                solution.step_end_times / 3600.0,
+                solution.step_capacities / electrode.theoretical_capacity,
+            ]
+        )
+
+    size = sum(leaf.size for leaf in leaves(electrode)[:3]) + 1
+    return outputs, size
+
+
+@pytest.fixture(scope="module")
+def directions(case):
+    _, size = case
+    return jnp.asarray(np.random.default_rng(3).normal(size=(2, size))) * 0.1
+
+
+@pytest.fixture(scope="module")
+def values(case):
+    return jax.jit(case[0])
+
+
+@pytest.fixture(scope="module")
+def tangents(case, directions):
+    """(outputs, their derivative) along each direction, by forward mode."""
+    outputs, size = case
+    along = jax.jit(lambda d: jax.jvp(outputs, (jnp.zeros(size),), (d,)))
+    return [along(direction) for direction in directions]
+
+
+def test_forward_mode_leaves_values_alone(case, values, tangents):
+    plain = values(jnp.zeros(case[1]))
+    np.testing.assert_allclose(tangents[0][0], plain, rtol=1e-7, atol=1e-9)
+
+
+def test_forward_mode_agrees_with_central_differences(values, tangents, directions):
+    for direction, (_, found) in zip(directions, tangents, strict=True):
+        assert np.all(np.isfinite(found))
+
+        def difference(step, direction=direction):
+            up, down = values(step * direction), values(-step * direction)
+            return (up - down) / (2 * step)
+
+        # Extrapolated to step 0, from steps that the solver's noise does not reach.
+        expected = (4.0 * difference(0.03) - difference(0.06)) / 3.0
+        error = np.abs(found - expected) / np.max(np.abs(found))
+        # After a discharge the surface is on the steep line of U at full lithiation
+        # (2000 V a unit of x): differences of that voltage keep the solver's noise.
+        after_discharge = 8 + 4 * NUM_SAVED
+        assert error[after_discharge] < 5e-5
+        assert np.max(np.delete(error, after_discharge)) < 1e-5
+
+
+def test_remainders_of_taylor_fall_with_the_square(values, tangents, directions):
+    base, slope = tangents[0]
+    sizes = np.array([0.1, 0.05, 0.025])
+    rest = [np.linalg.norm(values(h * directions[0]) - base - h * slope) for h in sizes]
+    order = np.log2(np.array(rest[:-1]) / np.array(rest[1:]))
+    assert np.all((order > 1.9) & (order < 2.1))
+
+
+def test_reverse_mode_is_the_transpose_of_forward_mode(case, tangents, directions):
+    outputs, size = case
+    weights = jnp.asarray(np.random.default_rng(5).normal(size=tangents[0][0].size))
+    pull = jax.jit(jax.grad(lambda raw: jnp.vdot(weights, outputs(raw))))
+    gradient = pull(jnp.zeros(size))
+    for direction, (_, found) in zip(directions, tangents, strict=True):
+        forward, reverse = jnp.vdot(weights, found), jnp.vdot(gradient, direction)
+        scale = np.linalg.norm(gradient) * np.linalg.norm(direction)
+        assert abs(forward - reverse) < 1e-10 * scale
