@@ -78,8 +78,8 @@ def simulate(
     """
     _check_arguments(rtol, atol, num_saved, max_steps, dtype)
     tolerances = Tolerances(
-        jnp.asarray(rtol, dtype),
-        jnp.asarray(rtol / 10 if atol is None else atol, dtype),
+        np.asarray(rtol, dtype),
+        np.asarray(rtol / 10 if atol is None else atol, dtype),
         int(max_steps),
         method,
     )
@@ -90,10 +90,17 @@ def simulate(
         None if times is None else jnp.asarray(times, dtype),
     )
     electrode, protocol = jax.tree.map(
-        lambda leaf: jnp.asarray(leaf, dtype), (electrode, protocol)
+        lambda leaf: _of_type(leaf, dtype), (electrode, protocol)
     )
     solution = _simulate(electrode, protocol, settings)
     return _raise_failure(solution) if throw else solution
+
+
+def _of_type(leaf, dtype):
+    """A leaf of the asked type; as it is where it has it, which costs nothing."""
+    if isinstance(leaf, np.ndarray | jax.Array) and leaf.dtype == dtype:
+        return leaf
+    return jnp.asarray(leaf, dtype)
 
 
 def _check_arguments(rtol, atol, num_saved, max_steps, dtype):
@@ -137,7 +144,7 @@ def _simulate(electrode, protocol, settings: _Settings) -> Solution:
     def advance(carry, number, row):
         return _advance(electrode, tables, protocol.drive, settings, carry, number, row)
 
-    numbers = jnp.arange(protocol.num_steps)
+    numbers = np.arange(protocol.num_steps)
     leaves = jax.tree.leaves((electrode, protocol, settings.instants))
     if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
         carry, records = jax.lax.scan(
@@ -224,7 +231,7 @@ def _advance(
 
 
 def _row(protocol: Protocol, number: int):
-    return jax.tree.map(lambda leaf: leaf[number], protocol.rows)
+    return jax.tree.map(lambda leaf: np.asarray(leaf[number]), protocol.rows)
 
 
 def _guess(electrode, columns):
