@@ -1,0 +1,84 @@
+"""One march, however it is compiled."""
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import diffelec
+
+STEPS = ["Charge at C/10 until 4.1 V", "Hold at 4.1 V until C/20"]
+
+
+class Silent(diffrax.AbstractProgressMeter):
+    """A meter that shows nothing, but keeps the loop in its plain form."""
+
+    def init(self):
+        return jnp.asarray(0)
+
+    def step(self, state, progress):
+        return state + 1
+
+    def close(self, state):
+        pass
+
+
+@pytest.fixture(scope="module")
+def electrode():
+    return diffelec.presets.sharma2022(obstructions=(0, 1))
+
+
+@pytest.fixture(scope="module")
+def protocol():
+    return diffelec.Protocol.from_strings(STEPS)
+
+
+def scaled(electrode, factor):
+    return eqx.tree_at(
+        lambda e: e.network.shape_head, electrode, electrode.network.shape_head * factor
+    )
+
+
+@pytest.fixture(scope="module")
+def alone(electrode, protocol):
+    """Solutions for three contacts, one by one."""
+    return [
+        diffelec.simulate(scaled(electrode, f), protocol, rtol=1e-6)
+        for f in (0.5, 1.0, 2.0)
+    ]
+
+
+def test_plain_and_single_function_forms_agree(electrode, protocol, alone):
+    plain = diffelec.simulate(electrode, protocol, rtol=1e-6, meter=Silent())
+    np.testing.assert_array_equal(plain.num_steps, alone[1].num_steps)
+    np.testing.assert_allclose(plain.voltage, alone[1].voltage, atol=1e-8)
+    np.testing.assert_allclose(plain.stoichiometry, alone[1].stoichiometry, atol=1e-8)
+
+
+def test_lanes_of_a_batch_are_their_own_solves(electrode, protocol, alone):
+    def ends(factor):
+        solution = diffelec.simulate(scaled(electrode, factor), protocol, rtol=1e-6)
+        return solution.step_end_times, solution.stoichiometry[-1], solution.num_steps
+
+    batch = jax.jit(jax.vmap(ends))(jnp.asarray([0.5, 1.0, 2.0]))
+    counts = np.asarray(batch[2])
+    assert len(np.unique(counts[:, 0, 0])) > 1  # lanes end at different steps
+    for lane, solution in enumerate(alone):
+        np.testing.assert_allclose(batch[0][lane], solution.step_end_times, rtol=1e-6)
+        np.testing.assert_allclose(
+            batch[1][lane], solution.stoichiometry[-1], atol=1e-6
+        )
+
+
+def test_gradients_of_a_batch_are_those_of_its_lanes(electrode, protocol):
+    def end(factor):
+        solution = diffelec.simulate(scaled(electrode, factor), protocol, rtol=1e-5)
+        return solution.step_end_times[-1] / 3600.0
+
+    factors = jnp.asarray([0.5, 2.0])
+    batch = jax.jit(jax.vmap(jax.grad(end)))(factors)
+    single = jax.jit(lambda f: jax.jvp(end, (f,), (1.0,))[1])
+    for lane, factor in enumerate(factors):
+        np.testing.assert_allclose(batch[lane], single(factor), rtol=1e-3)
