@@ -4,9 +4,9 @@
 
 Times, beside that of the onsets of the five top particles themselves: value and reverse
 gradient of their sum, and their whole Jacobian by reverse and by forward mode, for 9
-coefficients (knots of kappa and D) and for 30 (those, two rates and a contact factor a
-particle). Compilation apart; solves interleaved, medians. Writes
-benchmarks/results/gradient.json.
+coefficients (knots of kappa and D) and for 30 (those, other knots of D, three scales
+and contact factors of single particles). Compilation apart; solves interleaved;
+medians. Writes benchmarks/results/gradient.json.
 """
 
 import argparse
@@ -29,7 +29,8 @@ RTOL = 1e-4
 
 def moved(electrode, raw):
     """Logarithms of the curves moved by `raw`: 4 knots of kappa, 5 of D, and where
-    there are more: the other 3 of D, two rates and the contacts, one a particle.
+    there are more: the other 3 of D, the rate constant, the C-rate, the radius and the
+    contacts, one a particle.
     """
     kappa = electrode.curves.conductivity.log10_values
     diffusivity = electrode.curves.diffusivity.log10_values
@@ -42,6 +43,7 @@ def moved(electrode, raw):
             e.curves.diffusivity.log10_values,
             e.curves.rate_constant.value,
             e.one_c_range,
+            e.radius,
             e.network.shape_tail,
             e.network.shape_head,
         ),
@@ -50,7 +52,8 @@ def moved(electrode, raw):
             jnp.asarray(kappa).at[-4:].add(raw[:4]),
             jnp.asarray(diffusivity).at[-5:].add(raw[4:9]).at[:3].add(raw[9:12]),
             electrode.curves.rate_constant.value * 10.0 ** raw[12],
-            electrode.one_c_range * 10.0 ** (raw[13] + raw[14]),
+            electrode.one_c_range * 10.0 ** raw[13],
+            electrode.radius * 10.0 ** raw[14],
             tail * contacts,
             head * contacts,
         ),

@@ -11,6 +11,7 @@ from . import open_circuit as open_circuit
 from . import presets as presets
 from . import protocol as protocol
 from . import solver as solver
+from . import topology as topology
 from .columns import RadialMesh as RadialMesh
 from .electrode import Curves as Curves
 from .electrode import Electrode as Electrode

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from .edges import Edge, carbon_contact, particle_contact
-from .network import COLLECTOR, Network
+from .network import Network
+from .topology import COLLECTOR
 
 DEFAULT_CONTACT_RADIUS = 0.5e-6  # m; only kappa * radius is identifiable
 DEFAULT_CARBON_SHAPE = 1.56e4  # 1/m; as if a = 16 um: a carbon-coated particle

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .network import Topology
 from .results import RESULTS
 from .solver import Track, evaluate_polynomial
+from .topology import Topology
 
 _LEAST_CHANGE = 0.05  # of mean stoichiometry, below which there is no onset
 _BISECTIONS = 50

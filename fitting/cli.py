@@ -68,9 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def prepare_environment(environment, *, cache: bool) -> None:
     """Sets what JAX, Equinox and Matplotlib read at import, where the user has not.
 
-    `EQX_ON_ERROR=nan` replaces run-time checks inside the integrator, which call back
-    to the host and so keep a compiled solve out of the cache, by NaN, which the solve
-    reports as its result.
+    `EQX_ON_ERROR=nan` replaces run-time checks, of linear solves for one, which call
+    back to the host and so keep what holds them out of the cache, by NaN.
     """
     defaults = {
         "JAX_ENABLE_X64": "1",

@@ -11,7 +11,7 @@ import numpy as np
 
 import diffelec
 from diffelec.edges import Edge, carbon_contact, particle_contact
-from diffelec.network import COLLECTOR, Topology
+from diffelec.topology import COLLECTOR, Topology
 
 from . import schema
 

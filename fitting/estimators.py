@@ -197,21 +197,3 @@ def _covariance(parameters, frames: _Frames):
 
     jacobian, seen = jax.jacfwd(residual)(flat), jax.jacfwd(shown)(flat)
     return seen @ jnp.linalg.solve(jacobian.T @ jacobian, seen.T)
-
-
-def crossing_time(
-    times: Float[np.ndarray, " frame"] | Float[Array, " frame"],
-    trace: Float[Array, " frame"],
-    change: float,
-) -> Float[Array, ""]:
-    """First instant at which a trace has moved by `change` from its first value [s].
-
-    Linear between frames, on either side; infinite where the trace never gets there.
-    Differentiable with respect to the trace.
-    """
-    times, moved = jnp.asarray(times), jnp.abs(trace - trace[0]) - change
-    crossed = (moved[1:] >= 0) & (moved[:-1] < 0)
-    k = jnp.argmax(crossed)
-    rise = jnp.where(crossed[k], moved[k + 1] - moved[k], 1.0)
-    time = times[k] - moved[k] / rise * (times[k + 1] - times[k])
-    return jnp.where(jnp.any(crossed), time, jnp.inf)

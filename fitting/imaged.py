@@ -21,7 +21,7 @@ from scipy.special import ndtri
 import diffelec
 from diffelec.constants import ROOM_TEMPERATURE, thermal_voltage
 from diffelec.edges import carbon_contact, disc_shape, particle_contact
-from diffelec.network import COLLECTOR
+from diffelec.topology import COLLECTOR
 
 
 def _spread(name: str, values, particles: Sequence[str]) -> list:

@@ -1,6 +1,8 @@
 """What contract tests share: the laws there are, and measures of agreement."""
 
 import inspect
+import os
+import pathlib
 
 import jax
 import numpy as np
@@ -41,3 +43,13 @@ def tree_allclose(one, other, rtol=1e-12, atol=0.0):
         and np.allclose(a, b, rtol=rtol, atol=atol)
         for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
     )
+
+
+def data_file(name):
+    """A file of the shared data, or a skip that says why."""
+    beside = pathlib.Path(__file__).parents[2] / "shared" / "data"
+    folder = pathlib.Path(os.environ.get("DIFFELEC_DATA", beside))
+    found = sorted(folder.rglob(name)) if folder.is_dir() else []
+    if not found:
+        pytest.skip(f"there is no {name} under {folder}; set DIFFELEC_DATA")
+    return found[0]

@@ -20,7 +20,7 @@ FLOORS = (
         "solver.serial",
         "solver.tableaus",
     },
-    {"curves", "kinetics", "edges", "control", "columns"},
+    {"curves", "kinetics", "edges", "control", "columns", "topology"},
     {"open_circuit", "kirchhoff", "network", "protocol", "solver.bordered"},
     {"graphs", "electrode"},
     {"materials", "tables", "solver.rosenbrock", "solver.consistent"},

@@ -15,7 +15,9 @@ CHUNK = 32  # rows of the buffers are whole chunks of so many steps
 
 
 class Rows(NamedTuple):
-    """What is kept of every accepted step: one row a step, zeros after the last."""
+    """What is kept of every accepted step, one row each; rows after the last mean
+    nothing.
+    """
 
     time: Float[Array, " step"]
     seen: Float[Array, "step quantity"]
@@ -23,7 +25,9 @@ class Rows(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """The accepted steps themselves, for their derivative: start, size and end."""
+    """The accepted steps themselves, for their derivative: when and from where each
+    began, and its size.
+    """
 
     time: Float[Array, " step"]
     size: Float[Array, " step"]
@@ -47,6 +51,18 @@ def watch(system: System, parts: Parts) -> Float[Array, " quantity"]:
     columns, algebraic = parts
     means = jnp.sum(system.electrode.mesh.weights[:, None] * columns, axis=0)
     return jnp.concatenate([means, columns[-1], algebraic])
+
+
+def margin_along(system, start: Parts, new: Parts, dense: Parts):
+    """The control's margin as a function of theta along a step's dense output."""
+    bends = higher_coefficients(dense.algebraic)
+
+    def margin(theta):
+        return system.margin(
+            evaluate_polynomial(start.algebraic, new.algebraic, bends, theta)
+        )
+
+    return margin
 
 
 def end_of_step(system, start: Parts, new: Parts, dense: Parts, time, size, theta):

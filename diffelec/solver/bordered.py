@@ -19,10 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..topology import INVERT_UP_TO, Topology
 from .parts import Parts
 from .serial import serial_or_plain
-
-_INVERT_UP_TO = 64  # nodes: below, an explicit inverse beats two triangular solves
 
 
 class BorderedJacobian(eqx.Module):
@@ -49,7 +48,7 @@ class BorderedJacobian(eqx.Module):
     edge_head: Float[Array, " edge"]
     algebraic: Float[Array, "unknown unknown"]
     probe: Float[Array, " shell"]
-    topology: object = eqx.field(static=True)
+    topology: Topology = eqx.field(static=True)
     serial: bool = eqx.field(static=True, default=False)
 
     def _sites(self, vector):
@@ -109,7 +108,7 @@ class BorderedJacobian(eqx.Module):
 
     def _dense_solvers(self, matrix):
         """(solve, transposed solve) of a square matrix, by inverse where small."""
-        if matrix.shape[0] <= _INVERT_UP_TO:
+        if matrix.shape[0] <= INVERT_UP_TO:
             inverse = self._looped(gauss_jordan)(matrix)
             return (lambda r: inverse @ r), (lambda r: r @ inverse)
         factors = jax.scipy.linalg.lu_factor(matrix)
@@ -156,7 +155,7 @@ class BorderedJacobian(eqx.Module):
 
 def invert(matrix):
     """Inverse of a network block."""
-    small = matrix.shape[0] <= _INVERT_UP_TO
+    small = matrix.shape[0] <= INVERT_UP_TO
     return gauss_jordan(matrix) if small else jnp.linalg.inv(matrix)
 
 

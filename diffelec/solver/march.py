@@ -19,21 +19,17 @@ from .accepted import (
     Rows,
     Steps,
     end_of_step,
+    margin_along,
     watch,
 )
 from .parts import Parts
-from .rosenbrock import (
-    error_norm,
-    evaluate_polynomial,
-    higher_coefficients,
-    rosenbrock_step,
-)
+from .rosenbrock import error_norm, higher_coefficients, rosenbrock_step
 from .serial import any_lane, arrays_of, serial_or_plain
 from .system import System
 from .tableaus import Tableau
 from .tangent import tangents
 
-FIRST_STEP = 1.0  # s; the controller finds its own from there
+_FIRST_STEP = 1.0  # s; the controller finds its own from there
 _SAFETY, _LEAST_FACTOR, _LARGEST_FACTOR = 0.9, 0.2, 10.0
 _SHORTEST = 1e-14  # of the time reached: below, a step does not move the clock
 _BISECTIONS = 48
@@ -101,16 +97,12 @@ def _search(system, parts, span, tolerances, meter, *, record):
     frozen = jax.lax.stop_gradient((system, parts, span, tolerances))
     arrays, together = arrays_of(frozen)
 
-    def run(arrays, serial):
-        system, parts, span, tolerances = together(arrays)
-        silent = system.with_loops() if serial else system
-        return _adapt(silent, parts, span, tolerances, meter, record=record)
+    def plain(arrays):
+        return _adapt(*together(arrays), meter, record=record)
 
     def serial(arrays):
-        return run(arrays, True)
-
-    def plain(arrays):
-        return run(arrays, False)
+        system, *rest = together(arrays)
+        return _adapt(system.with_loops(), *rest, meter, record=record)
 
     quiet = isinstance(meter, diffrax.NoProgressMeter)
     small = system.topology.is_small and quiet
@@ -150,18 +142,20 @@ def _empty(system, parts, span, tolerances, *, record) -> _Loop:
     powers = len(tolerances.tableau.dense)
     zero = jnp.zeros_like(span)
 
+    def zeros(leaf, *shape):
+        return jnp.zeros((*shape, *leaf.shape), leaf.dtype)
+
     def buffer(leaf, *shape):
-        return jnp.zeros((rows, *shape, *leaf.shape), leaf.dtype)
+        return zeros(leaf, rows, *shape)
 
     steps = Steps(buffer(zero), buffer(zero), jax.tree.map(buffer, parts))
-    nothing = jax.tree.map(lambda leaf: jnp.zeros((powers, *leaf.shape)), parts)
     return _Loop(
         time=zero,
-        proposal=jnp.minimum(FIRST_STEP, span),
+        proposal=jnp.minimum(_FIRST_STEP, span),
         start=parts,
         size=zero,
         parts=parts,
-        dense=jax.tree.map(lambda a, b: a.astype(b.dtype), nothing, parts),
+        dense=jax.tree.map(lambda leaf: zeros(leaf, powers), parts),
         status=jnp.where(span > 0, RUNNING, AT_END),
         num_accepted=jnp.asarray(0),
         num_rejected=jnp.asarray(0),
@@ -179,10 +173,8 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
         system, tolerances.tableau, loop.time, size, loop.parts
     )
     norm = error_norm(error, loop.parts, new, tolerances.rtol, tolerances.atol)
-    norm = jnp.where(jnp.isfinite(norm), norm, jnp.inf)
     good = norm <= 1.0
-    factor = _SAFETY * jnp.maximum(norm, 1e-10) ** (-1.0 / tolerances.tableau.order)
-    proposal = size * jnp.clip(factor, _LEAST_FACTOR, _LARGEST_FACTOR)
+    proposal = size * _growth(norm, tolerances.tableau.order)
     cut = good & (room <= loop.proposal)  # by a stop, not by its error
     proposal = jnp.where(cut, jnp.maximum(proposal, loop.proposal), proposal)
 
@@ -206,7 +198,7 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
             good & (system.margin(new.algebraic) <= 0),
             good & (time >= span),
             accepted + rejected >= tolerances.max_steps,
-            proposal <= _SHORTEST * jnp.maximum(time, FIRST_STEP),
+            proposal <= _SHORTEST * jnp.maximum(time, _FIRST_STEP),
         ],
         [AT_EVENT, AT_END, OUT_OF_STEPS, TOO_SMALL],
         RUNNING,
@@ -223,6 +215,12 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
     )
 
 
+def _growth(norm, order):
+    """Factor from a step's size to the next one's, from the error of the first."""
+    norm = jnp.where(jnp.isfinite(norm), jnp.maximum(norm, 1e-10), jnp.inf)
+    return jnp.clip(_SAFETY * norm ** (-1.0 / order), _LEAST_FACTOR, _LARGEST_FACTOR)
+
+
 def _put(buffers, row, values):
     """Buffers with one row replaced."""
     return jax.tree.map(
@@ -235,13 +233,7 @@ def _put(buffers, row, values):
 def _finish(system, loop: _Loop) -> Marched:
     """The end of the last step, at the cut-off where that ended it."""
     event = loop.status == AT_EVENT
-    bends = jax.tree.map(higher_coefficients, loop.dense)
-
-    def margin(theta):
-        algebraic = evaluate_polynomial(
-            loop.start.algebraic, loop.parts.algebraic, bends.algebraic, theta
-        )
-        return system.margin(algebraic)
+    margin = margin_along(system, loop.start, loop.parts, loop.dense)
 
     def halve(_, bracket):
         low, high = bracket

@@ -8,6 +8,8 @@ Residual and exact Jacobian share their ingredients. Balances are over the 1C cu
 rows of a site times its multiplicity, so that the network block stays symmetric.
 """
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -53,9 +55,7 @@ class System(eqx.Module):
 
     def with_loops(self) -> "System":
         """The same system written for a single solve on a CPU."""
-        return System(
-            self.electrode, self.control, self.tables, self.current_scale, True
-        )
+        return dataclasses.replace(self, serial=True)
 
     @property
     def topology(self):

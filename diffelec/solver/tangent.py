@@ -11,8 +11,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .accepted import AT_END, AT_EVENT, CHUNK, Rows, end_of_step
-from .rosenbrock import evaluate_polynomial, higher_coefficients, rosenbrock_step
+from .accepted import AT_END, AT_EVENT, CHUNK, Rows, end_of_step, margin_along
+from .rosenbrock import rosenbrock_step
 from .serial import largest_lane
 
 _TINY_STEP = 1e-9  # s, stands in where no step was made
@@ -20,13 +20,7 @@ _TINY_STEP = 1e-9  # s, stands in where no step was made
 
 def _moving_theta(system, start, new, dense, span, size, theta, at_event, at_end):
     """`theta` with its derivative: that of the cut-off's crossing, or of the span."""
-    bends = higher_coefficients(dense.algebraic)
-
-    def margin(theta):
-        return system.margin(
-            evaluate_polynomial(start.algebraic, new.algebraic, bends, theta)
-        )
-
+    margin = margin_along(system, start, new, dense)
     gap, slope = jax.jvp(margin, (theta,), (jnp.ones_like(theta),))
     slope = jax.lax.stop_gradient(slope)
     crossing = (jax.lax.stop_gradient(gap) - gap) / jnp.where(slope != 0, slope, 1.0)
@@ -38,7 +32,6 @@ def _moving_theta(system, start, new, dense, span, size, theta, at_event, at_end
 def tangents(system, parts, span, d_system, d_parts, d_span, marched, steps, tableau):
     """Tangents of the floating outputs of `_march`, step by step."""
     count = marched.num_accepted
-    most = largest_lane(count)
     # Rows after the last repeat the first step: one that is known to be finite.
     harmless = jnp.where(count > 0, steps.size[0], _TINY_STEP)
 
@@ -68,24 +61,30 @@ def tangents(system, parts, span, d_system, d_parts, d_span, marched, steps, tab
         moving = jax.tree.map(masked, end, moving)
         return moving, jax.tree.map(lambda leaf: masked(leaf, 0.0), Rows(*seen))
 
-    def chunk(moving, rows):
-        first = rows[0][0]
-
-        def work(moving):
-            return jax.lax.scan(jax.checkpoint(one, prevent_cse=False), moving, rows)
-
-        def rest(moving):
-            shapes = jax.eval_shape(work, moving)[1]
-            return moving, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-
-        return jax.lax.cond(first < most, work, rest, moving)
-
     rows = (jnp.arange(steps.time.size), steps)
-    rows = jax.tree.map(lambda leaf: leaf.reshape(-1, CHUNK, *leaf.shape[1:]), rows)
-    moving, seen = jax.lax.scan(chunk, _filled(d_parts, parts), rows)
-    seen = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), seen)
+    moving, seen = _scan_up_to(largest_lane(count), one, _filled(d_parts, parts), rows)
     last = jnp.maximum(count - 1, 0)
     return moving, jnp.where(count > 0, seen.time[last], 0.0), seen
+
+
+def _scan_up_to(count, body, carry, rows):
+    """`jax.lax.scan` over the first `count` rows, and up to a chunk more; zeros come
+    out of those that are left. Reverse mode computes the body again.
+    """
+
+    def chunk(carry, rows):
+        def work(carry):
+            return jax.lax.scan(jax.checkpoint(body, prevent_cse=False), carry, rows)
+
+        def rest(carry):
+            shapes = jax.eval_shape(work, carry)[1]
+            return carry, jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+        return jax.lax.cond(rows[0][0] < count, work, rest, carry)
+
+    rows = jax.tree.map(lambda leaf: leaf.reshape(-1, CHUNK, *leaf.shape[1:]), rows)
+    carry, out = jax.lax.scan(chunk, carry, rows)
+    return carry, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), out)
 
 
 def _filled(tangent, primal):

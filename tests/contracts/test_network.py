@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from diffelec import Network, graphs, network, presets
+from diffelec import topology as topologies
 from diffelec.edges import Edge, carbon_contact, particle_contact, wire
 from tests.helpers import tree_allclose
 
@@ -63,9 +64,9 @@ def test_an_edge_leaves_its_tail_and_enters_its_head():
 def test_scattering_and_multiplying_give_one_outflow(build, rng, monkeypatch):
     topology = build().topology
     edges = jnp.asarray(rng.standard_normal(topology.num_edges))
-    monkeypatch.setattr(network, "_DENSE_UP_TO", 10**9)
+    monkeypatch.setattr(topologies, "_DENSE_UP_TO", 10**9)
     dense = topology.outflow(edges)
-    monkeypatch.setattr(network, "_DENSE_UP_TO", 0)
+    monkeypatch.setattr(topologies, "_DENSE_UP_TO", 0)
     scattered = topology.outflow(edges)
     assert np.all(np.isfinite(dense))
     np.testing.assert_allclose(dense, scattered, rtol=1e-14, atol=1e-15)

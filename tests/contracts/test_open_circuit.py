@@ -1,8 +1,6 @@
 """What any open-circuit potential must obey, and the numbers of the literature."""
 
 import csv
-import os
-import pathlib
 
 import equinox as eqx
 import jax
@@ -13,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffelec import open_circuit
-from tests.helpers import examples
+from tests.helpers import data_file, examples
 
 ALL = examples(open_circuit.AbstractOpenCircuitPotential)
 FINE = np.linspace(-1, 2, 30001)
@@ -42,16 +40,6 @@ NMC532_TABLE = {
     0.98: 3.533,
     0.99: 3.438,
 }
-
-
-def data_file(name):
-    """A literature table of the shared data, or a skip that says why."""
-    beside = pathlib.Path(__file__).parents[3] / "shared" / "data"
-    folder = pathlib.Path(os.environ.get("DIFFELEC_DATA", beside))
-    found = sorted(folder.rglob(name)) if folder.is_dir() else []
-    if not found:
-        pytest.skip(f"there is no {name} under {folder}; set DIFFELEC_DATA")
-    return found[0]
 
 
 @eqx.filter_jit

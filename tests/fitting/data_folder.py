@@ -1,21 +1,10 @@
-"""Where the tests find measurements that are not part of the repository."""
+"""Measurements of Wolfman et al. 2023, which are not part of the repository."""
 
 import csv
-import os
-import pathlib
 
 import numpy as np
-import pytest
 
-
-def data_file(name):
-    """A file of the shared data, or a skip that says why."""
-    beside = pathlib.Path(__file__).parents[3] / "shared" / "data"
-    folder = pathlib.Path(os.environ.get("DIFFELEC_DATA", beside))
-    found = sorted(folder.rglob(name)) if folder.is_dir() else []
-    if not found:
-        pytest.skip(f"there is no {name} under {folder}; set DIFFELEC_DATA")
-    return found[0]
+from tests.helpers import data_file
 
 
 def whiteline_traces(name):

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fitting.estimators import LN9, Jump, crossing_time, fit_jump
+from fitting.estimators import LN9, Jump, fit_jump
 
 HOUR = 3600.0
 TIMES = HOUR * np.linspace(2.0, 14.0, 33)
@@ -106,24 +106,3 @@ def test_a_constant_trace_gives_finite_numbers():
     found = fit_jump(TIMES, jnp.full(TIMES.size, 3.0))
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(found))
     assert abs(found.amplitude) < 0.01
-
-
-def test_a_crossing_lies_between_its_frames():
-    times = jnp.array([0.0, 1.0, 2.0, 3.0])
-    falling = jnp.array([1.0, 0.9, 0.7, 0.2])
-    assert crossing_time(times, falling, 0.25) == pytest.approx(1.75)
-    assert crossing_time(times, -falling, 0.25) == pytest.approx(1.75)
-    assert crossing_time(times, falling, 0.9) == np.inf
-
-
-def test_the_derivative_of_a_crossing_is_that_of_its_line():
-    times, falling = jnp.array([0.0, 1.0, 2.0]), jnp.array([1.0, 0.9, 0.7])
-    slope = jax.grad(lambda y: crossing_time(times, y, 0.2))(falling)
-    # t = t1 + (y1 - (y0 - 0.2)) / (y1 - y2), at y1 - y2 = 0.2
-    np.testing.assert_allclose(slope, [-5.0, 2.5, 2.5], rtol=1e-9)
-
-
-def test_the_derivative_of_no_crossing_is_finite():
-    times, still = jnp.array([0.0, 1.0, 2.0]), jnp.ones(3)
-    slope = jax.grad(lambda y: crossing_time(times, y, 0.2))(still)
-    np.testing.assert_array_equal(slope, 0.0)

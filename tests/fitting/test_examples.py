@@ -5,8 +5,9 @@ import pytest
 
 from fitting import examples
 from fitting.detection import find_events
+from tests.helpers import data_file
 
-from .data_folder import data_file, whiteline_traces
+from .data_folder import whiteline_traces
 
 HOUR = 3600.0
 SETS = {

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import diffelec
-from diffelec.network import Topology
+from diffelec.topology import Topology
 from fitting import figures, results
 
 HOUR = 3600.0

@@ -81,7 +81,7 @@ def test_jacobian_is_the_derivative_of_the_residual(step, at_surface):
 
 @pytest.mark.parametrize("limit", [0, 64])
 def test_structured_solve_and_its_transpose_solve_the_dense_matrix(limit, monkeypatch):
-    monkeypatch.setattr(bordered, "_INVERT_UP_TO", limit)
+    monkeypatch.setattr(bordered, "INVERT_UP_TO", limit)
     system, state = make()
     shift = jnp.asarray(1e-3)
     size = state.columns.size

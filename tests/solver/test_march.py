@@ -82,3 +82,15 @@ def test_gradients_of_a_batch_are_those_of_its_lanes(electrode, protocol):
     single = jax.jit(lambda f: jax.jvp(end, (f,), (1.0,))[1])
     for lane, factor in enumerate(factors):
         np.testing.assert_allclose(batch[lane], single(factor), rtol=1e-3)
+
+
+@pytest.mark.parametrize("count", [62, 63])
+def test_networks_on_either_side_of_the_explicit_inverse_run(count):
+    network = diffelec.graphs.star(count)
+    electrode = diffelec.presets.electrode_of(network, num_shells=5)
+    assert network.topology.is_small == (count == 62)
+    hour = diffelec.Protocol.from_strings(["Charge at C/20 for 1 hour"])
+    found = diffelec.simulate(electrode, hour, rtol=1e-4, num_saved=2)
+    passed = electrode.one_c_range / 20
+    moved = found.stoichiometry[0] - found.stoichiometry[-1]
+    np.testing.assert_allclose(moved, passed, rtol=1e-6)

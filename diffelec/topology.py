@@ -1,0 +1,186 @@
+"""Which nodes a network has and which edges join them: what is static of it.
+
+Nodes are numbered collector (0), carbon nodes, sites.
+"""
+
+import functools
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+COLLECTOR = "collector"
+INVERT_UP_TO = 64  # nodes and the control row: below, an inverse beats two sweeps
+_DENSE_UP_TO = 4096  # nodes times edges: below, a product beats scattering
+
+
+class Topology:
+    """Hashable description of nodes and edges (static under `jax.jit`).
+
+    Attributes:
+        tail, head: (edge,) node numbers.
+        particle_labels: one name a particle.
+        carbon_labels: one name a carbon node.
+        imaged: (particle,) true where the microscope sees the particle.
+        positions: (particle, 2) or (particle, 3) centres [m], or None.
+        site_particle, site_share: (site,) particle of each site and its share of that
+            particle's surface and volume.
+    """
+
+    def __init__(
+        self,
+        tail,
+        head,
+        particle_labels: Sequence[str],
+        carbon_labels: Sequence[str] = (),
+        imaged=None,
+        positions=None,
+        site_particle=None,
+    ):
+        self.tail = np.asarray(tail, dtype=np.int32)
+        self.head = np.asarray(head, dtype=np.int32)
+        self.particle_labels = tuple(particle_labels)
+        self.carbon_labels = tuple(carbon_labels)
+        count = len(self.particle_labels)
+        self.imaged = (
+            np.ones(count, bool) if imaged is None else np.asarray(imaged, bool)
+        )
+        self.positions = None if positions is None else np.asarray(positions, float)
+        self.site_particle = (
+            np.arange(count) if site_particle is None else np.asarray(site_particle)
+        )
+        sites = np.bincount(self.site_particle, minlength=count)
+        self.site_share = 1.0 / np.maximum(sites, 1)[self.site_particle]
+        self._key = (
+            self.tail.tobytes(),
+            self.head.tobytes(),
+            self.particle_labels,
+            self.carbon_labels,
+            self.imaged.tobytes(),
+            None if self.positions is None else self.positions.tobytes(),
+            self.site_particle.tobytes(),
+        )
+        self._hash = hash(self._key)
+
+    def __hash__(self):
+        return self._hash
+
+    def __eq__(self, other):
+        return isinstance(other, Topology) and self._key == other._key
+
+    def __repr__(self):
+        return (
+            f"Topology({self.num_particles} particles, {len(self.carbon_labels)} "
+            f"carbon nodes, {self.num_edges} edges)"
+        )
+
+    @property
+    def num_particles(self) -> int:
+        return len(self.particle_labels)
+
+    @property
+    def num_sites(self) -> int:
+        return len(self.site_particle)
+
+    @property
+    def first_site(self) -> int:
+        """Number of the first site's node: after the collector and the carbon."""
+        return 1 + len(self.carbon_labels)
+
+    @property
+    def num_nodes(self) -> int:
+        return self.first_site + self.num_sites
+
+    @property
+    def num_edges(self) -> int:
+        return len(self.tail)
+
+    @property
+    def node_labels(self) -> tuple[str, ...]:
+        sites = []
+        for number, particle in enumerate(self.site_particle):
+            name = self.particle_labels[particle]
+            if self.site_share[number] < 1:
+                name += f"/{int(np.sum(self.site_particle[:number] == particle))}"
+            sites.append(name)
+        return (COLLECTOR, *self.carbon_labels, *sites)
+
+    def at_ends(self, sites: Float[Array, " site"], elsewhere: float = 0.0):
+        """Values of the sites at the tail and the head of every edge; `elsewhere` at
+        ends on carbon.
+        """
+        values = []
+        for end in (self.tail, self.head):
+            site = end - self.first_site
+            value = sites[np.maximum(site, 0)]
+            values.append(jnp.where(site >= 0, value, elsewhere))
+        return tuple(values)
+
+    def outflow(self, edges: Float[Array, " edge"]) -> Float[Array, " node"]:
+        """What leaves each node along the edges, tail to head."""
+        if self.num_edges * self.num_nodes <= _DENSE_UP_TO:
+            return self.incidence @ edges
+        nodes = jnp.zeros(self.num_nodes, edges.dtype)
+        return nodes.at[self.tail].add(edges).at[self.head].add(-edges)
+
+    def laplacian(
+        self, by_tail: Float[Array, " edge"], by_head: Float[Array, " edge"]
+    ) -> Float[Array, "node node"]:
+        """d(outflow)/d(nodes) where an edge's current depends on the values at its ends
+        with the slopes `by_tail` and `by_head`. Columns add up to zero.
+        """
+        if self.is_small:
+            # Few entries, each from one edge: looked up, and the diagonal from the
+            # column sums. A scatter would be a loop of its own.
+            padded = jnp.concatenate([by_head, -by_tail, jnp.zeros_like(by_tail[:1])])
+            apart = padded[self._entry_of]
+            identity = np.eye(self.num_nodes, dtype=apart.dtype)
+            return apart - jnp.sum(apart, axis=0) * identity
+        rows = np.concatenate([self.tail, self.head] * 2)
+        columns = np.concatenate([self.tail, self.tail, self.head, self.head])
+        values = jnp.concatenate([by_tail, -by_tail, by_head, -by_head])
+        empty = jnp.zeros((self.num_nodes, self.num_nodes), by_tail.dtype)
+        return empty.at[rows, columns].add(values)
+
+    @functools.cached_property
+    def is_small(self) -> bool:
+        """Whether dense lookups and an explicit inverse pay off, and no two edges join
+        the same nodes.
+        """
+        pairs = {frozenset(pair) for pair in zip(self.tail, self.head, strict=True)}
+        dense = self.num_edges * self.num_nodes <= _DENSE_UP_TO
+        inverted = self.num_nodes + 1 <= INVERT_UP_TO
+        return dense and inverted and len(pairs) == self.num_edges
+
+    @functools.cached_property
+    def _entry_of(self) -> np.ndarray:
+        """(node, node): which of (by_head, -by_tail, 0) stands off the diagonal."""
+        index = np.full((self.num_nodes, self.num_nodes), 2 * self.num_edges)
+        edge = np.arange(self.num_edges)
+        index[self.tail, self.head] = edge
+        index[self.head, self.tail] = self.num_edges + edge
+        return index
+
+    @property
+    def incidence(self) -> np.ndarray:
+        """(node, edge): 1 where the edge leaves, -1 where it enters."""
+        matrix = np.zeros((self.num_nodes, self.num_edges))
+        edge = np.arange(self.num_edges)
+        matrix[self.tail, edge] = 1.0
+        matrix[self.head, edge] = -1.0
+        return matrix
+
+    def unreachable(self) -> list[int]:
+        """Nodes without a path to the collector, by breadth-first search."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import breadth_first_order
+
+        ones = np.ones(self.num_edges)
+        graph = coo_array(
+            (ones, (self.tail, self.head)), shape=(self.num_nodes, self.num_nodes)
+        )
+        found = breadth_first_order(
+            graph.tocsr(), 0, directed=False, return_predecessors=False
+        )
+        return sorted(set(range(self.num_nodes)) - set(found.tolist()))
