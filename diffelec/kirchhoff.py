@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .curves import AbstractCurve
 
@@ -29,16 +29,35 @@ class KirchhoffTable(eqx.Module):
     def __call__(
         self, stoichiometry: Float[Array, "..."]
     ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        return self.at(stoichiometry)(stoichiometry)
+
+    def at(self, stoichiometry: Float[Array, "..."]) -> "KirchhoffCubics":
+        """The table's cubics in whose intervals the stoichiometries lie."""
         count = self.coefficients.shape[1]
-        scaled = stoichiometry * count
-        index = jnp.clip(scaled.astype(jnp.int32), 0, count - 1)
-        offset = scaled - index
-        s = jnp.clip(offset, 0.0, 1.0)
-        parts = [
+        index = jnp.clip((stoichiometry * count).astype(jnp.int32), 0, count - 1)
+        rows = [
             row.at[index].get(mode="promise_in_bounds") for row in self.coefficients
         ]
-        value, slope = cubic(parts, s)
-        return value + slope * (offset - s), slope * count
+        return KirchhoffCubics(tuple(rows), index, count)
+
+
+class KirchhoffCubics(eqx.Module):
+    """One cubic of a `KirchhoffTable` for each of some stoichiometries."""
+
+    coefficients: tuple[Float[Array, "..."], ...]
+    index: Int[Array, "..."]
+    count: int = eqx.field(static=True)
+
+    def __call__(self, stoichiometry: Float[Array, "..."]):
+        """(Theta, its derivative), each in its own interval's cubic."""
+        s = self.offset(stoichiometry)
+        value, slope = cubic(self.coefficients, s)
+        beyond = stoichiometry * self.count - self.index - s
+        return value + slope * beyond, slope * self.count
+
+    def offset(self, stoichiometry: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Place within the interval, 0 to 1."""
+        return jnp.clip(stoichiometry * self.count - self.index, 0.0, 1.0)
 
 
 def cubic(coefficients, s):

@@ -10,12 +10,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .electrode import Electrode
-from .kirchhoff import KirchhoffTable, cubic, tabulate
+from .kirchhoff import KirchhoffCubics, KirchhoffTable, cubic, tabulate
 
 _SMALLEST = 1e-6  # distance from 0 and 1 at which a table's last node lies
+_LOWEST = float(np.log(_SMALLEST) - np.log1p(-_SMALLEST))
 _NUM_INTERVALS = 1024
 
 
@@ -35,25 +36,51 @@ class LogitTable(eqx.Module):
 
     def __call__(self, stoichiometry: Float[Array, "..."]):
         """(values, slopes) of every law, each (law, ...)."""
+        return self.at(stoichiometry)(stoichiometry)
+
+    def at(self, stoichiometry: Float[Array, "..."]) -> "LogitCubics":
+        """The table's cubics in whose intervals the stoichiometries lie."""
         count = self.coefficients.shape[2]
-        lowest = float(np.log(_SMALLEST) - np.log1p(-_SMALLEST))
-        spacing = -2.0 * lowest / count
-        inside = jnp.clip(stoichiometry, _SMALLEST, 1.0 - _SMALLEST)
-        position = (_logit(inside) - lowest) / spacing
+        _, position = _position(stoichiometry, count)
         index = jnp.clip(position.astype(jnp.int32), 0, count - 1)
-        index = jax.lax.stop_gradient(index)
-        parts = [
+        rows = [
             row.at[:, index].get(mode="promise_in_bounds") for row in self.coefficients
         ]
-        value, slope = cubic(parts, position - index)
-        slope = slope / (spacing * inside * (1.0 - inside))
+        return LogitCubics(tuple(rows), index, count)
+
+
+class LogitCubics(eqx.Module):
+    """One cubic a law of a `LogitTable` for each of some stoichiometries."""
+
+    coefficients: tuple[Float[Array, "law ..."], ...]
+    index: Int[Array, "..."]
+    count: int = eqx.field(static=True)
+
+    def __call__(self, stoichiometry: Float[Array, "..."]):
+        """(values, slopes) of every law, each in its own interval's cubic."""
+        inside, position = _position(stoichiometry, self.count)
+        value, slope = cubic(self.coefficients, position - self.index)
+        slope = slope / (_spacing(self.count) * inside * (1.0 - inside))
         return value + slope * (stoichiometry - inside), slope
+
+    def offset(self, stoichiometry: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Place within the interval, 0 to 1."""
+        return _position(stoichiometry, self.count)[1] - self.index
+
+
+def _spacing(count: int) -> float:
+    return -2.0 * _LOWEST / count
+
+
+def _position(stoichiometry, count: int):
+    """(stoichiometry within the table, its place among `count` intervals)."""
+    inside = jnp.clip(stoichiometry, _SMALLEST, 1.0 - _SMALLEST)
+    return inside, (_logit(inside) - _LOWEST) / _spacing(count)
 
 
 def logit_table(laws, num_intervals: int = _NUM_INTERVALS) -> LogitTable:
     """Tabulates elementwise laws of stoichiometry."""
-    lowest = float(np.log(_SMALLEST) - np.log1p(-_SMALLEST))
-    nodes = np.linspace(lowest, -lowest, num_intervals + 1)
+    nodes = np.linspace(_LOWEST, -_LOWEST, num_intervals + 1)
     share = jnp.asarray(1.0 / (1.0 + np.exp(-nodes)))
     width = jnp.asarray(nodes[1] - nodes[0]) * share * (1.0 - share)
     rows = [jax.jvp(law, (share,), (width,)) for law in laws]
@@ -77,9 +104,25 @@ class Tables(eqx.Module):
         conductivity: ln kappa [S/m].
     """
 
-    theta: KirchhoffTable
-    surface: LogitTable
-    conductivity: LogitTable
+    theta: KirchhoffTable | KirchhoffCubics
+    surface: LogitTable | LogitCubics
+    conductivity: LogitTable | LogitCubics
+
+    def at(self, columns, probed) -> "Tables":
+        """Only what is looked up at one state: a cubic a node instead of tables."""
+        return Tables(
+            self.theta.at(columns),
+            self.surface.at(columns[-1]),
+            self.conductivity.at(probed),
+        )
+
+    def offsets(self, columns, probed):
+        """Places within the intervals of what `at` looked up."""
+        return (
+            self.theta.offset(columns),
+            self.surface.offset(columns[-1]),
+            self.conductivity.offset(probed),
+        )
 
     def kinetics(self, surface: Float[Array, " site"]):
         """(U, i0) of each site and their slopes (dU/dx, di0/dx)."""

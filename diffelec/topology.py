@@ -106,10 +106,22 @@ class Topology:
             sites.append(name)
         return (COLLECTOR, *self.carbon_labels, *sites)
 
+    def at_sites(self, particles: Float[Array, " particle"]):
+        """Values of the particles at their sites."""
+        if self.num_sites == self.num_particles:
+            return particles
+        if self._is_dense:
+            one = self.site_particle[:, None] == np.arange(self.num_particles)
+            return (1.0 * one) @ particles
+        return particles[self.site_particle]
+
     def at_ends(self, sites: Float[Array, " site"], elsewhere: float = 0.0):
         """Values of the sites at the tail and the head of every edge; `elsewhere` at
         ends on carbon.
         """
+        if self._is_dense:
+            carbon = elsewhere * (1.0 - np.sum(self._ends, axis=2))
+            return tuple(m @ sites + c for m, c in zip(self._ends, carbon, strict=True))
         values = []
         for end in (self.tail, self.head):
             site = end - self.first_site
@@ -117,9 +129,23 @@ class Topology:
             values.append(jnp.where(site >= 0, value, elsewhere))
         return tuple(values)
 
+    def from_ends(self, at_tail, at_head) -> Float[Array, " site"]:
+        """The transpose of `at_ends`: what the ends of edges add up to at the sites."""
+        if self._is_dense:
+            return at_tail @ self._ends[0] + at_head @ self._ends[1]
+        nodes = jnp.zeros(self.num_nodes, at_tail.dtype)
+        nodes = nodes.at[self.tail].add(at_tail).at[self.head].add(at_head)
+        return nodes[self.first_site :]
+
+    def drop(self, nodes: Float[Array, " node"]) -> Float[Array, " edge"]:
+        """Value at the tail of every edge less that at its head."""
+        if self._is_dense:
+            return nodes @ self.incidence
+        return nodes[self.tail] - nodes[self.head]
+
     def outflow(self, edges: Float[Array, " edge"]) -> Float[Array, " node"]:
         """What leaves each node along the edges, tail to head."""
-        if self.num_edges * self.num_nodes <= _DENSE_UP_TO:
+        if self._is_dense:
             return self.incidence @ edges
         nodes = jnp.zeros(self.num_nodes, edges.dtype)
         return nodes.at[self.tail].add(edges).at[self.head].add(-edges)
@@ -149,9 +175,18 @@ class Topology:
         the same nodes.
         """
         pairs = {frozenset(pair) for pair in zip(self.tail, self.head, strict=True)}
-        dense = self.num_edges * self.num_nodes <= _DENSE_UP_TO
         inverted = self.num_nodes + 1 <= INVERT_UP_TO
-        return dense and inverted and len(pairs) == self.num_edges
+        return self._is_dense and inverted and len(pairs) == self.num_edges
+
+    @property
+    def _is_dense(self) -> bool:
+        return self.num_edges * self.num_nodes <= _DENSE_UP_TO
+
+    @functools.cached_property
+    def _ends(self) -> np.ndarray:
+        """(2, edge, site): 1 where the site is the tail, the head of the edge."""
+        sites = self.first_site + np.arange(self.num_sites)
+        return np.stack([end[:, None] == sites for end in (self.tail, self.head)]) * 1.0
 
     @functools.cached_property
     def _entry_of(self) -> np.ndarray:

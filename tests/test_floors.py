@@ -26,6 +26,7 @@ FLOORS = (
     {"materials", "tables", "solver.rosenbrock", "solver.consistent"},
     {"presets", "solver.system"},
     {"solver.accepted"},
+    {"solver.adjoint"},
     {"solver.tangent"},
     {"solver.march"},
     {"solver.integrate"},

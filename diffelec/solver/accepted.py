@@ -78,3 +78,18 @@ def end_of_step(system, start: Parts, new: Parts, dense: Parts, time, size, thet
     bends = higher_coefficients(jax.vmap(watch, in_axes=(None, 0))(system, dense))
     powers = theta ** jnp.arange(2, 2 + bends.shape[0])
     return end, time + theta * size, watch(system, end), bends * powers[:, None]
+
+
+def moved_end(system, start, new, dense, time, size, span, theta, is_last, status):
+    """`end_of_step` with its derivative: the end of the last step moves with the
+    crossing of its cut-off, or with the span.
+    """
+    margin = margin_along(system, start, new, dense)
+    gap, slope = jax.jvp(margin, (theta,), (jnp.ones_like(theta),))
+    slope = jax.lax.stop_gradient(slope)
+    crossing = (jax.lax.stop_gradient(gap) - gap) / jnp.where(slope != 0, slope, 1.0)
+    lengthening = (span - jax.lax.stop_gradient(span)) / size
+    at_event = is_last & (status == AT_EVENT) & (slope != 0)
+    theta = theta + jnp.where(at_event, crossing, 0.0)
+    theta = theta + jnp.where(is_last & (status == AT_END), lengthening, 0.0)
+    return end_of_step(system, start, new, dense, time, size, theta)

@@ -8,7 +8,7 @@ one small dense solve:
 $$ W = \begin{pmatrix} \frac{1}{h\gamma} - T & -B \\ -C & -G \end{pmatrix} $$
 
 T tridiagonal, B one entry a site, C one entry a site (surface) plus the edges' rows
-(probe), G the network block.
+(probe), G the network: conductances of edges, slopes of reactions, the control's row.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,9 @@ class BorderedJacobian(eqx.Module):
         drive: B, d(surface rate)/d(potential of the site's node).
         surface: d(balance of the site's node)/d(surface stoichiometry).
         edge_tail, edge_head: d(edge current)/d(probed stoichiometry at either end).
-        algebraic: G, d(balance, control)/d(potentials, current).
+        conductance: d(edge current)/d(its potential drop).
+        reaction: d(balance of the site's node)/d(its potential).
+        control: d(control)/d(collector's potential), d(control)/d(current).
         probe: weights that turn a column into the probed stoichiometry.
         topology: who is joined to whom.
         serial: all of this is compiled into one function already (`System.serial`).
@@ -46,7 +48,9 @@ class BorderedJacobian(eqx.Module):
     surface: Float[Array, " site"]
     edge_tail: Float[Array, " edge"]
     edge_head: Float[Array, " edge"]
-    algebraic: Float[Array, "unknown unknown"]
+    conductance: Float[Array, " edge"]
+    reaction: Float[Array, " site"]
+    control: Float[Array, "2"]
     probe: Float[Array, " shell"]
     topology: Topology = eqx.field(static=True)
     serial: bool = eqx.field(static=True, default=False)
@@ -65,12 +69,9 @@ class BorderedJacobian(eqx.Module):
 
     def _border_transposed(self, rows):
         """C^T v as (surface part, probed part), both (site,)."""
-        topology = self.topology
-        change = rows[topology.tail] - rows[topology.head]
-        nodes = jnp.zeros(topology.num_nodes, rows.dtype)
-        nodes = nodes.at[topology.tail].add(self.edge_tail * change)
-        nodes = nodes.at[topology.head].add(self.edge_head * change)
-        return self.surface * self._sites(rows), nodes[topology.first_site :]
+        change = self.topology.drop(rows[:-1])
+        ends = (self.edge_tail * change, self.edge_head * change)
+        return self.surface * self._sites(rows), self.topology.from_ends(*ends)
 
     def product(self, parts: Parts) -> Parts:
         """J v."""
@@ -81,8 +82,16 @@ class BorderedJacobian(eqx.Module):
         columns = columns + self.upper * jnp.concatenate([x[1:], nothing])
         surface = columns[-1:] + self.drive * self._sites(z)
         columns = jnp.concatenate([columns[:-1], surface])
-        rows = self.algebraic @ z + self._border(x[-1], self.probe @ x)
-        return Parts(columns, rows)
+        return Parts(columns, self._network(z) + self._border(x[-1], self.probe @ x))
+
+    def _network(self, z):
+        """G z."""
+        first = self.topology.first_site
+        rows = self.topology.outflow(self.conductance * self.topology.drop(z[:-1]))
+        control = self.control[0] * z[:1] + self.control[1] * z[-1:]
+        fed = rows[:1] - z[-1:]  # the current enters at the collector
+        sites = rows[first:] + self.reaction * self._sites(z)
+        return jnp.concatenate([fed, rows[1:first], sites, control])
 
     def _schur(self, shift):
         """Thomas factors of shift - T, the columns' response (shift - T)^-1 B, and the
@@ -93,11 +102,14 @@ class BorderedJacobian(eqx.Module):
         unit = jnp.zeros_like(self.diagonal).at[-1].set(1.0)
         response = self.drive * self._looped(back_substitute)((factors, unit))
         tail, head = self.topology.at_ends(self.probe @ response)
-        nodes = self.topology.laplacian(self.edge_tail * tail, self.edge_head * head)
-        first = jnp.zeros_like(nodes[0, : self.topology.first_site])
-        diagonal = jnp.concatenate([first, self.surface * response[-1]])
-        nodes = nodes + diagonal * np.eye(diagonal.size, dtype=diagonal.dtype)
-        return factors, response, -jnp.pad(nodes, (0, 1)) - self.algebraic
+        block = network_block(
+            self.topology,
+            self.edge_tail * tail + self.conductance,
+            self.edge_head * head - self.conductance,
+            self.surface * response[-1] + self.reaction,
+            self.control,
+        )
+        return factors, response, -block
 
     def _looped(self, sweep):
         """A sweep over shells or nodes, compiled into one function where it is not
@@ -106,16 +118,14 @@ class BorderedJacobian(eqx.Module):
         small = self.topology.is_small and not self.serial
         return serial_or_plain(sweep, sweep) if small else sweep
 
-    def _dense_solvers(self, matrix):
-        """(solve, transposed solve) of a square matrix, by inverse where small."""
-        if matrix.shape[0] <= INVERT_UP_TO:
-            inverse = self._looped(gauss_jordan)(matrix)
-            return (lambda r: inverse @ r), (lambda r: r @ inverse)
-        factors = jax.scipy.linalg.lu_factor(matrix)
-        return (
-            lambda r: jax.scipy.linalg.lu_solve(factors, r),
-            lambda r: jax.scipy.linalg.lu_solve(factors, r, trans=1),
-        )
+    def factorised(self, shift: Float[Array, ""]) -> "Factorised":
+        """W = shift M - J, ready to be solved with."""
+        factors, response, schur = self._schur(shift)
+        if schur.shape[0] <= INVERT_UP_TO:
+            network = (self._looped(gauss_jordan)(schur),)
+        else:
+            network = jax.scipy.linalg.lu_factor(schur)
+        return Factorised(self, factors, response, network)
 
     def solver(self, shift: Float[Array, ""]) -> Callable[[Parts], Parts]:
         """R -> W^-1 r with W = shift M - J, factorised once.
@@ -123,34 +133,78 @@ class BorderedJacobian(eqx.Module):
         The derivative of the solve is that of the linear system, not of its sweeps.
         """
         frozen = jax.lax.stop_gradient(self)
-        factors, response, schur = frozen._schur(jax.lax.stop_gradient(shift))
-        down_and_up = self._looped(back_substitute)
-        transposed_sweeps = self._looped(back_substitute_transposed)
-        forward, transposed = self._dense_solvers(schur)
+        factorised = frozen.factorised(jax.lax.stop_gradient(shift))
 
         def matvec(v):
             image = self.product(v)
             return Parts(shift * v.columns - image.columns, -image.algebraic)
 
-        def solve(_, r):
-            x = down_and_up((factors, r.columns))
-            z = forward(r.algebraic + frozen._border(x[-1], frozen.probe @ x))
-            return Parts(x + response * frozen._sites(z), z)
-
-        def solve_transposed(_, r):
-            x = transposed_sweeps((factors, r.columns))
-            rows = jnp.zeros_like(r.algebraic)
-            first = frozen.topology.first_site
-            rows = rows.at[first : first + x.shape[1]].set(frozen.drive * x[-1])
-            z = transposed(r.algebraic + rows)
-            surface, probed = frozen._border_transposed(z)
-            load = frozen.probe[:, None] * probed
-            load = load.at[-1].add(surface)
-            return Parts(transposed_sweeps((factors, r.columns + load)), z)
-
         return lambda r: jax.lax.custom_linear_solve(
-            matvec, r, solve, transpose_solve=solve_transposed
+            matvec,
+            r,
+            lambda _, r: factorised.solve(r),
+            transpose_solve=lambda _, r: factorised.solve_transposed(r),
         )
+
+
+class Factorised(eqx.Module):
+    """W of a step, factorised.
+
+    Attributes:
+        jacobian: J.
+        factors: of the columns' bands, by Thomas.
+        response: (shift - T)^-1 B.
+        network: inverse of the network block with the columns folded in, or its LU.
+    """
+
+    jacobian: BorderedJacobian
+    factors: tuple
+    response: Float[Array, "shell site"]
+    network: tuple
+
+    def solve(self, right: Parts) -> Parts:
+        """W^-1 r."""
+        own = self.jacobian
+        x = own._looped(back_substitute)((self.factors, right.columns))
+        z = self._network(right.algebraic + own._border(x[-1], own.probe @ x))
+        return Parts(x + self.response * own._sites(z), z)
+
+    def solve_transposed(self, right: Parts) -> Parts:
+        """W^-T r."""
+        own = self.jacobian
+        sweeps = own._looped(back_substitute_transposed)
+        x = sweeps((self.factors, right.columns))
+        rows = jnp.pad(own.drive * x[-1], (own.topology.first_site, 1))
+        z = self._network_transposed(right.algebraic + rows)
+        surface, probed = own._border_transposed(z)
+        load = own.probe[:, None] * probed
+        load = jnp.concatenate([load[:-1], load[-1:] + surface])
+        return Parts(sweeps((self.factors, right.columns + load)), z)
+
+    def _network(self, r):
+        if len(self.network) == 1:
+            return self.network[0] @ r
+        return jax.scipy.linalg.lu_solve(self.network, r)
+
+    def _network_transposed(self, r):
+        if len(self.network) == 1:
+            return r @ self.network[0]
+        return jax.scipy.linalg.lu_solve(self.network, r, trans=1)
+
+
+def network_block(topology, by_tail, by_head, by_site, control):
+    """d(balance, control)/d(potentials, current), (unknown, unknown).
+
+    From d(edge current)/d(potential at its tail, its head), d(balance of a site's
+    node)/d(its potential) besides the edges, and the two slopes of the control.
+    """
+    nodes = topology.laplacian(by_tail, by_head)
+    diagonal = jnp.pad(by_site, (topology.first_site, 0))
+    nodes = nodes + diagonal * np.eye(diagonal.size, dtype=diagonal.dtype)
+    fed = -np.eye(diagonal.size, 1, dtype=diagonal.dtype)  # at the collector
+    nothing = jnp.zeros_like(diagonal[1:])
+    row = jnp.concatenate([control[:1], nothing, control[1:]])
+    return jnp.concatenate([jnp.concatenate([nodes, fed], axis=1), row[None]], axis=0)
 
 
 def invert(matrix):

@@ -83,7 +83,7 @@ def _march(system, parts, span, *, tolerances, meter):
 @_march.def_jvp
 def _march_jvp(primals, moving, *, tolerances, meter):
     marched, steps = _search(*primals, tolerances, meter, record=True)
-    moved = tangents(*primals, *moving, marched, steps, tolerances.tableau)
+    moved = tangents(primals, moving, marched, steps, tolerances.tableau)
     return (marched[:3], marched[3:]), (moved, (None,) * len(marched[3:]))
 
 

@@ -15,11 +15,12 @@ from .parts import Parts
 from .tableaus import Tableau
 
 
-def _flat(parts: Parts) -> Float[Array, " unknowns"]:
+def flat(parts: Parts) -> Float[Array, " unknowns"]:
+    """Columns and network as one vector."""
     return jnp.concatenate([parts.columns.reshape(-1), parts.algebraic])
 
 
-def _unflat(vector, like: Parts) -> Parts:
+def unflat(vector, like: Parts) -> Parts:
     """Vectors (..., unknowns) as `Parts` with the shapes of `like`."""
     size = like.columns.size
     columns = vector[..., :size].reshape(*vector.shape[:-1], *like.columns.shape)
@@ -35,30 +36,48 @@ def rosenbrock_step(
     Returns (new state, error estimate, dense coefficients stacked by power).
     One factorisation, one back-substitution a stage, no iteration.
     """
-    dtype = state.columns.dtype
     solve = system.jacobian(time, state).solver(1.0 / (step * tableau.gamma))
-    slope = system.time_slope(time, state)
+    stages, _ = stages_of(system, tableau, time, step, state, solve)
 
-    start = _flat(state)
+    def combined(weights):  # not a product: see `stages_of`
+        return sum(w * stage for w, stage in zip(weights, stages, strict=True) if w)
+
+    new = unflat(flat(state) + combined(end_weights(tableau)), state)
+    dense = unflat(jnp.stack([combined(row) for row in tableau.dense]), state)
+    return new, unflat(stages[-1], state), dense
+
+
+def end_weights(tableau: Tableau) -> np.ndarray:
+    """Weights of the stages in the end of a step."""
+    last = tableau.a[-1].copy()
+    last[-1] = 1.0
+    return last
+
+
+def stages_of(system, tableau: Tableau, time, step, state: Parts, solve):
+    """(stages, the states that the residual was taken at), (stage, unknown) each."""
+    slope = system.time_slope(time, state)
+    start = flat(state)
     count = tableau.num_stages
 
     def advance(carry, row):
         stages, ahead, memory = carry
         index, a, c, node, time_weight = row
-        force = system.residual(time + node * step, _unflat(ahead, state))
+        force = system.residual(time + node * step, unflat(ahead, state))
         right = Parts(
             force.columns
-            + _unflat(memory, state).columns / step
+            + unflat(memory, state).columns / step
             + time_weight * step * slope.columns,
             force.algebraic + time_weight * step * slope.algebraic,
         )
-        stages = stages.at[index].set(_flat(solve(right)))
+        stages = stages.at[index].set(flat(solve(right)))
         # The next stage's arguments, written out and carried: one plain kernel, where
         # a small product costs a library call and look-ups would repeat the sum.
-        ahead = start + sum(a[j] * stages[j] for j in range(count))
+        following = start + sum(a[j] * stages[j] for j in range(count))
         memory = sum(c[j] * stages[j] for j in range(count))
-        return (stages, ahead, memory), None
+        return (stages, following, memory), ahead
 
+    dtype = start.dtype
     following = np.append(np.arange(1, count), 0)
     rows = (
         np.arange(count),
@@ -68,17 +87,8 @@ def rosenbrock_step(
         jnp.asarray(tableau.time_weights, dtype),
     )
     empty = jnp.zeros((count, start.size), dtype)
-    carry, _ = jax.lax.scan(advance, (empty, start, jnp.zeros_like(start)), rows)
-    stages = carry[0]
-    last = tableau.a[-1].copy()
-    last[-1] = 1.0
-
-    def combined(weights):  # not a product: see above
-        return sum(weights[j] * stages[j] for j in range(count) if weights[j] != 0.0)
-
-    new = _unflat(start + combined(last), state)
-    dense = _unflat(jnp.stack([combined(row) for row in tableau.dense]), state)
-    return new, _unflat(stages[-1], state), dense
+    carry, seen = jax.lax.scan(advance, (empty, start, jnp.zeros_like(start)), rows)
+    return carry[0], seen
 
 
 def higher_coefficients(dense: Float[Array, "power ..."]) -> Float[Array, "power ..."]:

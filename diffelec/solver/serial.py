@@ -29,32 +29,65 @@ _UNMARKED = {"xla_cpu_small_call": "false", "inlineable": "true"}
 def serial_or_plain(serial: Callable, plain: Callable) -> Callable:
     """A function of a pytree of arrays that runs `serial` as one compiled function for
     a single solve on a CPU, and `plain` otherwise. Not differentiable.
-
-    The arguments travel as one vector: the call's function must use every one of its
-    parameters, and not every leaf of a system is used.
     """
     if jax.default_backend() != "cpu":
         return plain
 
-    @custom_vmap
-    def chosen(arguments):
-        flat, unravel = jax.flatten_util.ravel_pytree(arguments)
-
-        @jax.jit
-        def unmarked(flat):
-            with set_xla_metadata(**_UNMARKED):
-                return serial(unravel(flat))
-
-        with set_xla_metadata(**_MARKS):
-            return unmarked(flat)
+    chosen = custom_vmap(lambda arguments: _as_one(serial, arguments))
 
     @chosen.def_vmap
     def batched(axis_size, in_batched, arguments):
-        axes = jax.tree.map(lambda batched: 0 if batched else None, in_batched[0])
+        axes = _axes(in_batched[0])
         out = jax.vmap(plain, in_axes=(axes,), axis_size=axis_size)(arguments)
         return out, jax.tree.map(lambda _: True, out)
 
     return chosen
+
+
+def transposed_or_plain(serial: Callable, plain: Callable) -> Callable:
+    """The same for a function of (residuals, cotangents), linear in the latter. Of one
+    solve's residuals several cotangents are pulled one after another.
+    """
+    if jax.default_backend() != "cpu":
+        return plain
+    chosen = custom_vmap(lambda *arguments: _as_one(lambda a: serial(*a), arguments))
+
+    @chosen.def_vmap
+    def batched(axis_size, in_batched, residuals, cotangents):
+        axes = tuple(map(_axes, in_batched))
+        if any(jax.tree.leaves(in_batched[0])):
+            whole = jax.vmap(plain, in_axes=axes, axis_size=axis_size)
+            out = whole(residuals, cotangents)
+        else:
+            laid = lambda leaf, is_batched: (
+                leaf if is_batched else jnp.broadcast_to(leaf, (axis_size, *leaf.shape))
+            )
+            lanes = jax.tree.map(laid, cotangents, in_batched[1])
+            out = jax.lax.map(lambda lane: chosen(residuals, lane), lanes)
+        return out, jax.tree.map(lambda _: True, out)
+
+    return chosen
+
+
+def _as_one(function, arguments):
+    """function(arguments), compiled into one function.
+
+    The arguments travel as one vector: the call's function must use every one of its
+    parameters, and not every leaf of a system is used.
+    """
+    flat, unravel = jax.flatten_util.ravel_pytree(arguments)
+
+    @jax.jit
+    def unmarked(flat):
+        with set_xla_metadata(**_UNMARKED):
+            return function(unravel(flat))
+
+    with set_xla_metadata(**_MARKS):
+        return unmarked(flat)
+
+
+def _axes(in_batched):
+    return jax.tree.map(lambda batched: 0 if batched else None, in_batched)
 
 
 @custom_vmap

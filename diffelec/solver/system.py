@@ -19,9 +19,10 @@ from jaxtyping import Array, Float
 from ..constants import FARADAY
 from ..control import Control
 from ..electrode import Electrode
+from ..kirchhoff import KirchhoffTable
 from ..network import multiplicity_of_edges
 from ..tables import Tables
-from .bordered import BorderedJacobian
+from .bordered import BorderedJacobian, network_block
 from .parts import Parts
 
 
@@ -57,6 +58,11 @@ class System(eqx.Module):
         """The same system written for a single solve on a CPU."""
         return dataclasses.replace(self, serial=True)
 
+    def at(self, columns) -> "System":
+        """The same system with what it looks up at `columns` instead of tables."""
+        tables = self.tables.at(columns, self.probed(columns))
+        return dataclasses.replace(self, tables=tables)
+
     @property
     def topology(self):
         return self.electrode.network.topology
@@ -70,7 +76,7 @@ class System(eqx.Module):
         return mesh.weights
 
     def site_radius(self):
-        return jnp.asarray(self.electrode.radius)[self.topology.site_particle]
+        return self.topology.at_sites(jnp.asarray(self.electrode.radius))
 
     def site_area(self):
         """Reacting area of a site over the current scale [m2/A]."""
@@ -78,7 +84,7 @@ class System(eqx.Module):
         return 4.0 * np.pi * self.site_radius() ** 2 * share / self.current_scale
 
     def site_multiplicity(self):
-        return jnp.asarray(self.electrode.multiplicity)[self.topology.site_particle]
+        return self.topology.at_sites(jnp.asarray(self.electrode.multiplicity))
 
     def current(self, algebraic):
         """Cell current [A]."""
@@ -135,7 +141,7 @@ class System(eqx.Module):
         return self.edge_conductance(resistivity)
 
     def drop(self, algebraic):
-        return algebraic[self.topology.tail] - algebraic[self.topology.head]
+        return self.topology.drop(algebraic[:-1])
 
     def _balance(self, time, conductance, density, algebraic):
         """Rows of the network and of the control."""
@@ -158,8 +164,10 @@ class System(eqx.Module):
     def _rate(self, columns, density):
         """dx/dt of every node from the columns and the surface current density."""
         mesh, radius = self.electrode.mesh, self.site_radius()
-        if self.serial:
+        if self.serial and isinstance(self.tables.theta, KirchhoffTable):
             gain = _gain_by_loop(self.tables.theta, mesh, columns)
+        elif self.serial:
+            gain = _gain_by_slices(self.tables.theta(columns)[0], mesh)
         else:
             # Products are not fused, so that Theta is evaluated once and not once a use
             theta, _ = self.tables.theta(columns)
@@ -220,9 +228,9 @@ class System(eqx.Module):
             surface=reaction * by_surface,
             edge_tail=bend * electrode.network.shape_tail * slope_tail,
             edge_head=bend * electrode.network.shape_head * slope_head,
-            algebraic=self.network_block(
-                time, conductance, reaction * by_potential, algebraic
-            ),
+            conductance=conductance,
+            reaction=reaction * by_potential,
+            control=self.control_slopes(time, algebraic),
             probe=jnp.asarray(self.probe),
             topology=topology,
             serial=self.serial,
@@ -236,29 +244,32 @@ class System(eqx.Module):
         reaction = self.site_multiplicity() * self.site_area() * slope
         return (
             self._balance(time, conductance, density, algebraic),
-            self.network_block(time, conductance, reaction, algebraic),
+            network_block(
+                self.topology,
+                conductance,
+                -conductance,
+                reaction,
+                self.control_slopes(time, algebraic),
+            ),
         )
 
-    def network_block(self, time, conductance, reaction_slope, algebraic):
-        """G: d(balance, control)/d(potentials, current)."""
-        first = self.topology.first_site
-        nodes = self.topology.laplacian(conductance, -conductance)
-        diagonal = jnp.concatenate([jnp.zeros_like(algebraic[:first]), reaction_slope])
-        nodes = nodes + diagonal * np.eye(diagonal.size, dtype=diagonal.dtype)
+    def control_slopes(self, time, algebraic):
+        """d(control)/d(collector's potential), d(control)/d(current unknown)."""
+        current = self.current(algebraic)
         by_voltage, by_current = self.control.slopes(
-            time, self.voltage(algebraic), self.current(algebraic), self.electrode
+            time, self.voltage(algebraic), current, self.electrode
         )
-        _, drop_slope = with_slope(
-            self.electrode.terminal_drop, self.current(algebraic)
-        )
+        _, drop_slope = with_slope(self.electrode.terminal_drop, current)
         by_current = (by_current + by_voltage * drop_slope) * self.current_scale
-        # The current enters at the collector.
-        fed = -np.eye(diagonal.size, 1, dtype=diagonal.dtype)
-        nothing = jnp.zeros_like(diagonal[1:])
-        control = jnp.concatenate([by_voltage[None], nothing, by_current[None]])
-        return jnp.concatenate(
-            [jnp.concatenate([nodes, fed], axis=1), control[None]], axis=0
-        )
+        return jnp.stack([by_voltage, by_current])
+
+
+def _gain_by_slices(theta, mesh):
+    """Divergence @ differences @ theta."""
+    theta = jax.lax.optimization_barrier(theta)  # or it is evaluated once a use
+    flux = mesh.face_conductances[:, None] * (theta[1:] - theta[:-1])
+    around = jnp.pad(flux, ((1, 1), (0, 0)))
+    return (around[1:] - around[:-1]) / mesh.volumes[:, None]
 
 
 def _gain_by_loop(theta, mesh, columns):

@@ -11,26 +11,76 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .accepted import AT_END, AT_EVENT, CHUNK, Rows, end_of_step, margin_along
+from .accepted import CHUNK, Rows, moved_end
+from .adjoint import transposed
 from .rosenbrock import rosenbrock_step
-from .serial import largest_lane
+from .serial import arrays_of, largest_lane, transposed_or_plain
 
 _TINY_STEP = 1e-9  # s, stands in where no step was made
 
 
-def _moving_theta(system, start, new, dense, span, size, theta, at_event, at_end):
-    """`theta` with its derivative: that of the cut-off's crossing, or of the span."""
-    margin = margin_along(system, start, new, dense)
-    gap, slope = jax.jvp(margin, (theta,), (jnp.ones_like(theta),))
-    slope = jax.lax.stop_gradient(slope)
-    crossing = (jax.lax.stop_gradient(gap) - gap) / jnp.where(slope != 0, slope, 1.0)
-    lengthening = (span - jax.lax.stop_gradient(span)) / size
-    theta = theta + jnp.where(at_event & (slope != 0), crossing, 0.0)
-    return theta + jnp.where(at_end, lengthening, 0.0)
+def tangents(primals, moving, marched, steps, tableau):
+    """Tangents of the floating outputs of a march.
+
+    In forward mode, step by step; in reverse mode, where `adjoint` has it, by that.
+
+    Args:
+        primals: system, state at the start, span.
+        moving: their tangents, None at the leaves of the system that do not move.
+        marched: what the march gave.
+        steps: that it made.
+        tableau: of its method.
+    """
+    system, parts, span = primals
+    d_system, d_parts, d_span = moving
+    inputs = (d_system, _filled(d_parts, parts), _filled(d_span, span))
+
+    def forward(inputs):
+        return _forward(primals, inputs, marched, steps, tableau)
+
+    drive_moves = bool(jax.tree.leaves(d_system.control.drive))
+    if drive_moves or not system.topology.is_small:  # one function holds no scatter
+        return forward(inputs)
+    arrays, together = arrays_of((primals, marched, steps))
+    wanted = jax.tree.map(lambda _: True, d_system)
+
+    def plain(residuals, cotangents):
+        primals, marched, steps = together(residuals)
+        linear = lambda inputs: _forward(primals, inputs, marched, steps, tableau)
+        return jax.linear_transpose(linear, inputs)(cotangents)[0]
+
+    def serial(residuals, cotangents):
+        (system, _, span), marched, steps = together(residuals)
+        return transposed(system, wanted, span, marched, steps, cotangents, tableau)
+
+    backward = transposed_or_plain(serial, plain)
+    return linear_map(forward, lambda c: backward(arrays, c), inputs)
 
 
-def tangents(system, parts, span, d_system, d_parts, d_span, marched, steps, tableau):
-    """Tangents of the floating outputs of `_march`, step by step."""
+def linear_map(forward, backward, inputs):
+    """forward(inputs), a linear function, transposed by `backward`.
+
+    JAX has this as a solve: of the identity on (inputs, outputs), which batches and
+    differentiates like any.
+    """
+    outputs = jax.eval_shape(forward, inputs)
+    zeros = lambda like: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), like)
+    # A solve is transposed for all of its right-hand side or not at all.
+    some = jax.tree.leaves(inputs)[0].reshape(-1)[0]
+    moving = lambda leaf: jnp.where(False, some, leaf)
+    _, found = jax.lax.custom_linear_solve(
+        lambda pair: pair,
+        jax.tree.map(moving, (inputs, zeros(outputs))),
+        lambda _, pair: (zeros(inputs), forward(pair[0])),
+        transpose_solve=lambda _, pair: (backward(pair[1]), zeros(outputs)),
+    )
+    return found
+
+
+def _forward(primals, moving, marched, steps, tableau):
+    """The tangents, step by step."""
+    system, parts, span = primals
+    d_system, d_parts, d_span = moving
     count = marched.num_accepted
     # Rows after the last repeat the first step: one that is known to be finite.
     harmless = jnp.where(count > 0, steps.size[0], _TINY_STEP)
@@ -41,15 +91,11 @@ def tangents(system, parts, span, d_system, d_parts, d_span, marched, steps, tab
         size = jnp.where(used, size, harmless)
         start = jax.tree.map(lambda a, b: jnp.where(used, a, b), start, parts)
         theta = jnp.where(last, marched.theta, 1.0)
-        at_event = last & (marched.status == AT_EVENT)
-        at_end = last & (marched.status == AT_END)
 
         def step(system, start, span):
             new, _, dense = rosenbrock_step(system, tableau, time, size, start)
-            moved = _moving_theta(
-                system, start, new, dense, span, size, theta, at_event, at_end
-            )
-            return end_of_step(system, start, new, dense, time, size, moved)
+            ending = (theta, last, marched.status)
+            return moved_end(system, start, new, dense, time, size, span, *ending)
 
         _, (end, *seen) = eqx.filter_jvp(
             step, (system, start, span), (d_system, moving, d_span)
@@ -62,7 +108,7 @@ def tangents(system, parts, span, d_system, d_parts, d_span, marched, steps, tab
         return moving, jax.tree.map(lambda leaf: masked(leaf, 0.0), Rows(*seen))
 
     rows = (jnp.arange(steps.time.size), steps)
-    moving, seen = _scan_up_to(largest_lane(count), one, _filled(d_parts, parts), rows)
+    moving, seen = _scan_up_to(largest_lane(count), one, d_parts, rows)
     last = jnp.maximum(count - 1, 0)
     return moving, jnp.where(count > 0, seen.time[last], 0.0), seen
 

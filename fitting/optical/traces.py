@@ -1,4 +1,4 @@
-"""Intensities of particles at the instants of frames: what the optical rooms exchange."""
+"""Intensities of particles at the instants of frames: what optical rooms exchange."""
 
 import dataclasses
 

@@ -17,6 +17,7 @@ STEPS = [
     "Charge at C/20 until 4.1 V",
 ]
 NUM_SAVED = 5
+AFTER_DISCHARGE = 8 + 4 * NUM_SAVED  # the voltage at which the last charge begins
 
 
 def leaves(electrode):
@@ -108,9 +109,8 @@ def test_forward_mode_agrees_with_central_differences(values, tangents, directio
         error = np.abs(found - expected) / np.max(np.abs(found))
         # After a discharge the surface is on the steep line of U at full lithiation
         # (2000 V a unit of x): differences of that voltage keep the solver's noise.
-        after_discharge = 8 + 4 * NUM_SAVED
-        assert error[after_discharge] < 5e-5
-        assert np.max(np.delete(error, after_discharge)) < 1e-5
+        assert error[AFTER_DISCHARGE] < 5e-5
+        assert np.max(np.delete(error, AFTER_DISCHARGE)) < 1e-5
 
 
 def test_remainders_of_taylor_fall_with_the_square(values, tangents, directions):
@@ -123,10 +123,13 @@ def test_remainders_of_taylor_fall_with_the_square(values, tangents, directions)
 
 def test_reverse_mode_is_the_transpose_of_forward_mode(case, tangents, directions):
     outputs, size = case
-    weights = jnp.asarray(np.random.default_rng(5).normal(size=tangents[0][0].size))
-    pull = jax.jit(jax.grad(lambda raw: jnp.vdot(weights, outputs(raw))))
-    gradient = pull(jnp.zeros(size))
-    for direction, (_, found) in zip(directions, tangents, strict=True):
-        forward, reverse = jnp.vdot(weights, found), jnp.vdot(gradient, direction)
-        scale = np.linalg.norm(gradient) * np.linalg.norm(direction)
-        assert abs(forward - reverse) < 1e-10 * scale
+    weights = np.random.default_rng(5).normal(size=tangents[0][0].size)
+    pull = jax.jit(jax.grad(lambda raw, w: jnp.vdot(w, outputs(raw))))
+    # On the steep line of U (see above) rounding alone moves a derivative by 1e-8.
+    steep = np.arange(weights.size) == AFTER_DISCHARGE
+    for band, chosen in ((1e-11, np.where(steep, 0.0, weights)), (1e-8, weights)):
+        gradient = pull(jnp.zeros(size), jnp.asarray(chosen))
+        for direction, (_, found) in zip(directions, tangents, strict=True):
+            forward, reverse = jnp.vdot(chosen, found), jnp.vdot(gradient, direction)
+            scale = np.linalg.norm(gradient) * np.linalg.norm(direction)
+            assert abs(forward - reverse) < band * scale

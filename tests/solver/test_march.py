@@ -84,6 +84,41 @@ def test_gradients_of_a_batch_are_those_of_its_lanes(electrode, protocol):
         np.testing.assert_allclose(batch[lane], single(factor), rtol=1e-3)
 
 
+RECORDED = diffelec.Protocol.from_recording(
+    np.linspace(0.0, 14400.0, 9), voltage=3.9 + 0.05 * np.sin(np.arange(9.0))
+)
+
+
+@pytest.mark.parametrize("drive", [None, RECORDED], ids=["events", "recorded"])
+def test_jacobian_by_reverse_mode_is_that_by_forward_mode(electrode, protocol, drive):
+    leaves = lambda e: (
+        e.radius,
+        e.curves.diffusivity.log10_values,
+        e.curves.rate_constant.value,
+        e.temperature,
+        e.network.shape_head,
+    )
+
+    def outputs(raw):
+        factors = jnp.split(10.0**raw, len(raw))
+        moved = [v * f for v, f in zip(leaves(electrode), factors, strict=True)]
+        moved[2] = moved[2].reshape(())
+        moved[3] = moved[3].reshape(())
+        solution = diffelec.simulate(
+            eqx.tree_at(leaves, electrode, tuple(moved)),
+            protocol if drive is None else drive,
+            rtol=1e-5,
+            num_saved=2,
+        )
+        ends = (solution.step_end_times / 3600.0, solution.step_capacities)
+        return jnp.concatenate([*ends, solution.stoichiometry[-1], solution.voltage])
+
+    at = jnp.asarray([0.05, 0.01, -0.1, 0.0, 0.1])
+    forward, reverse = (jax.jit(j(outputs))(at) for j in (jax.jacfwd, jax.jacrev))
+    assert np.all(np.max(np.abs(forward), axis=0) > 0)
+    np.testing.assert_allclose(reverse, forward, rtol=1e-8, atol=1e-10)
+
+
 @pytest.mark.parametrize("count", [62, 63])
 def test_networks_on_either_side_of_the_explicit_inverse_run(count):
     network = diffelec.graphs.star(count)
