@@ -28,6 +28,7 @@ class Film:
         read: the raw frame of a number; may be called by several threads at once.
         shape: (height, width) [px].
         scale: raw value that 1 stands for.
+        white: value at which pixels are full [units of scale], inf where not known.
         start: instant at which `time` is 0 [s since 1970, UTC], NaN where not known.
         notes: what was repaired or looks wrong, one sentence each.
     """
@@ -38,6 +39,7 @@ class Film:
     read: Callable[[int], np.ndarray]
     shape: tuple[int, int]
     scale: float
+    white: float = 1.0
     start: float = float("nan")
     notes: tuple[str, ...] = ()
 
@@ -135,6 +137,7 @@ def open_film(
         source.read,
         first.shape[:2],
         scale,
+        float("inf") if first.dtype.kind == "f" else 1.0,
         told.start,
         source.notes + told.notes + notes,
     )

@@ -23,8 +23,8 @@ def made_film(
 ):
     """(film, truth): discs that double in brightness one after another.
 
-    Truth is a dictionary: `dy`, `dx` [px] by which each frame is moved, `circles` (x, y,
-    r) [px], `brightness` (disc, frame), `gain`, `blurred`.
+    Truth is a dictionary: `dy`, `dx` [px] by which each frame is moved, `circles` (x,
+    y, r) [px], `brightness` (disc, frame), `gain`, `blurred`, `frames` (raw).
     """
     rng = np.random.default_rng(seed)
     size = tuple(n + 2 * _MARGIN for n in shape)

@@ -1,0 +1,272 @@
+"""What the lamp, the focus and the camera did, seen on ground that does not react."""
+
+import dataclasses
+
+import numpy as np
+import scipy.ndimage
+from jaxtyping import Bool, Float
+
+from .frames import Film, in_order
+from .registration import Shifts
+from .sampling import Places
+
+_SAMPLES = 32  # frames by which steady ground is chosen
+_CANDIDATES, _CHOSEN, _GRAINS, _LEAST = 40_000, 20_000, 10_000, 60  # px
+_HALOS = (1.0, 0.5, 0.25)  # radii beyond the edge of a region
+_DIM = 0.2  # of the ground's typical brightness
+_OUTLIER = 5.0  # robust standard deviations
+_WINDOW = 31  # frames of the running median
+_LEAST_BLUR = 0.05  # relative change of the focus score that can be a flag
+_FOCUS_GONE = 1 / 3  # of the film's typical focus score
+_NORMAL = 1.4826  # standard deviation over median deviation, of a normal distribution
+
+
+@dataclasses.dataclass(frozen=True)
+class Correction:
+    """What a camera adds and how it shades, taken off every frame.
+
+    Attributes:
+        dark: a frame without light, in units of the film's scale; None for 0.
+        flat: an even field, its mean 1; None for 1.
+    """
+
+    dark: Float[np.ndarray, "height width"] | None = None
+    flat: Float[np.ndarray, "height width"] | None = None
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        """(frame - dark) / flat."""
+        if self.dark is not None:
+            frame = frame - self.dark
+        return frame if self.flat is None else frame / self.flat
+
+
+NO_CORRECTION = Correction()
+
+
+def correction_of(film: Film, dark=None, flat=None) -> Correction:
+    """The correction by raw images of the camera.
+
+    Args:
+        film: in whose scale they were taken.
+        dark: image without light, raw.
+        flat: image of an even field, raw, with the dark frame still in it.
+
+    Raises:
+        ValueError: for images of another size, or that cannot be what they are said.
+    """
+    images = []
+    for name, image in (("dark", dark), ("flat", flat)):
+        if image is not None:
+            image = np.asarray(image, np.float32)
+            image = image[..., :3].mean(axis=2) if image.ndim == 3 else image
+            if image.shape != film.shape:
+                raise ValueError(
+                    f"The {name} frame must be as large as the film, {film.shape[1]} x "
+                    f"{film.shape[0]} px, but has {image.shape[1]} x {image.shape[0]}."
+                )
+            image = image / np.float32(film.scale)
+        images.append(image)
+    dark, flat = images
+    if dark is not None and np.median(dark) >= np.median(film.frame(0)):
+        raise ValueError(
+            "The dark frame must be darker than the film, but its median is "
+            f"{np.median(dark):.3g} and that of the first frame "
+            f"{np.median(film.frame(0)):.3g}; check that it is the right file."
+        )
+    if flat is not None:
+        flat = flat if dark is None else flat - dark
+        if not np.all(flat > 0):
+            raise ValueError(
+                "The flat field must be brighter than the dark frame in every pixel, "
+                f"but is not in {np.sum(~(flat > 0))}; take it with more light."
+            )
+        flat = flat / flat.mean()
+    return Correction(dark, flat)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ground:
+    """Pixels that do not react, and their mean brightness.
+
+    Attributes:
+        places: where they are; none where there is no ground.
+        brightness: mean over the frames by which they were chosen.
+        grain: Laplacian of those frames over their level, averaged; of every `step`-th.
+        step: between the places by which sharpness is judged.
+        notes: what a user should know of them.
+    """
+
+    places: Places
+    brightness: Float[np.ndarray, " place"]
+    grain: Float[np.ndarray, " some"]
+    step: int = 1
+    notes: tuple[str, ...] = ()
+
+    def gain(self, frame: np.ndarray, dy: float, dx: float) -> float:
+        """Median brightness of the ground against that when it was chosen.
+
+        A median of ratios, for a median of values could only move by whole grey levels.
+        """
+        if not self.brightness.size:
+            return 1.0
+        return float(
+            np.median(self.places.interpolated(frame, dy, dx) / self.brightness)
+        )
+
+    def focus(self, frame: np.ndarray, dy: float, dx: float) -> float:
+        """Sharpness of the ground's grain against that of the mean image, near 1.
+
+        The variance of the Laplacian over the squared mean is the usual score, but of
+        8 bit frames it is mostly noise. Its covariance with the Laplacian of a mean of
+        frames is not, and its root compares like with like.
+        """
+        if not self.brightness.size:
+            return float("nan")
+        some = self.places.every(self.step)
+        level = np.median(some.interpolated(frame, dy, dx))
+        grain = _laplacian(some, frame, dy, dx) / max(float(level), 1e-12)
+        return float(np.vdot(grain, self.grain) / np.vdot(self.grain, self.grain))
+
+
+def _laplacian(places: Places, frame, dy: float, dx: float) -> np.ndarray:
+    """Sum of four values two pixels away less that in the middle, mean taken off."""
+    around = sum(
+        places.interpolated(frame, dy + i, dx + j)
+        for i, j in ((2, 0), (-2, 0), (0, 2), (0, -2))
+    )
+    found = around - 4 * places.interpolated(frame, dy, dx)
+    return found - found.mean()
+
+
+def find_ground(
+    film: Film,
+    shifts: Shifts,
+    near,
+    correct: Correction,
+    *,
+    workers: int = 1,
+) -> Ground:
+    """The steadiest pixels away from all particles.
+
+    Never the mean of whole frames: that contains what the particles do.
+
+    Args:
+        film: of which a few frames, spread over all, are looked at.
+        shifts: of its frames.
+        near: gives the pixels of regions and of a halo of so many radii.
+        correct: taken off every frame.
+        workers: threads.
+    """
+    good = np.flatnonzero(~shifts.lost)
+    if not good.size:
+        return _no_ground(film.shape, "no frame could be registered")
+    chosen = good[np.unique(np.linspace(0, good.size - 1, _SAMPLES).astype(int))]
+    margin = 2 + int(np.ceil(max(abs(shifts.dy).max(), abs(shifts.dx).max())))
+    places, notes = _candidates(film.shape, near, margin)
+    if places is None:
+        return _no_ground(film.shape, "regions and their surroundings fill the frame")
+
+    def look(k):
+        frame = correct(film.frame(int(k)))
+        return places.interpolated(frame, shifts.dy[k], shifts.dx[k])
+
+    seen = np.stack(list(in_order(look, chosen, workers=workers)))
+    kept, brightness = _steadiest(seen, film.white)
+    if kept.size < _LEAST:
+        return _no_ground(film.shape, "what lies between the particles is not lit")
+    ground = Places(places.rows[kept], places.columns[kept], film.shape)
+    step = int(np.ceil(kept.size / _GRAINS))
+
+    def grain(k):
+        frame, some = correct(film.frame(int(k))), ground.every(step)
+        level = np.median(some.interpolated(frame, shifts.dy[k], shifts.dx[k]))
+        return _laplacian(some, frame, shifts.dy[k], shifts.dx[k]) / max(level, 1e-12)
+
+    grains = np.median(list(in_order(grain, chosen, workers=workers)), axis=0)
+    return Ground(ground, brightness[kept], grains, step, notes)
+
+
+def _no_ground(shape, why: str) -> Ground:
+    none = np.zeros(0, np.int64)
+    note = (
+        f"There is no ground to tell the lamp's brightness by, as {why}; flicker was "
+        "not taken out, and focus was not checked."
+    )
+    empty = np.zeros(0, np.float32)
+    return Ground(Places(none, none, shape), empty, empty, notes=(note,))
+
+
+def _candidates(shape, near, margin: int) -> tuple[Places | None, tuple[str, ...]]:
+    """Pixels outside a halo, that never leave the field; None where there are few."""
+    field = np.zeros(shape, bool)
+    field[margin : shape[0] - margin, margin : shape[1] - margin] = True
+    for halo in _HALOS:
+        rows, columns = np.nonzero(field & ~near(halo))
+        if rows.size >= 4 * _LEAST:
+            break
+    else:
+        return None, ()
+    every = np.unique(np.linspace(0, rows.size - 1, _CANDIDATES).astype(int))
+    notes = (
+        ()
+        if halo == _HALOS[0]
+        else (
+            "Particles lie close to each other, so ground was taken from "
+            f"{halo:g} radii beyond their edges, where their light may reach.",
+        )
+    )
+    return Places(rows[every], columns[every], shape), notes
+
+
+def _steadiest(seen: np.ndarray, white: float):
+    """Indices of the steadier half of lit pixels, and the mean of every pixel."""
+    mean = seen.mean(axis=0)
+    lit = (mean > _DIM * np.median(mean)) & (mean > 0) & np.all(seen < white, axis=0)
+    if not np.any(lit):
+        return np.zeros(0, int), mean
+    for _ in range(2):
+        gain = np.median(seen[:, lit] / mean[lit], axis=1)
+        level = seen / np.where(gain > 0, gain, 1)[:, None]
+        mean = np.median(level, axis=0)
+        mean = np.where(mean > 0, mean, 1)
+    spread = level.std(axis=0) / mean
+    kept = np.flatnonzero(lit & (spread <= np.median(spread[lit])))
+    kept = kept[np.argsort(spread[kept], kind="stable")[:_CHOSEN]]
+    # The mean has no steps of grey levels in it, which the median has.
+    return np.sort(kept), level.mean(axis=0)
+
+
+def is_dark(gain, dim: float = _DIM) -> Bool[np.ndarray, " frame"]:
+    """Frames with a fifth of the typical light, or five times as much."""
+    ratio = np.asarray(gain) / np.nanmedian(gain)
+    return ~((ratio > dim) & (ratio < 1 / dim))
+
+
+def is_blurred(focus, usable) -> Bool[np.ndarray, " frame"]:
+    """Frames whose sharpness departs from those around, or has gone for good."""
+    score = np.where(usable, focus, np.nan)
+    if np.sum(np.isfinite(score)) < 5:
+        return np.zeros(len(score), bool)
+    typical = np.nanmedian(score)
+    with np.errstate(invalid="ignore"):
+        away = np.abs(score - _running_median(score))
+        spread = _NORMAL * np.nanmedian(away)
+        apart = away > max(_OUTLIER * spread, _LEAST_BLUR * typical)
+        return apart | (score < _FOCUS_GONE * typical)
+
+
+def _running_median(values: np.ndarray) -> np.ndarray:
+    """Median over a window; gaps are bridged."""
+    known = np.isfinite(values)
+    every = np.arange(len(values))
+    filled = np.interp(every, every[known], values[known])
+    window = min(_WINDOW, len(values) // 2 * 2 - 1)
+    return scipy.ndimage.median_filter(filled, max(window, 1), mode="nearest")
+
+
+def jumps(values) -> Bool[np.ndarray, " frame"]:
+    """Frames at which a series leaves its usual steps."""
+    with np.errstate(invalid="ignore"):
+        step = np.abs(np.diff(values, prepend=values[0]))
+        spread = _NORMAL * np.nanmedian(step)
+        return step > max(_OUTLIER * spread, _LEAST_BLUR * np.nanmedian(values))
