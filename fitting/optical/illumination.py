@@ -1,17 +1,18 @@
 """What the lamp, the focus and the camera did, seen on ground that does not react."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import scipy.ndimage
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from .frames import Film, in_order
 from .registration import Shifts
-from .sampling import Places
+from .sampling import moved_back, values_at
 
 _SAMPLES = 32  # frames by which steady ground is chosen
-_CANDIDATES, _CHOSEN, _GRAINS, _LEAST = 40_000, 20_000, 10_000, 60  # px
+_CANDIDATES, _LEAST = 60_000, 60  # px
 _HALOS = (1.0, 0.5, 0.25)  # radii beyond the edge of a region
 _DIM = 0.2  # of the ground's typical brightness
 _OUTLIER = 5.0  # robust standard deviations
@@ -86,62 +87,56 @@ def correction_of(film: Film, dark=None, flat=None) -> Correction:
 
 @dataclasses.dataclass(frozen=True)
 class Ground:
-    """Pixels that do not react, and their mean brightness.
+    """Pixels that do not react, and what they look like.
 
     Attributes:
-        places: where they are; none where there is no ground.
+        pixels: rows and columns in the reference frame; none where there is no ground.
         brightness: mean over the frames by which they were chosen.
-        grain: Laplacian of those frames over their level, averaged; of every `step`-th.
-        step: between the places by which sharpness is judged.
+        grain: Laplacian of those frames over their level, the median of all.
         notes: what a user should know of them.
     """
 
-    places: Places
-    brightness: Float[np.ndarray, " place"]
-    grain: Float[np.ndarray, " some"]
-    step: int = 1
+    pixels: Int[np.ndarray, "2 pixel"]
+    brightness: Float[np.ndarray, " pixel"]
+    grain: Float[np.ndarray, " pixel"]
     notes: tuple[str, ...] = ()
 
-    def gain(self, frame: np.ndarray, dy: float, dx: float) -> float:
-        """Median brightness of the ground against that when it was chosen.
+    def gain(self, frame: Float[np.ndarray, "height width"]) -> float:
+        """Median brightness, in a frame moved back, against that when it was chosen.
 
         A median of ratios, for a median of values could only move by whole grey levels.
         """
         if not self.brightness.size:
             return 1.0
-        return float(
-            np.median(self.places.interpolated(frame, dy, dx) / self.brightness)
-        )
+        return float(np.median(values_at(frame, self.pixels) / self.brightness))
 
-    def focus(self, frame: np.ndarray, dy: float, dx: float) -> float:
-        """Sharpness of the ground's grain against that of the mean image, near 1.
+    def focus(self, frame: Float[np.ndarray, "height width"]) -> float:
+        """Sharpness of its grain, in a frame moved back, against the usual; near 1.
 
-        The variance of the Laplacian over the squared mean is the usual score, but of
-        8 bit frames it is mostly noise. Its covariance with the Laplacian of a mean of
-        frames is not, and its root compares like with like.
+        The variance of the Laplacian over the squared mean is the common score, but of
+        8 bit frames it is mostly noise. Its covariance with the Laplacian of the usual
+        frame is not, and its root compares like with like.
         """
         if not self.brightness.size:
             return float("nan")
-        some = self.places.every(self.step)
-        level = np.median(some.interpolated(frame, dy, dx))
-        grain = _laplacian(some, frame, dy, dx) / max(float(level), 1e-12)
+        grain = _grain(frame, self.pixels)
         return float(np.vdot(grain, self.grain) / np.vdot(self.grain, self.grain))
 
 
-def _laplacian(places: Places, frame, dy: float, dx: float) -> np.ndarray:
-    """Sum of four values two pixels away less that in the middle, mean taken off."""
+def _grain(frame, pixels) -> np.ndarray:
+    """Laplacian over two pixels, its mean taken off, against the level of light."""
+    middle = values_at(frame, pixels)
     around = sum(
-        places.interpolated(frame, dy + i, dx + j)
-        for i, j in ((2, 0), (-2, 0), (0, 2), (0, -2))
+        values_at(frame, pixels, i, j) for i, j in ((2, 0), (-2, 0), (0, 2), (0, -2))
     )
-    found = around - 4 * places.interpolated(frame, dy, dx)
-    return found - found.mean()
+    found = around - 4 * middle
+    return (found - found.mean()) / max(float(np.median(middle)), 1e-12)
 
 
 def find_ground(
     film: Film,
     shifts: Shifts,
-    near,
+    near: Callable[[float], Bool[np.ndarray, "height width"]],
     correct: Correction,
     *,
     workers: int = 1,
@@ -159,63 +154,57 @@ def find_ground(
     """
     good = np.flatnonzero(~shifts.lost)
     if not good.size:
-        return _no_ground(film.shape, "no frame could be registered")
+        return _no_ground("no frame could be registered")
     chosen = good[np.unique(np.linspace(0, good.size - 1, _SAMPLES).astype(int))]
-    margin = 2 + int(np.ceil(max(abs(shifts.dy).max(), abs(shifts.dx).max())))
-    places, notes = _candidates(film.shape, near, margin)
-    if places is None:
-        return _no_ground(film.shape, "regions and their surroundings fill the frame")
+    margin = 3 + int(np.ceil(max(abs(shifts.dy).max(), abs(shifts.dx).max())))
+    pixels, notes = _candidates(film.shape, near, margin)
+    if pixels is None:
+        return _no_ground("regions and their surroundings fill the frame")
 
     def look(k):
         frame = correct(film.frame(int(k)))
-        return places.interpolated(frame, shifts.dy[k], shifts.dx[k])
+        frame = moved_back(frame, float(shifts.dy[k]), float(shifts.dx[k]))
+        return values_at(frame, pixels), _grain(frame, pixels)
 
-    seen = np.stack(list(in_order(look, chosen, workers=workers)))
+    seen, grains = (
+        np.stack(part)
+        for part in zip(*in_order(look, chosen, workers=workers), strict=True)
+    )
     kept, brightness = _steadiest(seen, film.white)
     if kept.size < _LEAST:
-        return _no_ground(film.shape, "what lies between the particles is not lit")
-    ground = Places(places.rows[kept], places.columns[kept], film.shape)
-    step = int(np.ceil(kept.size / _GRAINS))
-
-    def grain(k):
-        frame, some = correct(film.frame(int(k))), ground.every(step)
-        level = np.median(some.interpolated(frame, shifts.dy[k], shifts.dx[k]))
-        return _laplacian(some, frame, shifts.dy[k], shifts.dx[k]) / max(level, 1e-12)
-
-    grains = np.median(list(in_order(grain, chosen, workers=workers)), axis=0)
-    return Ground(ground, brightness[kept], grains, step, notes)
+        return _no_ground("what lies between the particles is not lit")
+    usual = np.median(grains[:, kept], axis=0)
+    return Ground(pixels[:, kept], brightness[kept], usual, notes)
 
 
-def _no_ground(shape, why: str) -> Ground:
-    none = np.zeros(0, np.int64)
+def _no_ground(why: str) -> Ground:
     note = (
         f"There is no ground to tell the lamp's brightness by, as {why}; flicker was "
         "not taken out, and focus was not checked."
     )
     empty = np.zeros(0, np.float32)
-    return Ground(Places(none, none, shape), empty, empty, notes=(note,))
+    return Ground(np.zeros((2, 0), np.int64), empty, empty, (note,))
 
 
-def _candidates(shape, near, margin: int) -> tuple[Places | None, tuple[str, ...]]:
+def _candidates(shape, near, margin: int) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Pixels outside a halo, that never leave the field; None where there are few."""
     field = np.zeros(shape, bool)
     field[margin : shape[0] - margin, margin : shape[1] - margin] = True
     for halo in _HALOS:
-        rows, columns = np.nonzero(field & ~near(halo))
-        if rows.size >= 4 * _LEAST:
+        pixels = np.stack(np.nonzero(field & ~near(halo)))
+        if pixels.shape[1] >= 4 * _LEAST:
             break
     else:
         return None, ()
-    every = np.unique(np.linspace(0, rows.size - 1, _CANDIDATES).astype(int))
-    notes = (
-        ()
-        if halo == _HALOS[0]
-        else (
+    # At random, for a regular choice could fall in step with the sensor's rows.
+    order = np.random.default_rng(0).permutation(pixels.shape[1])[:_CANDIDATES]
+    notes = ()
+    if halo != _HALOS[0]:
+        notes = (
             "Particles lie close to each other, so ground was taken from "
             f"{halo:g} radii beyond their edges, where their light may reach.",
         )
-    )
-    return Places(rows[every], columns[every], shape), notes
+    return pixels[:, order], notes
 
 
 def _steadiest(seen: np.ndarray, white: float):
@@ -231,9 +220,8 @@ def _steadiest(seen: np.ndarray, white: float):
         mean = np.where(mean > 0, mean, 1)
     spread = level.std(axis=0) / mean
     kept = np.flatnonzero(lit & (spread <= np.median(spread[lit])))
-    kept = kept[np.argsort(spread[kept], kind="stable")[:_CHOSEN]]
     # The mean has no steps of grey levels in it, which the median has.
-    return np.sort(kept), level.mean(axis=0)
+    return kept, level.mean(axis=0)
 
 
 def is_dark(gain, dim: float = _DIM) -> Bool[np.ndarray, " frame"]:

@@ -14,7 +14,7 @@ from .illumination import NO_CORRECTION, Correction, Ground
 from .quality import Quality, quality_notes
 from .regions import Regions
 from .registration import Shifts, register
-from .sampling import Places
+from .sampling import in_field, moved_back, values_at
 from .traces import Traces
 
 _IN_FIELD = 0.9  # of a particle's pixels, for its intensity to count
@@ -88,8 +88,10 @@ def measure(
     ground = illumination.find_ground(
         film, shifts, regions.near, correct, workers=workers
     )
+    pixels = np.concatenate(regions.pixels, axis=1)
+    ends = np.cumsum([p.shape[1] for p in regions.pixels])
     look = functools.partial(
-        _look, film, shifts, ground, correct, statistic, *_all_places(regions)
+        _look, film, shifts, ground, correct, statistic, pixels, ends
     )
     looks = []
     for found in in_order(look, range(film.num_frames), workers=workers):
@@ -98,32 +100,25 @@ def measure(
     return _gathered(film, regions, shifts, ground, looks)
 
 
-def _all_places(regions: Regions) -> tuple[Places, np.ndarray]:
-    """Pixels of all regions in one row, and where each region begins in it."""
-    rows, columns = np.concatenate(regions.pixels, axis=1)
-    ends = np.cumsum([p.shape[1] for p in regions.pixels])
-    return Places(rows, columns, regions.shape), ends
-
-
-def _look(film, shifts, ground: Ground, correct, statistic, places, ends, k) -> _Look:
-    """What one frame shows at the places of regions and ground."""
+def _look(film, shifts, ground: Ground, correct, statistic, pixels, ends, k) -> _Look:
+    """What one frame shows in regions, which end in the row of pixels at `ends`."""
     dy, dx = float(shifts.dy[k]), float(shifts.dx[k])
     raw = film.frame(k)
-    frame = correct(raw)
-    values = np.split(places.interpolated(frame, dy, dx), ends[:-1])
-    inside = np.split(places.inside(dy, dx), ends[:-1])
-    full = np.split(places.nearest(raw, dy, dx) >= film.white, ends[:-1])
+    frame = moved_back(correct(raw), dy, dx)
+    values = np.split(values_at(frame, pixels), ends[:-1])
+    inside = np.split(in_field(pixels, film.shape, dy, dx), ends[:-1])
+    nearest = values_at(raw, pixels, round(dy), round(dx))
+    full = np.split(nearest >= film.white, ends[:-1])
     seen = [v if np.all(w) else v[w] for v, w in zip(values, inside, strict=True)]
     enough = [v.size >= _IN_FIELD * w.size for v, w in zip(seen, inside, strict=True)]
+    pairs = list(zip(seen, enough, strict=True))
     return _Look(
-        np.array(
-            [statistic(v) if e else np.nan for v, e in zip(seen, enough, strict=True)]
-        ),
-        np.array([v.std() if e else np.nan for v, e in zip(seen, enough, strict=True)]),
+        np.array([statistic(v) if e else np.nan for v, e in pairs]),
+        np.array([v.std() if e else np.nan for v, e in pairs]),
         np.array([v.size for v in seen]),
         np.array([np.sum(s & w) for s, w in zip(full, inside, strict=True)]),
-        ground.gain(frame, dy, dx),
-        ground.focus(frame, dy, dx),
+        ground.gain(frame),
+        ground.focus(frame),
         zlib.crc32(raw),
     )
 
@@ -169,6 +164,7 @@ def _flags(shifts: Shifts, gain, focus, checksums) -> dict[str, np.ndarray]:
     dark = illumination.is_dark(gain)
     usable = ~(dark | shifts.lost | repeated)
     blurred = illumination.is_blurred(focus, usable)
+    blurred |= illumination.is_blurred(shifts.correlation, usable)
     good = usable & ~blurred
     artefact = np.zeros(len(gain), bool)
     if good.sum() > 2:

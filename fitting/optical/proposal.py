@@ -8,7 +8,7 @@ import scipy.ndimage
 from .frames import Film, in_order
 from .regions import Regions, ellipse, regions_of
 from .registration import Shifts, register
-from .sampling import Places
+from .sampling import moved_back
 
 _SAMPLES = 24  # frames that are compared
 _SMOOTH = 1.5  # px
@@ -69,21 +69,19 @@ def temporal_change(film: Film, shifts: Shifts, workers: int) -> np.ndarray:
             f"{good.size}; give a file of regions."
         )
     chosen = good[np.unique(np.linspace(0, good.size - 1, _SAMPLES).astype(int))]
-    rows, columns = np.indices(film.shape)
-    every = Places(rows.ravel(), columns.ravel(), film.shape)
 
     def look(k):
         frame = scipy.ndimage.gaussian_filter(film.frame(int(k)), _SMOOTH)
-        seen = every.interpolated(frame, float(shifts.dy[k]), float(shifts.dx[k]))
+        seen = moved_back(frame, float(shifts.dy[k]), float(shifts.dx[k]))
         return seen / max(float(np.median(seen)), 1e-12)
 
     # Welford's sums need one frame at a time only.
-    mean, total = np.zeros(every.rows.size), np.zeros(every.rows.size)
+    mean, total = np.zeros(film.shape), np.zeros(film.shape)
     for n, seen in enumerate(in_order(look, chosen, workers=workers), start=1):
         away = seen - mean
         mean += away / n
         total += away * (seen - mean)
-    change = np.sqrt(total / len(chosen)).reshape(film.shape)
+    change = np.sqrt(total / len(chosen))
     margin = 1 + int(np.ceil(max(abs(shifts.dy).max(), abs(shifts.dx).max())))
     inner = np.zeros_like(change)
     cut = (slice(margin, -margin),) * 2

@@ -75,7 +75,7 @@ def quality_figure(traces: Traces, quality: Quality, title: str = "") -> Figure:
             axes.axvline(instant, color="0.85", linewidth=0.8, zorder=0)
     flags.set_xlabel("time (h)")
     figure.align_ylabels()
-    figure.suptitle(title)
+    figure.suptitle(title, fontsize=8)
     return figure
 
 

@@ -100,7 +100,8 @@ def register(
     references, best, k = [reference], 0.0, 0
     while k < count:
         block = order[k : k + _BLOCK]
-        one = functools.partial(_shift, film, bands, kept, search)
+        near = found[order[k - 1], :2] if k else (0.0, 0.0)
+        one = functools.partial(_shift, film, bands, kept, search, near)
         found[block] = list(in_order(one, block, workers=workers))
         typical = _median(found[block, 2])
         last = _last_good(found, order[:k], best)
@@ -201,7 +202,7 @@ def _reference(film, bands: _Bands, search: float, frames, place=(0.0, 0.0)):
     fy = scipy.fft.fftfreq(fine.shape[0]).astype(np.float32)[:, None]
     fx = scipy.fft.rfftfreq(fine.shape[1]).astype(np.float32)
     for k in frames[1:]:
-        y, x, correlation = _shift(film, bands, first, search, k)
+        y, x, correlation = _shift(film, bands, first, search, (0.0, 0.0), k)
         if not correlation > _LOW:
             continue
         whole = round(y / bands.binning), round(x / bands.binning)
@@ -219,15 +220,21 @@ def _energy(image: np.ndarray) -> float:
     return float(np.vdot(image, image))
 
 
-def _shift(film, bands: _Bands, kept: _Reference, search: float, k: int):
-    """(dy, dx, correlation) of a frame; NaN for one with nothing in it."""
+def _shift(film, bands: _Bands, kept: _Reference, search: float, near, k: int):
+    """(dy, dx, correlation) of a frame; NaN for one with nothing in it.
+
+    The window follows the scene, or it would draw shifts towards zero; `near` is where
+    the scene is looked for first.
+    """
     frame = film.frame(k)
     if not np.isfinite(frame.sum()) or frame.min() == frame.max():
         return np.nan, np.nan, np.nan
     fine = _band_passed(bands, frame)
-    whole = (0, 0)
-    for _ in range(2):
-        # The window follows the scene, or it would draw shifts towards zero.
+    whole = tuple(
+        round((float(n) - o) / bands.binning) if np.isfinite(n) else 0
+        for n, o in zip(near, (kept.dy, kept.dx), strict=True)
+    )
+    for _ in range(3):
         tapered = _followed(fine, whole) * bands.rows * bands.columns
         spectrum = scipy.fft.rfft2(tapered) * kept.spectrum
         surface = scipy.fft.irfft2(spectrum, s=fine.shape)
@@ -294,8 +301,7 @@ def _refined(spectrum, shape, whole) -> tuple[float, float, float]:
             break
     if max(abs(y - whole[0]), abs(x - whole[1])) > 1.5:
         y, x = float(whole[0]), float(whole[1])
-    top = _derivatives(spectrum, fy, fx, weight, y, x)[0, 0]
-    return y, x, float(top) / (shape[0] * shape[1])
+    return y, x, float(table[0, 0]) / (shape[0] * shape[1])
 
 
 def _derivatives(spectrum, fy, fx, weight, y: float, x: float) -> np.ndarray:

@@ -1,66 +1,67 @@
 """Values of a frame at the same places of a scene that moves."""
 
-import dataclasses
 import math
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+_BLOCK = 64  # rows
 
-@dataclasses.dataclass(frozen=True)
-class Places:
-    """Pixels of the reference frame, to be found again in shifted ones.
 
-    Attributes:
-        rows: of the pixels.
-        columns: of the pixels.
-        shape: (height, width) of the frames.
+def moved_back(
+    frame: Float[np.ndarray, "height width"], dy: float, dx: float
+) -> Float[np.ndarray, "height width"]:
+    """The frame as it would be without its shift, by cubic convolution.
+
+    What comes from outside the field repeats its border.
+
+    Args:
+        frame: in which the scene lies further down and right.
+        dy: by so many pixels downwards.
+        dx: and to the right.
+
+    Source: Keys, IEEE Trans. Acoust. Speech Signal Process. 29, 1153 (1981).
     """
+    if dy == dx == 0:
+        return frame
+    height = frame.shape[0]
+    found = np.empty_like(frame)
+    # In blocks of rows that stay in the cache of a core.
+    for first in range(0, height, _BLOCK):
+        last = min(first + _BLOCK, height)
+        found[first:last] = _across(_down(frame, first, last, dy), dx)
+    return found
 
-    rows: Int[np.ndarray, " place"]
-    columns: Int[np.ndarray, " place"]
-    shape: tuple[int, int]
 
-    def every(self, step: int) -> "Places":
-        """Every so manyth of the places."""
-        return Places(self.rows[::step], self.columns[::step], self.shape)
+def _down(frame: np.ndarray, first: int, last: int, shift: float) -> np.ndarray:
+    """Rows of the frame moved back along its columns."""
+    whole = math.floor(shift)
+    rows = np.clip(np.arange(first - 1, last + 2) + whole, 0, frame.shape[0] - 1)
+    block, count = frame[rows], last - first
+    return _weighted([block[k : k + count] for k in range(4)], shift - whole)
 
-    def nearest(self, frame: np.ndarray, dy: float, dx: float) -> np.ndarray:
-        """Values of the pixels nearest to the shifted places; borders repeat."""
-        rows = np.clip(self.rows + round(dy), 0, self.shape[0] - 1)
-        columns = np.clip(self.columns + round(dx), 0, self.shape[1] - 1)
-        return frame[rows, columns]
 
-    def inside(self, dy: float, dx: float) -> Bool[np.ndarray, " place"]:
-        """Whether the shifted places lie in the field."""
-        rows, columns = self.rows + dy, self.columns + dx
-        within = (rows >= 0) & (rows <= self.shape[0] - 1)
-        return within & (columns >= 0) & (columns <= self.shape[1] - 1)
+def _across(block: np.ndarray, shift: float) -> np.ndarray:
+    """Rows moved back along themselves."""
+    whole, width = math.floor(shift), block.shape[1]
+    start, stop = min(max(1 - whole, 0), width + 3), max(width + 1 - whole, 0)
+    padded = np.empty((block.shape[0], width + 3), block.dtype)
+    padded[:, :start] = block[:, :1]
+    stop = min(stop, width + 3)
+    padded[:, start:stop] = block[:, start + whole - 1 : stop + whole - 1]
+    padded[:, stop:] = block[:, -1:]
+    return _weighted([padded[:, k : k + width] for k in range(4)], shift - whole)
 
-    def interpolated(
-        self, frame: np.ndarray, dy: float, dx: float
-    ) -> Float[np.ndarray, " place"]:
-        """Values at the shifted places by cubic convolution; borders repeat.
 
-        As all places move alike, 16 weights serve them all.
-
-        Source: Keys, IEEE Trans. Acoust. Speech Signal Process. 29, 1153 (1981).
-        """
-        row, column = math.floor(dy), math.floor(dx)
-        down, across = _weights(dy - row), _weights(dx - column)
-        height, width = self.shape
-        columns = [
-            np.clip(self.columns + (column + j - 1), 0, width - 1) for j in range(4)
-        ]
-        flat, total = frame.reshape(-1), np.zeros(self.rows.size, np.float32)
-        for i, weight in enumerate(down):
-            if weight == 0:
-                continue
-            start = np.clip(self.rows + (row + i - 1), 0, height - 1) * width
-            for j, other in enumerate(across):
-                if other != 0:
-                    total += np.float32(weight * other) * flat[start + columns[j]]
-        return total
+def _weighted(parts, fraction: float) -> np.ndarray:
+    """The sum of four neighbours by the weights of a fraction."""
+    if fraction == 0:
+        return parts[1]
+    weights = [np.float32(w) for w in _weights(fraction)]
+    total = parts[0] * weights[0]
+    for part, weight in zip(parts[1:], weights[1:], strict=True):
+        total += part * weight
+    return total
 
 
 def _weights(t: float) -> tuple[float, float, float, float]:
@@ -71,3 +72,21 @@ def _weights(t: float) -> tuple[float, float, float, float]:
         0.5 * t + 2 * t**2 - 1.5 * t**3,
         -0.5 * t**2 + 0.5 * t**3,
     )
+
+
+def values_at(
+    frame: np.ndarray, pixels: Int[np.ndarray, "2 pixel"], down: int = 0, right: int = 0
+) -> np.ndarray:
+    """Values of pixels (rows, columns), or of those beside them; borders repeat."""
+    rows = np.clip(pixels[0] + down, 0, frame.shape[0] - 1)
+    columns = np.clip(pixels[1] + right, 0, frame.shape[1] - 1)
+    return frame.reshape(-1)[rows * frame.shape[1] + columns]
+
+
+def in_field(
+    pixels: Int[np.ndarray, "2 pixel"], shape, dy: float, dx: float
+) -> Bool[np.ndarray, " pixel"]:
+    """Whether the scene at these pixels is in the field of a shifted frame."""
+    rows, columns = pixels[0] + dy, pixels[1] + dx
+    within = (rows >= 0) & (rows <= shape[0] - 1)
+    return within & (columns >= 0) & (columns <= shape[1] - 1)
