@@ -14,7 +14,7 @@ from .sampling import moved_back, values_at
 _SAMPLES = 32  # frames by which steady ground is chosen
 _CANDIDATES, _LEAST = 60_000, 60  # px
 _HALOS = (1.0, 0.5, 0.25)  # radii beyond the edge of a region
-_DIM = 0.2  # of the ground's typical brightness
+_DIM, _BRIGHT = 0.2, 3.0  # of the ground's typical brightness
 _OUTLIER = 5.0  # robust standard deviations
 _WINDOW = 31  # frames of the running median
 _LEAST_BLUR = 0.05  # relative change of the focus score that can be a flag
@@ -224,10 +224,10 @@ def _steadiest(seen: np.ndarray, white: float):
     return kept, level.mean(axis=0)
 
 
-def is_dark(gain, dim: float = _DIM) -> Bool[np.ndarray, " frame"]:
-    """Frames with a fifth of the typical light, or five times as much."""
+def is_dark(gain) -> Bool[np.ndarray, " frame"]:
+    """Frames with a fifth of the typical light or less, or with three times as much."""
     ratio = np.asarray(gain) / np.nanmedian(gain)
-    return ~((ratio > dim) & (ratio < 1 / dim))
+    return ~((ratio > _DIM) & (ratio < _BRIGHT))
 
 
 def is_blurred(focus, usable) -> Bool[np.ndarray, " frame"]:

@@ -167,7 +167,7 @@ def _flags(shifts: Shifts, gain, focus, checksums) -> dict[str, np.ndarray]:
     blurred |= illumination.is_blurred(shifts.correlation, usable)
     good = usable & ~blurred
     artefact = np.zeros(len(gain), bool)
-    if good.sum() > 2:
+    if good.sum() > 2 and np.all(np.isfinite(focus[good])):
         at = np.flatnonzero(good)
         both = illumination.jumps(gain[at]) & illumination.jumps(focus[at])
         artefact[at[both]] = True

@@ -91,7 +91,9 @@ def _head(path: Path) -> tuple[tuple[int, ...], str, int, str]:
         return _tiff_head(path)
     try:
         with PIL.Image.open(path) as image:
-            exif = image.getexif()
+            # Where a PNG has no such data, Pillow decodes all of it to look for some.
+            empty = image.format == "PNG" and "exif" not in image.info
+            exif = PIL.Image.Exif() if empty else image.getexif()
             taken = exif.get_ifd(_EXIF)
             date = str(taken.get(_TAKEN) or exif.get(_WRITTEN) or "").strip("\0 ")
             if _PART in taken:

@@ -16,10 +16,10 @@ from jaxtyping import Bool, Float
 
 from .frames import Film, in_order
 
-_NARROW, _WIDE, _LOCAL = 1.5, 4.0, 10.0  # px, of the band and of the local deviation
+_NARROW, _WIDE, _LOCAL = 1.25, 4.0, 10.0  # px, of the band and of the local deviation
 _LARGE = 600 * 800  # px; larger frames are binned by two
 _NEWTON_STEPS, _TOLERANCE = 6, 1e-3  # px; towards the top of the correlation
-_AVERAGED = 8  # frames whose mean is the reference
+_AVERAGED = 24  # frames whose mean is the reference
 _BLOCK = 32  # frames between looks at whether the reference still serves
 _DROP = 0.5  # of the correlation, at which the reference is taken anew
 _LOW = 0.25  # of the film's typical correlation, below which a shift is not believed
@@ -137,9 +137,8 @@ def _judged(found, search: float, jump: float, references, binning: int) -> Shif
     """Flags, and shifts in place of those that cannot be believed."""
     dy, dx, correlation = found.T
     with np.errstate(invalid="ignore"):
-        typical = np.nanmedian(correlation)
-        edge = np.hypot(dy, dx) * 0 + np.maximum(np.abs(dy), np.abs(dx))
-        at_edge = edge >= search - binning
+        typical = _median(correlation)
+        at_edge = np.maximum(np.abs(dy), np.abs(dx)) >= search - binning
         lost = ~(correlation >= _LOW * typical) | at_edge
     good = np.flatnonzero(~lost)
     every = np.arange(len(dy))
@@ -253,14 +252,19 @@ def _shift(film, bands: _Bands, kept: _Reference, search: float, near, k: int):
 
 
 def _followed(image: np.ndarray, whole) -> np.ndarray:
-    """An image moved back by whole pixels, its border repeated."""
+    """An image moved back by whole pixels; 0 where it has nothing to show."""
     if whole == (0, 0):
         return image
-    rows, columns = (
-        np.clip(np.arange(n) + w, 0, n - 1)
+    found = np.zeros_like(image)
+    (to_rows, rows), (to_columns, columns) = (
+        (
+            slice(max(-w, 0), max(n - max(w, 0), 0)),
+            slice(max(w, 0), max(n + min(w, 0), 0)),
+        )
         for n, w in zip(image.shape, whole, strict=True)
     )
-    return image[rows][:, columns]
+    found[to_rows, to_columns] = image[rows, columns]
+    return found
 
 
 def _peak(surface: np.ndarray, reach: float, whole) -> tuple[int, int]:

@@ -242,12 +242,19 @@ def _stamps(stack, num_frames: int) -> tuple[tuple[Stamps, ...], float, str]:
 
 def _tag_times(pages) -> list[Stamps]:
     """Instants by the tag DateTime of every page, where it moves on."""
-    ends = [page.tags.get(_DATE_TAG) for page in (pages[0], pages[-1])]
-    if None in ends or ends[0].value == ends[1].value:
+    ends = [_tag(page) for page in (pages[0], pages[-1])]
+    if not all(ends) or ends[0] == ends[1]:
         return []
-    texts = [str(getattr(p.tags.get(_DATE_TAG), "value", "")) for p in pages]
+    texts = [_tag(page) for page in pages]
     read = read_stamps(texts, "DateTime tags")
     return [] if read is None else [read]
+
+
+def _tag(page) -> str:
+    """The tag DateTime of a page; empty where it has none."""
+    # Pages that share the tags of the first have none of their own.
+    tags = getattr(page, "tags", {})
+    return str(getattr(tags.get(_DATE_TAG), "value", ""))
 
 
 def _ome_times(text: str, num_frames: int) -> tuple[list[Stamps], float]:
