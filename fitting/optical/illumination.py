@@ -92,13 +92,15 @@ class Ground:
     Attributes:
         pixels: rows and columns in the reference frame; none where there is no ground.
         brightness: mean over the frames by which they were chosen.
-        grain: Laplacian of those frames over their level, the median of all.
+        grain: Laplacian of those frames over their level, the mean of all.
+        sampled: numbers of those frames.
         notes: what a user should know of them.
     """
 
     pixels: Int[np.ndarray, "2 pixel"]
     brightness: Float[np.ndarray, " pixel"]
     grain: Float[np.ndarray, " pixel"]
+    sampled: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
     def gain(self, frame: Float[np.ndarray, "height width"]) -> float:
@@ -110,17 +112,20 @@ class Ground:
             return 1.0
         return float(np.median(values_at(frame, self.pixels) / self.brightness))
 
-    def focus(self, frame: Float[np.ndarray, "height width"]) -> float:
-        """Sharpness of its grain, in a frame moved back, against the usual; near 1.
+    def focus(self, frame: Float[np.ndarray, "height width"], number: int) -> float:
+        """Sharpness of its grain, in a frame moved back, against the usual.
 
         The variance of the Laplacian over the squared mean is the common score, but of
         8 bit frames it is mostly noise. Its covariance with the Laplacian of the usual
-        frame is not, and its root compares like with like.
+        frame is not, once a frame has been taken out of what it is compared with.
         """
         if not self.brightness.size:
             return float("nan")
-        grain = _grain(frame, self.pixels)
-        return float(np.vdot(grain, self.grain) / np.vdot(self.grain, self.grain))
+        grain, usual = _grain(frame, self.pixels), self.grain
+        count = len(self.sampled)
+        if number in self.sampled and count > 1:
+            usual = (count * usual - grain) / (count - 1)
+        return float(np.vdot(grain, usual) / np.vdot(self.grain, self.grain))
 
 
 def _grain(frame, pixels) -> np.ndarray:
@@ -173,8 +178,8 @@ def find_ground(
     kept, brightness = _steadiest(seen, film.white)
     if kept.size < _LEAST:
         return _no_ground("what lies between the particles is not lit")
-    usual = np.median(grains[:, kept], axis=0)
-    return Ground(pixels[:, kept], brightness[kept], usual, notes)
+    usual, sampled = grains[:, kept].mean(axis=0), tuple(chosen.tolist())
+    return Ground(pixels[:, kept], brightness[kept], usual, sampled, notes)
 
 
 def _no_ground(why: str) -> Ground:
@@ -183,7 +188,7 @@ def _no_ground(why: str) -> Ground:
         "not taken out, and focus was not checked."
     )
     empty = np.zeros(0, np.float32)
-    return Ground(np.zeros((2, 0), np.int64), empty, empty, (note,))
+    return Ground(np.zeros((2, 0), np.int64), empty, empty, notes=(note,))
 
 
 def _candidates(shape, near, margin: int) -> tuple[np.ndarray | None, tuple[str, ...]]:

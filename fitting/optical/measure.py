@@ -118,7 +118,7 @@ def _look(film, shifts, ground: Ground, correct, statistic, pixels, ends, k) -> 
         np.array([v.size for v in seen]),
         np.array([np.sum(s & w) for s, w in zip(full, inside, strict=True)]),
         ground.gain(frame),
-        ground.focus(frame),
+        ground.focus(frame, k),
         zlib.crc32(raw),
     )
 

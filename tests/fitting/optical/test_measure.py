@@ -58,6 +58,19 @@ def test_the_lamp_is_known_to_a_thousandth(made):
     assert np.std(ratio[quality.kept]) < 1e-3
 
 
+def test_frames_by_which_ground_was_chosen_look_no_sharper():
+    film, truth = made_film(96, (96, 128), 2, blurred=(), noise=0.03, jump=(0, 0))
+    drawn = regions_of(
+        "c", ["a"], [ellipse(y, x, r, r) for x, y, r in truth["circles"][:1]], (96, 128)
+    )
+    _, quality = measure.measure(film, drawn)
+    sampled = np.unique(np.linspace(0, 95, 32).astype(int))
+    others = np.setdiff1d(np.arange(96), sampled)
+    between = np.std(quality.focus[others]) / np.sqrt(sampled.size)
+    apart = quality.focus[sampled].mean() - quality.focus[others].mean()
+    assert abs(apart) < 3 * between
+
+
 def test_intensity_is_in_units_of_the_scale(made):
     film, _, drawn, shifts = made
     traces, _ = measure.measure(film, drawn, shifts=shifts)
