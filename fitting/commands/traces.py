@@ -1,0 +1,307 @@
+"""`diffelec traces`: from a film and regions to the brightness of every particle."""
+
+import argparse
+import contextlib
+import shlex
+import sys
+from pathlib import Path
+
+from . import study
+
+_PACKAGES = ("numpy", "scipy", "tifffile", "roifile", "pillow", "matplotlib")
+_STATISTICS = ("median", "mean", "trimmed-mean")
+_HOUR = 3600.0
+
+
+def add_parser(subparsers) -> argparse.ArgumentParser:
+    """Adds `traces` and its arguments."""
+    parser = subparsers.add_parser(
+        "traces",
+        help="measure the brightness of particles in a film",
+        description="Registers the frames of a film, takes out the lamp's flicker, "
+        "masks bad frames, and writes the brightness of every particle (traces.csv) "
+        "with figures and tables of its quality to the folder --out.",
+    )
+    parser.add_argument(
+        "film",
+        metavar="FILM",
+        type=Path,
+        help="TIFF stack, folder of PNG, JPEG or TIFF pictures, or video",
+    )
+    _add_regions(parser)
+    _add_times(parser)
+    _add_measure(parser)
+    study.add_folder(parser, required=True)
+    return parser
+
+
+def _add_regions(parser: argparse.ArgumentParser) -> None:
+    regions = parser.add_argument_group("particles")
+    which = regions.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--regions",
+        metavar="FILE",
+        type=Path,
+        help="circles (CSV: particle, x_px, y_px, r_px), ImageJ's .roi or .zip, or a "
+        "label image",
+    )
+    which.add_argument(
+        "--propose",
+        action="store_true",
+        help="find what changes instead, and write regions.csv and a drawing for "
+        "approval; nothing is measured",
+    )
+    regions.add_argument(
+        "--pixel-um",
+        metavar="SIZE",
+        type=float,
+        help="size of a pixel, for circles in columns x_um, y_um, r_um",
+    )
+    regions.add_argument(
+        "--erode-px",
+        metavar="DEPTH",
+        type=float,
+        default=1.0,
+        help="taken off the edges of regions (default 1)",
+    )
+
+
+def _add_times(parser: argparse.ArgumentParser) -> None:
+    times = parser.add_argument_group(
+        "times of frames (by default what the film tells)"
+    ).add_mutually_exclusive_group()
+    times.add_argument(
+        "--interval-s", metavar="SECONDS", type=float, help="between frames"
+    )
+    times.add_argument(
+        "--times",
+        metavar="FILE",
+        type=Path,
+        help="CSV with a column time_s, time_min or time_h, one row per frame",
+    )
+
+
+def _add_measure(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("measurement")
+    group.add_argument(
+        "--statistic",
+        choices=_STATISTICS,
+        default="median",
+        help="of a particle's pixels (default median)",
+    )
+    group.add_argument(
+        "--dark", metavar="FILE", type=Path, help="picture without light, taken off"
+    )
+    group.add_argument(
+        "--flat", metavar="FILE", type=Path, help="picture of an even field"
+    )
+    group.add_argument(
+        "--search-px",
+        metavar="RANGE",
+        type=float,
+        default=64.0,
+        help="largest shift of the stage (default 64)",
+    )
+
+
+def run(arguments) -> None:
+    """Opens, registers, measures, prints, writes."""
+    from .. import files
+
+    check(arguments)
+    files.check_folder(arguments.out, overwrite=arguments.overwrite)
+    from ..optical import frames
+
+    film = frames.open_film(
+        arguments.film, interval=arguments.interval_s, times=arguments.times
+    )
+    print(describe(film))
+    if arguments.propose:
+        propose(arguments, film)
+    else:
+        measure(arguments, film)
+
+
+def check(arguments) -> None:
+    """Refuses numbers that cannot be."""
+    for name in ("pixel_um", "search_px"):
+        value = getattr(arguments, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise ValueError(
+                f"--{name.replace('_', '-')} must be positive, but is {value:g}."
+            )
+    if not 0 <= arguments.erode_px < 100:
+        raise ValueError(
+            f"--erode-px must be between 0 and 100, but is {arguments.erode_px:g}."
+        )
+
+
+def describe(film) -> str:
+    """What a film is, in a few lines."""
+    height, width = film.shape
+    hours = (film.time[-1] - film.time[0]) / _HOUR
+    return (
+        f"{film.name}: {film.num_frames} frames of {width} x {height} px over "
+        f"{hours:.4g} h; 1 stands for the raw value {film.scale:g}\n{film.time_source}"
+    )
+
+
+def propose(arguments, film) -> None:
+    """Writes regions for approval."""
+    from .. import files, style
+    from ..optical import proposal, quality_figures, trace_files
+
+    found = proposal.propose_regions(film, shifts=_registered(arguments, film))
+    _print_notes(film.notes + found.notes)
+    print(f"proposed {len(found.labels)} particles")
+    with files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
+        trace_files.write_regions(folder / "regions.csv", found)
+        drawn = quality_figures.regions_figure(film.frame(0), found, film.name)
+        style.save(drawn, folder / "regions.png")
+        _write_study(folder, arguments, film.notes + found.notes)
+    again = shlex.join(["diffelec", "traces", str(arguments.film)])
+    print(f"look at {arguments.out / 'regions.png'}, correct regions.csv beside it")
+    print(
+        f"next: {again} --regions {shlex.quote(str(arguments.out / 'regions.csv'))}"
+        f"{_time_words(arguments)} --out traces"
+    )
+
+
+def _time_words(arguments) -> str:
+    """The arguments of times again, for the next command."""
+    if arguments.interval_s is not None:
+        return f" --interval-s {arguments.interval_s:g}"
+    if arguments.times is not None:
+        return f" --times {shlex.quote(str(arguments.times))}"
+    return ""
+
+
+def measure(arguments, film) -> None:
+    """Writes traces, their quality and figures."""
+    from .. import files
+    from ..optical import illumination, pictures, region_files
+    from ..optical import measure as measuring
+
+    regions = region_files.read_regions(
+        arguments.regions,
+        film.shape,
+        pixel_size=arguments.pixel_um,
+        erode=arguments.erode_px,
+    )
+    dark, flat = (
+        None if path is None else pictures.read_picture(path)
+        for path in (arguments.dark, arguments.flat)
+    )
+    correct = illumination.correction_of(film, dark, flat)
+    shifts = _registered(arguments, film)
+    statistics = (measuring.median, measuring.mean, measuring.trimmed_mean)
+    with _bar("measuring", film.num_frames) as shown:
+        traces, quality = measuring.measure(
+            film,
+            regions,
+            shifts=shifts,
+            statistic=statistics[_STATISTICS.index(arguments.statistic)],
+            correct=correct,
+            shown=shown,
+        )
+    _print_notes(traces.notes)
+    print(summary(traces, quality))
+    with files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
+        _write(folder, arguments, film, regions, traces, quality)
+    path = shlex.quote(str(arguments.out / "traces.csv"))
+    print(f"next: diffelec onsets {path} --cycler FILE --out onsets")
+
+
+def _registered(arguments, film):
+    """Shifts of the film's frames, with a bar."""
+    from ..optical import registration
+
+    with _bar("registering", film.num_frames) as shown:
+        return registration.register(film, search=arguments.search_px, shown=shown)
+
+
+@contextlib.contextmanager
+def _bar(name: str, total: int):
+    """A bar on stderr where a person watches; gives what to call with the count."""
+    import tqdm
+
+    with tqdm.tqdm(
+        total=total,
+        desc=name,
+        unit="frame",
+        file=sys.stderr,
+        disable=not sys.stderr.isatty(),
+        leave=False,
+    ) as bar:
+        yield lambda count: bar.update(count - bar.n)
+
+
+def _print_notes(notes) -> None:
+    for note in notes:
+        print(f"note: {note}")
+
+
+def summary(traces, quality) -> str:
+    """A table of the particles, and what became of the frames."""
+    import numpy as np
+
+    kept = quality.kept
+    lines = [
+        f"{kept.sum()} of {kept.size} frames are good; shifts reach "
+        f"{np.abs(quality.dx).max():.1f} px across and {np.abs(quality.dy).max():.1f} "
+        "px down",
+        f"{'particle':>12}  {'px':>6}  {'first':>7}  {'last':>7}  {'frames':>6}",
+    ]
+    for k, label in enumerate(traces.labels):
+        good = np.flatnonzero(np.isfinite(traces.intensity[k]))
+        ends = (np.nan, np.nan) if not good.size else traces.intensity[k, good[[0, -1]]]
+        lines.append(
+            f"{label:>12}  {quality.num_pixels[k].max():6d}  {ends[0]:7.4f}  "
+            f"{ends[1]:7.4f}  {good.size:6d}"
+        )
+    return "\n".join(lines)
+
+
+def _write(folder: Path, arguments, film, regions, traces, quality) -> None:
+    """All files of a measurement into an empty folder."""
+    from .. import style
+    from ..optical import quality_figures, trace_files
+
+    trace_files.write_traces(folder / "traces.csv", traces)
+    trace_files.write_quality(folder / "quality.csv", traces, quality)
+    trace_files.write_regions(folder / "regions.csv", regions)
+    first = film.frame(0)
+    style.save(
+        quality_figures.regions_figure(first, regions, film.name),
+        folder / "regions.png",
+    )
+    style.save(
+        quality_figures.quality_figure(traces, quality, film.name),
+        folder / "quality.png",
+    )
+    _write_study(folder, arguments, traces.notes)
+
+
+def _write_study(folder: Path, arguments, notes) -> None:
+    """study.json: what was asked, what was found, and by which versions."""
+    from .. import files
+
+    names = sorted([path.name for path in folder.iterdir()] + [files.STUDY])
+    asked = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(arguments).items()
+        if name not in ("run", "command", "overwrite", "no_cache")
+    }
+    files.write_json(
+        folder / files.STUDY,
+        {
+            "format": "diffelec traces",
+            "version": 1,
+            "date": study.date(),
+            "arguments": asked,
+            "notes": list(notes),
+            "versions": study.versions(_PACKAGES),
+            "files": names,
+        },
+    )
+    print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)

@@ -1,0 +1,159 @@
+"""Opens folders of pictures (PNG, JPEG, TIFF), one per frame, and single pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+from . import tiff
+from .sources import Source, check_content, check_one_size, natural_key
+from .stamps import Stamps, is_day_first, read_stamps
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+_TIFFS = (".tif", ".tiff")
+_ORIENTATION, _EXIF, _TAKEN, _PART, _WRITTEN = 0x0112, 0x8769, 0x9003, 0x9291, 0x0132
+
+
+def open_folder(path: Path) -> Source:
+    """The pictures of a folder in the natural order of their names (img2 < img10).
+
+    Raises:
+        ValueError: naming the folder or the picture that cannot be used.
+    """
+    files = sorted(
+        (p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")),
+        key=lambda p: natural_key(p.name),
+    )
+    images = [p for p in files if p.suffix.lower() in (*_PICTURES, *_TIFFS)]
+    if not images:
+        raise ValueError(
+            f"{path.name} must hold PNG, JPEG or TIFF pictures, but holds "
+            f"{files[0].name if files else 'no files'}; name the folder of the frames."
+        )
+    heads = [_head(p) for p in images]
+    check_one_size([p.name for p in images], [head[0] for head in heads])
+    names = [p.stem for p in images]
+    notes = _folder_notes(images, heads, len(files) - len(images))
+    stamps = [read_stamps([head[3] for head in heads], "dates of the pictures")]
+    if stamps[0] is not None and np.ptp(stamps[0].seconds) == 0:
+        stamps = []
+    stamps.append(read_stamps(names, "names of the files"))
+    if stamps[-1] is None and is_day_first(names[0]):
+        notes.append(
+            f"The date in {images[0].name} does not begin with the year, so day and "
+            "month cannot be told apart; it was not used."
+        )
+    modified = np.array([p.stat().st_mtime for p in images])
+    return Source(
+        lambda k: read_picture(images[k]),
+        len(images),
+        tuple(s for s in stamps if s is not None),
+        modified=Stamps(modified, "dates at which the files were written", dated=True),
+        notes=tuple(notes),
+    )
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """The raw values of one picture, (height, width) or (height, width, channel).
+
+    Raises:
+        ValueError: naming a file that is no picture, or cut off.
+    """
+    if path.suffix.lower() in _TIFFS:
+        return tiff.read_image(path)
+    try:
+        with PIL.Image.open(path) as image:
+            if image.mode in ("P", "PA"):
+                image = image.convert("RGBA" if "A" in image.mode else "RGB")
+            elif image.mode in ("1", "LA"):
+                image = image.convert("L")
+            elif image.mode == "CMYK":
+                image = image.convert("RGB")
+            raw = np.asarray(image)
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        PIL.Image.DecompressionBombError,
+    ) as error:
+        raise ValueError(
+            f"{path.name} must be a whole picture, but cannot be read ({error}); copy "
+            "it again."
+        ) from None
+    return raw.astype(np.uint16) if raw.dtype == np.int32 else raw
+
+
+def _head(path: Path) -> tuple[tuple[int, ...], str, int, str]:
+    """(height, width), mode, orientation and date of a picture, without its pixels."""
+    check_content(path)
+    if path.suffix.lower() in _TIFFS:
+        return _tiff_head(path)
+    try:
+        with PIL.Image.open(path) as image:
+            # Where a PNG has no such data, Pillow decodes all of it to look for some.
+            empty = image.format == "PNG" and "exif" not in image.info
+            exif = PIL.Image.Exif() if empty else image.getexif()
+            taken = exif.get_ifd(_EXIF)
+            date = str(taken.get(_TAKEN) or exif.get(_WRITTEN) or "").strip("\0 ")
+            if _PART in taken:
+                date += f".{str(taken[_PART]).strip()}"
+            size = (image.height, image.width)
+            return size, image.mode, exif.get(_ORIENTATION, 1), date
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(
+            f"{path.name} must be a picture, but cannot be read ({error}); copy it "
+            "again, or take it out of the folder."
+        ) from None
+
+
+def _tiff_head(path: Path) -> tuple[tuple[int, ...], str, int, str]:
+    """As `_head`, of a TIFF."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as stack:
+            pages, page = len(stack.pages), stack.pages[0]
+            shape = (page.imagelength, page.imagewidth)
+            tag = page.tags.get("DateTime")
+            orientation = page.tags.get("Orientation")
+    except (tifffile.TiffFileError, IndexError) as error:
+        raise ValueError(
+            f"{path.name} must be a whole TIFF, but cannot be read ({error}); copy it "
+            "again."
+        ) from None
+    if pages != 1:
+        raise ValueError(
+            f"{path.name} must hold one image, as it is one of the frames of a folder, "
+            f"but holds {pages}; name the stack itself, or save its images one by one."
+        )
+    value = 1 if orientation is None else int(orientation.value)
+    return shape, "TIFF", value, "" if tag is None else str(tag.value)
+
+
+def _folder_notes(images: Sequence[Path], heads, num_others: int) -> list[str]:
+    notes = []
+    if num_others:
+        notes.append(f"{num_others} files of the folder are no pictures; left aside.")
+    turned = [p.name for p, head in zip(images, heads, strict=True) if head[2] != 1]
+    if 0 < len(turned) < len(images):
+        raise ValueError(
+            f"All frames must be turned alike, but {turned[0]} is marked as turned "
+            f"(EXIF) and {len(images) - len(turned)} others are not; save them alike."
+        )
+    if turned:
+        notes.append(
+            f"{turned[0]} and all others are marked as turned (EXIF); pixels were left "
+            "as stored, as ImageJ does, so draw regions on them unturned."
+        )
+    modes = {head[1] for head in heads}
+    if modes & {"P", "PA"}:
+        notes.append("Pictures with a palette were turned into colours.")
+    if any(p.suffix.lower() in (".jpg", ".jpeg") for p in images):
+        notes.append(
+            "JPEG keeps brightness on a curve (gamma) and loses detail: times of jumps "
+            "hold, slopes and durations may not."
+        )
+    if len(modes) > 1:
+        notes.append(f"Pictures are of several kinds: {', '.join(sorted(modes))}.")
+    return notes

@@ -1,0 +1,318 @@
+"""Shifts of frames against a reference: rigid, to a few hundredths of a pixel.
+
+A frame is band-passed (difference of Gaussians over the local deviation), tapered and
+correlated with the reference. Both steps keep brightness, flicker and the particles'
+own change out of the shift.
+"""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable
+
+import numpy as np
+import scipy.fft
+from jaxtyping import Bool, Float
+
+from .frames import Film, in_order
+
+_NARROW, _WIDE, _LOCAL = 1.25, 4.0, 10.0  # px, of the band and of the local deviation
+_LARGE = 600 * 800  # px; larger frames are binned by two
+_NEWTON_STEPS, _TOLERANCE = 6, 1e-3  # px; towards the top of the correlation
+_AVERAGED = 24  # frames whose mean is the reference
+_BLOCK = 32  # frames between looks at whether the reference still serves
+_DROP = 0.5  # of the correlation, at which the reference is taken anew
+_LOW = 0.25  # of the film's typical correlation, below which a shift is not believed
+
+
+@dataclasses.dataclass(frozen=True)
+class Shifts:
+    """By how much the scene lies further down and right in each frame.
+
+    Attributes:
+        dy: downwards [px].
+        dx: to the right [px].
+        correlation: normalised, of the band-passed frame with its reference, -1 to 1.
+        lost: frames whose shift is not to be believed.
+        at_edge: frames whose best shift lies at the edge of the search range.
+        jumped: frames that moved by more than `jump` since the one before.
+        references: frames that served as reference.
+        search: largest shift that was looked for [px].
+    """
+
+    dy: Float[np.ndarray, " frame"]
+    dx: Float[np.ndarray, " frame"]
+    correlation: Float[np.ndarray, " frame"]
+    lost: Bool[np.ndarray, " frame"]
+    at_edge: Bool[np.ndarray, " frame"]
+    jumped: Bool[np.ndarray, " frame"]
+    references: tuple[int, ...]
+    search: float
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bands:
+    """What is the same for all frames of a size."""
+
+    binning: int
+    band: np.ndarray  # transfer function of the difference of Gaussians
+    smooth: np.ndarray  # that of the local mean
+    rows: np.ndarray  # Hann window
+    columns: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reference:
+    spectrum: np.ndarray  # conjugate, of the tapered band-passed image
+    energy: float
+    dy: float  # where the reference frame itself lies
+    dx: float
+
+
+def register(
+    film: Film,
+    *,
+    reference: int = 0,
+    search: float = 64.0,
+    jump: float = 5.0,
+    workers: int | None = None,
+    shown: Callable[[int], None] = lambda _: None,
+) -> Shifts:
+    """The shift of every frame against one that is kept as long as it serves.
+
+    Args:
+        film: its frames must have something to hold on to beside the particles.
+        reference: frame whose shift is 0.
+        search: largest shift that is looked for [px]; at most a third of the frame.
+        jump: step from one frame to the next that is flagged [px].
+        workers: threads; by default one per core.
+        shown: called with the number of frames done.
+
+    Returns:
+        shifts; those of lost frames are the neighbours' by linear interpolation.
+    """
+    workers = workers or os.cpu_count() or 1
+    search = min(search, min(film.shape) / 3)
+    bands, count = _bands(film.shape), film.num_frames
+    found = np.full((count, 3), np.nan)
+    order = [*range(reference, count), *range(reference - 1, -1, -1)]
+    kept = _reference(film, bands, search, order[:_AVERAGED])
+    references, best, k = [reference], 0.0, 0
+    while k < count:
+        block = order[k : k + _BLOCK]
+        near = found[order[k - 1], :2] if k else (0.0, 0.0)
+        one = functools.partial(_shift, film, bands, kept, search, near)
+        found[block] = list(in_order(one, block, workers=workers))
+        typical = _median(found[block, 2])
+        last = _last_good(found, order[:k], best)
+        if typical < _DROP * best and last != references[-1]:
+            # The block is looked at again, from the last frame that still agreed.
+            place = order.index(last)
+            recent = order[max(place - _AVERAGED + 1, 0) : place + 1][::-1]
+            kept = _reference(film, bands, search, recent, found[last])
+            references.append(last)
+            best = 0.0
+            continue
+        best = max(best, typical)
+        k += len(block)
+        shown(k)
+    return _judged(found, search, jump, references, binning=bands.binning)
+
+
+def _median(values) -> float:
+    """Median of the finite values, 0 where there is none."""
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if values.size else 0.0
+
+
+def _last_good(found, frames, best: float) -> int:
+    """The latest frame whose correlation is still a typical one."""
+    for k in reversed(frames):
+        if found[k, 2] > _DROP * best:
+            return k
+    return frames[0] if frames else -1
+
+
+def _judged(found, search: float, jump: float, references, binning: int) -> Shifts:
+    """Flags, and shifts in place of those that cannot be believed."""
+    dy, dx, correlation = found.T
+    with np.errstate(invalid="ignore"):
+        typical = _median(correlation)
+        at_edge = np.maximum(np.abs(dy), np.abs(dx)) >= search - binning
+        lost = ~(correlation >= _LOW * typical) | at_edge
+    good = np.flatnonzero(~lost)
+    every = np.arange(len(dy))
+    if good.size:
+        dy, dx = (np.interp(every, good, d[good]) for d in (dy, dx))
+    else:
+        dy = dx = np.zeros(len(every))
+    step = np.hypot(np.diff(dy, prepend=dy[0]), np.diff(dx, prepend=dx[0]))
+    return Shifts(
+        dy,
+        dx,
+        np.nan_to_num(correlation),
+        lost,
+        at_edge,
+        (step > jump) & ~lost,
+        tuple(references),
+        search,
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _bands(shape: tuple[int, int]) -> _Bands:
+    """Transfer functions and window for frames of a size."""
+    binning = 2 if shape[0] * shape[1] > _LARGE else 1
+    height, width = (n // binning for n in shape)
+    fy = scipy.fft.fftfreq(height).astype(np.float32)[:, None]
+    fx = scipy.fft.rfftfreq(width).astype(np.float32)
+    square = -2 * np.pi**2 * (fy**2 + fx**2)
+    low, high, local = (np.exp(square * s**2) for s in (_WIDE, _NARROW, _LOCAL))
+    rows, columns = (
+        np.hanning(n + 2)[1:-1].astype(np.float32) for n in (height, width)
+    )
+    return _Bands(binning, high - low, local, rows[:, None], columns)
+
+
+def _binned(frame: np.ndarray, binning: int) -> np.ndarray:
+    if binning == 1:
+        return frame
+    height, width = (n // 2 * 2 for n in frame.shape)
+    f = frame[:height, :width]
+    return f[::2, ::2] + f[1::2, ::2] + f[::2, 1::2] + f[1::2, 1::2]
+
+
+def _band_passed(bands: _Bands, frame: np.ndarray) -> np.ndarray:
+    """The difference of Gaussians over its local deviation."""
+    image = _binned(frame, bands.binning)
+    fine = scipy.fft.irfft2(scipy.fft.rfft2(image) * bands.band, s=image.shape)
+    power = scipy.fft.irfft2(scipy.fft.rfft2(fine**2) * bands.smooth, s=image.shape)
+    floor = 1e-3 * float(power.mean()) + 1e-20
+    return fine / np.sqrt(np.maximum(power, floor))
+
+
+def _reference(film, bands: _Bands, search: float, frames, place=(0.0, 0.0)):
+    """A first frame at a known place, and others that agree with it, averaged."""
+    fine = _band_passed(bands, film.frame(frames[0]))
+    tapered = fine * bands.rows * bands.columns
+    spectrum = np.conj(scipy.fft.rfft2(tapered))
+    first = _Reference(spectrum, _energy(tapered), 0.0, 0.0)
+    total, number = spectrum.copy(), 1
+    fy = scipy.fft.fftfreq(fine.shape[0]).astype(np.float32)[:, None]
+    fx = scipy.fft.rfftfreq(fine.shape[1]).astype(np.float32)
+    for k in frames[1:]:
+        y, x, correlation = _shift(film, bands, first, search, (0.0, 0.0), k)
+        if not correlation > _LOW:
+            continue
+        whole = round(y / bands.binning), round(x / bands.binning)
+        fine = _followed(_band_passed(bands, film.frame(k)), whole)
+        y, x = y / bands.binning - whole[0], x / bands.binning - whole[1]
+        other = scipy.fft.rfft2(fine * bands.rows * bands.columns)
+        total += np.conj(other * np.exp(2j * np.pi * (y * fy + x * fx)))
+        number += 1
+    spectrum = total / number
+    image = scipy.fft.irfft2(np.conj(spectrum), s=fine.shape)
+    return _Reference(spectrum, _energy(image), float(place[0]), float(place[1]))
+
+
+def _energy(image: np.ndarray) -> float:
+    return float(np.vdot(image, image))
+
+
+def _shift(film, bands: _Bands, kept: _Reference, search: float, near, k: int):
+    """(dy, dx, correlation) of a frame; NaN for one with nothing in it.
+
+    The window follows the scene, or it would draw shifts towards zero; `near` is where
+    the scene is looked for first.
+    """
+    frame = film.frame(k)
+    if not np.isfinite(frame.sum()) or frame.min() == frame.max():
+        return np.nan, np.nan, np.nan
+    fine = _band_passed(bands, frame)
+    whole = tuple(
+        round((float(n) - o) / bands.binning) if np.isfinite(n) else 0
+        for n, o in zip(near, (kept.dy, kept.dx), strict=True)
+    )
+    for _ in range(3):
+        tapered = _followed(fine, whole) * bands.rows * bands.columns
+        spectrum = scipy.fft.rfft2(tapered) * kept.spectrum
+        surface = scipy.fft.irfft2(spectrum, s=fine.shape)
+        step = _peak(surface, search / bands.binning, whole)
+        if max(map(abs, step)) <= 1:
+            break
+        whole = (whole[0] + step[0], whole[1] + step[1])
+        step = (0, 0)
+    y, x, top = _refined(spectrum, fine.shape, step)
+    energy = np.sqrt(kept.energy * _energy(tapered))
+    return (
+        kept.dy + bands.binning * (whole[0] + y),
+        kept.dx + bands.binning * (whole[1] + x),
+        top / energy,
+    )
+
+
+def _followed(image: np.ndarray, whole) -> np.ndarray:
+    """An image moved back by whole pixels; 0 where it has nothing to show."""
+    if whole == (0, 0):
+        return image
+    found = np.zeros_like(image)
+    (to_rows, rows), (to_columns, columns) = (
+        (
+            slice(max(-w, 0), max(n - max(w, 0), 0)),
+            slice(max(w, 0), max(n + min(w, 0), 0)),
+        )
+        for n, w in zip(image.shape, whole, strict=True)
+    )
+    found[to_rows, to_columns] = image[rows, columns]
+    return found
+
+
+def _peak(surface: np.ndarray, reach: float, whole) -> tuple[int, int]:
+    """Whole shift of the largest correlation within reach of no shift at all."""
+    axes = []
+    for n, w in zip(surface.shape, whole, strict=True):
+        far = np.fft.fftfreq(n, 1 / n).astype(int)
+        axes.append(far[np.abs(far + w) <= reach])
+    part = surface[np.ix_(*axes)]
+    i, j = np.unravel_index(np.argmax(part), part.shape)
+    return int(axes[0][i]), int(axes[1][j])
+
+
+def _refined(spectrum, shape, whole) -> tuple[float, float, float]:
+    """Peak of the correlation between pixels, and its height.
+
+    The Fourier sum and its derivatives are evaluated where they are needed by products
+    of matrices (Guizar-Sicairos, Thurman and Fienup, Opt. Lett. 33, 156, 2008), here
+    for Newton's steps to the very top instead of a fine grid.
+    """
+    fy = 2 * np.pi * scipy.fft.fftfreq(shape[0]).astype(np.float32)
+    fx = 2 * np.pi * scipy.fft.rfftfreq(shape[1]).astype(np.float32)
+    # Of a real image half the spectrum is stored; the other half doubles it.
+    weight = np.full(fx.size, 2.0, np.float32)
+    weight[0] = 1.0
+    if shape[1] % 2 == 0:
+        weight[-1] = 1.0
+    y, x = float(whole[0]), float(whole[1])
+    for _ in range(_NEWTON_STEPS):
+        table = _derivatives(spectrum, fy, fx, weight, y, x)
+        gradient = np.array([table[1, 0], table[0, 1]])
+        bend = np.array([[table[2, 0], table[1, 1]], [table[1, 1], table[0, 2]]])
+        if bend[0, 0] >= 0 or np.linalg.det(bend) <= 0:
+            break
+        step = np.clip(-np.linalg.solve(bend, gradient), -0.5, 0.5)
+        y, x = y + step[0], x + step[1]
+        if np.max(np.abs(step)) < _TOLERANCE:
+            break
+    if max(abs(y - whole[0]), abs(x - whole[1])) > 1.5:
+        y, x = float(whole[0]), float(whole[1])
+    return y, x, float(table[0, 0]) / (shape[0] * shape[1])
+
+
+def _derivatives(spectrum, fy, fx, weight, y: float, x: float) -> np.ndarray:
+    """Derivatives of the correlation, by order in y and x up to two."""
+    rows = np.exp(1j * y * fy)
+    columns = np.exp(1j * x * fx) * weight
+    left = np.stack([rows, 1j * fy * rows, -(fy**2) * rows])
+    right = np.stack([columns, 1j * fx * columns, -(fx**2) * columns], axis=1)
+    # Not `@`: its own threads and ours would wait for each other.
+    return np.einsum("iw,wj->ij", np.einsum("ih,hw->iw", left, spectrum), right).real

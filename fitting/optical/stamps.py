@@ -1,0 +1,98 @@
+"""Instants written in text: names of files, labels of slices, tags of cameras."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from jaxtyping import Float
+
+_DATE = r"(\d{4})[-_.:]?(\d{2})[-_.:]?(\d{2})"
+_CLOCK = r"(\d{2})[-_.:h]?(\d{2})[-_.:m]?(\d{2})(?:[.,](\d{1,6}))?"
+_STAMP = re.compile(rf"(?<!\d){_DATE}[T _-]+{_CLOCK}(?!\d)")
+_EPOCH = re.compile(r"(?<!\d)(1\d{9})(\d{3})?(?!\d)")
+_ELAPSED = re.compile(
+    r"(?:^|[\s_\-(\[=t])(\d+(?:\.\d+)?)\s?(ms|s|sec|min|h|hours?)(?=$|[\s_\-)\].,])"
+)
+_HMS = re.compile(r"(?<!\d)(\d+):(\d{2}):(\d{2}(?:\.\d+)?)(?!\d)")
+_DAY_FIRST = re.compile(r"(?<!\d)\d{1,2}[-_./]\d{1,2}[-_./]\d{4}(?!\d)")
+UNITS = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "min": 60.0}
+UNITS |= {"minute": 60.0, "minutes": 60.0, "h": 3600.0, "hr": 3600.0, "hour": 3600.0}
+UNITS |= {"hours": 3600.0, "µs": 1e-6, "us": 1e-6, "day": 86400.0, "days": 86400.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Stamps:
+    """Instants of all frames, as one source tells them.
+
+    Attributes:
+        seconds: since 1970 where `dated`, else since an instant of the source's own.
+        origin: what they were read from, to be named in messages.
+        dated: whether they tell the date.
+        note: what a user should know of this source; empty where there is nothing.
+    """
+
+    seconds: Float[np.ndarray, " frame"]
+    origin: str
+    dated: bool = False
+    note: str = ""
+
+
+def date_seconds(text: str) -> float | None:
+    """Seconds since 1970 of a stamp with the year first, read as UTC; else None."""
+    found = _STAMP.search(text)
+    if found is None:
+        return None
+    *whole, fraction = found.groups()
+    micro = int((fraction or "0").ljust(6, "0"))
+    try:
+        instant = datetime(*map(int, whole), tzinfo=UTC)
+    except ValueError:
+        return None
+    return (instant + timedelta(microseconds=micro)).timestamp()
+
+
+def epoch_seconds(text: str) -> float | None:
+    """Seconds since 1970 written as 10 digits, or as 13 in ms; else None."""
+    found = _EPOCH.search(text)
+    if found is None:
+        return None
+    return float(found[1]) + float(found[2] or 0) / 1000
+
+
+def elapsed_seconds(text: str) -> float | None:
+    """Seconds of `120s`, `2.5 min`, `t=0.5h` or `00:02:00`; else None."""
+    clock = _HMS.search(text)
+    if clock is not None:
+        return 3600.0 * int(clock[1]) + 60.0 * int(clock[2]) + float(clock[3])
+    found = _ELAPSED.search(text)
+    return None if found is None else float(found[1]) * UNITS[found[2]]
+
+
+def is_day_first(text: str) -> bool:
+    """Whether a date stands there whose day and month cannot be told apart."""
+    return date_seconds(text) is None and _DAY_FIRST.search(text) is not None
+
+
+def read_stamps(texts: Sequence[str], origin: str) -> Stamps | None:
+    """The instants in texts, one per frame; None unless all are of one kind."""
+    kinds: tuple[tuple[Callable, bool], ...] = (
+        (date_seconds, True),
+        (epoch_seconds, True),
+        (elapsed_seconds, False),
+    )
+    for read, dated in kinds:
+        if not texts or read(texts[0]) is None:
+            continue
+        values = [read(text) for text in texts]
+        if None in values:
+            return None
+        note = ""
+        if dated and read is date_seconds:
+            note = (
+                f"The {origin} tell no time zone; they were taken for UTC, which "
+                "matters only where camera and cycler are compared by their dates."
+            )
+        return Stamps(np.array(values, float), origin, dated, note)
+    return None

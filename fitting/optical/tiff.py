@@ -1,0 +1,282 @@
+"""Opens TIFF stacks: of ImageJ, OME, and plain ones of many pages."""
+
+import contextlib
+import logging
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+
+from .sources import Source, check_content, check_one_size
+from .stamps import UNITS, Stamps, date_seconds, read_stamps
+
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_DATE_TAG = 306
+_TIME_AXES = "TZIQ"  # as which a film may be stored; ImageJ often says Z
+
+
+def open_tiff(path: Path) -> Source:
+    """The frames of a TIFF stack.
+
+    Raises:
+        ValueError: naming the file and why it is no film.
+    """
+    if check_content(path)[:4] not in _MAGIC:
+        raise ValueError(
+            f"{path.name} must be a TIFF by its name, but is not by its content; give "
+            "it the ending of what it is."
+        )
+    try:
+        with _complaints() as said:
+            stack = tifffile.TiffFile(path)
+            try:
+                return _source(path, stack, said)
+            except BaseException:
+                stack.close()
+                raise
+    except (tifffile.TiffFileError, IndexError, OverflowError) as error:
+        raise ValueError(
+            f"{path.name} must be a whole TIFF, but cannot be read ({error}); copy it "
+            "again."
+        ) from None
+
+
+def read_image(path: Path) -> np.ndarray:
+    """The one image in a TIFF file.
+
+    Raises:
+        ValueError: for a stack.
+    """
+    source = open_tiff(path)
+    if source.num_frames != 1:
+        raise ValueError(
+            f"{path.name} must hold one image, but holds {source.num_frames}; give one "
+            "of them."
+        )
+    return source.read(0)
+
+
+@contextlib.contextmanager
+def _complaints():
+    """What tifffile logs inside the block, kept from the terminal."""
+    said: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record):
+            said.append(record.getMessage())
+
+    logger, listener = logging.getLogger("tifffile"), Listener(logging.WARNING)
+    passes, logger.propagate = logger.propagate, False
+    logger.addHandler(listener)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(listener)
+        logger.propagate = passes
+
+
+def _source(path: Path, stack: tifffile.TiffFile, said: list[str]) -> Source:
+    """The frames of an open stack; closes it where it is not needed any more."""
+    if not stack.pages:
+        raise ValueError(f"{path.name} must hold images, but holds none.")
+    series = stack.series[0]
+    axes, shape = series.axes, series.shape
+    num_frames, notes = _count_frames(path, axes, shape)
+    _check_whole(path, stack, num_frames, said)
+    # With sizes that differ tifffile makes several series.
+    pages = stack.pages
+    if len(stack.series) > 1:
+        names = [f"page {k + 1} of {path.name}" for k in range(len(pages))]
+        check_one_size(names, [page.shape for page in pages])
+        raise ValueError(
+            f"{path.name} must hold one series of frames, but holds "
+            f"{len(stack.series)}; save the film alone."
+        )
+    stamps, interval, origin = _stamps(stack, num_frames)
+    if series.dataoffset is not None:
+        stack.close()
+        read = _read_plain(path, series, num_frames)
+    else:
+        read = _read_pages(path, stack, series.pages, num_frames)
+    return Source(read, num_frames, stamps, interval, origin, notes=notes)
+
+
+def _count_frames(path: Path, axes: str, shape) -> tuple[int, tuple[str, ...]]:
+    """Number of frames, and notes, of a series with these axes."""
+    sizes = {a: n for a, n in zip(axes, shape, strict=True) if n > 1 or a in "YX"}
+    moving = [a for a in sizes if a in _TIME_AXES]
+    if "C" in sizes:
+        raise ValueError(
+            f"{path.name} must have one channel or be RGB, but has {sizes['C']} "
+            "channels; split them, or make the stack RGB."
+        )
+    if len(moving) > 1:
+        found = ", ".join(f"{a} of {sizes[a]}" for a in moving)
+        raise ValueError(
+            f"{path.name} must be a stack over time, but has the axes {found}; keep "
+            "one slice of each instant."
+        )
+    strange = [a for a in sizes if a not in _TIME_AXES + "YXS"]
+    if strange or "Y" not in sizes or "X" not in sizes:
+        raise ValueError(
+            f"{path.name} must be a stack of images over time, but has the axes {axes}."
+        )
+    if not moving:
+        return 1, ()
+    if moving == ["Z"]:
+        return sizes["Z"], (
+            f"{path.name} calls its {sizes['Z']} images slices in depth; they were "
+            "taken for frames in time.",
+        )
+    return sizes[moving[0]], ()
+
+
+def _check_whole(path: Path, stack, num_frames: int, said: list[str]) -> None:
+    """Raises ValueError for a file that ends before its last frame."""
+    declared = num_frames
+    if stack.is_imagej:
+        declared = max(num_frames, int(stack.imagej_metadata.get("images", 1)))
+    size = path.stat().st_size
+    series = stack.series[0]
+    if series.dataoffset is not None:
+        each = series.nbytes // num_frames
+        held = max(0, size - series.dataoffset) // each
+    else:
+        ends = [
+            max(a + b for a, b in zip(p.dataoffsets, p.databytecounts, strict=True))
+            for p in stack.pages
+        ]
+        held = next((k for k, end in enumerate(ends) if end > size), len(ends))
+    broken = any("invalid page offset" in text for text in said)
+    if held < declared or (broken and held <= declared):
+        whole = f"of {declared} frames" if declared > 1 else "of frames"
+        raise ValueError(
+            f"{path.name} must be a whole stack {whole}, but is cut off after "
+            f"frame {min(held, declared)}; copy it again."
+        )
+
+
+def _read_plain(path: Path, series, num_frames: int) -> Callable[[int], np.ndarray]:
+    """Reads frames that lie one after another, without holding the file in memory."""
+    image = tuple(
+        n for a, n in zip(series.axes, series.shape, strict=True) if a in "YXS"
+    )
+    planar = series.axes.endswith("YX") and "S" in series.axes
+    count = int(np.prod(image))
+    dtype = series.keyframe.dtype.newbyteorder(series.keyframe.parent.byteorder)
+    first = series.dataoffset
+
+    def read(k: int) -> np.ndarray:
+        offset = first + k * count * dtype.itemsize
+        raw = np.fromfile(path, dtype, count, offset=offset)
+        if raw.size != count:
+            raise ValueError(
+                f"{path.name} must hold frame {k + 1}, but has become shorter."
+            )
+        raw = raw.reshape(image).astype(dtype.newbyteorder("="), copy=False)
+        return np.moveaxis(raw, 0, -1) if planar else raw
+
+    return read
+
+
+class _Pages:
+    """Decodes pages of a stack that stays open as long as this object lives."""
+
+    def __init__(self, name: str, stack, pages):
+        self.name, self.pages = name, pages
+        self._lock = threading.Lock()
+        weakref.finalize(self, stack.close)
+
+    def __call__(self, k: int) -> np.ndarray:
+        page = self.pages[k]
+        if page is None:
+            raise ValueError(f"{self.name} must hold frame {k + 1}, but does not.")
+        try:
+            with self._lock:
+                raw = page.asarray()
+        except (ValueError, RuntimeError, OSError, tifffile.TiffFileError) as error:
+            raise ValueError(
+                f"{self.name}, frame {k + 1}, must be an image, but cannot be decoded "
+                f"({error}); copy the file again."
+            ) from None
+        raw = np.squeeze(raw)
+        planar = raw.ndim == 3 and raw.shape[-1] > 4 >= raw.shape[0]
+        return np.moveaxis(raw, 0, -1) if planar else raw
+
+
+def _read_pages(path: Path, stack, pages, num_frames: int) -> Callable:
+    """Reads frames that are packed, or not in one piece."""
+    if len(pages) != num_frames:
+        raise ValueError(
+            f"{path.name} must have one page per frame, but has {len(pages)} for "
+            f"{num_frames}; save it as a plain stack."
+        )
+    return _Pages(path.name, stack, list(pages))
+
+
+def _stamps(stack, num_frames: int) -> tuple[tuple[Stamps, ...], float, str]:
+    """Instants by the camera, then the interval [s] and what told it."""
+    found, interval, origin = [], float("nan"), ""
+    if stack.is_ome:
+        planes, interval = _ome_times(stack.ome_metadata, num_frames)
+        found += planes
+        origin = "TimeIncrement of OME"
+    meta = stack.imagej_metadata if stack.is_imagej else None
+    if meta:
+        labels = meta.get("Labels") or []
+        read = (
+            read_stamps(labels, "slice labels") if len(labels) == num_frames else None
+        )
+        found += [read] if read is not None else []
+        unit = UNITS.get(str(meta.get("tunit", "sec")).lower(), float("nan"))
+        interval = float(meta.get("finterval", float("nan"))) * unit
+        origin = "frame interval of ImageJ"
+    if num_frames > 1 and len(stack.pages) == num_frames:
+        found += _tag_times(stack.pages)
+    return tuple(found), interval if interval > 0 else float("nan"), origin
+
+
+def _tag_times(pages) -> list[Stamps]:
+    """Instants by the tag DateTime of every page, where it moves on."""
+    ends = [_tag(page) for page in (pages[0], pages[-1])]
+    if not all(ends) or ends[0] == ends[1]:
+        return []
+    texts = [_tag(page) for page in pages]
+    read = read_stamps(texts, "DateTime tags")
+    return [] if read is None else [read]
+
+
+def _tag(page) -> str:
+    """The tag DateTime of a page; empty where it has none."""
+    # Pages that share the tags of the first have none of their own.
+    tags = getattr(page, "tags", {})
+    return str(getattr(tags.get(_DATE_TAG), "value", ""))
+
+
+def _ome_times(text: str, num_frames: int) -> tuple[list[Stamps], float]:
+    """Instants by DeltaT of the planes, and TimeIncrement [s]."""
+    try:
+        image = ElementTree.fromstring(text).find("{*}Image")
+        pixels = image.find("{*}Pixels")
+    except (ElementTree.ParseError, AttributeError):
+        return [], float("nan")
+    unit = UNITS.get(pixels.get("TimeIncrementUnit", "s"), float("nan"))
+    interval = float(pixels.get("TimeIncrement", "nan")) * unit
+    planes = pixels.findall("{*}Plane")
+    if len(planes) != num_frames or any(p.get("DeltaT") is None for p in planes):
+        return [], interval
+    delta = np.array(
+        [
+            float(p.get("DeltaT")) * UNITS.get(p.get("DeltaTUnit", "s"), np.nan)
+            for p in planes
+        ]
+    )
+    date = image.find("{*}AcquisitionDate")
+    begun = date_seconds(date.text or "") if date is not None else None
+    return [
+        Stamps(delta + (begun or 0.0), "DeltaT of OME", begun is not None)
+    ], interval

@@ -1,0 +1,86 @@
+"""Opens films in MP4, AVI and the like, with PyAV (the extra `video`)."""
+
+import threading
+import weakref
+from pathlib import Path
+
+import numpy as np
+
+from .sources import Source, check_content
+
+ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".wmv")
+
+
+def open_video(path: Path) -> Source:
+    """The frames of a video, counted by decoding it once.
+
+    Containers may declare a wrong number of frames, and their rate is that at which to
+    play them, so neither is used.
+
+    Raises:
+        ValueError: where PyAV is absent, or the file is no video.
+    """
+    check_content(path)
+    try:
+        import av
+    except ImportError:
+        raise ValueError(
+            f"{path.name} is a video, which needs PyAV; install it with "
+            '`pip install "diffelec[video]"`, or save the frames as a TIFF stack.'
+        ) from None
+    try:
+        decoder = _Decoder(path)
+        num_frames, declared = decoder.count()
+    except (av.error.FFmpegError, IndexError) as error:
+        raise ValueError(
+            f"{path.name} must be a video, but cannot be decoded ({error})."
+        ) from None
+    notes = [
+        "Video keeps brightness on a curve (gamma), in a limited range and with loss: "
+        "times of jumps hold, slopes and durations may not."
+    ]
+    if declared and declared != num_frames:
+        notes.append(
+            f"{path.name} declares {declared} frames, but {num_frames} can be decoded; "
+            "those were counted."
+        )
+    return Source(decoder, num_frames, notes=tuple(notes))
+
+
+class _Decoder:
+    """Frames by number; quick where they are asked for in order."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._lock = threading.Lock()
+        self._container, self._frames, self._next = None, None, 0
+        self._rewind()
+
+    def _rewind(self) -> None:
+        import av
+
+        if self._container is not None:
+            self._close()
+        self._container = av.open(str(self.path))
+        self._close = weakref.finalize(self, self._container.close)
+        stream = self._container.streams.video[0]
+        stream.thread_type = "AUTO"
+        self._frames, self._next = self._container.decode(stream), 0
+
+    def count(self) -> tuple[int, int]:
+        """Number of frames that can be decoded, and the number that is declared."""
+        with self._lock:
+            declared = self._container.streams.video[0].frames
+            total = sum(1 for _ in self._frames)
+            self._rewind()
+        return total, declared
+
+    def __call__(self, k: int) -> np.ndarray:
+        with self._lock:
+            if k < self._next:
+                self._rewind()
+            for frame in self._frames:
+                self._next += 1
+                if self._next == k + 1:
+                    return frame.to_ndarray(format="rgb24")
+        raise ValueError(f"{self.path.name} must hold frame {k + 1}, but ends before.")

@@ -1,0 +1,171 @@
+"""What goes wrong before a camera: each is found, masked or noted, and named."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from fitting.optical import illumination, measure
+from fitting.optical.regions import ellipse, regions_of
+from fitting.optical.registration import register
+
+from .made_film import made_film
+
+SHAPE, COUNT = (110, 140), 24
+FILM, TRUTH = made_film(
+    COUNT, SHAPE, 4, drift=(2.0, -1.0), jump=(0.0, 0.0), blurred=(), flicker=0.03
+)
+
+
+def changed(change, frames=(12,)):
+    """The film with some of its raw frames changed."""
+    values = TRUTH["frames"].copy()
+    for k in frames:
+        values[k] = change(values[k].astype(float)).clip(0, 255).astype(np.uint8)
+    return dataclasses.replace(FILM, read=values.__getitem__)
+
+
+def regions(circles=None):
+    circles = TRUTH["circles"] if circles is None else circles
+    labels = [str(k + 1) for k in range(len(circles))]
+    masks = [ellipse(y, x, r, r) for x, y, r in circles]
+    return regions_of("circles.csv", labels, masks, SHAPE)
+
+
+def moved(rows):
+    """A frame of which the stage has moved on, its border repeated."""
+    return lambda frame: frame[np.clip(np.arange(SHAPE[0]) - rows, 0, SHAPE[0] - 1)]
+
+
+def smooth(frame):
+    for _ in range(12):
+        frame = (frame + np.roll(frame, 1, 0) + np.roll(frame, 1, 1)) / 3
+        frame = (frame + np.roll(frame, -1, 0) + np.roll(frame, -1, 1)) / 3
+    return frame
+
+
+def noise(frame):
+    return np.random.default_rng(1).uniform(0, 255, frame.shape)
+
+
+def repeated():
+    values = TRUTH["frames"].copy()
+    values[13] = values[12]
+    return dataclasses.replace(FILM, read=values.__getitem__)
+
+
+def refocused():
+    """From frame 13 on softer and darker: a refocus, not a reaction."""
+    return changed(lambda f: 0.7 * (0.5 * f + 0.5 * smooth(f)), range(12, COUNT))
+
+
+SCENES = [
+    ("lamp off", changed(lambda f: 0.02 * f), "dark", "too dark or too bright"),
+    ("flash", changed(lambda f: 7 * f + 9), "dark|lost", "1 frame .13. masked"),
+    ("out of focus", changed(smooth), "blurred", "1 frame .13. masked: out of focus"),
+    ("another scene", changed(noise), "lost|blurred", "1 frame .13. masked"),
+    ("black frame", changed(lambda f: 0 * f), "dark|lost", "could not be registered"),
+    ("same image twice", repeated(), "repeated", "1 frame .14. masked: the same image"),
+    ("refocused", refocused(), "artefact", "focus and brightness jumped together"),
+    (
+        "stage far away",
+        changed(moved(60)),
+        "lost|blurred",
+        "1 frame .13. masked",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("film", "flag", "words"), [pytest.param(*row[1:], id=row[0]) for row in SCENES]
+)
+def test_a_bad_frame_is_masked_and_named(film, flag, words):
+    traces, quality = measure.measure(film, regions())
+    k = 13 if "14" in words else 12
+    assert re.search(flag, quality.reasons(k))
+    assert np.all(np.isnan(traces.intensity[:, k]))
+    assert any(re.search(words, note) for note in traces.notes)
+    assert np.sum(~quality.kept) == 1
+
+
+def test_no_frame_of_a_good_film_is_masked():
+    _, quality = measure.measure(FILM, regions())
+    assert np.all(quality.kept)
+
+
+def test_a_stage_jump_is_followed_and_noted():
+    film = changed(moved(8), range(12, COUNT))
+    traces, quality = measure.measure(film, regions())
+    assert any("stage jumped at frame 13;" in note for note in traces.notes)
+    assert np.all(quality.kept)
+
+
+def test_a_jump_beyond_the_search_range_is_not_believed():
+    shifts = register(changed(moved(12)), search=6.0)
+    assert shifts.lost[12]
+    assert np.sum(shifts.lost) == 1
+
+
+def test_automatic_exposure_is_corrected_and_noted():
+    film = changed(lambda f: 0.6 * f, range(12, COUNT))
+    traces, _ = measure.measure(film, regions())
+    plain, _ = measure.measure(FILM, regions())
+    assert any("as by automatic exposure" in note for note in traces.notes)
+    np.testing.assert_allclose(traces.intensity, plain.intensity, atol=0.01)
+
+
+def test_a_saturated_particle_is_noted():
+    traces, quality = measure.measure(
+        changed(lambda f: 1.9 * f, range(COUNT)), regions()
+    )
+    assert np.max(quality.num_saturated) > 5
+    assert any("is saturated in more than 0.5 %" in note for note in traces.notes)
+
+
+def test_a_particle_that_leaves_the_field_is_masked_there():
+    film = changed(moved(-14), range(12, COUNT))
+    traces, _ = measure.measure(film, regions([[40, 14.0, 9], [70, 60, 9]]))
+    assert np.all(np.isnan(traces.intensity[0, 12:]))
+    assert np.all(np.isfinite(traces.intensity[:, :12]))
+    assert any("'1' lies outside the field by more" in note for note in traces.notes)
+
+
+def test_without_ground_flicker_stays_and_is_noted():
+    everywhere = [[70.0, 55.0, 75.0]]
+    traces, quality = measure.measure(FILM, regions(everywhere))
+    assert np.all(quality.gain == 1)
+    assert any("There is no ground" in note for note in traces.notes)
+
+
+def test_a_film_without_one_good_frame_is_refused():
+    film = changed(lambda f: 0 * f + 7, range(COUNT))
+    with pytest.raises(ValueError, match="must have a frame that can be used, but all"):
+        measure.measure(film, regions())
+
+
+CORRECTIONS = [
+    ("dark of another size", {"dark": np.zeros((9, 9))}, "dark frame must be as large"),
+    ("flat of another size", {"flat": np.ones((9, 9))}, "flat frame must be as large"),
+    ("dark is bright", {"dark": np.full(SHAPE, 99)}, "must be darker than the film, b"),
+    ("flat with holes", {"flat": np.eye(*SHAPE)}, "brighter than the dark .* in every"),
+    (
+        "flat below dark",
+        {"flat": np.full(SHAPE, 9), "dark": np.full(SHAPE, 10)},
+        "brighter than the dark frame",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("images", "words"), [pytest.param(*row[1:], id=row[0]) for row in CORRECTIONS]
+)
+def test_a_correction_that_cannot_be_is_refused(images, words):
+    with pytest.raises(ValueError, match=words):
+        illumination.correction_of(FILM, **images)
+
+
+def test_regions_of_another_film_are_refused():
+    small = regions_of("c.csv", ["a"], [ellipse(9, 9, 5, 5)], (40, 50))
+    with pytest.raises(ValueError, match="frames as large as the film"):
+        measure.measure(FILM, small)

@@ -1,0 +1,205 @@
+import itertools
+
+import numpy as np
+import PIL.Image
+import pytest
+import tifffile
+
+from fitting.optical import frames, stamps
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(20, 200, (12, 40, 50)).astype(np.uint8)
+COLOUR = RNG.integers(20, 200, (12, 40, 50, 3)).astype(np.uint8)
+
+
+def imagej(folder, values, axes="TYX", **metadata):
+    path = folder / "film.tif"
+    fields = {"axes": axes, "finterval": 120.0} | metadata
+    tifffile.imwrite(path, values, imagej=True, metadata=fields)
+    return path
+
+
+def pages(folder, values, dates=None, **fields):
+    path = folder / "film.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for k, value in enumerate(values):
+            date = None if dates is None else dates[k]
+            writer.write(
+                value, metadata=None, contiguous=False, datetime=date, **fields
+            )
+    return path
+
+
+def ome(folder, values, **fields):
+    path = folder / "film.ome.tif"
+    tifffile.imwrite(path, values, metadata={"axes": "TYX"} | fields)
+    return path
+
+
+def one_directory(folder):
+    """As ImageJ writes more than 4 GB: one directory, all frames behind its own."""
+    path = folder / "film.tif"
+    text = "ImageJ=1.53t\nimages=12\nframes=12\nfinterval=120\n"
+    tifffile.imwrite(path, GREY[0], description=text, metadata=None)
+    with path.open("ab") as stream, tifffile.TiffFile(path) as film:
+        (start,) = film.pages[0].dataoffsets
+        assert path.stat().st_size == start + GREY[0].nbytes
+        stream.write(GREY[1:].tobytes())
+    return path
+
+
+WAYS = [
+    ("ImageJ", lambda d: imagej(d, GREY), GREY / 255),
+    ("ImageJ in colour", lambda d: imagej(d, COLOUR, "TYXS"), COLOUR.mean(3) / 255),
+    ("ImageJ above 4 GB", one_directory, GREY / 255),
+    ("OME", lambda d: ome(d, GREY), GREY / 255),
+    ("plain pages", lambda d: pages(d, GREY), GREY / 255),
+    ("packed", lambda d: pages(d, GREY, compression="zlib"), GREY / 255),
+    ("big-endian", lambda d: big_endian(d), GREY.astype(float) * 300 / 65535),
+    ("floats", lambda d: imagej(d, (GREY / 255).astype(np.float32)), GREY / 255),
+    (
+        "planes of colour",
+        lambda d: pages(
+            d, COLOUR.transpose(0, 3, 1, 2), photometric="rgb", planarconfig="separate"
+        ),
+        COLOUR.mean(3) / 255,
+    ),
+]
+
+
+def big_endian(folder):
+    path = folder / "film.tif"
+    deep = GREY.astype(">u2") * 300
+    tifffile.imwrite(path, deep, byteorder=">", metadata=None, photometric="minisblack")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "values"), [pytest.param(*row[1:], id=row[0]) for row in WAYS]
+)
+def test_frames_of_every_kind_of_stack_are_read(tmp_path, make, values):
+    film = frames.open_film(make(tmp_path), interval=60.0)
+    assert film.num_frames == 12
+    assert film.shape == (40, 50)
+    for k in (11, 0, 5):
+        assert film.frame(k).dtype == np.float32
+        np.testing.assert_allclose(film.frame(k), values[k], rtol=2e-6)
+    np.testing.assert_array_equal(film.time, 60.0 * np.arange(12))
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "bmp"])
+def test_pictures_are_read_in_the_order_of_their_numbers(tmp_path, ending):
+    for k in range(12):
+        PIL.Image.fromarray(GREY[k]).save(tmp_path / f"img{k}.{ending}")
+    film = frames.open_film(tmp_path, interval=60.0)
+    for k, frame in enumerate(film):
+        np.testing.assert_allclose(frame, GREY[k] / 255, rtol=2e-6)
+
+
+def test_pictures_of_16_bit_keep_them(tmp_path):
+    for k in range(3):
+        PIL.Image.fromarray(GREY[k].astype(np.uint16) * 257).save(tmp_path / f"{k}.png")
+    film = frames.open_film(tmp_path, interval=60.0)
+    assert film.scale == 65535
+    np.testing.assert_allclose(film.frame(2), GREY[2] / 255, rtol=2e-6)
+
+
+def test_a_film_is_not_held_in_memory(tmp_path):
+    film = frames.open_film(imagej(tmp_path, GREY))
+    loop = iter(film)
+    next(loop)
+    assert film.read.__closure__ is not None
+    held = [c.cell_contents for c in film.read.__closure__]
+    assert not any(isinstance(item, np.ndarray) for item in held)
+
+
+LABELS = [f"2024-11-20 11:{2 * k:02d}:00.500" for k in range(12)]
+DATES = [f"2024:11:20 11:{2 * k:02d}:00" for k in range(12)]
+DELTAS = {"Plane": {"DeltaT": [2.0 * k for k in range(12)], "DeltaTUnit": ["min"] * 12}}
+ORIGINS = [
+    ("OME", lambda d: ome(d, GREY, **DELTAS), "DeltaT of OME"),
+    ("labels", lambda d: imagej(d, GREY, Labels=LABELS, finterval=1.0), "slice labels"),
+    ("tags", lambda d: pages(d, GREY, DATES), "DateTime tags"),
+    ("interval", lambda d: imagej(d, GREY), "frame interval of ImageJ"),
+    (
+        "interval in min",
+        lambda d: imagej(d, GREY, finterval=2.0, tunit="min"),
+        "ImageJ",
+    ),
+    ("increment", lambda d: ome(d, GREY, TimeIncrement=120.0), "TimeIncrement of OME"),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "origin"), [pytest.param(*row[1:], id=row[0]) for row in ORIGINS]
+)
+def test_times_come_from_the_best_source_there_is(tmp_path, make, origin):
+    film = frames.open_film(make(tmp_path))
+    assert origin in film.time_source
+    np.testing.assert_allclose(film.time, 120.0 * np.arange(12))
+
+
+def test_a_date_gives_the_clock_its_zero(tmp_path):
+    film = frames.open_film(imagej(tmp_path, GREY, Labels=LABELS))
+    assert film.start == pytest.approx(1732100400.5)
+
+
+NAMES = [
+    "cam_20241120_1100{:02d}.png",
+    "2024-11-20T11-00-{:02d}.png",
+    "x_{:d}s.png",
+    "t={:d} s.png",
+    "frame_17321004{:02d}.png",
+    "a_17321004{:02d}000.png",
+    "00h_0:00:{:02d}.png",
+]
+
+
+@pytest.mark.parametrize("form", NAMES)
+def test_times_are_read_from_names_of_files(tmp_path, form):
+    for k in range(12):
+        name = form.format(5 * k)
+        PIL.Image.fromarray(GREY[k]).save(tmp_path / name)
+    film = frames.open_film(tmp_path)
+    assert "names of the files" in film.time_source
+    np.testing.assert_allclose(film.time, 5.0 * np.arange(12))
+
+
+def test_what_the_user_says_outranks_the_camera(tmp_path):
+    path = imagej(tmp_path, GREY, Labels=LABELS)
+    times = 7.0 + 30.0 * np.arange(12)
+    table = tmp_path / "times.csv"
+    table.write_text(
+        "frame,time_min\n" + "".join(f"{k},{t / 60}\n" for k, t in enumerate(times))
+    )
+    np.testing.assert_allclose(frames.open_film(path, times=times).time, times)
+    np.testing.assert_allclose(frames.open_film(path, times=table).time, times)
+    assert "30 s, as asked" in frames.open_film(path, interval=30.0).time_source
+
+
+def test_the_dates_of_cameras_outrank_names_of_files(tmp_path):
+    exif = PIL.Image.Exif()
+    for k in range(4):
+        exif[0x0132] = f"2024:11:20 11:00:{10 + k:02d}"
+        PIL.Image.fromarray(GREY[k]).save(tmp_path / f"t{60 * k}s.jpg", exif=exif)
+    film = frames.open_film(tmp_path)
+    assert "dates of the pictures" in film.time_source
+    np.testing.assert_allclose(film.time, np.arange(4.0))
+
+
+def test_frames_come_in_order_whatever_the_threads():
+    slow = lambda k: k + 0 * sum(range(20000 * (3 - k % 4)))
+    assert list(frames.in_order(slow, range(20), workers=4)) == list(range(20))
+
+
+def test_no_more_frames_are_begun_than_threads_can_use():
+    numbers = iter(range(100))
+    loop = frames.in_order(lambda k: k, numbers, workers=2)
+    assert list(itertools.islice(loop, 3)) == [0, 1, 2]
+    loop.close()
+    assert next(numbers) < 10
+
+
+@pytest.mark.parametrize("text", ["20241320_110000", "img_0012", "v1.2s3"])
+def test_what_is_no_instant_is_not_taken_for_one(text):
+    assert stamps.read_stamps([text], "names") is None

@@ -1,0 +1,156 @@
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fitting.optical import illumination, measure, proposal, trace_files
+from fitting.optical.regions import ellipse, regions_of
+from fitting.optical.registration import register
+
+from .made_film import made_film
+
+SHAPE, COUNT = (160, 200), 40
+
+
+@pytest.fixture(scope="module")
+def made():
+    """(film, truth, regions, shifts) that all look at."""
+    film, truth = made_film(COUNT, SHAPE, 8, blurred=(9, 22), seed=4)
+    return film, truth, regions(truth), register(film)
+
+
+def regions(truth):
+    labels = [f"p{k + 1}" for k in range(len(truth["circles"]))]
+    masks = [ellipse(y, x, r, r) for x, y, r in truth["circles"]]
+    return regions_of("circles.csv", labels, masks, SHAPE)
+
+
+def share(values):
+    """From 0 at the first frames to 1 at the last."""
+    low, high = (
+        np.nanmedian(v, axis=1)[:, None] for v in (values[:, :5], values[:, -5:])
+    )
+    return (values - low) / (high - low)
+
+
+def relative(values):
+    return values / np.nanmedian(values[:, :5], axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    "statistic", [measure.median, measure.mean, measure.trimmed_mean]
+)
+def test_traces_follow_the_particles_and_not_lamp_or_stage(made, statistic):
+    film, truth, drawn, shifts = made
+    traces, quality = measure.measure(film, drawn, shifts=shifts, statistic=statistic)
+    # Light of the ground at soft edges scales the rise, but does not change its course.
+    error = share(traces.intensity) - share(truth["brightness"])
+    assert np.flatnonzero(~quality.kept).tolist() == [9, 22]
+    assert np.nanmax(np.abs(np.nanmedian(error, axis=1))) < 0.01
+    assert np.nanstd(error) < 0.015
+
+
+def test_the_lamp_is_known_to_a_thousandth(made):
+    film, truth, drawn, shifts = made
+    _, quality = measure.measure(film, drawn, shifts=shifts)
+    ratio = quality.gain / truth["gain"] * truth["gain"][0]
+    assert np.std(ratio[quality.kept]) < 1e-3
+
+
+def test_frames_by_which_ground_was_chosen_look_no_sharper():
+    film, truth = made_film(96, (96, 128), 2, blurred=(), noise=0.03, jump=(0, 0))
+    drawn = regions_of(
+        "c", ["a"], [ellipse(y, x, r, r) for x, y, r in truth["circles"][:1]], (96, 128)
+    )
+    _, quality = measure.measure(film, drawn)
+    sampled = np.unique(np.linspace(0, 95, 32).astype(int))
+    others = np.setdiff1d(np.arange(96), sampled)
+    between = np.std(quality.focus[others]) / np.sqrt(sampled.size)
+    apart = quality.focus[sampled].mean() - quality.focus[others].mean()
+    assert abs(apart) < 3 * between
+
+
+def test_intensity_is_in_units_of_the_scale(made):
+    film, _, drawn, shifts = made
+    traces, _ = measure.measure(film, drawn, shifts=shifts)
+    assert traces.scale == 255
+    np.testing.assert_allclose(traces.intensity[:, :3], 0.3, rtol=0.12)
+
+
+def test_a_dark_frame_and_a_flat_field_are_taken_out(made):
+    film, truth, drawn, shifts = made
+    plain, _ = measure.measure(film, drawn, shifts=shifts)
+    y = np.linspace(0.8, 1.2, SHAPE[0])[:, None] * np.ones(SHAPE)
+    dark = 12.0 + 3 * np.cos(np.arange(SHAPE[1]) / 9) * np.ones(SHAPE)
+    shaded = dataclasses.replace(
+        film, read=lambda k: (truth["frames"][k] * y + dark).astype(np.float32)
+    )
+    correct = illumination.correction_of(shaded, dark, 150 * y + dark)
+    traces, _ = measure.measure(shaded, drawn, shifts=shifts, correct=correct)
+    np.testing.assert_allclose(traces.intensity, plain.intensity, rtol=0.012)
+
+
+def test_without_a_flat_field_shading_would_be_seen(made):
+    film, truth, drawn, shifts = made
+    plain, _ = measure.measure(film, drawn, shifts=shifts)
+    y = np.linspace(0.5, 1.5, SHAPE[0])[:, None]
+    shaded = dataclasses.replace(film, read=lambda k: truth["frames"][k] * y)
+    traces, _ = measure.measure(shaded, drawn, shifts=shifts)
+    assert (
+        np.nanmax(np.abs(relative(traces.intensity) - relative(plain.intensity))) > 0.02
+    )
+
+
+def test_trimmed_means_leave_out_both_ends():
+    values = np.array([-1e9, *range(1, 9), 1e9])
+    assert measure.trimmed_mean(np.random.default_rng(0).permutation(values)) == 4.5
+
+
+def test_threads_change_nothing(made):
+    film, _, drawn, shifts = made
+    one, four = (
+        measure.measure(film, drawn, shifts=shifts, workers=n)[0] for n in (1, 4)
+    )
+    np.testing.assert_array_equal(one.intensity, four.intensity)
+
+
+def test_tables_hold_what_was_measured(made, tmp_path):
+    film, _, drawn, shifts = made
+    traces, quality = measure.measure(film, drawn, shifts=shifts)
+    traces = dataclasses.replace(traces, start=1732100400.5)
+    trace_files.write_traces(tmp_path / "traces.csv", traces)
+    trace_files.write_quality(tmp_path / "quality.csv", traces, quality)
+    lines = (tmp_path / "traces.csv").read_text().splitlines()
+    comments = [line for line in lines if line.startswith("#")]
+    assert "# scale = 255" in comments
+    assert "# start = 1732100400.500" in comments
+    rows = list(csv.DictReader(lines[len(comments) :]))
+    assert list(rows[0]) == ["frame", "time_s", *drawn.labels]
+    assert rows[9]["p1"] == ""
+    assert float(rows[7]["p3"]) == pytest.approx(traces.intensity[2, 7], rel=1e-6)
+    assert [float(row["time_s"]) for row in rows] == traces.time.tolist()
+    with (tmp_path / "quality.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows[9]["flags"] == "blurred"
+    assert int(rows[0]["n_px_p2"]) == drawn.pixels[1].shape[1]
+
+
+def test_regions_are_proposed_where_the_film_changes(made):
+    pytest.importorskip("skimage")
+    film, truth, _, shifts = made
+    found = proposal.propose_regions(film, shifts=shifts)
+    assert len(found.labels) == len(truth["circles"])
+    places = truth["circles"][:, [1, 0]]
+    for centre, radius in zip(found.centre, found.radius, strict=True):
+        k = np.argmin(np.hypot(*(places - centre).T))
+        assert np.hypot(*(places[k] - centre)) < 1.0
+        assert radius == pytest.approx(truth["circles"][k, 2], abs=1.5)
+
+
+def test_a_film_without_change_proposes_nothing():
+    pytest.importorskip("skimage")
+    film, truth = made_film(6, (96, 128), 2, blurred=(), jump=(0, 0), noise=0)
+    still = dataclasses.replace(film, read=lambda k: truth["frames"][0])
+    with pytest.raises(ValueError, match="shows none; draw them"):
+        proposal.propose_regions(still)

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+import roifile
+import tifffile
+
+from fitting.optical import trace_files
+from fitting.optical.region_files import read_regions
+from fitting.optical.regions import ellipse, regions_of
+
+SHAPE = (60, 80)
+
+
+def circles(folder, *rows, header="particle,x_px,y_px,r_px"):
+    path = folder / "circles.csv"
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def disc(x, y, r):
+    row, column = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    return (row - y) ** 2 + (column - x) ** 2 <= r**2
+
+
+def test_a_circle_covers_the_pixels_whose_centres_it_holds(tmp_path):
+    found = read_regions(circles(tmp_path, "a,30.5,20,8"), SHAPE, erode=0)
+    np.testing.assert_array_equal(found.mask(0), disc(30.5, 20, 8))
+
+
+def test_erosion_takes_off_the_edge_and_nothing_else(tmp_path):
+    path = circles(tmp_path, "a,30,20,8")
+    inner = read_regions(path, SHAPE, erode=1.0).mask(0)
+    outer = disc(30, 20, 8)
+    edge = outer & ~inner
+    neighbours = np.roll(outer, 1, 0) & np.roll(outer, -1, 0)
+    neighbours &= np.roll(outer, 1, 1) & np.roll(outer, -1, 1)
+    np.testing.assert_array_equal(edge, outer & ~neighbours)
+
+
+def test_micrometres_are_divided_by_the_size_of_a_pixel(tmp_path):
+    path = circles(tmp_path, "a,15,10,4", header="particle,x_um,y_um,r_um")
+    found = read_regions(path, SHAPE, pixel_size=0.5, erode=0)
+    np.testing.assert_array_equal(found.mask(0), disc(30, 20, 8))
+
+
+def oval():
+    roi = roifile.ImagejRoi(
+        roitype=roifile.ROI_TYPE.OVAL, left=22, top=12, right=39, bottom=29, name="one"
+    )
+    return roi, disc(30, 20, 8.5)
+
+
+def rectangle():
+    roi = roifile.ImagejRoi(
+        roitype=roifile.ROI_TYPE.RECT, left=22, top=12, right=39, bottom=29, name="box"
+    )
+    inside = np.zeros(SHAPE, bool)
+    inside[12:29, 22:39] = True
+    return roi, inside
+
+
+def polygon():
+    corners = [[22, 12], [39, 12], [39, 29], [22, 29]]
+    return roifile.ImagejRoi.frompoints(corners, name="box"), rectangle()[1]
+
+
+def subpixel():
+    angle = np.linspace(0, 2 * np.pi, 400, endpoint=False)
+    corners = np.stack([31.0 + 8.3 * np.cos(angle), 20.8 + 8.3 * np.sin(angle)], axis=1)
+    roi = roifile.ImagejRoi.frompoints(corners.astype(np.float32), name="free")
+    roi.roitype = roifile.ROI_TYPE.FREEHAND
+    return roi, disc(30.5, 20.3, 8.3)
+
+
+@pytest.mark.parametrize("make", [oval, rectangle, polygon, subpixel])
+def test_regions_of_imagej_cover_what_imagej_says(tmp_path, make):
+    roi, inside = make()
+    roi.tofile(tmp_path / "one.roi")
+    found = read_regions(tmp_path / "one.roi", SHAPE, erode=0)
+    assert found.labels == (roi.name,)
+    assert np.sum(found.mask(0) != inside) <= (2 if make is subpixel else 0)
+
+
+def test_a_zip_holds_all_regions_by_their_names(tmp_path):
+    first, _ = oval()
+    second = roifile.ImagejRoi.frompoints([[50, 30], [70, 30], [60, 50]], name="tri")
+    roifile.roiwrite(tmp_path / "set.zip", [first, second], mode="w")
+    found = read_regions(tmp_path / "set.zip", SHAPE)
+    assert found.labels == ("one", "tri")
+    np.testing.assert_allclose(found.centre[0], [20.0, 30.0], atol=1e-9)
+
+
+def test_labels_of_an_image_keep_their_numbers(tmp_path):
+    image = np.zeros(SHAPE, np.uint16)
+    image[5:15, 5:15], image[20:32, 25:40] = 3, 700
+    tifffile.imwrite(tmp_path / "labels.tif", image)
+    found = read_regions(tmp_path / "labels.tif", SHAPE, erode=0)
+    assert found.labels == ("3", "700")
+    np.testing.assert_array_equal(found.mask(1), image == 700)
+
+
+def test_the_halo_of_a_circle_reaches_two_radii():
+    found = regions_of("c", ["a"], [ellipse(30, 40, 10, 10)], SHAPE)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    distance = np.hypot(y - 30, x - 40)
+    near = found.near(1.0)
+    assert np.all(near[distance < 19.5])
+    assert not np.any(near[distance > 20.5])
+
+
+def test_pixels_that_two_regions_share_belong_to_none(tmp_path):
+    found = read_regions(circles(tmp_path, "a,25,30,9", "b,38,30,9"), SHAPE)
+    shared = set(map(tuple, found.pixels[0].T)) & set(map(tuple, found.pixels[1].T))
+    assert not shared
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    first = read_regions(circles(tmp_path, "a,25,30,9", "b,48.25,30.5,9"), SHAPE)
+    trace_files.write_regions(tmp_path / "again.csv", first)
+    again = read_regions(tmp_path / "again.csv", SHAPE)
+    assert again.labels == first.labels
+    np.testing.assert_allclose(again.centre, first.centre, atol=0.2)
+    np.testing.assert_allclose(again.radius, first.radius, rtol=0.02)

@@ -1,0 +1,101 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fitting.optical.frames import Film
+from fitting.optical.registration import register
+from fitting.optical.sampling import moved_back
+
+from .made_film import made_film
+
+
+def error(shifts, truth):
+    """Root mean square of the distance from the true shift [px]."""
+    off = np.hypot(shifts.dy - truth["dy"], shifts.dx - truth["dx"])
+    assert np.all(np.isfinite(off))
+    return np.sqrt(np.mean(off**2))
+
+
+@pytest.mark.parametrize(("noise", "largest"), [(0.01, 0.03), (0.04, 0.05)])
+@pytest.mark.parametrize("seed", [0, 5])
+def test_shifts_are_right_to_a_twentieth_of_a_pixel(noise, largest, seed):
+    blurred = (8, 15, 21)
+    film, truth = made_film(30, noise=noise, seed=seed, blurred=blurred)
+    shifts = register(film)
+    assert error(shifts, truth) < largest
+    assert np.flatnonzero(shifts.jumped).tolist() == [15]
+    assert not np.any(shifts.lost)
+    assert shifts.references == (0,)
+
+
+def test_a_drift_by_a_quarter_of_the_frame_is_followed():
+    film, truth = made_film(20, (160, 200), 6, drift=(35.0, -30.0), blurred=())
+    assert error(register(film), truth) < 0.05
+
+
+def test_large_frames_are_binned_without_loss():
+    film, truth = made_film(4, (640, 800), 30, drift=(3.3, -2.2), blurred=())
+    assert error(register(film), truth) < 0.05
+
+
+def test_the_reference_is_taken_anew_where_the_scene_has_changed():
+    before, _ = made_film(64, (96, 128), 2, blurred=(), drift=(0, 0), jump=(0, 0))
+    after, _ = made_film(
+        64, (96, 128), 2, seed=9, blurred=(), drift=(0, 0), jump=(0, 0)
+    )
+    share = np.clip((np.arange(64) - 10) / 40, 0, 1)
+
+    def read(k):
+        return (1 - share[k]) * before.read(k) + share[k] * after.read(k)
+
+    film = dataclasses.replace(before, read=read)
+    shifts = register(film)
+    assert len(shifts.references) > 1
+    assert not np.any(shifts.lost)
+
+
+def test_any_frame_may_be_the_reference():
+    film, truth = made_film(20, (160, 200), 6, blurred=())
+    shifts = register(film, reference=12)
+    moved = {name: truth[name] - truth[name][12] for name in ("dy", "dx")}
+    assert error(shifts, moved) < 0.04
+
+
+def test_threads_change_nothing():
+    film, _ = made_film(12, (96, 128), 2, blurred=())
+    one, four = (register(film, workers=n) for n in (1, 4))
+    np.testing.assert_array_equal(one.dy, four.dy)
+
+
+def test_empty_frames_are_lost_and_the_others_are_not():
+    film, truth = made_film(12, (96, 128), 2, blurred=())
+    values = truth["frames"].copy()
+    values[5] = 0
+    shifts = register(dataclasses.replace(film, read=values.__getitem__))
+    assert np.flatnonzero(shifts.lost).tolist() == [5]
+
+
+@pytest.mark.parametrize(
+    ("dy", "dx"), [(0, 0), (0.3, -0.4), (5.5, -7), (-20, 49.5), (-99, 99), (3, -60.1)]
+)
+def test_moving_back_undoes_a_shift(dy, dx):
+    y, x = np.mgrid[:60, :50].astype(float)
+    scene = lambda y, x: np.sin(0.2 * y) * np.cos(0.15 * x) + 0.1 * y
+    moved = moved_back(scene(y - dy, x - dx).astype(np.float32), dy, dx)
+    inside = (y + dy >= 2) & (y + dy < 57) & (x + dx >= 2) & (x + dx < 47)
+    assert moved.shape == (60, 50)
+    np.testing.assert_allclose(moved[inside], scene(y, x)[inside], atol=2e-3)
+
+
+def test_moving_back_keeps_planes_exactly():
+    y, x = np.mgrid[:40, :30].astype(np.float32)
+    moved = moved_back(2 * y + 3 * x, 1.37, -2.81)
+    expected = 2 * (y + 1.37) + 3 * (x - 2.81)
+    np.testing.assert_allclose(moved[5:-5, 5:-5], expected[5:-5, 5:-5], rtol=1e-5)
+
+
+def test_a_film_of_two_frames_can_be_registered():
+    film, _ = made_film(2, (96, 128), 2, blurred=())
+    assert isinstance(film, Film)
+    assert register(film).dy.shape == (2,)
