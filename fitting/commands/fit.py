@@ -43,8 +43,8 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "--cycler",
         metavar="FILE",
         type=Path,
-        help="export of a cycler (BioLogic, Arbin, Maccor, Neware, Basytec, Novonix) or "
-        "CSV: time, voltage and, if known, current; the voltage drives the model",
+        help="export of a cycler (BioLogic, Arbin, Maccor, Neware, Basytec, Novonix) "
+        "or CSV: time, voltage and, if known, current; the voltage drives the model",
     )
     drive.add_argument(
         "--protocol",

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ from . import cells, time_axis
 from .cycler_text import Sheet
 
 _TIME, _UNIX = "test_time_second", "unix_time_second"
+_START = re.compile(
+    r"(Acquisition started on|Start of Test|Started|Date of Test)\s*[:,]+\s*(.+)"
+)
 _STEPS = ("step_count", "step_id")
 
 
@@ -84,7 +88,7 @@ def read(table: Table, *, restarts: bool) -> Clock:
         unix = mended = axis.time
         axis = axis._replace(time=axis.time - axis.time[0])
     else:
-        unix, told = _dates(table)
+        unix, told = _dates(table) if table.found[_UNIX] else _started(table, axis.time)
         notes, mended = notes + told, unix
         if unix is not None and options.time_unit is None:
             axis, mended = time_axis.against_dates(
@@ -154,8 +158,6 @@ def _complete(sheet: Sheet, column: Column, unix) -> Float[np.ndarray, " row"]:
 def _dates(table: Table):
     """(dates [s since 1970] or None, notes); a column without any is left aside."""
     column = table.found[_UNIX]
-    if column is None:
-        return None, ()
     try:
         found = _dates_in(table, column)
     except ValueError as error:
@@ -165,6 +167,22 @@ def _dates(table: Table):
     if not np.any(np.isfinite(found.unix)):
         return None, ()
     return found.unix, found.notes
+
+
+def _started(table: Table, time):
+    """(dates [s since 1970] or None, notes) by the start that the preamble tells."""
+    for line in table.sheet.preamble:
+        told = _START.search(line)
+        if told is None or not cells.is_date(told[2].strip(' ,"')):
+            continue
+        options, text = table.options, told[2].strip(' ,"')
+        found = cells.dates(
+            *(table.sheet.name, told[1].strip(), [text]),
+            day_first=options.day_first,
+            zone=options.zone,
+        )
+        return found.unix[0] + time, found.notes
+    return None, ()
 
 
 def _order(table: Table, time):
