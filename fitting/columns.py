@@ -39,7 +39,7 @@ _CYCLES = ("cycle count", "cycle index", "cycle number", "cycle id", "cycle", "c
 _CYCLES += ("cyc#", "cyc-count", "cycle p")
 _CHARGES = ("q-qo", "net capacity", "step capacity", "capacity", "charge capacity")
 _CHARGES += ("ah", "chg cap", "discharge capacity", "amp-hr")
-_NONE = {"": 1.0}
+_NONE = {"": 1.0, "1": 1.0}
 CYCLER = {
     "test_time_second": Quantity("time", _TEST_TIMES, TIME, "time_h"),
     "voltage_volt": Quantity(

@@ -82,18 +82,21 @@ def read(table: Table, *, restarts: bool) -> Clock:
         notes += told
     axis = time_axis.Axis(table.sheet.name, label, time, table.sheet.lines)
     axis = time_axis.in_order(axis, repair=options.repair_time, is_date=is_date)
-    if options.time_unit is None:
-        axis = time_axis.in_seconds(axis, repair=options.repair_time)
     if is_date:
+        axis = time_axis.in_seconds(axis, repair=options.repair_time)
         unix = mended = axis.time
         axis = axis._replace(time=axis.time - axis.time[0])
     else:
-        unix, told = _dates(table) if table.found[_UNIX] else _started(table, axis.time)
-        notes, mended = notes + told, unix
-        if unix is not None and options.time_unit is None:
-            axis, mended = time_axis.against_dates(
-                axis, unix, repair=options.repair_time
+        unix, told = _dates(table) if table.found[_UNIX] else (None, ())
+        none = np.full(len(axis.time), np.nan)
+        if options.time_unit is None:
+            axis = time_axis.against_dates(
+                axis, none if unix is None else unix, repair=options.repair_time
             )
+        if unix is None:
+            unix, told = _started(table, axis.time)
+        notes += told
+        mended = None if unix is None else time_axis.without_set_clock(axis, unix)
     notes = (*note, *notes, *axis.notes, *time_axis.remarks(axis, unix, mended))
     return Clock(table.sheet, axis.time, mended, notes)
 

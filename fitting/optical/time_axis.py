@@ -4,6 +4,7 @@ A wrong clock is never mended silently: harmless repairs leave a note, all other
 made only when asked for.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -165,27 +166,21 @@ def reversed_rows(time) -> bool:
     return len(time) > 2 and bool(np.all(np.diff(time) < 0))
 
 
-def against_dates(axis: Axis, unix, *, repair: bool) -> tuple[Axis, np.ndarray]:
-    """Time and dates of one table, made to agree.
+def against_dates(axis: Axis, unix, *, repair: bool) -> Axis:
+    """The axis, which must run as fast as the dates of its rows [s since 1970].
 
-    Where dates jump by an hour and the time of the test does not, the dates are those
-    of a clock that was set; they are mended, with a note.
+    Where dates tell nothing, its steps must be those of a cycler (`in_seconds`).
 
     Raises:
-        ValueError: where one runs faster than the other by a factor.
+        ValueError: where one runs faster than the other by a usual factor.
     """
-    known = np.isfinite(unix)
-    if known.sum() < 3:
-        return axis, unix
-    elapsed, passed = np.ptp(axis.time[known]), np.ptp(unix[known])
-    steps, since = np.diff(axis.time[known]), np.diff(unix[known])
-    seen = since >= 1.0  # dates often have whole seconds
-    if passed <= 0 or not seen.any():
-        return axis, unix
-    ratios = (elapsed / passed, float(np.median(steps[seen] / since[seen])))
+    ratios = _ratios(axis, unix)
+    if all(abs(ratio - 1) < _RATE_WITHIN for ratio in ratios):
+        return axis
     for factor in (f**sign for f in _FACTORS for sign in (1, -1)):
-        if any(abs(ratio / factor - 1) > _RATE_WITHIN for ratio in ratios):
+        if any(not abs(ratio / factor - 1) < _RATE_WITHIN for ratio in ratios):
             continue
+        elapsed, passed = np.ptp(axis.time), np.nanmax(unix) - np.nanmin(unix)
         if not repair:
             raise ValueError(
                 f"{axis.file}, column {axis.label}, must agree with the dates, but "
@@ -193,11 +188,25 @@ def against_dates(axis: Axis, unix, *, repair: bool) -> tuple[Axis, np.ndarray]:
                 "unit (repair_time makes it that of the dates)."
             )
         note = f"column {axis.label} was {factor:.3g} times the dates' span"
-        axis = axis.changed(axis.time / factor, f"{note}; it was divided by that.")
-    return axis, _without_set_clock(axis, unix)
+        return axis.changed(axis.time / factor, f"{note}; it was divided by that.")
+    return in_seconds(axis, repair=repair)
 
 
-def _without_set_clock(axis: Axis, unix) -> np.ndarray:
+def _ratios(axis: Axis, unix) -> tuple[float, float]:
+    """Of the spans of time and dates, and of their steps in the median; NaN: none."""
+    known = np.flatnonzero(np.isfinite(unix))
+    if known.size < 3:
+        return math.nan, math.nan
+    steps, since = np.diff(axis.time[known]), np.diff(unix[known])
+    seen = since >= 1.0  # dates often have whole seconds
+    if not seen.any() or np.ptp(unix[known]) <= 0:
+        return math.nan, math.nan
+    whole = np.ptp(axis.time[known]) / np.ptp(unix[known])
+    return float(whole), float(np.median(steps[seen] / since[seen]))
+
+
+def without_set_clock(axis: Axis, unix) -> Float[np.ndarray, " row"]:
+    """Dates without the hour by which their clock was set while the test went on."""
     ahead = unix - axis.time
     jumps = np.flatnonzero(np.abs(np.abs(np.diff(ahead)) - _HOUR) < 5.0)
     for k in jumps:

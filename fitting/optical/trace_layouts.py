@@ -165,7 +165,7 @@ def _wide(sheet: Sheet) -> Series:
 
 
 def _long(sheet: Sheet, labelled: int, valued: Sequence[int], statistic: str):
-    """One row a particle and frame: ImageJ's long form, or time, particle, intensity."""
+    """One row a particle and frame: of ImageJ, or time, particle, intensity."""
     small = [plain(label) for label in sheet.header]
     wanted = [k for k in valued if small[k].split()[0] == statistic.lower()]
     value = (wanted or list(valued))[0]

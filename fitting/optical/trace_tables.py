@@ -179,8 +179,8 @@ def _remarks(file: str, labels, intensity, scale: float) -> list[str]:
             f" (its largest value, {top:.4g}, fits 0 to {likely:g})" if likely else ""
         )
         notes.append(
-            f"{file} does not tell the raw value of 1{guess}; intensities are as in the "
-            "file."
+            f"{file} does not tell the raw value of 1{guess}; intensities are as in "
+            "the file."
         )
     elif np.nanmax(intensity) > 1.0:
         notes.append(
