@@ -201,6 +201,11 @@ def _coarse(frames, mean, charge: _Charge, near, within) -> float:
     offsets = np.linspace(low, high, max(int((high - low) / step) + 1, 3))
     scores = _agreement(frames, mean, charge, offsets)
     best = int(np.argmax(scores))
+    if -scores[scores > -1.0].min(initial=0.0) > scores[best] + _NEARLY_AS_GOOD:
+        raise ValueError(
+            "The mean intensity must rise while the cell charges, but falls; read the "
+            "traces as inverted, or give `near` and `within`."
+        )
     if not scores[best] > _LEAST_AGREEMENT:
         raise ValueError(
             "The mean intensity must follow the charge, but agrees with it by "
