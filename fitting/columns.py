@@ -33,6 +33,8 @@ class Quantity(NamedTuple):
 
 _TEST_TIMES = ("test time", "run time", "elapsed time", "total time", "testtime")
 _TEST_TIMES += ("test", "time", "t")
+_VOLTAGES = ("cell voltage", "voltage", "volts", "volt", "potential", "ecell", "ewe")
+_VOLTAGES += ("u", "v")
 _DATES = ("unix time", "date time", "datetime", "date and time", "dpt time", "date")
 _DATES += ("timestamp", "absolute time", "realtime", "system time")
 _CYCLES = ("cycle count", "cycle index", "cycle number", "cycle id", "cycle", "cycle c")
@@ -44,13 +46,13 @@ CYCLER = {
     "test_time_second": Quantity("time", _TEST_TIMES, TIME, "time_h"),
     "voltage_volt": Quantity(
         "voltage",
-        ("cell voltage", "voltage", "volts", "potential", "ecell", "ewe", "u", "v"),
+        _VOLTAGES,
         VOLTAGE,
         "voltage_V",
     ),
     "current_ampere": Quantity(
         "current",
-        ("current", "amps", "mamps", "i"),
+        ("current", "curr", "amps", "mamps", "i"),
         CURRENT | SPECIFIC,
         "current_mA",
     ),
@@ -133,8 +135,14 @@ def is_clock(unit: str) -> bool:
     return bool(re.fullmatch(r"(d+-|d )?h+:m+(in)?:s+(:| )?(ms|m|f+)?", unit))
 
 
+def first(header: Sequence[str], quantity: Quantity) -> Column | None:
+    """The best named column of a quantity; None where there is none."""
+    found = matches(header, quantity)
+    return found[0][1] if found else None
+
+
 def find(file: str, header: Sequence[str], quantity: Quantity) -> Column | None:
-    """The best named column of a quantity; None where there is none.
+    """As `first`, for a quantity that must not be there twice.
 
     Raises:
         ValueError: where two of equally good names have units.

@@ -10,13 +10,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .. import columns as names
-from ..columns import CYCLER, Column, find, matches, plain
+from ..columns import CYCLER, Column, find, first, matches, plain
 from . import cells, cycler_current, cycler_time
 from .cycler_text import Sheet, looks_numeric
 from .cycler_time import Options, Table
 
 _TIME, _VOLTAGE, _CURRENT = "test_time_second", "voltage_volt", "current_ampere"
 _UNIX = "unix_time_second"
+_NEEDED = (_TIME, _VOLTAGE, _CURRENT)
 _COUNTS = ("cycle_count", "step_count", "step_id")
 MACCOR, NEWARE = "Maccor", "Neware"
 _BRACKETS = re.compile(r"[\[\](){}\s]")
@@ -67,9 +68,10 @@ def read_columns(sheet: Sheet, instrument: str, options: Options) -> Found:
         ValueError: one sentence naming file, line, column and value.
     """
     sheet = _with_units_row(sheet)
-    found = {key: find(sheet.name, sheet.header, CYCLER[key]) for key in CYCLER}
+    found = {key: first(sheet.header, CYCLER[key]) for key in CYCLER}
+    found |= {key: find(sheet.name, sheet.header, CYCLER[key]) for key in _NEEDED}
     _check_present(sheet, found)
-    needed = [c for c in (found[_TIME], found[_VOLTAGE], found[_CURRENT]) if c]
+    needed = [found[key] for key in _NEEDED if found[key]]
     texts = (text for c in needed for text in sheet.cells(c.index))
     table = Table(sheet, found, cells.separators_of(sheet.name, texts), options)
     clock = cycler_time.read(table, restarts=instrument == NEWARE)
@@ -97,11 +99,16 @@ def _with_units_row(sheet: Sheet) -> Sheet:
         return sheet
     units = [_BRACKETS.sub(" ", cell).strip() for cell in sheet.rows[0]]
     header = tuple(
-        f"{label} / {unit}" if unit else label
+        f"{label} / {unit}" if unit and not _names_unit(label) else label
         for label, unit in zip(sheet.header, units, strict=True)
     )
     rows, lines = sheet.rows[1:], sheet.lines[1:]
     return dataclasses.replace(sheet, header=header, rows=rows, lines=lines)
+
+
+def _names_unit(label: str) -> bool:
+    found = [c for q in CYCLER.values() for _, c in matches([label], q)]
+    return any(not math.isnan(column.factor) for column in found)
 
 
 def _check_present(sheet: Sheet, found: Mapping[str, Column | None]) -> None:
@@ -148,32 +155,42 @@ def _current_of(table: Table, instrument: str, time, voltage, counts):
     column = table.found[_CURRENT]
     if column is None:
         return _current_of_charge(table, time)
-    factor = column.factor
-    if math.isnan(factor):
-        if options.current_unit is None and instrument != MACCOR:
-            raise names.missing_unit(sheet.name, column.label, CYCLER[_CURRENT])
-        factor = cycler_current.unit_factor(
-            sheet.name, column.label, options.current_unit
-        )
-    elif names.is_specific(column.label):
-        factor *= cycler_current.mass_factor(sheet.name, column.label, options.mass)
-    current = factor * table.numbers(column)
+    current = _amperes(table, column, instrument)
     step = counts.get("step_count", counts.get("step_id"))
     current, notes = cycler_current.signed(
         *(sheet.name, sheet.lines, current, voltage, step, _states(sheet)),
         unsigned=instrument == MACCOR,
     )
-    if options.discharge_positive:
-        current = -current
     cycler_current.check_size(sheet.name, column.label, sheet.lines, current)
-    charge = find(sheet.name, sheet.header, names.PASSED)
-    if charge is not None and charge.factor == charge.factor:
+    charge = first(sheet.header, names.PASSED)
+    if charge is not None and not math.isnan(charge.factor):
         passed = charge.factor * table.numbers(charge, required=False)
         if np.all(np.isfinite(passed)):
             cycler_current.check_charge(sheet.name, time, current, passed, charge.label)
     if options.mass is not None:
         cycler_current.check_mass(sheet.name, time, current, options.mass)
+    if math.isnan(column.factor):
+        size = np.max(np.abs(current))
+        whole = cycler_current.largest_charge(time, current) / 3600
+        notes += (
+            f"{sheet.name}: the current was read in {options.current_unit}, as was "
+            f"said; it is at most {size:.3g} A, and {whole:.3g} Ah in a half cycle.",
+        )
     return current, notes
+
+
+def _amperes(table: Table, column: Column, instrument: str):
+    """The current [A] as it is written, or turned where its discharge is positive."""
+    sheet, options, factor = table.sheet, table.options, column.factor
+    if math.isnan(factor):
+        if options.current_unit is None and instrument != MACCOR:
+            raise names.missing_unit(sheet.name, column.label, CYCLER[_CURRENT])
+        unit = options.current_unit
+        factor = cycler_current.unit_factor(sheet.name, column.label, unit)
+    elif names.is_specific(column.label):
+        factor *= cycler_current.mass_factor(sheet.name, column.label, options.mass)
+    sign = -1.0 if options.discharge_positive else 1.0
+    return sign * factor * table.numbers(column)
 
 
 def _states(sheet: Sheet) -> Int[np.ndarray, " row"] | None:
@@ -188,8 +205,8 @@ def _states(sheet: Sheet) -> Int[np.ndarray, " row"] | None:
 def _current_of_charge(table: Table, time):
     """The current [A] that a column of charge implies, where there is no current."""
     sheet, steps = table.sheet, np.diff(time, prepend=time[:1])
-    whole = find(sheet.name, sheet.header, names.SIGNED_CHARGE)
-    part = find(sheet.name, sheet.header, names.STEP_CHARGE)
+    whole = first(sheet.header, names.SIGNED_CHARGE)
+    part = first(sheet.header, names.STEP_CHARGE)
     column = whole or part
     if column is None or math.isnan(column.factor):
         return None, ()

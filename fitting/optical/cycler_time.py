@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .. import columns as names
-from ..columns import CYCLER, Column, find, is_clock, plain
+from ..columns import CYCLER, Column, first, is_clock, plain
 from . import cells, time_axis
 from .cycler_text import Sheet
 
@@ -200,7 +200,7 @@ def _order(table: Table, time):
         return np.arange(len(time))[::-1], (note,)
     if np.all(np.diff(time) >= 0):
         return None, ()
-    record = find(sheet.name, sheet.header, names.RECORD)
+    record = first(sheet.header, names.RECORD)
     if record is None:
         return None, ()
     values = table.numbers(record, required=False)
