@@ -102,13 +102,32 @@ def test_a_drift_cannot_be_told_from_one_reversal():
 
 
 def test_particles_that_come_and_go_do_not_move_the_offset():
-    traces, recording, offset = filmed(3, THREE_TURNS)
+    traces, recording, offset = filmed(3, ONE_TURN)
+    turn = int(np.searchsorted(traces.time, 6 * HOUR - offset))
     intensity = traces.intensity.copy()
-    intensity[0, 150:] = np.nan
-    intensity[1, ::9] = np.nan
+    intensity[:3, turn - 15 :] = np.nan
+    intensity[3, ::11] = np.nan
     gone = Traces(traces.time, traces.labels, intensity)
     clock = clock_offset(gone, recording)
-    assert clock.seconds == pytest.approx(offset, abs=3 * clock.sd)
+    assert clock.seconds == pytest.approx(offset, abs=2 * clock.sd)
+
+
+def test_a_current_that_decays_before_it_turns_does_not_move_the_offset():
+    time = np.concatenate(
+        [np.arange(0.0, 6 * HOUR, 60.0), 6 * HOUR + np.array([0, 1, 6 * HOUR])]
+    )
+    decay = np.exp(-np.maximum(time - 4 * HOUR, 0.0) / HOUR)
+    current = np.where(time <= 6 * HOUR, 1e-3 * decay, -1e-3)
+    steps = 0.5 * (current[1:] + current[:-1]) * np.diff(time)
+    charge = np.concatenate([[0.0], np.cumsum(steps)])
+    share = (charge - charge.min()) / np.ptp(charge)
+    recording = Recording(time, 3.6 + 0.7 * share, current)
+    film = np.arange(0.0, 11 * HOUR, 120.0)
+    seen = np.interp(film, time, share)
+    noise = 1e-3 * np.random.default_rng(0).normal(size=len(film))
+    traces = Traces(film - 700.0, ("a",), (seen + noise)[None])
+    clock = clock_offset(traces, recording)
+    assert clock.seconds == pytest.approx(700.0, abs=60.0)
 
 
 def test_cycles_that_are_alike_need_a_rough_offset():

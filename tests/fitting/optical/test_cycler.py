@@ -128,6 +128,33 @@ def test_a_zone_moves_the_dates(tmp_path):
     assert not any("time zone" in note for note in there.notes)
 
 
+@pytest.mark.parametrize(
+    ("dates", "start"),
+    [
+        (["2025-03-14T10:00:00+02:00", "2025-03-14T10:10:00+02:00"], 1741939200.0),
+        (["2025-03-14 08:00:00Z", "2025-03-14 08:10:00Z"], 1741939200.0),
+        (["45730.33333333", "45730.34027778"], 1741939200.0),
+        (["1741939200.0", "1741939800.0"], 1741939200.0),
+        (["1741939200000", "1741939800000"], 1741939200.0),
+        (["14.03.2025 08:00:00", "14.03.2025 08:10:00"], 1741939200.0),
+        (["14-Mar-25 12:00:00 AM", "14-Mar-25 12:10:00 AM"], 1741910400.0),
+    ],
+)
+def test_dates_of_every_form_are_seconds_since_1970(dates, start, tmp_path):
+    path = tmp_path / "cell.csv"
+    path.write_text("\n".join(["Date,voltage_V", *(f"{d},3.5" for d in dates)]))
+    table = read_cycler(path)
+    assert table.start == pytest.approx(start, abs=0.01)
+    assert table.time[-1] == pytest.approx(600.0, abs=0.01)
+
+
+def test_a_sign_that_contradicts_the_states_is_turned(tmp_path):
+    rows = [f"{60 * k},{3.5 + 0.01 * k},-0.1,CC Chg" for k in range(10)]
+    path = tmp_path / "cell.csv"
+    path.write_text("\n".join(["time_s,voltage_V,current_A,State", *rows]))
+    assert np.all(read_cycler(path).current == 0.1)
+
+
 def test_a_current_per_mass_is_multiplied_by_the_mass(tmp_path):
     path = tmp_path / "cell.csv"
     path.write_text("time_h,voltage_V,current_mA_per_g\n0,3.0,20\n1,3.5,20\n2,4,20\n")
