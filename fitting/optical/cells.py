@@ -207,6 +207,7 @@ def _zone(name: str):
 def _serial_dates(file: str, label: str, texts: Sequence[str]) -> Dates:
     """Seconds since 1970, or days since 1899 as Excel counts them."""
     values = np.array([_float_or_nan(text.replace(",", ".")) for text in texts])
+    values = np.where(np.isfinite(values), values, np.nan)
     known = values[np.isfinite(values)]
     low, high = _EXCEL_DAYS
     if known.size and np.all((known > low) & (known < high)):
@@ -252,7 +253,7 @@ def _instant(match, day_first: bool, zone, days: dict) -> float:
     key = (match["a"], match["b"], match["c"])
     if key not in days:
         days[key] = _day(*key, day_first)
-    if days[key] is None:
+    if days[key] is None or int(match["h"] or 0) > 23 or int(match["m"] or 0) > 59:
         return float("nan")
     seconds = _seconds(match)
     if match["half"]:

@@ -172,8 +172,13 @@ def _remarks(file: str, labels, intensity, scale: float) -> list[str]:
                 f"{file}: particle '{label}' has no intensity in {count - known.size} "
                 f"of {count} frames."
             )
+    return notes + _scale_remarks(file, intensity, scale)
+
+
+def _scale_remarks(file: str, intensity, scale: float) -> list[str]:
+    """What intensities tell of their scale."""
+    notes, low, top = [], float(np.nanmin(intensity)), float(np.nanmax(intensity))
     if np.isnan(scale):
-        top = float(np.nanmax(intensity))
         likely = next((s for s in _SCALES if top <= s), None)
         guess = (
             f" (its largest value, {top:.4g}, fits 0 to {likely:g})" if likely else ""
@@ -182,12 +187,12 @@ def _remarks(file: str, labels, intensity, scale: float) -> list[str]:
             f"{file} does not tell the raw value of 1{guess}; intensities are as in "
             "the file."
         )
-    elif np.nanmax(intensity) > 1.0:
+    elif top > 1.0:
         notes.append(
-            f"{file}: intensities reach {np.nanmax(intensity):.4g} in units of the "
+            f"{file}: intensities reach {top:.4g} in units of the "
             f"scale {scale:g}; check it."
         )
-    if np.nanmin(intensity) < 0:
+    if low < 0:
         notes.append(
             f"{file}: intensities fall to {np.nanmin(intensity):.4g}, below 0."
         )
