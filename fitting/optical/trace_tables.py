@@ -146,9 +146,12 @@ def _in_order(file: str, time):
 
 def _turned(intensity):
     """Each trace upside down between its own extremes."""
-    low = np.nanmin(intensity, axis=1, keepdims=True)
-    high = np.nanmax(intensity, axis=1, keepdims=True)
-    return low + high - intensity
+    turned = intensity.copy()
+    for trace in turned:
+        known = trace[np.isfinite(trace)]
+        if known.size:
+            trace[:] = known.min() + known.max() - trace
+    return turned
 
 
 def _remarks(file: str, labels, intensity, scale: float) -> list[str]:
@@ -158,13 +161,16 @@ def _remarks(file: str, labels, intensity, scale: float) -> list[str]:
         raise ValueError(f"{file} must have two frames or more, but has {count}.")
     if count < _FEW_FRAMES:
         notes.append(f"{file} has {count} frames only; events are known to intervals.")
+    if not np.any(np.isfinite(intensity)):
+        raise ValueError(
+            f"{file} must have an intensity in one frame or more, but has none for any "
+            "of its particles; measure it again."
+        )
     for label, trace in zip(labels, intensity, strict=True):
         known = trace[np.isfinite(trace)]
         if not known.size:
-            raise ValueError(
-                f"{file}: particle '{label}' must have an intensity in one frame or "
-                "more, but has none; remove its column."
-            )
+            notes.append(f"{file}: particle '{label}' has no intensity in any frame.")
+            continue
         if np.ptp(known) == 0:
             notes.append(f"{file}: particle '{label}' is constant at {known[0]:g}.")
         if known.size < count:
@@ -193,7 +199,5 @@ def _scale_remarks(file: str, intensity, scale: float) -> list[str]:
             f"scale {scale:g}; check it."
         )
     if low < 0:
-        notes.append(
-            f"{file}: intensities fall to {np.nanmin(intensity):.4g}, below 0."
-        )
+        notes.append(f"{file}: intensities fall to {low:.4g}, below 0.")
     return notes

@@ -89,10 +89,10 @@ REFUSED = {
         "line 5, column time_s, must be a finite number, but is 'soon'",
     ),
     "a cell too many": (changed(5, "180,0.1,0.2,7"), {}, "line 5, must have 3 cells"),
-    "a particle without intensity": (
-        [TOP, *(f"{k},0.{k},NaN" for k in range(9))],
+    "no intensity at all": (
+        [TOP, *(f"{k},,NaN" for k in range(9))],
         {},
-        "particle 'q' must have an intensity in one frame or more, but has none",
+        "must have an intensity in one frame or more, but has none for any",
     ),
     "one frame": ([TOP, *rows(1)], {}, "must have two frames or more, but has 1"),
     "two particles of one name": (
@@ -144,6 +144,11 @@ NOTED = {
         changed(5, "180,NaN,0.26"),
         {},
         "particle 'p' has no intensity in 1 of 10 frames",
+    ),
+    "a particle without intensity": (
+        [TOP, *(f"{k},NaN,0.{k}" for k in range(9))],
+        {"inverted": True},
+        "particle 'p' has no intensity in any frame",
     ),
     "a constant trace": (
         [TOP, *(f"{60 * k},0.5,{0.1 * k:.2f}" for k in range(10))],
