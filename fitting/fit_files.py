@@ -16,6 +16,7 @@ _FIGURES = {
     "lithium_map": fit_figures.raster_figure,
     "parameters": fit_figures.parameters_figure,
 }
+_BINARY = (".xlsx", ".xlsm", ".nda", ".ndax")  # told by their names when read again
 _CURVE_COLUMNS = (
     "curve",
     "stoichiometry",
@@ -26,11 +27,17 @@ _CURVE_COLUMNS = (
 )
 
 
+def cycler_name(cycler: Path) -> str:
+    """What the copy of a cycler's file is called; text of any layout is CSV."""
+    suffix = cycler.suffix.lower()
+    return f"cycler{suffix if suffix in _BINARY else '.csv'}"
+
+
 def write_inputs(folder: Path, onsets: Path, cycler: Path | None) -> None:
     """Copies of the tables that were read, under names of their own."""
     shutil.copyfile(onsets, folder / "onsets.csv")
     if cycler is not None:
-        shutil.copyfile(cycler, folder / "cycler.csv")
+        shutil.copyfile(cycler, folder / cycler_name(cycler))
 
 
 def write_report(folder: Path, report: Report) -> None:

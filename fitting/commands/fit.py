@@ -43,7 +43,8 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "--cycler",
         metavar="FILE",
         type=Path,
-        help="CSV: time, voltage and, if known, current; the voltage drives the model",
+        help="export of a cycler (BioLogic, Arbin, Maccor, Neware, Basytec, Novonix) "
+        "or CSV: time, voltage and, if known, current; the voltage drives the model",
     )
     drive.add_argument(
         "--protocol",
@@ -68,6 +69,16 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     )
     what.add_argument(
         "--mass-mg", metavar="MASS", type=float, help="for a current per gram"
+    )
+    what.add_argument(
+        "--current-unit",
+        choices=("A", "mA", "uA"),
+        help="for a cycler's file that names none (Maccor)",
+    )
+    what.add_argument(
+        "--repair-time",
+        action="store_true",
+        help="repair a cycler's time that starts anew or is in another unit",
     )
     _add_model(parser)
     _add_search(parser)
@@ -230,6 +241,7 @@ def _from_files(arguments, choices, half_cycle: int):
     import diffelec
 
     from .. import readers, setup
+    from ..optical import cycler
 
     surface = arguments.seen == "surface"
     if arguments.cycler is None:
@@ -240,7 +252,13 @@ def _from_files(arguments, choices, half_cycle: int):
             from_start=arguments.clock == "cycler",
         )
     mass = None if arguments.mass_mg is None else 1e-6 * arguments.mass_mg
-    recording = readers.read_recording(arguments.cycler, mass=mass)
+    table = cycler.read_cycler(
+        arguments.cycler,
+        current_unit=arguments.current_unit,
+        mass=mass,
+        repair_time=arguments.repair_time,
+    )
+    recording = table.recording()
     try:
         seen, driven = recording.half_cycle(half_cycle), recording.part(0, half_cycle)
     except ValueError as error:
@@ -249,6 +267,7 @@ def _from_files(arguments, choices, half_cycle: int):
     events = readers.read_events(
         arguments.onsets, recording=seen, origin=origin, surface=surface
     )
+    print(*cycler.describe(table), sep="\n", file=sys.stderr)
     return setup.by_voltage(events, driven, choices, half_cycle)
 
 
@@ -336,14 +355,17 @@ def _in_units(choices) -> dict:
 
 def command(arguments) -> str:
     """The command line that repeats a fit from within its folder of results."""
+    from ..fit_files import cycler_name
+
     words = ["diffelec", "fit"]
     if arguments.example is not None:
         words += ["--example", arguments.example]
     else:
         words += ["--onsets", "onsets.csv"]
     if arguments.cycler is not None:
-        words += ["--cycler", "cycler.csv"]
+        words += ["--cycler", cycler_name(arguments.cycler)]
     names = ("protocol", "clock", "half_cycle", "seen", "mass_mg", "free", "leave_out")
+    names += ("current_unit", "repair_time")
     names += ("material", "radius_um", "series_ohm", "edge_h", "discrepancy_h")
     names += ("robust", "shells", "rtol", "starts", "max_steps", "seed")
     for name in names:

@@ -53,6 +53,13 @@ def test_common_headers_are_read(written, header, row, time, current):
         assert recording.current[-1] == pytest.approx(current)
 
 
+def test_decimal_commas_are_read(written):
+    path = written("time_h;voltage_V", "0;3,1", "1,5;3,2")
+    recording = read_recording(path)
+    np.testing.assert_allclose(recording.time, [0.0, 5400.0])
+    np.testing.assert_allclose(recording.voltage, [3.1, 3.2])
+
+
 def test_of_rows_with_one_instant_the_last_counts(written):
     path = written("time_h,voltage_V", "0,3.0", "1,3.5", "1,3.6", "2,3.7")
     np.testing.assert_array_equal(read_recording(path).voltage, [3.0, 3.6, 3.7])
@@ -70,7 +77,6 @@ def test_of_rows_with_one_instant_the_last_counts(written):
         (["time_h,voltage_V", "0,3", "x,4"], "line 3, column time_h.* but is 'x'"),
         (["time_h,voltage_V", "0,3", "1,nan"], "line 3, column voltage_V.* is 'nan'"),
         (["time_h,voltage_V", "0,3", "1,"], "line 3, column voltage_V.* but is ''"),
-        (["time_h;voltage_V", "0;3,1"], "is '3,1'; write a decimal point"),
         (["time_h,voltage_V", "0,3", "1"], "line 3, must have 2 cells, but has 1"),
         (["time_h,voltage_V", "0,3", '1,"4'], "line 3.* quotation mark"),
         (
@@ -151,6 +157,10 @@ GOOD = "a,midpoint,3.5,0.2,,,,"
         ([EVENTS, ",onset,1,1,,,,"], "line 2, column particle, must be a label"),
         ([EVENTS, "a,start,1,1,,,,"], "line 2, column event.* but is 'start'"),
         ([EVENTS, GOOD, "b,onset,soon,1,,,,"], "line 3, column time_h.* is 'soon'"),
+        (
+            ["particle;event;time_h;sd_h", "a;onset;3,1;1"],
+            "is '3,1'; write a decimal point",
+        ),
         ([EVENTS, "a,onset,nan,1,,,,"], "line 2, column time_h.* is 'nan'"),
         ([EVENTS, "a,onset,1,-1,,,,"], "line 2, column sd_h, must be positive.* -1"),
         ([EVENTS, "a,onset,1,0,,,,"], "line 2, column sd_h, must be positive"),

@@ -1,0 +1,291 @@
+"""Cells of instruments' tables as numbers, durations and dates.
+
+Decimal commas, thousands separators, readings of a clock, dates of several orders,
+Excel's serial dates.
+"""
+
+import re
+import zoneinfo
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from ..sheets import read_number
+
+_CLOCK = re.compile(
+    r"(?:(?P<d>\d+)\s*(?:d|days?,?|-)\s*)?(?P<h>\d+):(?P<m>\d{1,2}):"
+    r"(?P<s>\d{1,2}(?:[.,]\d+)?)(?::(?P<ms>\d{3}))?"
+)
+_DATE = re.compile(
+    r"(?P<a>\d{1,4})[-/.](?P<b>\d{1,2}|[A-Za-z]{3,})[-/.](?P<c>\d{2,4})"
+    r"(?:[T\s]+(?P<h>\d{1,2}):(?P<m>\d{2})(?::(?P<s>\d{1,2}(?:[.,]\d+)?))?"
+    r"(?::(?P<ms>\d{3}))?)?"
+    r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*(?P<zone>Z|UTC|[-+]\d{2}:?\d{2})?"
+)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct")
+_MONTHS += ("nov", "dec")
+_EXCEL_EPOCH = date(1899, 12, 30).toordinal()
+_UNIX_EPOCH = date(1970, 1, 1).toordinal()
+_EXCEL_DAYS = (20000.0, 80000.0)  # 1954 to 2119, as serial dates of Excel
+_DAY = 86400.0
+_UNIX_FROM, _UNIX_MS_FROM = 1e8, 1e11  # 1973, in s and in ms
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+")
+
+
+class Separators(NamedTuple):
+    """What is removed from numbers, and what stands for the decimal point."""
+
+    thousands: str
+    decimal: str
+
+
+def separators_of(file: str, cells: Iterable[str]) -> Separators:
+    """How the numbers of a table are written.
+
+    Raises:
+        ValueError: where cells contradict each other.
+    """
+    mixed, commas, points = [], [], False
+    for cell in cells:
+        if "," in cell:
+            (mixed if "." in cell else commas).append(cell)
+        else:
+            points = points or "." in cell
+    if mixed:
+        decimal = "." if mixed[0].rfind(".") > mixed[0].rfind(",") else ","
+        thousands = "." if decimal == "," else ","
+        groups = re.compile(rf"[-+]?\d{{1,3}}(?:\{thousands}\d{{3}})+(?:\{decimal}.*)?")
+        strange = [c for c in mixed + commas if not groups.fullmatch(c)]
+        if not strange:
+            return Separators(thousands, decimal)
+        raise ValueError(
+            f"{file} must write its numbers in one way, but has '{mixed[0]}' and "
+            f"'{strange[0]}'; export it with one decimal sign."
+        )
+    if commas and points:
+        if all(_THOUSANDS.fullmatch(cell) for cell in commas):
+            return Separators(",", ".")
+        raise ValueError(
+            f"{file} must write its numbers in one way, but has '{commas[0]}' beside "
+            "decimal points; export it with one decimal sign."
+        )
+    return Separators("", ",") if commas else Separators("", ".")
+
+
+def to_number(cell: str, separators: Separators) -> str:
+    """A cell as Python writes a number."""
+    text = cell.replace("\u00a0", "").replace("\u202f", "").replace("'", "")
+    text = re.sub(r"(?<=\d) (?=\d{3})", "", text)
+    if separators.thousands:
+        text = text.replace(separators.thousands, "")
+    return text.replace(separators.decimal, ".").replace("\u2212", "-")
+
+
+def numbers(
+    file: str,
+    lines: Sequence[int],
+    label: str,
+    cells: Sequence[str],
+    separators: Separators,
+    *,
+    required: bool = True,
+) -> Float[np.ndarray, " row"]:
+    """A column of numbers; where not `required`, other cells are NaN.
+
+    Raises:
+        ValueError: naming file, line and column of the first cell that is none.
+    """
+    try:
+        found = np.array(cells, float)
+    except ValueError:
+        texts = [to_number(cell, separators) for cell in cells]
+        found = np.array([_float_or_nan(text) for text in texts])
+    bad = np.flatnonzero(~np.isfinite(found))
+    if bad.size and required:
+        k = bad[0]
+        read_number(file, lines[k], label, cells[k] if cells[k] else "")
+    return found
+
+
+def _float_or_nan(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def is_clock(cell: str) -> bool:
+    """Whether a cell is a duration such as 27:13:05 or 1-03:13:05."""
+    return bool(_CLOCK.fullmatch(cell.strip()))
+
+
+def is_date(cell: str) -> bool:
+    """Whether a cell is a date."""
+    return bool(_DATE.fullmatch(cell.strip()))
+
+
+def durations(
+    file: str, lines: Sequence[int], label: str, cells: Sequence[str]
+) -> Float[np.ndarray, " row"]:
+    """Durations [s] of cells such as 27:13:05.5, 1-03:13:05 or 1d 03:13:05."""
+    found = np.empty(len(cells))
+    for k, cell in enumerate(cells):
+        match = _CLOCK.fullmatch(cell.strip())
+        if match is None:
+            raise ValueError(
+                f"{file}, line {lines[k]}, column {label}, must be a duration such as "
+                f"12:34:56, but is '{cell}'; correct or remove the row."
+            )
+        found[k] = _seconds(match) + _DAY * int(match["d"] or 0)
+    return found
+
+
+def _seconds(match: re.Match) -> float:
+    """Seconds of hours, minutes and seconds."""
+    seconds = float((match["s"] or "0").replace(",", ".")) + int(match["ms"] or 0) / 1e3
+    return 3600 * int(match["h"] or 0) + 60 * int(match["m"] or 0) + seconds
+
+
+class Dates(NamedTuple):
+    """Instants [s since 1970], whether their clock's zone is known, and notes."""
+
+    unix: Float[np.ndarray, " row"]
+    notes: tuple[str, ...]
+
+
+def dates(
+    file: str,
+    label: str,
+    cells: Sequence[str],
+    *,
+    day_first: bool | None = None,
+    zone: str | None = None,
+) -> Dates:
+    """Instants of a column of dates; NaN for what is none.
+
+    Args:
+        file: name, for messages.
+        label: of the column.
+        cells: dates, serial dates of Excel or seconds since 1970.
+        day_first: whether 03/04/2025 is in April; None: as the column shows.
+        zone: of the instrument's clock, such as "Europe/Paris"; None: UTC.
+
+    Raises:
+        ValueError: where the order of day and month cannot be told.
+    """
+    texts = [cell.strip().replace("\ufeff", "") for cell in cells]
+    if texts and not is_date(next((t for t in texts if t), "")):
+        return _serial_dates(file, label, texts)
+    found = [_DATE.fullmatch(text) for text in texts]
+    notes = []
+    if day_first is None:
+        day_first, note = _order(file, label, found)
+        notes += [note] if note else []
+    known = any(match and match["zone"] for match in found)
+    if not known and zone is None:
+        notes.append(
+            f"{file}, column {label}, names no time zone; its dates were taken as UTC."
+        )
+    tz = UTC if zone is None else _zone(zone)
+    days: dict = {}
+    unix = np.array([_instant(m, day_first, tz, days) for m in found])
+    return Dates(unix, tuple(notes))
+
+
+def _zone(name: str):
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        raise ValueError(
+            f"The time zone must be one such as Europe/Paris, but is '{name}'."
+        ) from None
+
+
+def _serial_dates(file: str, label: str, texts: Sequence[str]) -> Dates:
+    """Seconds since 1970, or days since 1899 as Excel counts them."""
+    values = np.array([_float_or_nan(text.replace(",", ".")) for text in texts])
+    values = np.where(np.isfinite(values), values, np.nan)
+    known = values[np.isfinite(values)]
+    low, high = _EXCEL_DAYS
+    if known.size and np.all((known > low) & (known < high)):
+        note = (
+            f"{file}, column {label}, holds dates as numbers of Excel; they were read "
+            "as days since 1899-12-30, UTC."
+        )
+        return Dates((values + _EXCEL_EPOCH - _UNIX_EPOCH) * _DAY, (note,))
+    if known.size and np.all(known > _UNIX_FROM):
+        return Dates(values / (1e3 if known.min() > _UNIX_MS_FROM else 1.0), ())
+    return Dates(np.full(len(texts), np.nan), ())
+
+
+def _order(file: str, label: str, found) -> tuple[bool, str]:
+    """(whether the day comes first, note): as numbers above 12 show."""
+    numeric = [m for m in found if m and m["b"].isdigit() and len(m["a"]) < 3]
+    first = max((int(m["a"]) for m in numeric), default=13)
+    second = max((int(m["b"]) for m in numeric), default=0)
+    if first > 12 and second > 12:
+        raise ValueError(
+            f"{file}, column {label}, must hold dates of one order, but has {first} as "
+            f"its first and {second} as its second number."
+        )
+    if first > 12 or second > 12:
+        return first > 12, ""
+    if "." in numeric[0][0].split()[0] or len({m[0].split()[0] for m in numeric}) == 1:
+        day = "." in numeric[0][0].split()[0]
+        note = "the day" if day else "the month"
+        return day, (
+            f"{file}, column {label}: {note} was taken to come first in "
+            f"'{numeric[0][0].split()[0]}'; if it does not, give day_first."
+        )
+    raise ValueError(
+        f"{file}, column {label}, must show whether the day or the month comes first, "
+        f"but has '{numeric[0][0]}' to '{numeric[-1][0]}'; give day_first."
+    )
+
+
+def _instant(match, day_first: bool, zone, days: dict) -> float:
+    """Seconds since 1970 of a date."""
+    if match is None:
+        return float("nan")
+    key = (match["a"], match["b"], match["c"])
+    if key not in days:
+        days[key] = _day(*key, day_first)
+    if days[key] is None or int(match["h"] or 0) > 23 or int(match["m"] or 0) > 59:
+        return float("nan")
+    seconds = _seconds(match)
+    if match["half"]:
+        hour = int(match["h"] or 0)
+        late = match["half"][0].lower() == "p"
+        seconds += 43200 * (late and hour < 12) - 43200 * (not late and hour == 12)
+    if match["zone"] and match["zone"][0] in "+-":
+        sign = -1 if match["zone"][0] == "-" else 1
+        shift = 3600 * int(match["zone"][1:3]) + 60 * int(match["zone"][-2:])
+        seconds -= sign * shift
+    elif not match["zone"] and zone is not UTC:
+        local = datetime.combine(days[key], datetime.min.time(), zone)
+        hours = int(seconds // 3600)
+        local = local.replace(hour=hours, minute=int(seconds % 3600 // 60))
+        seconds -= local.utcoffset().total_seconds()
+    return (days[key].toordinal() - _UNIX_EPOCH) * _DAY + seconds
+
+
+def _day(a: str, b: str, c: str, day_first: bool) -> date | None:
+    """The day of three parts of a date."""
+    if len(a) == 4:
+        year, month, day = a, b, c
+    elif b.isdigit() and not day_first:
+        month, day, year = a, b, c
+    else:
+        day, month, year = a, b, c
+    if not month.isdigit():
+        if month[:3].lower() not in _MONTHS:
+            return None
+        month = str(_MONTHS.index(month[:3].lower()) + 1)
+    century = 2000 if len(year) == 2 else 0
+    try:
+        return date(century + int(year), int(month), int(day))
+    except ValueError:
+        return None

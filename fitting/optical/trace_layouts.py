@@ -1,0 +1,212 @@
+"""Layouts of tables of intensities: what each column of a sheet is.
+
+This package's `traces.csv` and other wide tables, long ones, and ImageJ's Multi
+Measure. To accept another layout, add a function that gives `Series`.
+
+Source of ImageJ's names of columns: `RoiManager.multiMeasure` of ImageJ 1.53.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from ..columns import TIME, Quantity, matches, plain
+from . import cells
+from .cycler_text import Sheet
+
+_CLOCK = Quantity("time", ("time", "t", "elapsed time"), TIME, "time_h")
+_FRAMES = ("frame", "slice")
+_STATISTIC = re.compile(
+    r"(?P<what>Area|Mean|Min|Max|StdDev|Mode|Median|IntDen|RawIntDen|X|Y|XM|YM|Perim\.|"
+    r"Circ\.|Skew|Kurt|%Area|Slice|Feret|Solidity|AR|Round)"
+    r"(?:(?P<number>\d+)|\((?P<name>.+)\))?"
+)
+_SURE = ("Area", "Mean", "Median", "Min", "Max", "IntDen", "RawIntDen")
+_LABELS = ("label", "particle", "roi", "name")
+_VALUES = ("mean", "intensity", "value", "median", "gray")
+
+
+class Series(NamedTuple):
+    """What a layout yields: times are None where the table has none."""
+
+    time: Float[np.ndarray, " frame"] | None
+    labels: tuple[str, ...]
+    intensity: Float[np.ndarray, "particle frame"]
+    notes: tuple[str, ...]
+
+
+def is_header(row: Sequence[str]) -> bool:
+    """Whether cells are those of a header of a table of intensities."""
+    small = [plain(cell) for cell in row]
+    return len(row) > 1 and (
+        bool(matches(row, _CLOCK))
+        or any(name in small for name in (*_FRAMES, *_LABELS))
+        or any(_STATISTIC.fullmatch(cell) for cell in row)
+    )
+
+
+def series(sheet: Sheet, statistic: str) -> tuple[Sheet, Series]:
+    """The series of a sheet by its layout."""
+    kinds = [_STATISTIC.fullmatch(label) for label in sheet.header]
+    wide = [k for k in kinds if k and (k["number"] or k["name"])]
+    small = [plain(label) for label in sheet.header]
+    labelled = next((small.index(n) for n in _LABELS if n in small), None)
+    valued = [
+        k for k, n in enumerate(small) if n.split()[:1] and n.split()[0] in _VALUES
+    ]
+    if any(k["what"] in _SURE for k in wide):
+        return sheet, _multi_measure(sheet, statistic)
+    if labelled is not None and valued:
+        return sheet, _long(sheet, labelled, valued, statistic)
+    if any(matches(sheet.header, _CLOCK)) or any(n in small for n in _FRAMES):
+        return sheet, _wide(sheet)
+    raise ValueError(
+        f"{sheet.name} must be a table of intensities, with time_h and a column a "
+        f"particle, or of ImageJ's Multi Measure, but has {', '.join(sheet.header)}."
+    )
+
+
+def _numbers(sheet: Sheet, index: int, ways, *, required: bool):
+    """A column; cells that are empty or NaN are NaN, other text is refused."""
+    texts = sheet.cells(index)
+    label = sheet.header[index] or f"{index + 1}"
+    found = cells.numbers(
+        sheet.name, sheet.lines, label, texts, ways, required=required
+    )
+    for k in np.flatnonzero(np.isnan(found)):
+        if texts[k].lower().lstrip("+-") not in (
+            "",
+            "nan",
+            "na",
+            "n/a",
+            "null",
+            "#n/a",
+        ):
+            cells.numbers(sheet.name, sheet.lines, label, texts, ways)
+    return np.where(np.isfinite(found), found, np.nan)
+
+
+def _ways(sheet: Sheet, indices: Sequence[int]):
+    texts = (text for index in indices for text in sheet.cells(index))
+    return cells.separators_of(sheet.name, (t for t in texts if not cells.is_clock(t)))
+
+
+def _multi_measure(sheet: Sheet, statistic: str) -> Series:
+    """ImageJ's Multi Measure, one row a slice; frames are rows."""
+    found, others = {}, {}
+    for index, label in enumerate(sheet.header):
+        kind = _STATISTIC.fullmatch(label)
+        if kind and (kind["number"] or kind["name"]):
+            name = kind["name"] or kind["number"]
+            (found if kind["what"] == statistic else others).setdefault(name, index)
+            if kind["what"] != statistic:
+                others.setdefault(kind["what"], index)
+    if not found:
+        raise ValueError(
+            f"{sheet.name} must have the columns {statistic}1, {statistic}2, …, but "
+            f"has {', '.join(sheet.header[:6])}, …; tick '{statistic}' in Set "
+            "Measurements."
+        )
+    ways = _ways(sheet, list(found.values()))
+    values = [_numbers(sheet, k, ways, required=False) for k in found.values()]
+    kinds = {m["what"] for m in map(_STATISTIC.fullmatch, sheet.header) if m}
+    notes = []
+    if len(kinds) > 1:
+        left = ", ".join(sorted(kinds - {statistic}))
+        notes.append(
+            f"{sheet.name}: {statistic} was read of its statistics, not {left}."
+        )
+    clock = matches(sheet.header, _CLOCK)
+    time = _clock(sheet, clock[0][1], ways) if clock else None
+    return Series(time, tuple(found), np.array(values), tuple(notes))
+
+
+def _clock(sheet: Sheet, column, ways) -> Float[np.ndarray, " row"]:
+    """Time [s] of rows; its column names its unit, or is read as on a clock."""
+    texts = sheet.cells(column.index)
+    if texts and cells.is_clock(texts[0]):
+        return cells.durations(sheet.name, sheet.lines, column.label, texts)
+    if np.isnan(column.factor):
+        raise ValueError(
+            f"{sheet.name}, column {column.label}, must name its unit, one of s, min, "
+            f"h; write, for instance, '{column.label}_h'."
+        )
+    return column.factor * _numbers(sheet, column.index, ways, required=True)
+
+
+def _wide(sheet: Sheet) -> Series:
+    """A column of time or frame, and one column a particle."""
+    clock = [c for _, c in matches(sheet.header, _CLOCK)]
+    known = [c for c in clock if not np.isnan(c.factor)]
+    if len(known) > 1:
+        raise ValueError(
+            f"{sheet.name} must have one column of time, but has "
+            f"{' and '.join(c.label for c in known)}; remove all but one."
+        )
+    clock = known or clock
+    aside = {c.index for c in clock}
+    aside |= {
+        k for k, n in enumerate(sheet.header) if plain(n) in ("", *_FRAMES, "label")
+    }
+    kept = [k for k in range(len(sheet.header)) if k not in aside]
+    if not kept:
+        raise ValueError(
+            f"{sheet.name} must have one column a particle beside its time, but has "
+            f"{', '.join(sheet.header)}."
+        )
+    ways = _ways(sheet, [*kept, *(c.index for c in clock)])
+    time = _clock(sheet, clock[0], ways) if clock else None
+    values = [_numbers(sheet, k, ways, required=False) for k in kept]
+    labels = tuple(sheet.header[k] for k in kept)
+    return Series(time, labels, np.array(values), ())
+
+
+def _long(sheet: Sheet, labelled: int, valued: Sequence[int], statistic: str):
+    """One row a particle and frame: of ImageJ, or time, particle, intensity."""
+    small = [plain(label) for label in sheet.header]
+    wanted = [k for k in valued if small[k].split()[0] == statistic.lower()]
+    value = (wanted or list(valued))[0]
+    clock = matches(sheet.header, _CLOCK)
+    frames = [small.index(n) for n in _FRAMES if n in small]
+    frame = max(frames, key=lambda k: len(set(sheet.cells(k))), default=None)
+    if not clock and frame is None:
+        raise ValueError(
+            f"{sheet.name} must tell the frame of each row in a column such as "
+            f"time_h, Slice or Frame, but has {', '.join(sheet.header)}; tick 'Stack "
+            "position' in Set Measurements."
+        )
+    chosen = [value] + ([clock[0][1].index] if clock else [frame])
+    ways = _ways(sheet, chosen)
+    when = (
+        _clock(sheet, clock[0][1], ways)
+        if clock
+        else _numbers(sheet, frame, ways, required=True)
+    )
+    values = _numbers(sheet, value, ways, required=False)
+    instants, place = np.unique(when, return_inverse=True)
+    names = [_particle_of(text) for text in sheet.cells(labelled)]
+    if len(set(names)) == len(names) == len(instants):  # labels of slices
+        names = [sheet.cells(labelled)[0].split(":")[0]] * len(names)
+    labels = tuple(dict.fromkeys(names))
+    table = np.full((len(labels), len(instants)), np.nan)
+    seen: dict = {}
+    rows = {label: k for k, label in enumerate(labels)}
+    for k, name in enumerate(names):
+        key = (rows[name], int(place[k]))
+        if key in seen:
+            raise ValueError(
+                f"{sheet.name}, line {sheet.lines[k]}, must be another frame of "
+                f"particle '{name}', but repeats that of line {seen[key]}; remove one."
+            )
+        seen[key] = sheet.lines[k]
+        table[key] = values[k]
+    return Series(instants if clock else None, labels, table, ())
+
+
+def _particle_of(text: str) -> str:
+    """A particle's name in ImageJ's label "stack.tif:name:slice label"."""
+    parts = text.split(":")
+    return parts[1] if len(parts) > 1 and parts[1] else parts[0]

@@ -1,0 +1,203 @@
+"""Tables of intensities, one trace a particle, into `Traces`.
+
+Layouts are in `trace_layouts`; here are the times of frames, the scale, and what looks
+wrong.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from ..files import read_times
+from .cycler_text import Sheet, read_sheet
+from .trace_layouts import Series, is_header, series
+from .traces import Traces
+
+_FEW_FRAMES = 8
+_SCALES = (1.0, 3.0, 255.0, 765.0, 4095.0, 65535.0)  # of 1, RGB sums, 8, 12, 16 bit
+_COMMENT = re.compile(r"#\s*(scale|start)\s*:\s*(\S+)")
+
+
+def read_traces(
+    path: str | os.PathLike,
+    *,
+    interval: float | None = None,
+    times: Sequence[float] | str | os.PathLike | None = None,
+    scale: float | None = None,
+    inverted: bool = False,
+    statistic: str = "Mean",
+) -> Traces:
+    """The traces in a table, whichever program wrote it.
+
+    Args:
+        path: a text file; commas, semicolons or tabs.
+        interval: between frames [s], for tables without times.
+        times: of the frames [s], or a CSV with the column `time_s`, likewise.
+        scale: raw value that is to be 1; None: as the table says, else it is left as
+            it is.
+        inverted: whether particles darken when they give off lithium; their traces are
+            turned over, so that a reaction of charge rises.
+        statistic: column of ImageJ that is the intensity.
+
+    Raises:
+        ValueError: one sentence naming file, row, particle and remedy.
+        OSError: for a file that cannot be read.
+    """
+    sheet = read_sheet(path, is_header)
+    comments = _comments(sheet)
+    sheet, found = series(sheet, statistic)
+    time = _times(sheet.name, found, interval, times)
+    notes = [*sheet.notes, *found.notes]
+    intensity, given = found.intensity, comments.get("scale", np.nan)
+    if scale is not None:
+        _check_scale(sheet.name, scale, given)
+        intensity, given = intensity / scale, scale
+    order, time, told = _in_order(sheet.name, time)
+    intensity = intensity[:, order]
+    notes += [*told, *_remarks(sheet.name, found.labels, intensity, given)]
+    if inverted:
+        intensity = _turned(intensity)
+        notes.append(f"{sheet.name}: traces were turned over (inverted contrast).")
+    try:
+        return Traces(
+            *(time, found.labels, intensity),
+            scale=given,
+            start=comments.get("start", np.nan),
+            notes=tuple(notes),
+        )
+    except ValueError as error:
+        raise ValueError(f"{sheet.name}: {error}") from None
+
+
+def _check_scale(file: str, scale: float, given: float) -> None:
+    if not (np.isfinite(scale) and scale > 0):
+        raise ValueError(f"The scale must be positive, but is {scale:g}.")
+    if np.isfinite(given):
+        raise ValueError(
+            f"{file} is in units of its own scale, {given:g}; leave out the scale of "
+            f"{scale:g}."
+        )
+
+
+def _comments(sheet: Sheet) -> dict[str, float]:
+    """Scale and start that comment lines tell."""
+    found = {}
+    for line in sheet.preamble:
+        told = _COMMENT.match(line.strip())
+        if told:
+            try:
+                found[told[1]] = float(told[2])
+            except ValueError:
+                raise ValueError(
+                    f"{sheet.name}, comment '{line.strip()}', must hold a number, but "
+                    f"holds '{told[2]}'; correct or remove it."
+                ) from None
+    return found
+
+
+def _times(file: str, found: Series, interval, times) -> Float[np.ndarray, " frame"]:
+    """Time of the frames [s]: of the table, or else as it is given."""
+    count = found.intensity.shape[1]
+    if found.time is not None:
+        if interval is not None or times is not None:
+            raise ValueError(
+                f"{file} has times of its own; leave out the interval and the times."
+            )
+        return found.time
+    if (interval is None) == (times is None):
+        raise ValueError(
+            f"{file} has {count} frames without times; give either the interval "
+            "between them in s, or their times."
+        )
+    if interval is not None:
+        if not (np.isfinite(interval) and interval > 0):
+            raise ValueError(f"The interval must be positive, but is {interval:g} s.")
+        return interval * np.arange(count)
+    named = isinstance(times, str | os.PathLike)
+    given = np.asarray(read_times(times) if named else times, float)
+    if given.shape != (count,):
+        where = Path(times).name if named else "`times`"
+        raise ValueError(
+            f"{where} must have one time per frame of {file}, {count}, but has "
+            f"{given.size}."
+        )
+    return given
+
+
+def _in_order(file: str, time):
+    """(order of the frames, their times, notes): sorted; of one instant, the first."""
+    notes = []
+    if not np.all(np.isfinite(time)):
+        return np.arange(len(time)), time, notes  # `Traces` names the frame
+    order = np.argsort(time, kind="stable")
+    if np.any(np.diff(order) < 0):
+        k = int(np.flatnonzero(np.diff(time) < 0)[0])
+        notes.append(f"{file}: frames were not in the order of time (frame {k + 2}).")
+    later = np.append(True, np.diff(time[order]) > 0)
+    if not later.all():
+        count = int(np.sum(~later))
+        notes.append(f"{file}: {count} frame(s) at the time of another; left aside.")
+    return order[later], time[order[later]], notes
+
+
+def _turned(intensity):
+    """Each trace upside down between its own extremes."""
+    turned = intensity.copy()
+    for trace in turned:
+        known = trace[np.isfinite(trace)]
+        if known.size:
+            trace[:] = known.min() + known.max() - trace
+    return turned
+
+
+def _remarks(file: str, labels, intensity, scale: float) -> list[str]:
+    """What looks wrong; raises ValueError for traces that tell nothing."""
+    notes, count = [], intensity.shape[1]
+    if count < 2:
+        raise ValueError(f"{file} must have two frames or more, but has {count}.")
+    if count < _FEW_FRAMES:
+        notes.append(f"{file} has {count} frames only; events are known to intervals.")
+    if not np.any(np.isfinite(intensity)):
+        raise ValueError(
+            f"{file} must have an intensity in one frame or more, but has none for any "
+            "of its particles; measure it again."
+        )
+    for label, trace in zip(labels, intensity, strict=True):
+        known = trace[np.isfinite(trace)]
+        if not known.size:
+            notes.append(f"{file}: particle '{label}' has no intensity in any frame.")
+            continue
+        if np.ptp(known) == 0:
+            notes.append(f"{file}: particle '{label}' is constant at {known[0]:g}.")
+        if known.size < count:
+            notes.append(
+                f"{file}: particle '{label}' has no intensity in {count - known.size} "
+                f"of {count} frames."
+            )
+    return notes + _scale_remarks(file, intensity, scale)
+
+
+def _scale_remarks(file: str, intensity, scale: float) -> list[str]:
+    """What intensities tell of their scale."""
+    notes, low, top = [], float(np.nanmin(intensity)), float(np.nanmax(intensity))
+    if np.isnan(scale):
+        likely = next((s for s in _SCALES if top <= s), None)
+        guess = (
+            f" (its largest value, {top:.4g}, fits 0 to {likely:g})" if likely else ""
+        )
+        notes.append(
+            f"{file} does not tell the raw value of 1{guess}; intensities are as in "
+            "the file."
+        )
+    elif top > 1.0:
+        notes.append(
+            f"{file}: intensities reach {top:.4g} in units of the "
+            f"scale {scale:g}; check it."
+        )
+    if low < 0:
+        notes.append(f"{file}: intensities fall to {low:.4g}, below 0.")
+    return notes

@@ -1,0 +1,155 @@
+"""Tables of intensities: every layout reads to the same traces."""
+
+import numpy as np
+import pytest
+
+from fitting.optical.trace_tables import read_traces
+from tests.helpers import data_file
+
+HOUR = 3600.0
+FRAMES = 12
+TIME = 120.0 * np.arange(FRAMES)
+INTENSITY = np.round(
+    40.0 + 100.0 / (1 + np.exp(-(TIME - np.array([[400.0], [800.0]])) / 100.0)), 3
+)
+LABELS = ("0001-0123", "blue")
+
+
+def own(sign=","):
+    lines = ["# scale: 255", "# start: 1741987805.0", "frame,time_s,0001-0123,blue"]
+    rows = zip(TIME, *(INTENSITY / 255.0), strict=True)
+    return lines + [
+        f"{k},{t},{float(a)!r},{float(b)!r}" for k, (t, a, b) in enumerate(rows)
+    ]
+
+
+def multi_measure(separator=",", point="."):
+    """ImageJ's, one row a slice; the first header is blank."""
+    names = [f"{what}({name})" for name in LABELS for what in ("Area", "Mean", "Min")]
+    lines = [separator.join([" ", "Label", *names])]
+    for k, (a, b) in enumerate(INTENSITY.T):
+        cells = [str(k + 1), "film.tif", "314", a, "9", "314", b, "9"]
+        line = separator.join(str(cell) for cell in cells)
+        lines.append(line.replace(".", point) if point != "." else line)
+    return lines
+
+
+def numbered():
+    lines = [" ,Mean1,Mean2"]
+    return lines + [f"{k + 1},{a},{b}" for k, (a, b) in enumerate(INTENSITY.T)]
+
+
+def results():
+    """ImageJ's long form: one row a region and slice."""
+    lines = [" \tLabel\tArea\tMean\tSlice"]
+    for k, pair in enumerate(INTENSITY.T):
+        for label, value in zip(LABELS, pair, strict=True):
+            lines.append(
+                f"{len(lines)}\tfilm.tif:{label}:{k + 1}\t314\t{value}\t{k + 1}"
+            )
+    return lines
+
+
+def wide():
+    lines = ["time_h;0001-0123;blue"]
+    rows = zip(TIME / HOUR, *INTENSITY, strict=True)
+    return lines + [f"{t:.9f};{a};{b}".replace(".", ",") for t, a, b in rows]
+
+
+def long():
+    lines = ["time_min,particle,intensity"]
+    for label, trace in zip(LABELS, INTENSITY, strict=True):
+        lines += [f"{t / 60},{label},{y}" for t, y in zip(TIME, trace, strict=True)]
+    return lines
+
+
+def clock():
+    lines = ["Time,0001-0123,blue"]
+    rows = zip(TIME, *INTENSITY, strict=True)
+    return lines + [f"0:{t // 60:02.0f}:{t % 60:02.0f},{a},{b}" for t, a, b in rows]
+
+
+LAYOUTS = {
+    "own": (own(), {}),
+    "multi measure": (multi_measure(), {"interval": 120.0}),
+    "multi measure of Excel": (multi_measure(";", ","), {"times": TIME}),
+    "numbered": (numbered(), {"times": TIME}),
+    "results": (results(), {"interval": 120.0}),
+    "wide": (wide(), {}),
+    "long": (long(), {}),
+    "clock": (clock(), {}),
+}
+
+
+def written(folder, lines, encoding="utf-8"):
+    path = folder / "traces.csv"
+    path.write_text("\n".join(lines) + "\n", encoding=encoding)
+    return path
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_back_the_same_traces(layout, tmp_path):
+    lines, options = LAYOUTS[layout]
+    found = read_traces(written(tmp_path, lines), **options)
+    assert found.labels == (("1", "2") if layout == "numbered" else LABELS)
+    np.testing.assert_allclose(found.time, TIME, atol=1e-4)
+    size = 255.0 if layout == "own" else 1.0
+    np.testing.assert_allclose(found.intensity * size, INTENSITY, rtol=1e-12)
+
+
+def test_own_tables_keep_scale_and_start(tmp_path):
+    found = read_traces(written(tmp_path, own()))
+    assert (found.scale, found.start) == (255.0, 1741987805.0)
+    assert found.notes == ()
+
+
+def test_a_scale_that_is_given_divides(tmp_path):
+    found = read_traces(written(tmp_path, wide()), scale=255.0)
+    np.testing.assert_allclose(found.intensity, INTENSITY / 255.0)
+    assert found.scale == 255.0
+
+
+def test_the_statistic_that_is_read_may_be_another(tmp_path):
+    path = written(tmp_path, multi_measure())
+    found = read_traces(path, interval=1.0, statistic="Min")
+    assert np.all(found.intensity == 9.0)
+    mean = read_traces(path, interval=1.0)
+    assert "Mean was read of its statistics, not Area, Min" in mean.notes[0]
+
+
+def test_times_may_come_from_a_table_of_their_own(tmp_path):
+    times = tmp_path / "times.csv"
+    times.write_text("time_s\n" + "\n".join(map(str, TIME)) + "\n")
+    found = read_traces(written(tmp_path, numbered()), times=times)
+    np.testing.assert_array_equal(found.time, TIME)
+
+
+def test_inverted_traces_rise_where_they_fell(tmp_path):
+    found = read_traces(written(tmp_path, wide()), inverted=True)
+    assert np.all(np.diff(found.intensity) <= 0)
+    np.testing.assert_allclose(np.ptp(found.intensity, axis=1), np.ptp(INTENSITY, 1))
+    assert "turned over" in found.notes[-1]
+
+
+def test_results_of_one_unnamed_region_are_one_trace(tmp_path):
+    lines = [" ,Label,Mean,Slice"]
+    lines += [f"{k},film.tif:{k},{y},{k}" for k, y in enumerate(INTENSITY[0])]
+    found = read_traces(written(tmp_path, lines), interval=1.0)
+    assert found.labels == ("film.tif",)
+    np.testing.assert_allclose(found.intensity[0], INTENSITY[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("nmc333_charge1_fine_whiteline_traces.csv", (6, 33)),
+        ("nmc532_charge1_whiteline_traces.csv", (5, 8)),
+    ],
+)
+def test_real_traces_are_read(name, shape):
+    found = read_traces(data_file(name))
+    assert found.intensity.shape == shape
+    assert found.labels[0] == "particle_blue_dwhiteline_eV"
+    first = {6: 2.582, 5: 0.543}[shape[0]]
+    assert found.time[0] == pytest.approx(first * HOUR)
+    assert np.all(found.valid)
