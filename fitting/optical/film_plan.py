@@ -138,7 +138,7 @@ class Scenery:
         edge: width of the particles' edges, standard deviation of a Gaussian [px].
     """
 
-    level: float = 0.2
+    level: float = 0.15
     contrast: float = 0.2
     grain: float = 1.5
     texture: float = 0.05

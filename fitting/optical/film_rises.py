@@ -14,6 +14,8 @@ from jaxtyping import Float
 from scipy.special import expit
 
 LEVELS = (0.1, 0.5, 0.9)
+_STREAM_RISES = 5
+_SPHERE = (0.000922, 0.030547, 0.182985)  # theta at which a sphere is at LEVELS
 _LN2, _LN9 = math.log(2.0), math.log(9.0)
 
 
@@ -34,7 +36,24 @@ def ramp(time, midpoint: float, duration: float):
     return np.clip(0.5 + 0.8 * (np.asarray(time) - midpoint) / duration, 0.0, 1.0)
 
 
-SHAPES = (logistic, exponential, ramp)
+def diffusion(time, midpoint: float, duration: float):
+    r"""Mean of a sphere whose surface was set to its end value at an instant.
+
+    $$ 1 - \frac{6}{\pi^2} \sum_n \frac{1}{n^2} e^{-n^2 \pi^2 \theta} $$
+    and, where theta is small, $6 \sqrt{\theta / \pi} - 3 \theta$.
+
+    Source: Crank, *The Mathematics of Diffusion*, 2nd ed. (1975), section 6.3.1.
+    """
+    early, middle, late = _SPHERE
+    scale = (late - early) / duration
+    theta = np.maximum(middle + scale * (np.asarray(time) - midpoint), 0.0)
+    number = np.arange(1, 7)
+    waves = np.exp(-np.multiply.outer(theta, (np.pi * number) ** 2)) / number**2
+    series = 1.0 - 6.0 / np.pi**2 * waves.sum(axis=-1)
+    return np.where(theta < 0.05, 6.0 * np.sqrt(theta / np.pi) - 3.0 * theta, series)
+
+
+SHAPES = (logistic, exponential, ramp, diffusion)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,6 +198,43 @@ class Intensities:
         return Intensities(tuple(labels), values, amplitude, np.array(rows), shapes)
 
 
+def rises_at_random(
+    count: int,
+    span: float,
+    *,
+    seed: int,
+    shortest: float = 240.0,
+    longest: float = 1800.0,
+    shapes: Sequence[Callable] = SHAPES,
+) -> list[Rise]:
+    """Rises of all shapes in turn, with slow brightening and drift, never too bright.
+
+    Args:
+        count: of particles.
+        span: of the film [s]; midpoints lie between 15 and 85 % of it.
+        seed: of the draws.
+        shortest: duration from 10 to 90 % [s]; their logarithms are spread evenly.
+        longest: the same.
+        shapes: that rises have in turn.
+    """
+    rng = np.random.default_rng([seed, _STREAM_RISES])
+    rises = []
+    for k in range(count):
+        amplitude = rng.uniform(0.2, 0.35)
+        rise = Rise(
+            midpoint=span * rng.uniform(0.15, 0.85),
+            duration=math.exp(rng.uniform(math.log(shortest), math.log(longest))),
+            base=rng.uniform(0.2, 0.35),
+            amplitude=amplitude,
+            shape=shapes[k % len(shapes)],
+            drift=amplitude * rng.uniform(-0.15, 0.15),
+            later=rng.uniform(0.0, 0.4),
+            later_time=span * rng.uniform(0.2, 0.5),
+        )
+        rises.append(rise)
+    return rises
+
+
 def crossings_of(
     time: Float[np.ndarray, " frame"], values: Float[np.ndarray, " frame"]
 ) -> list[float]:
@@ -201,7 +257,7 @@ def crossings_of(
 def intensity_of_stoichiometry(
     stoichiometry: Float[np.ndarray, "*any"],
     *,
-    base: float = 0.2,
+    base: float = 0.25,
     gain: float = 0.5,
     exponent: float = 1.0,
 ) -> Float[np.ndarray, "*any"]:
@@ -218,7 +274,7 @@ def intensities_of_solution(
     time: Float[np.ndarray, " frame"],
     *,
     end: float = math.inf,
-    base: float = 0.2,
+    base: float = 0.25,
     gain: float = 0.5,
     exponent: float = 1.0,
 ) -> Intensities:
