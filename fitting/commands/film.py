@@ -263,16 +263,23 @@ def _study(arguments, names: list[str]) -> dict:
 
 def _next(arguments, name: str, plan, intensities) -> str:
     """What was made, and the commands that lead on from it."""
-    out = arguments.out
+    out, delay = arguments.out, arguments.delay_s
     interval = f" --interval-s {plan.interval:g}" if _needs_interval(arguments) else ""
-    paths = [shlex.quote(str(out / n)) for n in (name, "particles.zip", "cycler.csv")]
-    traces, onsets = (shlex.quote(str(out / n)) for n in ("traces", "onsets"))
+    clock = f" --clock-offset-s {delay:g}" if delay else ""
+    film, regions, cycler, circles, traces, onsets = (
+        shlex.quote(str(out / part))
+        for part in (
+            *(name, "particles.zip", "cycler.csv"),
+            *("circles.csv", "traces", "onsets"),
+        )
+    )
     return (
         f"{plan.num_frames} frames of {plan.shape[0]} x {plan.shape[1]} px, "
         f"{plan.interval:g} s apart, of {len(intensities.labels)} particles.\n"
         "Next:\n"
-        f"  diffelec traces {paths[0]} --regions {paths[1]}{interval} --out {traces}\n"
-        f"  diffelec onsets {traces}/traces.csv --cycler {paths[2]} --out {onsets}"
+        f"  diffelec traces {film} --regions {regions}{interval} --out {traces}\n"
+        f"  diffelec onsets {traces}/traces.csv --cycler {cycler}{clock} "
+        f"--film {film} --regions {circles} --out {onsets}"
     )
 
 

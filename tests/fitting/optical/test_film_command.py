@@ -38,8 +38,9 @@ def test_a_film_comes_with_its_cycler_file_regions_and_truth(tmp_path, capsys):
     assert f"diffelec traces {out}/film.tif --regions {out}/particles.zip" in printed
 
 
-def test_the_cycler_outlasts_the_film(tmp_path):
+def test_the_cycler_outlasts_the_film(tmp_path, capsys):
     out = made(tmp_path, "--delay-s", "300")
+    assert "--clock-offset-s 300" in capsys.readouterr().out
     recording = read_recording(out / "cycler.csv")
     assert recording.end >= 300.0 + 19 * 120.0
     assert recording.current.min() > 0
