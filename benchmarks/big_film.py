@@ -65,13 +65,14 @@ def traces(folder: Path) -> None:
         json.loads((folder / "truth.json").read_text())["frames"]["shift_px"]
     )
     error = np.column_stack([shifts.dy, shifts.dx]) - truth
-    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    usage = resource.getrusage(resource.RUSAGE_SELF)
     numbers = {
         "open_s": opened - began,
         "register_s": registered - opened,
         "measure_s": ended - registered,
         "seconds": ended - began,
-        "peak_bytes": usage,
+        "cpu_s": usage.ru_utime + usage.ru_stime,
+        "peak_bytes": usage.ru_maxrss * 1024,
         "valid_share": float(found.valid.mean()),
         "registration_rms_px": float(np.sqrt(np.mean(error**2))),
     }
@@ -106,7 +107,8 @@ def main():
     print(
         f"traces: {numbers['seconds']:.0f} s (opening {numbers['open_s']:.0f}, "
         f"registration {numbers['register_s']:.0f}, measuring "
-        f"{numbers['measure_s']:.0f}), {numbers['peak_bytes'] / 1e9:.2f} GB at most; "
+        f"{numbers['measure_s']:.0f}; {numbers['cpu_s']:.0f} s of processors), "
+        f"{numbers['peak_bytes'] / 1e9:.2f} GB at most; "
         f"bars {SECONDS_BAR:.0f} s and {BYTES_BAR / 1e9:.0f} GB"
     )
     met = {
