@@ -100,13 +100,14 @@ def _shimmer(plan: FilmPlan, labels, amplitude, pixels):
     """What must come on top of the pixels' noise for the wanted SNR, (particle,)."""
     if plan.snr is None:
         return np.zeros(len(labels))
-    rising = amplitude > 0
+    rise = np.abs(amplitude)
+    rising = rise > 0
     if not np.any(rising):
         raise ValueError(
             "`snr` must be None where no particle rises, as it is the rise over the "
             f"noise, but is {plan.snr:g}."
         )
-    rise = np.where(rising, amplitude, np.median(amplitude[rising]))
+    rise = np.where(rising, rise, np.median(rise[rising]))
     wanted = rise / plan.snr
     short = np.flatnonzero(wanted < pixels)
     if short.size:

@@ -64,7 +64,8 @@ class Rise:
         midpoint: of the rise [s].
         duration: from 10 to 90 % of it [s].
         base: intensity before.
-        amplitude: of the rise; 0 for a particle that stays silent.
+        amplitude: of the rise; 0 for a particle that stays silent, negative for one
+            that darkens.
         shape: see above.
         drift: of the intensity, evenly over the film.
         later: brightening that sets in at 90 % of the rise, on its way to this share of

@@ -90,6 +90,14 @@ def test_noise_of_a_particle_is_its_rise_over_the_snr(written):
         assert ratio == pytest.approx(PLAN.snr, rel=1e-6)
 
 
+def test_a_particle_that_darkens_has_noise_of_its_own_fall():
+    rises = [Rise(3000.0, 240.0, amplitude=a) for a in (-0.1, 0.2, 0.0)]
+    falling = Intensities.of_rises(rises, PLAN.time)
+    noise = film_scene(PLAN, CIRCLES, falling).course.noise
+    np.testing.assert_allclose(noise * PLAN.snr, [0.1, 0.2, 0.15])
+    np.testing.assert_allclose(falling.crossings[0], falling.crossings[1])
+
+
 @pytest.mark.parametrize("frame", [10, 29, 30, 63])
 def test_a_frame_has_moved_by_the_shift_of_the_truth(written, frame):
     """By the phases of low spatial frequencies, of frames without particles' rise."""
