@@ -40,6 +40,14 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "film.tif, particles.zip (ImageJ regions), circles.csv, cycler.csv, frames.csv "
         "and the truth (truth.json, truth.csv) to the folder --out.",
     )
+    _add_specimen(parser)
+    _add_film(parser)
+    study.add_folder(parser, required=True)
+    return parser
+
+
+def _add_specimen(parser: argparse.ArgumentParser) -> None:
+    """What is seen."""
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--preset",
@@ -63,6 +71,10 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         default=list(_PROTOCOL),
         help="steps, each in quotes (default: charge at C/20, hold, discharge)",
     )
+
+
+def _add_film(parser: argparse.ArgumentParser) -> None:
+    """How it is seen, and written."""
     for name, kind, default, text in _NUMBERS:
         shown = "" if default is None else f" (default {default:g})"
         parser.add_argument(
@@ -81,8 +93,6 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         action="store_true",
         help="leave the interval out of the stack: times must then be given",
     )
-    study.add_folder(parser, required=True)
-    return parser
 
 
 def run(arguments) -> None:

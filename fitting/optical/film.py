@@ -82,11 +82,7 @@ def write_film(
         OSError: where the files cannot be written; then none is.
     """
     path = Path(path)
-    if path.suffix and path.suffix.lower() not in _TIFF:
-        raise ValueError(
-            f"A film must be written to a .tif file or a folder, but '{path.name}' "
-            f"ends with {path.suffix}."
-        )
+    _check_name(path)
     scene = film_scene(plan, circles, intensities)
     path.parent.mkdir(parents=True, exist_ok=True)
     interval = plan.interval if with_interval and not len(plan.dropped) else None
@@ -97,6 +93,14 @@ def write_film(
         for written in sorted(Path(part).iterdir()):
             _replace(written, path.parent / written.name)
     return scene.course
+
+
+def _check_name(path: Path) -> None:
+    if path.suffix and path.suffix.lower() not in _TIFF:
+        raise ValueError(
+            f"A film must be written to a .tif file or a folder, but '{path.name}' "
+            f"ends with {path.suffix}."
+        )
 
 
 def _replace(source: Path, target: Path) -> None:
