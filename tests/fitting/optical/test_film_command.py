@@ -1,0 +1,100 @@
+"""`diffelec film` writes what the commands after it read."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from fitting import cli
+from fitting.readers import read_recording
+
+SMALL = ("--rises", "3", "--frames", "20", "--size", "96")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """The process of the tests keeps its own environment."""
+    monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+
+
+def made(folder, *arguments):
+    """The folder of a film, made without an error."""
+    command = ["film", *SMALL, *arguments, "--out", str(folder / "out")]
+    assert cli.main(command) == 0
+    return folder / "out"
+
+
+def test_a_film_comes_with_its_cycler_file_regions_and_truth(tmp_path, capsys):
+    out = made(tmp_path)
+    names = {path.name for path in out.iterdir()}
+    files = {"film.tif", "particles.zip", "circles.csv", "cycler.csv", "frames.csv"}
+    assert names == files | {"truth.json", "truth.csv", "study.json"}
+    assert sorted(names) == json.loads((out / "study.json").read_text())["files"]
+    assert tifffile.imread(out / "film.tif").shape == (20, 96, 96)
+    printed = capsys.readouterr().out
+    assert "20 frames of 96 x 96 px, 120 s apart, of 3 particles" in printed
+    assert f"diffelec traces {out}/film.tif --regions {out}/particles.zip" in printed
+
+
+def test_the_cycler_outlasts_the_film(tmp_path, capsys):
+    out = made(tmp_path, "--delay-s", "300")
+    assert "--clock-offset-s 300" in capsys.readouterr().out
+    recording = read_recording(out / "cycler.csv")
+    assert recording.end >= 300.0 + 19 * 120.0
+    assert recording.current.min() > 0
+
+
+def test_one_particle_of_made_up_rises_stays_silent(tmp_path):
+    out = made(tmp_path, "--perfect")
+    particles = json.loads((out / "truth.json").read_text())["particles"]
+    assert [p["shape"] == "silent" for p in particles] == [False, False, True]
+    assert particles[2]["t50_s"] is None
+
+
+def test_a_later_camera_sees_the_cell_at_later_instants(tmp_path):
+    command = ["film", "--preset", "single_particle", "--size", "64", "--frames", "5"]
+    command += ["--protocol", "Charge at C/2 for 30 minutes", "--perfect"]
+    rows = []
+    for delay in ("0", "240"):
+        out = tmp_path / delay
+        assert cli.main([*command, "--delay-s", delay, "--out", str(out)]) == 0
+        with open(out / "truth.csv", newline="") as stream:
+            rows.append([list(row.values())[2] for row in csv.DictReader(stream)])
+    early, late = np.array(rows, float)
+    np.testing.assert_allclose(late[:3], early[2:], atol=1e-6)
+    assert np.all(np.diff(early) > 0)
+
+
+def test_images_need_their_interval_told(tmp_path, capsys):
+    out = made(tmp_path, "--png")
+    assert len(list((out / "film").glob("*.png"))) == 20
+    assert "--interval-s 120" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--interval-s", "0"), "--interval-s must be above 0, but is 0"),
+        (("--hours", "-1"), "--hours must be above 0"),
+        (("--snr", "nan"), "--snr must be above 0"),
+        (("--delay-s", "-5"), "--delay-s must be 0 or more, but is -5"),
+        (("--frames", "9", "--hours", "2"), "Either --hours or --frames"),
+        (("--rises", "1"), "--rises must be 2 or more, but is 1"),
+        (("--frames", "1"), "--frames must be 2 or more, but is 1"),
+        (("--bits", "12"), "`bits` must be 8 or 16"),
+        (("--size", "20"), "32 px or more"),
+        (("--um-per-px", "0.05"), "has no place for number"),
+    ],
+)
+def test_a_film_that_cannot_be_asked_for_is_refused(tmp_path, capsys, arguments, words):
+    basis = [] if "--hours" in arguments else SMALL
+    command = ["film", *basis, *arguments, "--out", str(tmp_path / "out")]
+    if "--rises" not in command:
+        command += ["--rises", "3"]
+    assert cli.main(command) == 2
+    printed = capsys.readouterr().err
+    assert words in printed
+    assert printed.count("\n") == 1
+    assert not list(tmp_path.iterdir())
