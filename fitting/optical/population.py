@@ -1,57 +1,41 @@
-r"""How alike particles react: one after another or together, in numbers with intervals.
+"""How alike particles react: one after another or together, with intervals.
 
-Every particle has a degree of reaction $z_i \in [0, 1]$: its trace above its own level
-before the rise, over its own rise. The measures are of z over a half cycle, at equal
-steps of the state of charge (of time, where none is known). Intervals are from drawing
-particles again with replacement; they do not hold what all particles share.
+The measures are of the degrees of reaction z along a half cycle and of the times of
+reaction. Intervals are from drawing particles again with replacement; they do not hold
+what all particles share, such as the offset of the clock.
+
+Source: Efron and Tibshirani, *An Introduction to the Bootstrap* (1993), chapter 13.
 """
 
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from .half_cycles import StateOfCharge
+from .degrees import Degrees
+from .half_cycles import HalfCycle
 from .onsets import HalfOnsets
-from .survival import Innermost, Reacted, innermost
-from .traces import Traces
+from .survival import Reacted, innermost
 from .verdicts import Onset, Outcome
 
 ACTIVE = (0.1, 0.9)  # degrees of reaction between which a particle is active
-_MOST_POINTS = 100
 _LEAST_SPREAD = 0.02  # of mean z (1 - z), below which nothing is told apart
+_LEAST_MASS = 1e-9
 _PER_QUARTILES = 1 / 1.349  # deviation of a normal law over its interquartile range
-_NUM_DRAWS = 400
 
 
-@dataclasses.dataclass(frozen=True)
-class Degrees:
-    """Degrees of reaction at equal steps along a half cycle; NaN where not seen.
-
-    `progress` is the state of charge, or the time [s] where `is_time` holds.
-    """
-
-    particles: tuple[str, ...]
-    progress: Float[np.ndarray, " point"]
-    time: Float[np.ndarray, " point"]
-    degree: Float[np.ndarray, "particle point"]
-    is_time: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Measure:
-    """A number with its 95 % interval; NaN where there is none, and why."""
+class Measure(NamedTuple):
+    """A number with its 95 % interval; NaN where there is none."""
 
     value: float
     low: float
     high: float
-    why: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class Curve:
+class Curve(NamedTuple):
     """A number at every point of a half cycle, with its 95 % band."""
 
     value: Float[np.ndarray, " point"]
@@ -59,91 +43,41 @@ class Curve:
     high: Float[np.ndarray, " point"]
 
 
+class Measures(NamedTuple):
+    """Numbers of a half cycle.
+
+    `asynchrony`: spread of midpoints over the median duration. `segregation`: 1 where
+    every particle is at 0 or 1, 0 where all are alike. `coherence`: mean correlation of
+    slopes. `active`: share between 10 and 90 %. `reacted`: share by the last frame.
+    `restricted_mean`: time to react from the start of the half cycle [s], none being
+    counted as later than its last frame.
+    """
+
+    asynchrony: Measure
+    segregation: Measure
+    coherence: Measure
+    active: Measure
+    reacted: Measure
+    restricted_mean: Measure
+
+
+class Curves(NamedTuple):
+    """Along a half cycle: mean degree, segregation, active share, reacted share."""
+
+    mean: Curve
+    segregation: Curve
+    active: Curve
+    reacted: Curve
+
+
 @dataclasses.dataclass(frozen=True)
 class Population:
-    """What all particles together do in one half cycle.
+    """What all particles together do in one half cycle."""
 
-    `curves` and `measures` are named: "mean degree", "segregation", "active", "reacted";
-    "asynchrony", "segregation", "coherence", "active", "reacted", "restricted mean"
-    ([s] from the start of the half cycle).
-    """
-
+    half: HalfCycle
     degrees: Degrees
-    curves: dict[str, Curve]
-    measures: dict[str, Measure]
-
-
-def degrees_of(
-    traces: Traces,
-    one: HalfOnsets,
-    charge: StateOfCharge | None = None,
-    amplitude: float | None = None,
-) -> Degrees:
-    """Degrees of reaction of all particles that were not excluded.
-
-    Args:
-        traces: that the onsets were found in.
-        one: the half cycle.
-        charge: for steps of the state of charge; by default of time.
-        amplitude: of every rise, in units of the traces; by default each one's own, and
-            the median of all for one that did not react.
-
-    Raises:
-        ValueError: where no particle can be used.
-    """
-    used = [o for o in one.onsets if o.outcome is not Outcome.EXCLUDED]
-    if not used:
-        raise ValueError(
-            f"One particle or more must have a usable trace in {one.half.name}, but "
-            f"none of {len(one.onsets)} has; see the reasons in events_all.csv."
-        )
-    inside = one.half.holds(traces.time)
-    time = traces.time[inside]
-    along = time if charge is None else charge.at(time)
-    known = np.isfinite(along)
-    along, time = along[known], time[known]
-    seen = [o.amplitude for o in used if o.has_reacted]
-    typical = amplitude or (float(np.median(seen)) if seen else math.nan)
-    rows = []
-    for onset in used:
-        row = one.sign * traces.intensity[traces.labels.index(onset.particle)]
-        rows.append(_degree(row[inside][known], onset, typical, amplitude))
-    steps = _steps(along)
-    count = len(np.unique(steps))
-    return Degrees(
-        particles=tuple(o.particle for o in used),
-        progress=_means(along[None], steps, count)[0],
-        time=_means(time[None], steps, count)[0],
-        degree=_means(np.array(rows), steps, count),
-        is_time=charge is None,
-    )
-
-
-def _degree(row, onset: Onset, typical: float, amplitude: float | None):
-    """Above the level before the rise, over the rise, between 0 and 1."""
-    if math.isnan(typical):
-        return np.where(np.isfinite(row), 0.0, np.nan)
-    if onset.outcome is Outcome.LEFT:
-        return np.where(np.isfinite(row), 1.0, np.nan)
-    own = onset.amplitude if onset.has_reacted else typical
-    return np.clip((row - onset.level) / (amplitude or own), 0.0, 1.0)
-
-
-def _steps(along) -> np.ndarray:
-    """(frame,) which of equal steps along a half cycle a frame is in."""
-    count = min(len(along), _MOST_POINTS)
-    edges = np.linspace(along.min(), along.max(), count + 1)[1:-1]
-    return np.unique(np.searchsorted(edges, along, "right"), return_inverse=True)[1]
-
-
-def _means(values, steps, count: int):
-    """Means of (row, frame) over steps, NaN left aside: (row, step)."""
-    total, number = np.zeros((2, len(values), count))
-    for row in range(len(values)):
-        good = np.isfinite(values[row])
-        total[row] = np.bincount(steps[good], values[row][good], count)
-        number[row] = np.bincount(steps[good], minlength=count)
-    return np.divide(total, number, np.full_like(total, np.nan), where=number > 0)
+    curves: Curves
+    measures: Measures
 
 
 def segregation(
@@ -218,21 +152,22 @@ def coherence(
 
 
 def bounds_of(one: HalfOnsets) -> tuple[list[Onset], np.ndarray, np.ndarray]:
-    """(onsets, after, before) of those that are known or bounded [s]."""
-    used = [o for o in one.onsets if o.outcome not in _LEFT_OUT]
-    exact = [o.outcome is Outcome.EXACT for o in used]
-    pairs = zip(used, exact, strict=True)
-    after = np.array([o.midpoint if e else o.after for o, e in pairs])
-    pairs = zip(used, exact, strict=True)
-    before = np.array([o.midpoint if e else o.before for o, e in pairs])
-    return used, after, before
-
-
-_LEFT_OUT = (Outcome.EXCLUDED, Outcome.AMBIGUOUS)
+    """(onsets, after, before) of those of which something is known [s]."""
+    used = [
+        o for o in one.onsets if o.outcome not in (Outcome.EXCLUDED, Outcome.AMBIGUOUS)
+    ]
+    exact = np.array([o.outcome is Outcome.EXACT for o in used], bool)
+    middle, after, before = (
+        np.array([getattr(o, name) for o in used], float)
+        for name in ("midpoint", "after", "before")
+    )
+    return used, np.where(exact, middle, after), np.where(exact, middle, before)
 
 
 def asynchrony(
-    reacted: Reacted, durations: Float[np.ndarray, " particle"], weight
+    reacted: Reacted,
+    durations: Float[np.ndarray, " particle"],
+    weight: Float[np.ndarray, " particle"],
 ) -> float:
     """Spread of midpoints over the median duration: above 1 one after another.
 
@@ -243,10 +178,89 @@ def asynchrony(
     if not known.any():
         return math.nan
     typical = float(np.median(np.repeat(durations[known], weight[known].astype(int))))
-    if np.isfinite(reacted.time[reacted.mass > 1e-9]).all():
-        middle = float(reacted.mass @ reacted.time)
-        spread = math.sqrt(float(reacted.mass @ (reacted.time - middle) ** 2))
-        return spread / typical
-    quartiles = [reacted.quantile(share) for share in (0.25, 0.75)]
-    spread = _PER_QUARTILES * (quartiles[1] - quartiles[0])
-    return spread / typical if math.isfinite(spread) else math.nan
+    held = reacted.mass > _LEAST_MASS
+    mass, time = reacted.mass[held], reacted.time[held]
+    if np.isfinite(time).all():
+        return math.sqrt(float(mass @ (time - mass @ time) ** 2)) / typical
+    low, high = (reacted.quantile(share) for share in (0.25, 0.75))
+    return _PER_QUARTILES * (high - low) / typical if high < math.inf else math.nan
+
+
+def population(
+    degrees: Degrees, one: HalfOnsets, *, seed: int = 0, num_draws: int = 400
+) -> Population:
+    """Curves and measures of a half cycle, with 95 % intervals.
+
+    Args:
+        degrees: of the same half cycle.
+        one: its onsets.
+        seed: of the draws of particles.
+        num_draws: of them.
+
+    Raises:
+        ValueError: where of no particle anything is known.
+    """
+    used, after, before = bounds_of(one)
+    if not used:
+        raise ValueError(
+            f"One particle or more must be known to react or not in {one.half.name}, "
+            "but all are ambiguous or excluded; see the reasons in events_all.csv."
+        )
+    evaluate = _evaluation(degrees, one, used, innermost(after, before))
+    labels = list(dict.fromkeys([*degrees.particles, *(o.particle for o in used)]))
+    count = len(labels)
+    curves, numbers = evaluate(dict.fromkeys(labels, 1.0))
+    generator = np.random.default_rng(seed)
+    drawn = [
+        evaluate(dict(zip(labels, row.astype(float), strict=True)))
+        for row in generator.multinomial(count, np.full(count, 1 / count), num_draws)
+        if any(row[labels.index(o.particle)] for o in used)
+    ]
+    bands = _band(np.array([c for c, _ in drawn]), count)
+    ranges = _band(np.array([n for _, n in drawn]), count)
+    return Population(
+        one.half,
+        degrees,
+        Curves(*(Curve(*three) for three in zip(curves, *bands, strict=True))),
+        Measures(
+            *(Measure(*map(float, t)) for t in zip(numbers, *ranges, strict=True))
+        ),
+    )
+
+
+def _evaluation(degrees, one, used, intervals) -> Callable:
+    """A function of weights by particle: (curves (4, point), numbers (6,))."""
+    alike = correlations(degrees)
+    durations = np.array([o.duration for o in used])
+    end = max(o.after if math.isfinite(o.after) else 0.0 for o in used)
+    end = max(end, float(np.nanmax(degrees.time)))
+
+    def evaluate(weights: dict):
+        mine = np.array([weights[label] for label in degrees.particles])
+        theirs = np.array([weights[o.particle] for o in used])
+        index, segregated = segregation(degrees.degree, mine)
+        share, active = active_share(degrees.degree, mine)
+        reacted = intervals.reacted(theirs)
+        numbers = (
+            asynchrony(reacted, durations, theirs),
+            segregated,
+            coherence(alike, mine),
+            active,
+            float(reacted.at(np.array([end]))[0]),
+            reacted.restricted_mean(end) - one.half.start,
+        )
+        mean = _mean(degrees.degree, mine)
+        return np.array([mean, index, share, reacted.at(degrees.time)]), numbers
+
+    return evaluate
+
+
+def _band(draws, count: int):
+    """2.5 and 97.5 % of draws, NaN where half of them or more have none."""
+    shape = draws.shape[1:]
+    if count < 2:
+        return np.full((2, *shape), np.nan)
+    known = np.mean(np.isfinite(draws), axis=0) > 0.5
+    filled = np.where(known, draws, 0.0)
+    band = np.nanpercentile(filled, [2.5, 97.5], axis=0)
+    return np.where(known, band, np.nan)

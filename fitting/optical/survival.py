@@ -5,6 +5,7 @@ estimator of Kaplan and Meier, *J. Am. Stat. Assoc.* 53, 457 (1958).
 """
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -73,7 +74,7 @@ def innermost(
     rank = {key: k for k, key in enumerate(order)}
     pairs = [
         (low, high)
-        for low, high in zip(order[:-1], order[1:], strict=True)
+        for low, high in itertools.pairwise(order)
         if low[1] != 1 and high[1] == 1
     ]
     middle = np.array([_middle(low[0], high[0]) for low, high in pairs])
