@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .commands import demo, fit, simulate
+from .commands import demo, fit, onsets, simulate
 
-_COMMANDS = (demo, simulate, fit)
+_COMMANDS = (demo, simulate, fit, onsets)
 _CACHE_BYTES = 2 * 1024**3
 
 SUCCESS, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130

@@ -1,12 +1,6 @@
 """Where particles are on a frame, for drawing: circles in pixels."""
 
-import os
-from pathlib import Path
 from typing import NamedTuple
-
-from ..sheets import read_number, read_rows
-
-_COLUMNS = ("particle", "x_px", "y_px", "r_px")
 
 
 class Circle(NamedTuple):
@@ -18,25 +12,15 @@ class Circle(NamedTuple):
     radius: float
 
 
-def read_circles(path: str | os.PathLike) -> tuple[Circle, ...]:
-    """Circles of a table with the columns particle, x_px, y_px, r_px; others are left.
+def circles_of(regions) -> tuple[Circle, ...]:
+    """Circles of the same centre and area as regions.
 
-    Raises:
-        ValueError: naming file, line and column of what cannot be used.
+    Args:
+        regions: with `labels`, `centre` (particle, 2) of y and x, and `radius`
+            (particle,) [px], such as `regions.Regions`.
     """
-    name = Path(path).name
-    header, rows = read_rows(path)
-    missing = [column for column in _COLUMNS if column not in header]
-    if missing:
-        raise ValueError(
-            f"{name} must have the column {missing[0]}, but has {', '.join(header)}."
-        )
-    found = []
-    for line, cells in rows:
-        x, y, radius = (read_number(path, line, c, cells[c]) for c in _COLUMNS[1:])
-        if radius <= 0:
-            raise ValueError(
-                f"{name}, line {line}, column r_px, must be positive, but is {radius:g}."
-            )
-        found.append(Circle(cells["particle"], x, y, radius))
-    return tuple(found)
+    rows = zip(regions.labels, regions.centre, regions.radius, strict=True)
+    return tuple(
+        Circle(label, float(x), float(y), float(radius))
+        for label, (y, x), radius in rows
+    )

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle as Disc
+from matplotlib.patheffects import withStroke
 from scipy.ndimage import map_coordinates
 
 from ..style import blank, styled
@@ -89,17 +90,13 @@ def onset_map(
             va="center",
             color="white",
             fontsize=6,
-            path_effects=[_outline()],
+            path_effects=[withStroke(linewidth=1.2, foreground="black")],
         )
     label = "midpoint (h)" if charge is None else "state of charge at midpoint (–)"
     mappable = matplotlib.cm.ScalarMappable(norm, "viridis")
     figure.colorbar(mappable, ax=axes, label=label, pad=0.02)
     axes.set_title(f"{one.half.name}; hatched: censored; empty: not judged")
     return figure
-
-
-def _outline():
-    return matplotlib.patheffects.withStroke(linewidth=1.2, foreground="black")
 
 
 def _when(onset) -> float:

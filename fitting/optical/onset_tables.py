@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import files
-from ..events import CHANGES, Event, Events
+from ..events import Event, Events
 from .half_cycles import StateOfCharge
 from .onsets import HalfOnsets
 from .population import Population
@@ -55,9 +55,10 @@ def to_events(
 ) -> Events | None:
     """Midpoints and durations of a half cycle; None where nothing is known.
 
-    A midpoint means the change of stoichiometry `CHANGES["midpoint"]`, since half of the
-    optical rise lies at half of the change that a reaction brings about; a duration
-    below its own deviation is left out, as are ambiguous and excluded particles.
+    Half of the rise of light is taken for the change of stoichiometry that
+    `fitting.events.CHANGES` gives a midpoint; another goes into the table's column
+    `change`. A duration below its own deviation is left out, as are ambiguous and
+    excluded particles.
 
     Args:
         one: the half cycle.

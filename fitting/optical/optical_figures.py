@@ -1,4 +1,4 @@
-"""Figures of traces and of what all particles do; `fitting.style` says how they look."""
+"""Figures of traces and of what all particles do, in the house's style."""
 
 from collections.abc import Sequence
 
