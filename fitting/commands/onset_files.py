@@ -118,7 +118,9 @@ def _draw_film(folder: Path, found: Found) -> None:
                 f"--kymograph must name particles of {arguments.regions.name}, but has "
                 f"'{label}'."
             )
-        drawn = film_figures.kymograph(film, by_label[label], found.chosen)
+        drawn = film_figures.kymograph(
+            film, by_label[label], found.chosen, offset=found.offset
+        )
         plain = re.sub(r"[^\w.-]+", "_", label)
         save(drawn, folder / f"kymograph_{plain}.png")
 

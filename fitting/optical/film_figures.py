@@ -15,7 +15,7 @@ from ..style import blank, styled
 from .circles import Circle
 from .half_cycles import StateOfCharge
 from .onsets import HalfOnsets
-from .optical_figures import HOUR, colors_of, sorted_labels
+from .optical_figures import HOUR, colors_of, sorted_labels, when
 from .verdicts import Outcome
 
 _GRAY = (1, 99)  # percentiles of a frame that are drawn black and white
@@ -71,7 +71,7 @@ def onset_map(
     _show(axes, image)
     values = {}
     for circle in circles:
-        time = _when(by_label[circle.particle])
+        time = when(by_label[circle.particle])
         if math.isfinite(time):
             values[circle.particle] = (
                 (time + offset) / HOUR if charge is None else float(charge.at(time))
@@ -97,15 +97,6 @@ def onset_map(
     figure.colorbar(mappable, ax=axes, label=label, pad=0.02)
     axes.set_title(f"{one.half.name}; hatched: censored; empty: not judged")
     return figure
-
-
-def _when(onset) -> float:
-    """When a particle reacted, by its time or the middle of its bounds [s]."""
-    if onset.outcome is Outcome.EXACT:
-        return onset.midpoint
-    if onset.outcome is Outcome.INTERVAL:
-        return 0.5 * (onset.after + onset.before)
-    return math.nan
 
 
 def _disc(circle: Circle, onset, value, norm) -> Disc:
@@ -148,7 +139,7 @@ def montage(
     columns = min(5, len(kept))
     rows = -(-len(kept) // columns)
     height, width = film.shape
-    tall = 168 / columns * height / width + 9
+    tall = 168 / columns * height / width + 6.5
     figure = blank(170, float(np.clip(rows * tall, 30, 220)))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     images = [np.asarray(film.frame(int(k)), float) for k in kept]
@@ -159,7 +150,7 @@ def montage(
         time = float(film.time[k])
         axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-12))
         for circle in circles:
-            over = _when(by_label[circle.particle]) <= time
+            over = when(by_label[circle.particle]) <= time
             axes.add_patch(
                 Disc(
                     (circle.x, circle.y),
@@ -168,6 +159,7 @@ def montage(
                     ec=colors[circle.particle],
                     lw=1.1,
                     ls="-" if over else "--",
+                    path_effects=[withStroke(linewidth=1.8, foreground="0.9")],
                 )
             )
         title = f"{(time + offset) / HOUR:.2f} h"
@@ -224,6 +216,7 @@ def kymograph(
     *,
     angle: float | None = None,
     pixel: float | None = None,
+    offset: float = 0.0,
     most_frames: int = 400,
 ) -> Figure:
     """Intensity along a line through a particle, or over its radius, against time.
@@ -234,6 +227,7 @@ def kymograph(
         one: the half cycle.
         angle: of the line from the x axis [rad]; None takes rings about the centre.
         pixel: size of a pixel [um], where known.
+        offset: what the cycler's clock reads when the film's reads 0 [s].
         most_frames: that are read, evenly chosen.
     """
     inside = np.flatnonzero(one.half.holds(np.asarray(film.time)))
@@ -245,7 +239,7 @@ def kymograph(
     figure = blank(125, 75)
     axes = figure.add_subplot()
     painted = axes.pcolormesh(
-        np.asarray(film.time)[inside] / HOUR,
+        (np.asarray(film.time)[inside] + offset) / HOUR,
         place * (pixel or 1.0),
         profiles.T,
         cmap="cividis",
@@ -255,8 +249,8 @@ def kymograph(
     for onset in one.onsets:
         if onset.particle == circle.particle and onset.outcome is Outcome.EXACT:
             for time, style in ((onset.onset, ":"), (onset.midpoint, "-")):
-                axes.axvline(time / HOUR, color="white", linewidth=0.9, linestyle=style)
-    axes.set_xlabel("time on the film's clock (h)")
+                axes.axvline((time + offset) / HOUR, color="white", lw=0.9, ls=style)
+    axes.set_xlabel("time (h)")
     what = "distance from centre" if angle is None else "place along the line"
     axes.set_ylabel(f"{what} ({unit})")
     axes.set_title(f"particle {circle.particle}, {one.half.name}")

@@ -129,16 +129,16 @@ def state_of_charge(
     steps = np.diff(recording.time)
     middle = 0.5 * (recording.current[1:] + recording.current[:-1])
     charge = np.concatenate([[0.0], np.cumsum(middle * steps)])
-    source = "of a stated capacity"
+    source = "as given"
     if reference is None:
         start, end = recording.half_cycles()[0]
         passed = np.interp([start, end], recording.time, charge)
-        reference, source = abs(float(passed[1] - passed[0])), "of the first half cycle"
+        reference, source = abs(float(passed[1] - passed[0])), "first half cycle"
     if not 0 < reference < math.inf:
         raise ValueError(
             "The reference of the state of charge must be positive, but is "
             f"{reference / _MILLIAMPERE_HOUR:g} mAh; give the capacity."
         )
-    source = f"Q/Q_ref, Q_ref = {reference / _MILLIAMPERE_HOUR:.3g} mAh {source}"
+    source = f"Q/Q_ref, Q_ref = {reference / _MILLIAMPERE_HOUR:.3g} mAh ({source})"
     share = (charge - charge.min()) / reference
     return StateOfCharge(recording.time - offset, share, reference, source)

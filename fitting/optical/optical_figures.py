@@ -13,12 +13,13 @@ from .onset_tables import order
 from .onsets import HalfOnsets
 from .population import ACTIVE, Curve, Population
 from .traces import Traces
-from .verdicts import Outcome
+from .verdicts import Onset, Outcome
 
 HOUR = 3600.0
 _WIDTH = 0.015  # of the weights of a local slope, in lengths of a half cycle
 _NUM_SLOPES = 200
 _MOST_NAMED = 40  # particles whose names fit beside a raster
+_SHADES = (0.1, 0.95)  # of viridis: neither black nor white
 _MOST_COLUMNS = 4  # half cycles beside one another
 
 
@@ -26,7 +27,7 @@ def colors_of(labels: Sequence[str]) -> dict:
     """A colour of each particle, the same in all figures."""
     if len(labels) <= len(OKABE_ITO):
         return dict(zip(labels, OKABE_ITO, strict=False))
-    shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.95, len(labels)))
+    shades = matplotlib.colormaps["viridis"](np.linspace(*_SHADES, len(labels)))
     return dict(zip(labels, shades, strict=True))
 
 
@@ -64,11 +65,20 @@ def local_slope(
     )
 
 
+def when(onset: Onset) -> float:
+    """When a particle reacted, by its time or the middle of its bounds [s]."""
+    if onset.outcome is Outcome.EXACT:
+        return onset.midpoint
+    if onset.outcome is Outcome.INTERVAL:
+        return 0.5 * (onset.after + onset.before)
+    return float("nan")
+
+
 def axis_name(is_time: bool, charge: StateOfCharge | None) -> str:
     """Of the axis along a half cycle."""
     if is_time or charge is None:
         return "time (h)"
-    return "state of charge (–)"
+    return f"state of charge {charge.source}"
 
 
 def _along(time, charge: StateOfCharge | None):
@@ -82,7 +92,8 @@ def half_cycles_figure(
 ) -> Figure:
     """Intensity above, its slope below, one column a half cycle (the paper's Fig. 1c).
 
-    Triangles mark midpoints. Slopes are of straight lines drawn through the frames
+    Triangles mark midpoints, open ones the middle of bounds. Slopes are of straight
+    lines drawn through the frames
     within some per cent of the half cycle.
     """
     shown = list(found)[:_MOST_COLUMNS]
@@ -98,14 +109,13 @@ def half_cycles_figure(
     panels[0, 0].set_ylabel("intensity I (of scale)")
     panels[1, 0].set_ylabel(f"slope {slope} {unit}")
     figure.supxlabel(axis_name(charge is None, charge), fontsize=8)
-    if charge is not None:
-        figure.suptitle(charge.source, fontsize=7, color="0.35")
     if len(colors) <= len(OKABE_ITO):
         names, lines = list(colors), panels[0, 0].get_lines()[: len(colors)]
         figure.legend(lines, names, loc="outside right center", frameon=False)
     else:
+        shades = matplotlib.colors.ListedColormap(list(colors.values()))
         mappable = matplotlib.cm.ScalarMappable(
-            matplotlib.colors.Normalize(1, len(colors)), "viridis"
+            matplotlib.colors.Normalize(0.5, len(colors) + 0.5), shades
         )
         figure.colorbar(
             mappable,
@@ -131,13 +141,13 @@ def _half_cycle(upper, lower, traces, one, charge, colors) -> None:
         row = traces.intensity[traces.labels.index(label), inside]
         upper.plot(along, row, color=color, linewidth=0.8)
         onset = by_label[label]
-        if onset.outcome is Outcome.EXACT:
-            time = np.array([onset.midpoint])
+        if onset.has_reacted:
+            time = np.array([when(onset)])
             good = np.isfinite(row)
             height = np.interp(time, traces.time[inside][good], row[good])
-            upper.plot(
-                _along(time, charge), height, "v", color=color, markersize=4, mew=0
-            )
+            fill = "full" if onset.outcome is Outcome.EXACT else "none"
+            place = _along(time, charge)
+            upper.plot(place, height, "v", color=color, ms=4, fillstyle=fill, mew=0.8)
         slope = local_slope(along, row, places, width)
         lower.plot(places, slope, color=color, linewidth=0.8)
     lower.axhline(0.0, color="0.6", linewidth=0.5, zorder=0)

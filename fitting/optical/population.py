@@ -22,7 +22,7 @@ from .survival import Reacted, innermost
 from .verdicts import Onset, Outcome
 
 ACTIVE = (0.1, 0.9)  # degrees of reaction between which a particle is active
-_LEAST_SPREAD = 0.02  # of mean z (1 - z), below which nothing is told apart
+_LEAST_SPREAD = 0.05  # of mean z (1 - z), below which nothing is told apart
 _LEAST_MASS = 1e-9
 _PER_QUARTILES = 1 / 1.349  # deviation of a normal law over its interquartile range
 
