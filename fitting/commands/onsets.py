@@ -195,6 +195,7 @@ def find(arguments) -> Found:
         exposure=arguments.exposure_s,
         inverted=arguments.inverted,
     )
+    notes += half_cycles.left_over(traces, halves)
     people = tuple(_people(traces, one, charge, arguments.seed) for one in found)
     chosen = _chosen(found, arguments.half_cycle)
     events = onset_tables.to_events(chosen, offset=offset)

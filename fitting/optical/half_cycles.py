@@ -68,8 +68,14 @@ def of_recording(recording: Recording, offset: float = 0.0) -> tuple[HalfCycle, 
         recording: of the cycler; without a current it is one charge.
         offset: what the cycler's clock reads when the film's reads 0 [s].
     """
+    spans = recording.half_cycles()
+    if not spans:
+        raise ValueError(
+            "The recording must hold one charge or discharge, but its current is zero "
+            "throughout; look at its unit, or leave the current out."
+        )
     bounds = []
-    for start, end in recording.half_cycles():
+    for start, end in spans:
         charges = True
         if recording.current is not None:
             inside = (recording.time >= start) & (recording.time <= end)
@@ -88,6 +94,22 @@ def check_overlap(traces: Traces, halves: Sequence[HalfCycle]) -> None:
         f"{last:.4g} h and the half cycles from {halves[0].start / 3600:.4g} to "
         f"{halves[-1].end / 3600:.4g} h on its clock; correct the clock offset."
     )
+
+
+def left_over(traces: Traces, halves: Sequence[HalfCycle]) -> tuple[str, ...]:
+    """Notes on frames outside all half cycles, and on half cycles without frames."""
+    inside = np.array([half.holds(traces.time) for half in halves])
+    notes = []
+    outside = int(np.sum(~inside.any(axis=0)))
+    if outside:
+        notes.append(
+            f"{outside} of {len(traces.time)} frames lie outside the recording and are "
+            "left aside."
+        )
+    bare = [h.name for h, row in zip(halves, inside, strict=True) if row.sum() < 2]
+    if bare:
+        notes.append(f"No onset is known in {', '.join(bare)}, which no frame shows.")
+    return tuple(notes)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -171,6 +171,12 @@ def best_step(trace: Float[np.ndarray, " frame"]) -> int:
     return 1 + int(np.argmax(_steps(np.asarray(trace, float))))
 
 
+def steps_down(trace: Float[np.ndarray, " frame"]) -> bool:
+    """Whether the best single step is downward."""
+    steps = _steps(np.asarray(trace, float))
+    return float(-np.min(steps)) > float(np.max(steps))
+
+
 def _jump(found, x, y, sd, time, size, lowest) -> Jump:
     """In units of the trace and of time, with what tells how far to trust it."""
     span, p = float(time[-1] - time[0]), found.x

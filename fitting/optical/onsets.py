@@ -13,7 +13,7 @@ import numpy as np
 
 from .half_cycles import HalfCycle, check_overlap, whole_film
 from .traces import Traces
-from .verdicts import Onset, Outcome, judge, look_at
+from .verdicts import FALLS, Onset, Outcome, judge, look_at
 
 _APART = 3.0  # spreads of levels by which dark and bright must differ to tell
 _PAUSE = 3.0  # spacings of frames that make a pause of the camera
@@ -94,7 +94,21 @@ def _half(traces, half, inside, sign, noise, exposure) -> HalfOnsets:
     clear = [row.jump.amplitude for row in rows if row.is_clear]
     typical = float(np.median(clear)) if clear else 0.0
     onsets = tuple(judge(row, typical, exposure) for row in rows)
-    return HalfOnsets(half, onsets, sign, _coverage(half, traces.time, time))
+    notes = _coverage(half, traces.time, time) + _contrast(half, onsets, sign)
+    return HalfOnsets(half, onsets, sign, notes)
+
+
+def _contrast(half: HalfCycle, onsets, sign: float) -> tuple[str, ...]:
+    """A note where more particles change against the direction expected."""
+    against = sum(FALLS in onset.reasons for onset in onsets)
+    if against <= sum(onset.has_reacted for onset in onsets):
+        return ()
+    verbs = ("darken", "brighten") if sign > 0 else ("brighten", "darken")
+    return (
+        f"{half.name}: {against} of {len(onsets)} particles {verbs[0]}, where they are "
+        f"expected to {verbs[1]}; look at the contrast (--inverted) and at the sign of "
+        "the current.",
+    )
 
 
 def _coverage(half: HalfCycle, all_time, time) -> tuple[str, ...]:

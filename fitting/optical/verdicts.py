@@ -5,12 +5,13 @@ import enum
 import math
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from .jump_fit import Jump, best_step, fit_jump, half_step, noise_of
+from .jump_fit import Jump, best_step, fit_jump, half_step, noise_of, steps_down
 from .midpoints import Rise, find_rise
 
 LEAST_FRAMES = 8
+FALLS = "falls instead of rising"
 LEAST_SHARE = 0.2  # of the median amplitude of those that clearly jump
 _LEAST_EVIDENCE = 10.0  # difference of BIC between a jump and a straight line
 _LEAST_SURE = 5.0  # amplitude over its deviation
@@ -18,6 +19,8 @@ _LEAST_SIGNAL = 3.0  # amplitude over the noise of one frame
 _DOUBT = 0.5  # of these limits, from which a jump is ambiguous
 _LEAST_INSIDE = 2  # frames between 10 and 90 % that make a time out of bounds
 _WITHIN, _SLACK = 2.2, 0.15  # deviations less spacings on each side of a midpoint
+_ODD = 8.0  # noises by which a single frame is an outlier
+_LEAST_FOR_OUTLIERS = 20  # frames, of which one may be left aside
 _DISAGREE = 3.0  # deviations between two estimators that are worth a reason
 _UNSHAPED = 0.01  # of a duration, by which shapes that no one knows differ
 _PER_UNIFORM = 1 / math.sqrt(12)  # deviation of a uniform law of width 1
@@ -41,8 +44,8 @@ class Onset:
     `midpoint`, `onset` and `completion` are 50, 10 and 90 % of the rise, NaN where
     there is none; `after` and `before` bound the midpoint of what is not exact.
     `half_step` is the midpoint free of any shape; `level` is that before the rise, or
-    of all frames where there is none, in units of the trace; `first` is the particle's
-    first valid frame. `reasons` say why.
+    where there is none of all or of the first frames (the lower), in units of the
+    trace; `first` is the particle's first valid frame. `reasons` say why.
     """
 
     particle: str
@@ -81,7 +84,9 @@ class Seen:
     """A particle's valid frames in a half cycle, rising in a reaction.
 
     `spacing` is that of the film [s]; `jump` is None where no rise fits; `end_step` is
-    the size of a step at the first or last frame, where it says more than a line.
+    the size of a step at the first or last frame, where it says more than a line;
+    `falls` tells that the trace clearly falls instead of rising; `num_odd` single
+    frames were left aside as outliers.
     """
 
     particle: str
@@ -91,12 +96,15 @@ class Seen:
     noise: float = math.nan
     jump: Jump | None = None
     end_step: float = 0.0
+    falls: bool = False
+    num_odd: int = 0
     refused: str = ""
 
     @property
     def is_clear(self) -> bool:
         """Whether a rise well within the frames is beyond doubt."""
-        return not self.end_step and _is_clear(self, 1.0)
+        clear = _is_clear(self.jump, self.noise, 1.0)
+        return clear and not (self.end_step or self.falls)
 
 
 def look_at(
@@ -114,7 +122,8 @@ def look_at(
         noise: its standard deviation; None takes it from neighbouring frames.
     """
     valid, spacing = np.isfinite(trace), float(np.median(np.diff(time)))
-    t, y = time[valid], trace[valid]
+    odd = _outliers(trace[valid])
+    t, y = time[valid][~odd], trace[valid][~odd]
     if len(t) < LEAST_FRAMES:
         refused = f"{len(t)} valid frames" if len(t) else "no valid frame"
         return Seen(particle, t, y, spacing, refused=refused)
@@ -122,7 +131,29 @@ def look_at(
         return Seen(particle, t, y, spacing, refused="constant trace")
     own = noise_of(y) if noise is None else noise
     jump, end = fit_jump(t, y, own), _end_step(t, y, own)
-    return Seen(particle, t, y, spacing, own, jump, end)
+    falls = not end and _falls(t, y, own, jump)
+    return Seen(particle, t, y, spacing, own, jump, end, falls, int(odd.sum()))
+
+
+def _outliers(trace) -> Bool[np.ndarray, " frame"]:
+    """Single frames far from their four neighbours, which agree; not at the ends."""
+    odd = np.zeros(len(trace), bool)
+    if len(trace) < _LEAST_FOR_OUTLIERS:
+        return odd
+    around = np.stack([trace[:-4], trace[1:-3], trace[3:-1], trace[4:]])
+    away = np.abs(trace[2:-2] - np.median(around, axis=0))
+    limit = _ODD * noise_of(trace) + 2 * np.ptp(around, axis=0)
+    odd[2:-2] = away > limit
+    return odd
+
+
+def _falls(time, trace, noise, jump: Jump | None) -> bool:
+    """Whether a fall explains a trace better than a rise does."""
+    if not steps_down(trace):
+        return False
+    fall = fit_jump(time, -trace, noise)
+    least = -math.inf if jump is None else jump.evidence
+    return _is_clear(fall, noise, 1.0) and fall.evidence > least + _LEAST_EVIDENCE
 
 
 def _end_step(time, trace, noise) -> float:
@@ -140,14 +171,13 @@ def _end_step(time, trace, noise) -> float:
     return size if sure else 0.0
 
 
-def _is_clear(row: Seen, part: float) -> bool:
+def _is_clear(jump: Jump | None, noise: float, part: float) -> bool:
     """Whether a jump exceeds (a part of) the limits for one."""
-    jump = row.jump
     return (
         jump is not None
         and jump.evidence > _LEAST_EVIDENCE
         and jump.amplitude > part * _LEAST_SURE * jump.amplitude_sd
-        and jump.amplitude > part * _LEAST_SIGNAL * row.noise
+        and jump.amplitude > part * _LEAST_SIGNAL * noise
     )
 
 
@@ -159,20 +189,31 @@ def judge(row: Seen, typical: float, exposure: float) -> Onset:
         typical: amplitude of those that clearly react; 0 where there is none.
         exposure: over which a frame is gathered [s].
     """
+    found = _judged(row, typical, exposure)
+    if not row.num_odd:
+        return found
+    remark = f"{row.num_odd} outlier frame(s) left aside"
+    return dataclasses.replace(found, reasons=(*found.reasons, remark))
+
+
+def _judged(row: Seen, typical: float, exposure: float) -> Onset:
+    """The verdict on one particle."""
     known = {"particle": row.particle, "num_frames": len(row.time), "noise": row.noise}
     if row.refused:
         return Onset(outcome=Outcome.EXCLUDED, reasons=(row.refused,), **known)
     known["first"] = float(row.time[0])
     if row.end_step > max(LEAST_SHARE * typical, 0.0):
         return _at_an_end(row, known, typical)
-    if not _is_clear(row, _DOUBT):
+    if row.falls:
+        return Onset(outcome=Outcome.AMBIGUOUS, reasons=(FALLS,), **known)
+    if not _is_clear(row.jump, row.noise, _DOUBT):
         return _silent(row, known, "no rise")
     known |= {"evidence": row.jump.evidence, "amplitude": row.jump.amplitude}
     known["level"] = row.jump.level
     share = row.jump.amplitude / typical if typical else math.inf
     if share < _DOUBT * LEAST_SHARE:
         return _silent(row, known, "rise far below that of others")
-    if share < LEAST_SHARE or not _is_clear(row, 1.0):
+    if share < LEAST_SHARE or not _is_clear(row.jump, row.noise, 1.0):
         doubt = "below that of others" if share < LEAST_SHARE else "not clear of noise"
         reasons = (f"rise {doubt}",)
         return Onset(outcome=Outcome.AMBIGUOUS, reasons=reasons, **known)
@@ -181,7 +222,9 @@ def judge(row: Seen, typical: float, exposure: float) -> Onset:
 
 def _silent(row: Seen, known: dict, reason: str) -> Onset:
     """A particle that did not react as long as it was seen."""
-    known |= {"level": float(np.median(row.trace)), "amplitude": math.nan}
+    early = row.trace[: max(len(row.trace) // 10, LEAST_FRAMES)]
+    level = min(float(np.median(row.trace)), float(np.median(early)))
+    known |= {"level": level, "amplitude": math.nan}
     bounds = {"after": float(row.time[-1]), "before": math.inf}
     return Onset(outcome=Outcome.RIGHT, reasons=(reason,), **known, **bounds)
 
@@ -282,9 +325,11 @@ def _between(row: Seen, rise: Rise) -> tuple[float, float]:
     A law that is even between two frames keeps within them: 2.2 of its deviations less
     0.15 of their spacing are 0.49 spacings.
     """
-    half = max(_WITHIN * rise.midpoint_sd - _SLACK * row.spacing, rise.midpoint_sd)
-    low, high = rise.midpoint - half, rise.midpoint + half
     last = len(row.time) - 1
+    k = np.clip(np.searchsorted(row.time, rise.midpoint), 1, last)
+    slack = _SLACK * (row.time[k] - row.time[k - 1])
+    half = max(_WITHIN * rise.midpoint_sd - slack, rise.midpoint_sd)
+    low, high = rise.midpoint - half, rise.midpoint + half
     first = np.clip(np.searchsorted(row.time, low, "right") - 1, 0, last - 1)
     second = np.clip(np.searchsorted(row.time, high), first + 1, last)
     return row.time[first], row.time[second]

@@ -81,7 +81,7 @@ def test_an_outlier_moves_a_midpoint_by_less_than_its_deviation():
 
 
 def test_noise_is_told_from_a_rise():
-    times, trace, _ = made_trace(np.random.default_rng(3), ALL["ramp"], 30 * MINUTE, 20)
+    _, trace, _ = made_trace(np.random.default_rng(3), ALL["ramp"], 30 * MINUTE, 20)
     assert noise_of(trace) == pytest.approx(0.05, rel=0.15)
 
 
