@@ -75,12 +75,10 @@ def of_recording(recording: Recording, offset: float = 0.0) -> tuple[HalfCycle, 
             "throughout; look at its unit, or leave the current out."
         )
     bounds = []
-    for start, end in spans:
-        charges = True
-        if recording.current is not None:
-            inside = (recording.time >= start) & (recording.time <= end)
-            charges = bool(np.sum(recording.current[inside]) >= 0)
-        bounds.append((start - offset, end - offset, charges))
+    for number in range(len(spans)):
+        part = recording.half_cycle(number)
+        charges = part.current is None or bool(np.sum(part.current) >= 0)
+        bounds.append((part.start - offset, part.end - offset, charges))
     return from_bounds(bounds)
 
 
