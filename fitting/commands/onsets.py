@@ -10,6 +10,7 @@ from . import study
 from .onset_files import Found, write
 
 _HOUR, _MILLIAMPERE_HOUR = 3600.0, 3.6
+_VAGUE = 5.0  # frames, from which on a clock offset is not known
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -255,6 +256,8 @@ def _offset(arguments, traces, recording) -> tuple[float, float, str]:
             f"The cycler's clock reads {found.seconds:.4g} +- {found.sd:.2g} s when "
             f"the film's reads 0, by {found.count} reversal(s) of current."
         )
+        if found.sd > _VAGUE * frame:
+            note += " That is too vague to rely on; give --clock-offset-s SECONDS."
         note = " ".join([note, *found.notes])
         return found.seconds, found.sd if sd is None else sd, note
     try:

@@ -22,7 +22,8 @@ _MOST_POINTS = 100
 class Degrees:
     """Degrees of reaction at equal steps along a half cycle; NaN where not seen.
 
-    `progress` is the state of charge, or the time [s] where `is_time` holds.
+    `progress` is the state of charge, or the time [s] where `is_time` holds; points are
+    in the order of time, so that it falls in a discharge.
     """
 
     particles: tuple[str, ...]
@@ -69,11 +70,13 @@ def degrees_of(
         rows.append(_degree(row[inside][known], onset, typical, amplitude))
     steps = _steps(along)
     count = len(np.unique(steps))
+    mean_time = _means(time[None], steps, count)[0]
+    forth = np.argsort(mean_time)
     return Degrees(
         particles=tuple(o.particle for o in used),
-        progress=_means(along[None], steps, count)[0],
-        time=_means(time[None], steps, count)[0],
-        degree=_means(np.array(rows), steps, count),
+        progress=_means(along[None], steps, count)[0, forth],
+        time=mean_time[forth],
+        degree=_means(np.array(rows), steps, count)[:, forth],
         is_time=charge is None,
     )
 

@@ -1,5 +1,6 @@
 """Figures of traces and of what all particles do, in the house's style."""
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib
@@ -193,6 +194,7 @@ def raster_figure(
     named = len(labels) <= _MOST_NAMED
     axes.set_yticks(np.arange(len(labels)) + 0.5 if named else [])
     axes.set_yticklabels(labels if named else [])
+    axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(len(labels), 0)
     axes.set_ylabel("particle, in order of reaction")
     axes.set_xlabel(axis_name(degrees.is_time, charge))
@@ -236,8 +238,9 @@ def reacted_figure(
         heights = np.interp(inside, people.degrees.time, curve.value)
         axes.plot(places, heights, "|", color="black", markersize=8, label="censored")
         axes.legend(frameon=False, loc="upper left")
+    axes.set_xlim(along[0], along[-1])
     axes.set_ylim(-0.02, 1.02)
-    axes.set_xlabel(axis_name(people.degrees.is_time, charge))
+    axes.set_xlabel(textwrap.fill(axis_name(people.degrees.is_time, charge), 40))
     axes.set_ylabel("reacted share (–)")
     axes.set_title(f"{one.half.name}, {len(people.degrees.particles)} particles")
     return figure
@@ -268,8 +271,7 @@ def activity_figure(
             axes.plot(along, curve.value, color=color)
             axes.plot(along, one.curves.mean.value, "--", color="0.5", linewidth=0.8)
         upper.set_title(one.half.name)
-        if not one.half.charges and not one.degrees.is_time:
-            upper.set_xlim(along.max(), along.min())
+        upper.set_xlim(along[0], along[-1])
     low, high = ACTIVE
     panels[0, 0].set_ylabel(f"active share ({low:g} < z < {high:g})")
     panels[1, 0].set_ylabel("segregation H (–)")
