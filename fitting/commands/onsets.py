@@ -71,6 +71,11 @@ def _add_clock(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="standard deviation of the offset (default one frame)",
     )
+    _add_halves(clock)
+
+
+def _add_halves(clock) -> None:
+    """Half cycles that are given, and which of them is meant."""
     clock.add_argument(
         "--reversals-h",
         metavar="HOURS",

@@ -62,23 +62,28 @@ def degrees_of(
     along = time if charge is None else charge.at(time)
     known = np.isfinite(along)
     along, time = along[known], time[known]
-    seen = [o.amplitude for o in used if o.has_reacted]
-    typical = amplitude or (float(np.median(seen)) if seen else math.nan)
-    rows = []
-    for onset in used:
-        row = one.sign * traces.intensity[traces.labels.index(onset.particle)]
-        rows.append(_degree(row[inside][known], onset, typical, amplitude))
-    steps = _steps(along)
-    count = len(np.unique(steps))
+    rows = _rows(traces, one, used, amplitude)[:, inside][:, known]
+    steps, count = _steps(along)
     mean_time = _means(time[None], steps, count)[0]
     forth = np.argsort(mean_time)
     return Degrees(
         particles=tuple(o.particle for o in used),
         progress=_means(along[None], steps, count)[0, forth],
         time=mean_time[forth],
-        degree=_means(np.array(rows), steps, count)[:, forth],
+        degree=_means(rows, steps, count)[:, forth],
         is_time=charge is None,
     )
+
+
+def _rows(traces: Traces, one: HalfOnsets, used, amplitude: float | None):
+    """Degrees of reaction of particles at all frames: (particle, frame)."""
+    seen = [o.amplitude for o in used if o.has_reacted]
+    typical = amplitude or (float(np.median(seen)) if seen else math.nan)
+    rows = []
+    for onset in used:
+        row = one.sign * traces.intensity[traces.labels.index(onset.particle)]
+        rows.append(_degree(row, onset, typical, amplitude))
+    return np.array(rows)
 
 
 def _degree(row, onset: Onset, typical: float, amplitude: float | None):
@@ -91,11 +96,12 @@ def _degree(row, onset: Onset, typical: float, amplitude: float | None):
     return np.clip((row - onset.level) / (amplitude or own), 0.0, 1.0)
 
 
-def _steps(along) -> np.ndarray:
-    """(frame,) which of equal steps along a half cycle a frame is in."""
+def _steps(along) -> tuple[np.ndarray, int]:
+    """(frame,) which of equal steps along a half cycle each is in, and their number."""
     count = min(len(along), _MOST_POINTS)
     edges = np.linspace(along.min(), along.max(), count + 1)[1:-1]
-    return np.unique(np.searchsorted(edges, along, "right"), return_inverse=True)[1]
+    used, steps = np.unique(np.searchsorted(edges, along, "right"), return_inverse=True)
+    return steps, len(used)
 
 
 def _means(values, steps, count: int):

@@ -21,9 +21,9 @@ from .verdicts import Outcome
 _GRAY = (1, 99)  # percentiles of a frame that are drawn black and white
 
 
-def _show(axes, image: Float[np.ndarray, "height width"]) -> None:
+def _show(axes, image: Float[np.ndarray, "height width"], limits=None) -> None:
     """A frame in grays, without axes."""
-    low, high = np.nanpercentile(image, _GRAY)
+    low, high = np.nanpercentile(image, _GRAY) if limits is None else limits
     axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-12))
     axes.set_xticks([])
     axes.set_yticks([])
@@ -69,29 +69,17 @@ def onset_map(
     figure = blank(125, float(np.clip(95 * height / width + 12, 50, 180)))
     axes = figure.add_subplot()
     _show(axes, image)
-    values = {}
+    times = {c.particle: when(by_label[c.particle]) for c in circles}
+    values = {
+        label: (time + offset) / HOUR if charge is None else float(charge.at(time))
+        for label, time in times.items()
+    }
+    shown = [v for v in values.values() if math.isfinite(v)] or [0.0, 1.0]
+    norm = matplotlib.colors.Normalize(min(shown), max(*shown, min(shown) + 1e-9))
     for circle in circles:
-        time = when(by_label[circle.particle])
-        if math.isfinite(time):
-            values[circle.particle] = (
-                (time + offset) / HOUR if charge is None else float(charge.at(time))
-            )
-    shown = np.array([v for v in values.values() if math.isfinite(v)] or [0.0, 1.0])
-    norm = matplotlib.colors.Normalize(
-        shown.min(), max(shown.max(), shown.min() + 1e-9)
-    )
-    for circle in circles:
-        onset = by_label[circle.particle]
-        axes.add_patch(_disc(circle, onset, values.get(circle.particle), norm))
-        axes.annotate(
-            circle.particle,
-            (circle.x, circle.y),
-            ha="center",
-            va="center",
-            color="white",
-            fontsize=6,
-            path_effects=[withStroke(linewidth=1.2, foreground="black")],
-        )
+        onset, value = by_label[circle.particle], values[circle.particle]
+        axes.add_patch(_disc(circle, onset, value, norm))
+        _name(axes, circle)
     label = "midpoint (h)" if charge is None else "state of charge at midpoint (–)"
     mappable = matplotlib.cm.ScalarMappable(norm, "viridis")
     figure.colorbar(mappable, ax=axes, label=label, pad=0.02)
@@ -99,10 +87,22 @@ def onset_map(
     return figure
 
 
-def _disc(circle: Circle, onset, value, norm) -> Disc:
+def _name(axes, circle: Circle) -> None:
+    axes.annotate(
+        circle.particle,
+        (circle.x, circle.y),
+        ha="center",
+        va="center",
+        color="white",
+        fontsize=6,
+        path_effects=[withStroke(linewidth=1.2, foreground="black")],
+    )
+
+
+def _disc(circle: Circle, onset, value: float, norm) -> Disc:
     """A particle as its outcome is drawn."""
     place, radius = (circle.x, circle.y), circle.radius
-    if value is not None and math.isfinite(value):
+    if math.isfinite(value):
         dashed = "--" if onset.outcome is Outcome.INTERVAL else "-"
         color = matplotlib.colormaps["viridis"](norm(value))
         return Disc(place, radius, fc=color, ec="white", lw=0.8, ls=dashed, alpha=0.85)
@@ -136,42 +136,44 @@ def montage(
     """
     circles = check_circles(circles, film.shape, one)
     kept = _evenly(film, one, charge, num_frames)
-    columns = min(5, len(kept))
-    rows = -(-len(kept) // columns)
-    height, width = film.shape
-    tall = 168 / columns * height / width + 6.5
-    figure = blank(170, float(np.clip(rows * tall, 30, 220)))
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure, panels = _panels(len(kept), film.shape)
     images = [np.asarray(film.frame(int(k)), float) for k in kept]
-    low, high = np.nanpercentile(np.stack(images), _GRAY)
+    limits = np.nanpercentile(np.stack(images), _GRAY)
     colors = colors_of(sorted_labels(one))
-    by_label = {onset.particle: onset for onset in one.onsets}
+    reacted = {onset.particle: when(onset) for onset in one.onsets}
     for axes, k, image in zip(panels, kept, images, strict=False):
         time = float(film.time[k])
-        axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-12))
+        _show(axes, image, limits)
         for circle in circles:
-            over = when(by_label[circle.particle]) <= time
-            axes.add_patch(
-                Disc(
-                    (circle.x, circle.y),
-                    circle.radius,
-                    fill=False,
-                    ec=colors[circle.particle],
-                    lw=1.1,
-                    ls="-" if over else "--",
-                    path_effects=[withStroke(linewidth=1.8, foreground="0.9")],
-                )
-            )
-        title = f"{(time + offset) / HOUR:.2f} h"
-        if charge is not None:
-            title += f", SOC {float(charge.at(time)):.2f}"
-        axes.set_title(title, fontsize=7)
-    for axes in panels:
-        axes.set_xticks([])
-        axes.set_yticks([])
+            over = reacted[circle.particle] <= time
+            axes.add_patch(_ring(circle, colors[circle.particle], over))
+        state = "" if charge is None else f", SOC {float(charge.at(time)):.2f}"
+        axes.set_title(f"{(time + offset) / HOUR:.2f} h{state}", fontsize=7)
     for axes in panels[len(kept) :]:
         axes.set_visible(False)
     return figure
+
+
+def _panels(count: int, shape):
+    """A figure with a panel for each of `count` frames of a shape, five in a row."""
+    columns = min(5, count)
+    rows = -(-count // columns)
+    tall = 168 / columns * shape[0] / shape[1] + 6.5
+    figure = blank(170, float(np.clip(rows * tall, 30, 220)))
+    return figure, figure.subplots(rows, columns, squeeze=False).ravel()
+
+
+def _ring(circle: Circle, color, over: bool) -> Disc:
+    """A circle around a particle, solid once it has reacted."""
+    return Disc(
+        (circle.x, circle.y),
+        circle.radius,
+        fill=False,
+        ec=color,
+        lw=1.1,
+        ls="-" if over else "--",
+        path_effects=[withStroke(linewidth=1.8, foreground="0.9")],
+    )
 
 
 def _evenly(film, one: HalfOnsets, charge, count: int):
@@ -231,11 +233,8 @@ def kymograph(
         most_frames: that are read, evenly chosen.
     """
     inside = np.flatnonzero(one.half.holds(np.asarray(film.time)))
-    if inside.size > most_frames:
-        chosen = np.linspace(0, inside.size - 1, most_frames).round().astype(int)
-        inside = inside[chosen]
+    inside = inside[:: -(-inside.size // most_frames)]
     place, profiles = _profiles(film, circle, inside, angle)
-    unit = "px" if pixel is None else "µm"
     figure = blank(125, 75)
     axes = figure.add_subplot()
     painted = axes.pcolormesh(
@@ -246,13 +245,13 @@ def kymograph(
         shading="nearest",
         rasterized=True,
     )
-    for onset in one.onsets:
-        if onset.particle == circle.particle and onset.outcome is Outcome.EXACT:
+    for onset in one.of(Outcome.EXACT):
+        if onset.particle == circle.particle:
             for time, style in ((onset.onset, ":"), (onset.midpoint, "-")):
                 axes.axvline((time + offset) / HOUR, color="white", lw=0.9, ls=style)
     axes.set_xlabel("time (h)")
     what = "distance from centre" if angle is None else "place along the line"
-    axes.set_ylabel(f"{what} ({unit})")
+    axes.set_ylabel(f"{what} ({'px' if pixel is None else 'µm'})")
     axes.set_title(f"particle {circle.particle}, {one.half.name}")
     figure.colorbar(painted, ax=axes, label="intensity (of scale)", pad=0.02)
     return figure

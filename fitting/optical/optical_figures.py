@@ -184,13 +184,7 @@ def raster_figure(
         vmin=0,
         vmax=1,
     )
-    by_label = {onset.particle: onset for onset in one.onsets}
-    for k, label in enumerate(labels):
-        onset = by_label[label]
-        if onset.outcome is Outcome.EXACT:
-            time = np.array([onset.midpoint])
-            place = time / HOUR if degrees.is_time else charge.at(time)
-            axes.plot([place, place], [k, k + 1], color="white", linewidth=1.4)
+    _mark_midpoints(axes, one, labels, None if degrees.is_time else charge)
     named = len(labels) <= _MOST_NAMED
     axes.set_yticks(np.arange(len(labels)) + 0.5 if named else [])
     axes.set_yticklabels(labels if named else [])
@@ -201,6 +195,15 @@ def raster_figure(
     axes.set_title(f"{one.half.name}: {one.describe()}")
     figure.colorbar(painted, ax=axes, label="degree of reaction z (–)", pad=0.02)
     return figure
+
+
+def _mark_midpoints(axes, one: HalfOnsets, labels, charge) -> None:
+    by_label = {onset.particle: onset for onset in one.onsets}
+    for k, label in enumerate(labels):
+        onset = by_label[label]
+        if onset.outcome is Outcome.EXACT:
+            place = _along(np.array([onset.midpoint]), charge)
+            axes.plot([place, place], [k, k + 1], color="white", linewidth=1.4)
 
 
 def _hatch(axes, edges, count: int) -> None:
