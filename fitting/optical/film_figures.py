@@ -176,14 +176,20 @@ def _ring(circle: Circle, color, over: bool) -> Disc:
     )
 
 
-def _evenly(film, one: HalfOnsets, charge, count: int):
-    """Frames of a half cycle at equal steps."""
+def _frames_in(film, one: HalfOnsets):
+    """The frames of a half cycle; ValueError where it has none."""
     inside = np.flatnonzero(one.half.holds(np.asarray(film.time)))
     if not inside.size:
         raise ValueError(
             f"The film must have a frame in {one.half.name}, but has none; correct the "
             "clock offset."
         )
+    return inside
+
+
+def _evenly(film, one: HalfOnsets, charge, count: int):
+    """Frames of a half cycle at equal steps."""
+    inside = _frames_in(film, one)
     along = np.asarray(film.time)[inside]
     along = along if charge is None else charge.at(along)
     good = np.isfinite(along)
@@ -232,18 +238,14 @@ def kymograph(
         offset: what the cycler's clock reads when the film's reads 0 [s].
         most_frames: that are read, evenly chosen.
     """
-    inside = np.flatnonzero(one.half.holds(np.asarray(film.time)))
+    inside = _frames_in(film, one)
     inside = inside[:: -(-inside.size // most_frames)]
     place, profiles = _profiles(film, circle, inside, angle)
     figure = blank(125, 75)
     axes = figure.add_subplot()
+    hours = (np.asarray(film.time)[inside] + offset) / HOUR
     painted = axes.pcolormesh(
-        (np.asarray(film.time)[inside] + offset) / HOUR,
-        place * (pixel or 1.0),
-        profiles.T,
-        cmap="cividis",
-        shading="nearest",
-        rasterized=True,
+        *(hours, place * (pixel or 1.0), profiles.T), cmap="cividis", shading="nearest"
     )
     for onset in one.of(Outcome.EXACT):
         if onset.particle == circle.particle:

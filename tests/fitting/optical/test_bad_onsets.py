@@ -184,6 +184,15 @@ REFUSED = [
         lambda: mapped((Circle("a", 500, 5, 3),)),
         r"lie on the frames of 30 x 20 px, but none of 1 does",
     ),
+    (
+        "film without a frame in the half cycle",
+        lambda: film_figures.kymograph(
+            types.SimpleNamespace(time=TIMES + 50 * HOUR, shape=(20, 30)),
+            Circle("a", 5, 5, 3),
+            find_onsets(traces_of(TWO))[0],
+        ),
+        r"film must have a frame in charge 1, but has none; correct the clock",
+    ),
 ]  # fmt: skip
 
 
