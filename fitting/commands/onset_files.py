@@ -38,8 +38,13 @@ def write(folder: Path, found: Found) -> list[str]:
         comments=comments,
     )
     if found.events is not None:
-        head = (f"Half cycle {found.chosen.half.number}, {found.chosen.half.name}.",)
-        onset_tables.write_events(folder / "onsets.csv", found.events, head + comments)
+        half = found.chosen.half
+        head = f"Half cycle {half.number}, {half.name}."
+        if found.arguments.cycler is None:
+            head += " Times here are from its start."
+        onset_tables.write_events(
+            folder / "onsets.csv", found.events, (head, *comments)
+        )
     known = [people for people in found.people if people is not None]
     files.write_json(
         folder / "population.json",
@@ -55,7 +60,7 @@ def write(folder: Path, found: Found) -> list[str]:
 
 def _comments(found: Found) -> tuple[str, ...]:
     """What a reader of the tables must know."""
-    clock = "on the film's clock"
+    clock = "on the film's clock where nothing else is said"
     if found.arguments.cycler is not None:
         clock = (
             f"on the cycler's clock, which reads {found.offset:g} s when the film's "

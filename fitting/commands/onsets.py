@@ -204,7 +204,9 @@ def find(arguments) -> Found:
     notes += half_cycles.left_over(traces, halves)
     people = tuple(_people(traces, one, charge, arguments.seed) for one in found)
     chosen = _chosen(found, arguments.half_cycle)
-    events = onset_tables.to_events(chosen, offset=offset)
+    # Without a cycler, a fit is driven by a protocol, whose clock starts with it.
+    zero = -chosen.half.start if arguments.cycler is None else offset
+    events = onset_tables.to_events(chosen, offset=zero)
     return Found(
         *(arguments, traces, found, people, charge, offset, sd, chosen, events),
         notes=tuple(note for note in notes if note),
@@ -334,7 +336,11 @@ def _next(found: Found) -> str:
         )
     words = ["diffelec", "fit", "--onsets", str(arguments.out / "onsets.csv")]
     if arguments.cycler is None:
-        words += ["--protocol", "Charge at C/20 until 4.3 V"]
+        charges = found.chosen.half.charges
+        step = (
+            "Charge at C/20 until 4.3 V" if charges else "Discharge at C/20 until 3 V"
+        )
+        words += ["--protocol", step]
     else:
         words += ["--cycler", str(arguments.cycler)]
         if found.chosen.half.number > 1:

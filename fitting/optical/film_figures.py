@@ -141,6 +141,7 @@ def montage(
     limits = np.nanpercentile(np.stack(images), _GRAY)
     colors = colors_of(sorted_labels(one))
     reacted = {onset.particle: when(onset) for onset in one.onsets}
+    reacted |= {onset.particle: -math.inf for onset in one.of(Outcome.LEFT)}
     for axes, k, image in zip(panels, kept, images, strict=False):
         time = float(film.time[k])
         _show(axes, image, limits)

@@ -18,6 +18,7 @@ from fitting.optical.degrees import degrees_of
 from fitting.optical.onsets import find_onsets
 from fitting.optical.population import population
 from fitting.optical.traces import Traces
+from fitting.readers import read_events
 from fitting.recording import Recording
 
 from .made_traces import HOUR, TIMES, rise, traces_of
@@ -332,6 +333,19 @@ def test_one_particle_is_enough(command, capsys, tmp_path):
     assert status == cli.SUCCESS
     assert "slope coherence (1 together): not known" in said
     assert (tmp_path / "out" / "onsets.csv").exists()
+
+
+def test_without_a_cycler_a_table_counts_from_the_start_of_its_half_cycle(
+    command, capsys, tmp_path
+):
+    late = traces_of({"a": rise(3.0), "b": rise(4.0)})
+    late = dataclasses.replace(late, time=late.time + 5 * HOUR)
+    status, _, said = command(capsys, traces=late)
+    assert status == cli.SUCCESS
+    assert "--protocol 'Charge at C/20 until 4.3 V' --seen surface" in said
+    events = read_events(tmp_path / "out" / "onsets.csv", surface=True)
+    midpoint = events.time[events.exact & ~events.is_duration]
+    np.testing.assert_allclose(midpoint, [3 * HOUR, 4 * HOUR], atol=120)
 
 
 def test_a_recording_without_a_current_is_one_charge_without_charge(command, capsys):
