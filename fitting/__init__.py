@@ -8,7 +8,6 @@ import importlib
 
 _NAMESPACES = (
     "cli",
-    "detection",
     "electrodes",
     "estimators",
     "events",

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .commands import demo, film, fit, simulate, traces
+from .commands import demo, film, fit, onsets, simulate, traces
 
-_COMMANDS = (demo, simulate, film, traces, fit)
+_COMMANDS = (demo, simulate, film, traces, onsets, fit)
 _CACHE_BYTES = 2 * 1024**3
 
 SUCCESS, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130

@@ -1,0 +1,348 @@
+"""`diffelec onsets`: from intensities of particles to when they reacted."""
+
+import argparse
+import itertools
+import shlex
+import sys
+from pathlib import Path
+
+from . import study
+from .onset_files import Found, write
+
+_HOUR, _MILLIAMPERE_HOUR = 3600.0, 3.6
+_VAGUE = 5.0  # frames, from which on a clock offset is not known
+
+
+def add_parser(subparsers) -> argparse.ArgumentParser:
+    """Adds `onsets` and its arguments."""
+    parser = subparsers.add_parser(
+        "onsets",
+        help="find when particles reacted, from their intensities",
+        description="Finds when each particle reacted in each half cycle, how surely, "
+        "and what all of them do together; writes onsets.csv (for `diffelec fit`), "
+        "events_all.csv, population.json and figures to the folder --out.",
+    )
+    parser.add_argument(
+        "traces",
+        metavar="TRACES",
+        type=Path,
+        help="CSV of intensities: time_s and one column a particle (as `diffelec "
+        "traces` writes), or an ImageJ Multi Measure table",
+    )
+    _add_clock(parser)
+    _add_reading(parser)
+    film = parser.add_argument_group("figures on the film")
+    film.add_argument("--film", metavar="FILM", type=Path, help="stack or folder")
+    film.add_argument(
+        "--regions",
+        metavar="FILE",
+        type=Path,
+        help="CSV: particle, x_px, y_px, r_px (as `diffelec traces` writes)",
+    )
+    film.add_argument(
+        "--kymograph",
+        metavar="PARTICLE",
+        nargs="+",
+        default=[],
+        help="particles to draw over radius and time",
+    )
+    study.add_folder(parser, required=True)
+    return parser
+
+
+def _add_clock(parser: argparse.ArgumentParser) -> None:
+    """What bounds the half cycles."""
+    clock = parser.add_argument_group("half cycles and clocks")
+    clock.add_argument(
+        "--cycler",
+        metavar="FILE",
+        type=Path,
+        help="the cycler's table: half cycles and states of charge",
+    )
+    clock.add_argument(
+        "--clock-offset-s",
+        metavar="SECONDS",
+        help="what the cycler's clock reads when the film's reads 0, or auto to find "
+        "it from the reversals of current (default 0)",
+    )
+    clock.add_argument(
+        "--clock-sd-s",
+        metavar="SECONDS",
+        type=float,
+        help="standard deviation of the offset (default one frame)",
+    )
+    _add_halves(clock)
+
+
+def _add_halves(clock) -> None:
+    """Half cycles that are given, and which of them is meant."""
+    clock.add_argument(
+        "--reversals-h",
+        metavar="HOURS",
+        type=float,
+        nargs="+",
+        default=[],
+        help="where no cycler recorded: when the current reversed, on the film's clock",
+    )
+    clock.add_argument(
+        "--discharge-first",
+        action="store_true",
+        help="where no cycler recorded: the film begins with a discharge",
+    )
+    clock.add_argument(
+        "--half-cycle",
+        metavar="N",
+        type=int,
+        help="whose table is written for the fit; 1 first (default: the first charge)",
+    )
+    clock.add_argument(
+        "--capacity-mAh",
+        metavar="CAPACITY",
+        type=float,
+        help="charge that is a state of charge of 1 (default: that of the first half "
+        "cycle)",
+    )
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    """What traces are."""
+    reading = parser.add_argument_group("traces")
+    numbers = (
+        ("--interval-s", None, "between frames, where the table has no times"),
+        ("--noise", None, "of an intensity (default: from neighbouring frames)"),
+        ("--exposure-s", 0.0, "over which one frame is gathered (default 0)"),
+    )
+    for name, default, text in numbers:
+        reading.add_argument(
+            name, metavar="NUMBER", type=float, default=default, help=text
+        )
+    reading.add_argument(
+        "--inverted",
+        action="store_true",
+        help="particles darken in a charge (graphite) instead of brightening",
+    )
+    reading.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="of the intervals (default 0)"
+    )
+
+
+def run(arguments) -> None:
+    """Reads, finds, prints, writes."""
+    from .. import files, progress
+
+    check(arguments)
+    files.check_folder(arguments.out, overwrite=arguments.overwrite)
+    with progress.Waiting("finding onsets"):
+        found = find(arguments)
+    print(_text(found))
+    with (
+        progress.Waiting("writing files and figures"),
+        files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder,
+    ):
+        names = write(folder, found)
+    print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
+    print(_next(found))
+
+
+def check(arguments) -> None:
+    """Refuses arguments that cannot go together or cannot be."""
+    if arguments.cycler is not None and (
+        arguments.reversals_h or arguments.discharge_first
+    ):
+        raise ValueError(
+            "--reversals-h and --discharge-first must not be given with --cycler, "
+            "whose current tells both."
+        )
+    alone = {"--clock-offset-s": arguments.clock_offset_s}
+    alone |= {"--clock-sd-s": arguments.clock_sd_s}
+    alone |= {"--capacity-mAh": arguments.capacity_mAh}
+    given = [name for name, value in alone.items() if value is not None]
+    if arguments.cycler is None and given:
+        raise ValueError(f"{given[0]} must come with --cycler, but that is not given.")
+    if arguments.clock_sd_s is not None and not arguments.clock_sd_s >= 0:
+        raise ValueError(
+            f"--clock-sd-s must be 0 or more, but is {arguments.clock_sd_s:g}."
+        )
+    if arguments.half_cycle is not None and arguments.half_cycle < 1:
+        raise ValueError(
+            f"--half-cycle must be 1 or more, but is {arguments.half_cycle}."
+        )
+    if arguments.regions is not None and arguments.film is None:
+        raise ValueError("--regions must come with --film, on which they are drawn.")
+    if arguments.film is not None and arguments.regions is None:
+        raise ValueError("--film must come with --regions, the circles of particles.")
+    if arguments.kymograph and arguments.film is None:
+        raise ValueError("--kymograph must come with --film and --regions.")
+    if arguments.seed < 0:
+        raise ValueError(f"--seed must be 0 or more, but is {arguments.seed}.")
+
+
+def find(arguments) -> Found:
+    """Everything that is found, before anything is written."""
+    from ..optical import half_cycles, onset_tables, onsets, trace_tables
+
+    traces = trace_tables.read_traces(arguments.traces, interval=arguments.interval_s)
+    offset, sd, charge, notes = 0.0, 0.0, None, list(traces.notes)
+    if arguments.cycler is None:
+        halves = _given_halves(arguments, traces)
+    else:
+        recording, remarks = _recording(arguments.cycler)
+        offset, sd, remark = _offset(arguments, traces, recording)
+        notes += [*remarks, remark]
+        halves = half_cycles.of_recording(recording, offset)
+        capacity = arguments.capacity_mAh
+        charge = half_cycles.state_of_charge(
+            recording, offset, capacity and _MILLIAMPERE_HOUR * capacity
+        )
+    found = onsets.find_onsets(
+        traces,
+        halves,
+        noise=arguments.noise,
+        exposure=arguments.exposure_s,
+        inverted=arguments.inverted,
+    )
+    notes += half_cycles.left_over(traces, halves)
+    people = tuple(_people(traces, one, charge, arguments.seed) for one in found)
+    chosen = _chosen(found, arguments.half_cycle)
+    # Without a cycler, a fit is driven by a protocol, whose clock starts with it.
+    zero = -chosen.half.start if arguments.cycler is None else offset
+    events = onset_tables.to_events(chosen, offset=zero)
+    return Found(
+        *(arguments, traces, found, people, charge, offset, sd, chosen, events),
+        notes=tuple(note for note in notes if note),
+    )
+
+
+def _given_halves(arguments, traces):
+    """Half cycles from the reversals that are given; the whole film without any."""
+    from ..optical import half_cycles
+
+    first, last = float(traces.time[0]), float(traces.time[-1])
+    reversals = [_HOUR * hours for hours in arguments.reversals_h]
+    outside = [t for t in reversals if not first < t < last]
+    if outside:
+        raise ValueError(
+            f"--reversals-h must lie within the film, {first / _HOUR:.4g} to "
+            f"{last / _HOUR:.4g} h, but holds {outside[0] / _HOUR:g} h."
+        )
+    edges = [first, *reversals, last]
+    charges = not arguments.discharge_first
+    return half_cycles.from_bounds(
+        [
+            (start, end, charges if k % 2 == 0 else not charges)
+            for k, (start, end) in enumerate(itertools.pairwise(edges))
+        ]
+    )
+
+
+def _recording(path: Path):
+    """(recording, notes) of a cycler's table."""
+    from ..optical import cycler
+
+    table = cycler.read_cycler(path)
+    return table.recording(), tuple(table.notes)
+
+
+def _offset(arguments, traces, recording) -> tuple[float, float, str]:
+    """(offset, its deviation [s], a note where it was not given)."""
+    import numpy as np
+
+    frame = float(np.median(np.diff(traces.time)))
+    text, sd = arguments.clock_offset_s, arguments.clock_sd_s
+    if text is None:
+        note = (
+            "The clocks of film and cycler are taken to read 0 together; give "
+            "--clock-offset-s SECONDS, or auto."
+        )
+        return 0.0, frame if sd is None else sd, note
+    if text == "auto":
+        from ..optical import clock
+
+        found = clock.clock_offset(traces, recording)
+        note = (
+            f"The cycler's clock reads {found.seconds:.4g} +- {found.sd:.2g} s when "
+            f"the film's reads 0, by {found.count} reversal(s) of current."
+        )
+        if found.sd > _VAGUE * frame:
+            note += " That is too vague to rely on; give --clock-offset-s SECONDS."
+        note = " ".join([note, *found.notes])
+        return found.seconds, found.sd if sd is None else sd, note
+    try:
+        offset = float(text)
+    except ValueError:
+        offset = float("nan")
+    if not np.isfinite(offset):
+        raise ValueError(
+            f"--clock-offset-s must be a number of seconds or auto, but is '{text}'."
+        )
+    return offset, frame if sd is None else sd, ""
+
+
+def _people(traces, one, charge, seed: int):
+    """What all particles do; None where nothing is known of any."""
+    from ..optical import degrees, population
+
+    try:
+        return population.population(
+            degrees.degrees_of(traces, one, charge), one, seed=seed
+        )
+    except ValueError:
+        return None
+
+
+def _chosen(found, number: int | None):
+    """The half cycle whose table is written for the fit."""
+    if number is None:
+        return next((one for one in found if one.half.charges), found[0])
+    for one in found:
+        if one.half.number == number:
+            return one
+    numbers = ", ".join(str(one.half.number) for one in found)
+    raise ValueError(
+        f"--half-cycle must be one that has frames, {numbers}, but is {number}."
+    )
+
+
+def _text(found: Found) -> str:
+    """All half cycles and notes for a terminal."""
+    from ..optical import onset_tables
+
+    pairs = zip(found.halves, found.people, strict=True)
+    parts = [onset_tables.text(one, people, found.offset) for one, people in pairs]
+    if found.charge is not None:
+        parts.append(f"state of charge: {found.charge.source}")
+    parts.append("\n".join(f"note: {note}" for note in found.notes))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _can_fit(found: Found) -> bool:
+    """Whether the table for the fit determines anything."""
+    import numpy as np
+
+    events = found.events
+    return events is not None and not np.all(
+        events.right_censored | events.left_censored
+    )
+
+
+def _next(found: Found) -> str:
+    """What to do next."""
+    arguments = found.arguments
+    if not _can_fit(found):
+        return (
+            f"next: no particle's time is known in {found.chosen.half.name}, so there "
+            "is nothing to fit; see the reasons in events_all.csv, or choose another "
+            "--half-cycle."
+        )
+    words = ["diffelec", "fit", "--onsets", str(arguments.out / "onsets.csv")]
+    if arguments.cycler is None:
+        charges = found.chosen.half.charges
+        step = (
+            "Charge at C/20 until 4.3 V" if charges else "Discharge at C/20 until 3 V"
+        )
+        words += ["--protocol", step]
+    else:
+        words += ["--cycler", str(arguments.cycler)]
+        if found.chosen.half.number > 1:
+            words += ["--half-cycle", str(found.chosen.half.number)]
+    return f"next: {shlex.join([*words, '--seen', 'surface', '--out', 'fit'])}"

@@ -1,0 +1,191 @@
+"""From traces to what is known of each particle's rise, per half cycle.
+
+A particle that reacts within the frames has times with deviations; one whose rise falls
+between two frames, into a gap or over an end of the film has bounds; one that does not
+react is censored; one that cannot be judged is left out. `verdicts` holds the rules.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from .half_cycles import HalfCycle, check_overlap, whole_film
+from .traces import Traces
+from .verdicts import FALLS, Onset, Outcome, judge, look_at
+
+_APART = 3.0  # spreads of levels by which dark and bright must differ to tell
+_PAUSE = 3.0  # spacings of frames that make a pause of the camera
+_ROBUST = 1.4826  # of a normal law, its deviation over its median deviation
+
+
+@dataclasses.dataclass(frozen=True)
+class HalfOnsets:
+    """All particles in one half cycle, and what is to be said of it.
+
+    `sign` is 1 where particles brighten in it and -1 where they darken; levels and
+    amplitudes of `onsets` are of the trace times this sign.
+    """
+
+    half: HalfCycle
+    onsets: tuple[Onset, ...]
+    sign: float = 1.0
+    notes: tuple[str, ...] = ()
+
+    def of(self, *outcomes: Outcome) -> tuple[Onset, ...]:
+        """Those with one of these outcomes."""
+        return tuple(one for one in self.onsets if one.outcome in outcomes)
+
+    def describe(self) -> str:
+        """Counts of outcomes, as words."""
+        counts = {o: len(self.of(o)) for o in Outcome}
+        return ", ".join(f"{n} {o}" for o, n in counts.items() if n)
+
+
+def find_onsets(
+    traces: Traces,
+    halves: Sequence[HalfCycle] | None = None,
+    *,
+    noise: float | None = None,
+    exposure: float = 0.0,
+    inverted: bool = False,
+) -> tuple[HalfOnsets, ...]:
+    """What is known of every particle in every half cycle that has frames.
+
+    Args:
+        traces: on the film's clock.
+        halves: from `half_cycles`; by default the whole film is one charge.
+        noise: standard deviation of the traces, in their unit; by default of each from
+            what its neighbouring frames differ.
+        exposure: over which a frame is gathered [s]; widens every deviation.
+        inverted: whether particles darken in a charge (graphite) instead of brighten.
+
+    Raises:
+        ValueError: where no frame lies in a half cycle, or for numbers that cannot be.
+    """
+    if not 0 <= exposure < math.inf:
+        raise ValueError(f"The exposure must be 0 s or more, but is {exposure:g} s.")
+    if noise is not None and not 0 < noise < math.inf:
+        raise ValueError(f"The noise must be positive, but is {noise:g}.")
+    if len(traces.time) < 2:
+        raise ValueError(
+            f"Traces must have 2 frames or more, but have {len(traces.time)}; give "
+            "the whole film."
+        )
+    halves = whole_film(traces) if halves is None else halves
+    check_overlap(traces, halves)
+    found = []
+    for half in halves:
+        inside = half.holds(traces.time)
+        if inside.sum() > 1:
+            sign = 1.0 if half.charges != inverted else -1.0
+            found.append(_half(traces, half, inside, sign, noise, exposure))
+    return tuple(_with_levels(one, found) for one in found)
+
+
+def _half(traces, half, inside, sign, noise, exposure) -> HalfOnsets:
+    """One half cycle; who was on from the start is not yet known."""
+    time = traces.time[inside]
+    rows = [
+        look_at(label, time, sign * row[inside], noise)
+        for label, row in zip(traces.labels, traces.intensity, strict=True)
+    ]
+    clear = [row.jump.amplitude for row in rows if row.is_clear]
+    typical = float(np.median(clear)) if clear else 0.0
+    onsets = tuple(judge(row, typical, exposure) for row in rows)
+    notes = _coverage(half, traces.time, time) + _contrast(half, onsets, sign)
+    return HalfOnsets(half, onsets, sign, notes)
+
+
+def _contrast(half: HalfCycle, onsets, sign: float) -> tuple[str, ...]:
+    """A note where more particles change against the direction expected."""
+    against = sum(FALLS in onset.reasons for onset in onsets)
+    if against <= sum(onset.has_reacted for onset in onsets):
+        return ()
+    verbs = ("darken", "brighten") if sign > 0 else ("brighten", "darken")
+    return (
+        f"{half.name}: {against} of {len(onsets)} particles {verbs[0]}, where they are "
+        f"expected to {verbs[1]}; look at the contrast (--inverted) and at the sign of "
+        "the current.",
+    )
+
+
+def _coverage(half: HalfCycle, all_time, time) -> tuple[str, ...]:
+    """Notes on the parts of a half cycle that no frame shows."""
+    notes, spacing = [], float(np.median(np.diff(all_time)))
+    late, early = time[0] - half.start, half.end - time[-1]
+    if late > 2 * spacing:
+        notes.append(
+            f"{half.name}: its first frame is {late / 3600:.3g} h after it begins; "
+            "what reacted before has one bound only."
+        )
+    if early > 2 * spacing:
+        notes.append(
+            f"{half.name}: its last frame is {early / 3600:.3g} h before it ends; what "
+            "reacted after has one bound only."
+        )
+    steps = np.diff(time)
+    if steps.max() > _PAUSE * spacing:
+        k = int(np.argmax(steps))
+        notes.append(
+            f"{half.name}: the camera paused {int(np.sum(steps > _PAUSE * spacing))} "
+            f"time(s), at most for {steps[k] / 60:.3g} min at {time[k] / 3600:.4g} h."
+        )
+    return tuple(notes)
+
+
+def _with_levels(one: HalfOnsets, found: Sequence[HalfOnsets]) -> HalfOnsets:
+    """Tells who was on from the start among those that did not react.
+
+    By the particle's own levels in another half cycle, else by those of all others in
+    this one, where dark and bright are well apart.
+    """
+    onsets = []
+    for onset in one.onsets:
+        if onset.outcome is Outcome.RIGHT and not math.isfinite(onset.amplitude):
+            levels = _own_levels(onset.particle, found) or _common_levels(one)
+            onsets.append(_left_or_right(onset, one, levels))
+        else:
+            onsets.append(onset)
+    return dataclasses.replace(one, onsets=tuple(onsets))
+
+
+def _left_or_right(onset: Onset, one: HalfOnsets, levels) -> Onset:
+    if levels is None:
+        return onset
+    before, after = levels if one.sign > 0 else (-levels[1], -levels[0])
+    if onset.level <= 0.5 * (before + after):
+        return onset
+    return dataclasses.replace(
+        onset,
+        outcome=Outcome.LEFT,
+        reasons=("no rise, and as others after theirs",),
+        after=-math.inf,
+        before=onset.first,
+    )
+
+
+def _levels(onset: Onset, sign: float) -> tuple[float, float]:
+    """(dark, bright) of a particle that reacted, in units of its trace."""
+    ends = sorted((sign * onset.level, sign * (onset.level + onset.amplitude)))
+    return ends[0], ends[1]
+
+
+def _own_levels(particle: str, found: Sequence[HalfOnsets]):
+    """(dark, bright) of a particle in the first half cycle in which it reacted."""
+    for half in found:
+        for onset in half.onsets:
+            if onset.particle == particle and onset.has_reacted:
+                return _levels(onset, half.sign)
+    return None
+
+
+def _common_levels(one: HalfOnsets):
+    """Median (dark, bright) of those that reacted; None where they overlap."""
+    levels = np.array([_levels(o, one.sign) for o in one.onsets if o.has_reacted])
+    if not len(levels):
+        return None
+    dark, bright = np.median(levels, axis=0)
+    spread = _ROBUST * np.median(np.abs(levels - (dark, bright)), axis=0)
+    return (dark, bright) if bright - dark > _APART * spread.max() else None

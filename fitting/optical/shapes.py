@@ -1,0 +1,54 @@
+"""Shapes that a rise may have, as functions of (t - midpoint) / duration.
+
+Each goes from 0 to 1, is 0.5 at 0 and takes from 10 to 90 % the time 1. To add one,
+write a function and name it in `SHAPES`. What an imaged particle does is not known
+beforehand: its surface may approach an end (diffusion), run away from a start (a
+conductivity that rises) or move evenly.
+"""
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import expit
+
+LN9 = float(np.log(9.0))
+_LN2 = float(np.log(2.0))
+_RATE = 2 * LN9  # of a logistic whose 10 to 90 % take 1
+_EVEN = 0.8  # slope of a ramp whose 10 to 90 % take 1
+
+
+def logistic(w: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Slow at both ends."""
+    return expit(_RATE * w)
+
+
+def approach(w: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Sudden, then exponentially slower."""
+    return -np.expm1(-np.maximum(LN9 * w + _LN2, 0.0))
+
+
+def departure(w: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Exponentially faster, then a sudden end."""
+    return np.exp(-np.maximum(_LN2 - LN9 * w, 0.0))
+
+
+def ramp(w: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Even."""
+    return np.clip(_EVEN * w + 0.5, 0.0, 1.0)
+
+
+def hinge(w: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """0 before the midpoint, then w: smooth, as the integral of the logistic."""
+    return np.logaddexp(0.0, _RATE * w) / _RATE
+
+
+SHAPES = (logistic, approach, departure, ramp)
+
+# (t10 - t50, t90 - t50) of each shape, in durations.
+ENDS = np.array(
+    [
+        (-0.5, 0.5),
+        (np.log(10 / 9) / LN9 - _LN2 / LN9, np.log(10) / LN9 - _LN2 / LN9),
+        (_LN2 / LN9 - np.log(10) / LN9, _LN2 / LN9 - np.log(10 / 9) / LN9),
+        (-0.5, 0.5),
+    ]
+)

@@ -1,0 +1,107 @@
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks.onset_bias import ALL, MINUTE, closed_form, made_trace
+from fitting.optical.jump_fit import fit_jump, half_step, noise_of
+from fitting.optical.midpoints import find_rise
+from fitting.optical.shapes import ENDS, SHAPES
+from fitting.optical.verdicts import judge, look_at
+
+
+@pytest.mark.parametrize(("shape", "ends"), list(zip(SHAPES, ENDS, strict=True)))
+def test_a_shape_takes_one_duration_from_ten_to_ninety_per_cent(shape, ends):
+    at = np.array([ends[0], 0.0, ends[1]])
+    np.testing.assert_allclose(shape(at), [0.1, 0.5, 0.9], atol=1e-12)
+    assert ends[1] - ends[0] == pytest.approx(1.0)
+
+
+CASES = [(name, 10, 20) for name in ALL] + [("approach", 30, 20), ("approach", 10, 5)]
+
+
+@pytest.fixture(scope="module")
+def found():
+    """{case: (errors, deviations) [min]} of five made traces each."""
+    results = {}
+    for name, minutes, signal in CASES:
+        generator = np.random.default_rng([minutes, signal, *name.encode()])
+        rows = []
+        for _ in range(5):
+            times, trace, middle = made_trace(
+                generator, ALL[name], minutes * MINUTE, signal
+            )
+            onset = judge(look_at("p", times, trace, None), 1.0, 0.0)
+            rows.append([onset.midpoint - middle, onset.midpoint_sd])
+        results[name, minutes, signal] = np.array(rows).T / MINUTE
+    return results
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_midpoints_are_close_whatever_the_shape(found, case):
+    errors, _ = found[case]
+    bias, rms = (1.0, 2.0) if case[2] == 20 else (2.0, 4.0)
+    assert abs(np.mean(errors)) < bias
+    assert np.sqrt(np.mean(errors**2)) < rms
+
+
+def test_deviations_of_midpoints_hold(found):
+    errors, deviations = np.concatenate(list(found.values()), axis=1)
+    held = np.mean(np.abs(errors) < 1.96 * deviations)
+    assert held > 0.85  # 45 draws: 93 % less two standard errors
+    assert np.mean((errors / deviations) ** 2) < 1.6
+
+
+def test_deviations_are_near_the_closed_form_without_a_term_for_frames(found):
+    ratios = [
+        np.mean(deviations) * MINUTE / closed_form(minutes * MINUTE, signal)
+        for (_, minutes, signal), (_, deviations) in found.items()
+    ]
+    assert 0.9 < np.mean(ratios) < 1.5
+
+
+def test_a_jump_between_two_frames_is_as_likely_anywhere_between_them():
+    times = np.arange(0.0, 7200.0, 60.0)
+    trace = np.where(times < 3590.0, 0.0, 1.0)
+    trace = trace + 0.01 * np.random.default_rng(2).standard_normal(times.size)
+    rise = find_rise(times, trace, 0.01, fit_jump(times, trace, 0.01))
+    assert rise.midpoint == pytest.approx(3570.0, abs=8.0)
+    assert 0.6 < rise.midpoint_sd / (60.0 / math.sqrt(12)) < 1.2
+
+
+def test_an_outlier_moves_a_midpoint_by_less_than_its_deviation():
+    times, trace, _ = made_trace(
+        np.random.default_rng(5), ALL["logistic"], 20 * MINUTE, 20
+    )
+    clean = judge(look_at("p", times, trace, None), 1.0, 0.0)
+    at = np.searchsorted(times, clean.midpoint) + 15
+    trace[at] -= 1.0
+    spoilt = judge(look_at("p", times, trace, None), 1.0, 0.0)
+    assert abs(spoilt.midpoint - clean.midpoint) < clean.midpoint_sd
+
+
+def test_noise_is_told_from_a_rise():
+    _, trace, _ = made_trace(np.random.default_rng(3), ALL["ramp"], 30 * MINUTE, 20)
+    assert noise_of(trace) == pytest.approx(0.05, rel=0.15)
+
+
+def test_noise_is_not_below_what_eight_bits_leave_open():
+    trace = np.round(np.linspace(0, 3, 200))
+    assert noise_of(trace) == pytest.approx(1 / math.sqrt(12))
+
+
+def test_the_half_step_height_needs_no_shape():
+    times = np.arange(0.0, 36000.0, 60.0)
+    trace = np.clip((times - 18000.0) / 1800.0 + 0.5, 0, 1)
+    jump = fit_jump(times, trace, 0.01)
+    assert half_step(times, trace, jump) == pytest.approx(18000.0, abs=5.0)
+
+
+def test_times_scale_with_the_clock_and_not_with_the_intensity():
+    times, trace, _ = made_trace(
+        np.random.default_rng(4), ALL["approach"], 10 * MINUTE, 20
+    )
+    one = judge(look_at("p", times, trace, None), 1.0, 0.0)
+    other = judge(look_at("p", 3 * times + 7, 255 * trace - 4, None), 255.0, 0.0)
+    assert other.midpoint == pytest.approx(3 * one.midpoint + 7, abs=1e-2)
+    assert other.midpoint_sd == pytest.approx(3 * one.midpoint_sd, rel=1e-3)

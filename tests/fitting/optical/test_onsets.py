@@ -1,0 +1,236 @@
+import math
+
+import numpy as np
+import pytest
+
+from fitting.optical.half_cycles import from_bounds, of_recording, state_of_charge
+from fitting.optical.onset_tables import to_events
+from fitting.optical.onsets import find_onsets
+from fitting.optical.traces import Traces
+from fitting.optical.verdicts import Outcome
+from fitting.recording import Recording
+from tests.fitting.data_folder import whiteline_traces
+
+from .made_traces import HOUR, TIMES, rise, traces_of
+
+
+def by_label(one):
+    return {onset.particle: onset for onset in one.onsets}
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Particles that rise, at the ends, never, and before the first frame."""
+    rows = {
+        "early": rise(3.0),
+        "late": rise(8.0, 1.0),
+        "sudden": rise(5.013, 0.01),
+        "end": rise(11.8, 1.0),
+        "last": np.where(TIMES[-1] == TIMES, 0.3, 0.0),
+        "first": np.where(TIMES[0] == TIMES, 0.0, 0.3),
+        "never": np.zeros(TIMES.size),
+        "before": np.full(TIMES.size, 0.3),
+        "small": rise(6.0, amplitude=0.05),
+        "smaller": rise(6.0, amplitude=0.025),
+    }
+    (one,) = find_onsets(traces_of(rows, 0.005))
+    return by_label(one)
+
+
+@pytest.mark.parametrize(("particle", "middle"), [("early", 3.0), ("late", 8.0)])
+def test_a_rise_within_the_frames_has_times(seen, particle, middle):
+    onset = seen[particle]
+    assert onset.outcome is Outcome.EXACT
+    assert abs(onset.midpoint - middle * HOUR) < 3 * onset.midpoint_sd
+    assert onset.midpoint_sd < 60.0
+    duration = {"early": 0.5, "late": 1.0}[particle] * HOUR
+    assert onset.duration == pytest.approx(duration, abs=3 * onset.duration_sd)
+    assert onset.onset < onset.midpoint < onset.completion
+    assert onset.half_step == pytest.approx(onset.midpoint, abs=120.0)
+
+
+@pytest.mark.parametrize(
+    ("particle", "outcome", "after", "before"),
+    [
+        ("sudden", "interval", TIMES[100], TIMES[101]),
+        ("last", "interval", TIMES[-2], TIMES[-1]),
+        ("first", "interval", TIMES[0], TIMES[1]),
+        ("never", "right-censored", TIMES[-1], math.inf),
+        ("before", "left-censored", -math.inf, TIMES[0]),
+    ],
+)
+def test_what_the_frames_do_not_resolve_has_bounds(
+    seen, particle, outcome, after, before
+):
+    onset = seen[particle]
+    assert onset.outcome == outcome
+    assert onset.after == pytest.approx(after)
+    assert onset.before == pytest.approx(before)
+
+
+def test_a_rise_that_the_film_cuts_off_is_not_over_before_its_end(seen):
+    assert seen["end"].outcome is Outcome.RIGHT
+    assert 10.5 * HOUR < seen["end"].after < 11.5 * HOUR
+
+
+def test_rises_far_below_those_of_others_are_doubted_or_none(seen):
+    assert seen["small"].outcome is Outcome.AMBIGUOUS
+    assert seen["smaller"].outcome is Outcome.RIGHT
+
+
+def test_a_gap_over_the_rise_gives_its_two_ends():
+    traces = traces_of({"a": rise(5.0, 0.1), "b": rise(3.0)})
+    hidden = (TIMES > 4.5 * HOUR) & (TIMES < 6.0 * HOUR)
+    intensity = traces.intensity.copy()
+    intensity[0, hidden] = np.nan
+    (one,) = find_onsets(Traces(TIMES, traces.labels, intensity))
+    onset = by_label(one)["a"]
+    assert onset.outcome is Outcome.INTERVAL
+    assert onset.reasons == ("in a gap",)
+    assert onset.after == pytest.approx(
+        TIMES[~hidden & (TIMES < 5 * HOUR)][-1], abs=200
+    )
+    assert onset.before == pytest.approx(
+        TIMES[~hidden & (TIMES > 5 * HOUR)][0], abs=200
+    )
+
+
+def test_a_pause_of_the_camera_does_as_a_gap_does():
+    kept = (TIMES < 4.5 * HOUR) | (TIMES > 6.0 * HOUR)
+    times = TIMES[kept]
+    rows = {"a": rise(5.0, 0.1, times=times), "b": rise(3.0, times=times)}
+    (one,) = find_onsets(traces_of(rows, times=times))
+    assert by_label(one)["a"].outcome is Outcome.INTERVAL
+    assert "the camera paused 1 time(s), at most for 9" in one.notes[0]
+
+
+def test_a_particle_that_is_lost_is_censored_at_its_last_valid_frame():
+    traces = traces_of({"a": rise(9.0), "b": rise(3.0)})
+    intensity = traces.intensity.copy()
+    intensity[0, 100:] = np.nan
+    (one,) = find_onsets(Traces(TIMES, traces.labels, intensity))
+    assert by_label(one)["a"].outcome is Outcome.RIGHT
+    assert by_label(one)["a"].after == TIMES[99]
+
+
+@pytest.fixture(scope="module")
+def cycled():
+    """Three half cycles of two particles; the second reacts in the second only."""
+    times = HOUR * np.linspace(0.0, 30.0, 601)
+    one = rise(4.0, times=times) - rise(16.0, times=times) + rise(27.0, times=times)
+    other = 0.3 - rise(14.0, times=times)
+    halves = from_bounds(
+        [
+            (0.0, 10 * HOUR, True),
+            (10 * HOUR, 20 * HOUR, False),
+            (20 * HOUR, 30 * HOUR, True),
+        ]
+    )
+    return find_onsets(traces_of({"one": one, "other": other}, times=times), halves)
+
+
+def test_every_half_cycle_has_its_own_direction(cycled):
+    middles = [by_label(half)["one"].midpoint / HOUR for half in cycled]
+    np.testing.assert_allclose(middles, [4.0, 16.0, 27.0], atol=0.03)
+    assert [half.half.name for half in cycled] == [
+        "charge 1",
+        "discharge 1",
+        "charge 2",
+    ]
+
+
+def test_levels_of_other_half_cycles_tell_who_was_on_from_the_start(cycled):
+    outcomes = [by_label(half)["other"].outcome for half in cycled]
+    assert outcomes == [Outcome.LEFT, Outcome.EXACT, Outcome.RIGHT]
+
+
+def test_particles_that_darken_in_a_charge_are_found_inverted():
+    traces = traces_of({"a": -rise(4.0), "b": -rise(7.0)})
+    (plain,) = find_onsets(traces)
+    (turned,) = find_onsets(traces, inverted=True)
+    assert len(plain.of(Outcome.AMBIGUOUS)) == 2
+    assert "2 of 2 particles darken, where they are expected to bri" in plain.notes[0]
+    assert len(turned.of(Outcome.EXACT)) == 2
+
+
+def test_an_exposure_widens_deviations():
+    traces = traces_of({"a": rise(4.0)})
+    plain, blurred = (find_onsets(traces, exposure=e)[0].onsets[0] for e in (0, 600.0))
+    wider = math.hypot(plain.midpoint_sd, 600.0 / math.sqrt(12))
+    assert blurred.midpoint_sd == pytest.approx(wider)
+    assert blurred.midpoint == plain.midpoint
+
+
+def recorded(end=12.0, offset=0.0):
+    """A charge, a rest and a discharge of 1 mA."""
+    hours = np.linspace(0.0, end, 400)
+    current = np.where(hours < 6, 1e-3, np.where(hours < 7, 0.0, -1e-3))
+    volts = 3.6 + 0.1 * np.cumsum(current) / 0.4
+    return Recording(HOUR * hours + offset, volts, current)
+
+
+def test_half_cycles_of_a_recording_are_on_the_clock_of_the_film():
+    halves = of_recording(recorded(offset=500.0), 500.0)
+    assert [half.charges for half in halves] == [True, False]
+    assert halves[0].start == pytest.approx(0.0, abs=200)
+    assert halves[1].start == pytest.approx(7 * HOUR, abs=200)
+
+
+def test_the_state_of_charge_is_one_after_the_first_half_cycle():
+    charge = state_of_charge(recorded(), 0.0)
+    assert charge.reference == pytest.approx(6 * 3.6, rel=0.02)
+    assert charge.at(6.5 * HOUR) == pytest.approx(1.0, abs=0.02)
+    assert math.isnan(charge.at(13 * HOUR))
+    assert "Q_ref = 5.98 mAh (first half cycle)" in charge.source
+
+
+def test_a_stated_capacity_is_the_reference():
+    charge = state_of_charge(recorded(), 0.0, 36.0)
+    assert charge.at(6.5 * HOUR) == pytest.approx(0.6, abs=0.01)
+    assert "10 mAh (as given)" in charge.source
+
+
+def measured(name, noise):
+    times, rows = whiteline_traces(name)
+    traces = Traces(times, tuple(rows), np.array(list(rows.values())))
+    spacing = float(np.median(np.diff(times)))
+    return find_onsets(traces, noise=noise, exposure=spacing)[0]
+
+
+NMC333 = {
+    "blue": (6.56, 6.56),
+    "orange": (3.80, 3.88),
+    "green": (4.44, 4.54),
+    "red": (7.90, 7.90),
+    "purple": (8.56, 8.56),
+    "brown": (8.15, 8.15),
+}
+
+
+def test_published_midpoints_of_nmc333_come_out():
+    found = by_label(measured("nmc333_charge1_fine", 0.05))
+    for particle, (low, high) in NMC333.items():
+        onset = found[particle]
+        assert onset.outcome is Outcome.EXACT
+        assert low - 0.05 <= onset.midpoint / HOUR <= high + 0.05
+        assert onset.half_step == pytest.approx(onset.midpoint, abs=0.1 * HOUR)
+        assert 0.10 < onset.midpoint_sd / HOUR < 0.25
+        assert 0.6 < onset.duration / HOUR < 1.7
+
+
+def test_published_events_of_nmc532_come_out():
+    one = measured("nmc532_charge1", 0.1)
+    found = by_label(one)
+    expected = {"blue": (3.88, 0.4), "green": (5.4, 0.5), "orange": (8.3, 0.4)}
+    for particle, (middle, deviation) in expected.items():
+        onset = found[particle]
+        assert onset.midpoint / HOUR == pytest.approx(middle, abs=deviation)
+        if onset.outcome is Outcome.INTERVAL:
+            assert onset.after / HOUR < middle <= onset.before / HOUR
+        else:
+            assert onset.midpoint_sd / HOUR > deviation
+    bounds = found["red"].after / HOUR, found["red"].before / HOUR
+    assert bounds == pytest.approx((8.522, 9.851))
+    assert found["purple"].outcome is Outcome.RIGHT
+    assert found["purple"].after / HOUR == pytest.approx(9.851)
+    assert len(to_events(one, surface=False).particles) == 5

@@ -1,0 +1,121 @@
+import json
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import fitting.optical
+import fitting.style
+from fitting import cli
+from fitting.readers import read_events
+from fitting.recording import Recording
+
+from .made_traces import HOUR, TIMES, rise, traces_of
+
+
+class StillFilm:
+    """Frames of 20 x 30 px in which nothing moves."""
+
+    shape = (20, 30)
+    time = TIMES
+
+    def frame(self, k):
+        return np.full((20, 30), 0.1 + 0.001 * k, np.float32)
+
+
+def made():
+    """Two particles over a charge and a discharge, with 600 s between the clocks."""
+    one = rise(2.0) - rise(9.0)
+    rows = {"p1": one, "p2": rise(4.0) - rise(8.0), "p3": np.zeros(TIMES.size)}
+    hours = np.linspace(0.0, 12.0, 200)
+    current = np.where(hours < 6, 1e-3, -1e-3)
+    volts = 3.6 + np.cumsum(current)
+    return traces_of(rows, 0.005), Recording(HOUR * hours + 600.0, volts, current)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """(folder, status, stdout) of one run with all files."""
+    out = tmp_path_factory.mktemp("onsets") / "out"
+    traces, recording = made()
+    table = types.SimpleNamespace(recording=lambda: recording, notes=("Was read.",))
+    regions = types.SimpleNamespace(
+        labels=("p1", "p2"),
+        centre=np.array([[6.0, 6.0], [12.0, 20.0]]),
+        radius=np.array([4.0, 5.0]),
+    )
+    found = types.SimpleNamespace(seconds=600.0, sd=30.0, count=2, notes=())
+    stubs = {
+        "trace_tables": {"read_traces": lambda path, **_: traces},
+        "cycler": {"read_cycler": lambda path: table},
+        "clock": {"clock_offset": lambda t, r: found},
+        "frames": {"open_film": lambda path, **_: StillFilm()},
+        "region_files": {"read_regions": lambda path, shape: regions},
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, members in stubs.items():
+            module = types.ModuleType(f"fitting.optical.{name}")
+            vars(module).update(members)
+            patch.setitem(sys.modules, module.__name__, module)
+            patch.setattr(fitting.optical, name, module, raising=False)
+        patch.setattr(fitting.style, "DPI", 40)
+        printed = []
+        patch.setattr("builtins.print", lambda *a, **_: printed.append(" ".join(a)))
+        words = "onsets t.csv --cycler c.csv --clock-offset-s auto --film f.tif"
+        words += f" --regions r.zip --kymograph p1 --out {out}"
+        status = cli.main(words.split())
+    return out, status, "\n".join(printed)
+
+
+def test_the_table_is_of_the_first_charge_and_fits_the_recording(done):
+    out, status, _ = done
+    assert status == cli.SUCCESS
+    _, recording = made()
+    events = read_events(
+        out / "onsets.csv", recording=recording.half_cycle(0), surface=True
+    )
+    assert events.particles == ("p1", "p2", "p3")
+    midpoint = events.time[events.exact & ~events.is_duration]
+    np.testing.assert_allclose(
+        midpoint / HOUR, 600 / HOUR + np.array([2, 4]), atol=0.03
+    )
+    assert events.right_censored.sum() == 1
+
+
+def test_all_files_are_listed_in_the_study(done):
+    out, _, _ = done
+    study = json.loads((out / "study.json").read_text())
+    assert set(study["files"]) == {path.name for path in out.iterdir()}
+    assert {"onsets.csv", "events_all.csv", "population.json"} <= set(study["files"])
+    assert {"onset_map_1.png", "montage_2.png", "kymograph_p1.png"} <= set(
+        study["files"]
+    )
+    assert study["clock_offset_s"] == 600.0
+    assert study["clock_sd_s"] == 30.0
+
+
+def test_both_half_cycles_are_printed_with_what_to_do_next(done):
+    _, _, said = done
+    assert "charge 1 (0.17 to 6.14 h): 2 exact, 1 right-censored" in said
+    assert "discharge 1 (6.20 to 12.17 h): 2 exact, 1 " in said
+    assert "reads 600 +- 30 s when the film's reads 0, by 2 reversal(s)" in said
+    assert "note: Was read." in said
+    assert "next: diffelec fit --onsets" in said
+    assert "--cycler c.csv --seen surface --out fit" in said
+
+
+def test_the_population_is_written_for_each_half_cycle(done):
+    out, _, _ = done
+    halves = json.loads((out / "population.json").read_text())
+    assert [half["name"] for half in halves] == ["charge 1", "discharge 1"]
+    assert 0 < halves[0]["measures"]["segregation"]["value"] <= 1
+    assert len(halves[0]["curves"]["soc"]) == len(halves[0]["curves"]["active"])
+
+
+def test_tables_state_the_clock_and_the_reference_of_charge(done):
+    out, _, _ = done
+    head = (out / "events_all.csv").read_text().split("half_cycle,")[0]
+    assert "deviation of 30 s is common to all particles and not in sd_h" in head
+    assert "Q_ref = 5.97 mAh (first half cycle)" in head
+    assert (out / "onsets.csv").read_text().startswith("# Half cycle 1, charge 1.\n")

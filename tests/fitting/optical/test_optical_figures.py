@@ -1,0 +1,142 @@
+import matplotlib
+import matplotlib.colors
+import numpy as np
+import pytest
+
+from fitting.optical import film_figures, optical_figures
+from fitting.optical.circles import Circle
+from fitting.optical.degrees import degrees_of
+from fitting.optical.half_cycles import from_bounds, state_of_charge
+from fitting.optical.onsets import find_onsets
+from fitting.optical.population import population
+from fitting.recording import Recording
+from fitting.style import save
+
+from .made_traces import HOUR, TIMES, rise, traces_of
+
+
+class StillFilm:
+    """Frames of 24 x 30 px with a disc that brightens."""
+
+    shape = (24, 30)
+    time = TIMES
+
+    def frame(self, k):
+        y, x = np.mgrid[:24, :30]
+        inside = (x - 15) ** 2 + (y - 12) ** 2 < 36
+        return np.where(inside, 0.2 + rise(3.0)[k], 0.1).astype(np.float32)
+
+
+CIRCLES = (Circle("a", 15.0, 12.0, 6.0), Circle("b", 4.0, 4.0, 3.0))
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """(traces, half cycle, its population, state of charge)."""
+    rows = {"a": rise(3.0), "b": np.zeros(TIMES.size), "c": rise(8.013, 0.01)}
+    traces = traces_of(rows)
+    hours = np.linspace(0, 12, 50)
+    charge = state_of_charge(
+        Recording(HOUR * hours, 3.6 + 0.05 * hours, np.full(50, 1e-3))
+    )
+    (one,) = find_onsets(traces)
+    people = population(degrees_of(traces, one, charge), one, num_draws=20)
+    return traces, one, people, charge
+
+
+def words(figure):
+    """All texts of a figure."""
+    return [t.get_text() for t in figure.findobj(matplotlib.text.Text)]
+
+
+def test_half_cycles_stand_beside_one_another_with_slopes_below():
+    halves = from_bounds([(0.0, 6 * HOUR, True), (6 * HOUR, 12 * HOUR, False)])
+    traces = traces_of({"a": rise(3.0) - rise(9.0), "b": rise(4.0) - rise(8.0)})
+    figure = optical_figures.half_cycles_figure(traces, find_onsets(traces, halves))
+    assert len(figure.axes) == 4
+    text = words(figure)
+    assert {"charge 1", "discharge 1", "time (h)", "slope dI/dt (per h)"} <= set(text)
+    assert "intensity I (of scale)" in text
+
+
+def test_the_axis_names_the_reference_of_the_state_of_charge(shown):
+    traces, one, people, charge = shown
+    figure = optical_figures.half_cycles_figure(traces, [one], charge)
+    expected = "state of charge Q/Q_ref, Q_ref = 12 mAh (first half cycle)"
+    assert expected in words(figure)
+    assert expected in words(optical_figures.activity_figure([people], charge))
+
+
+def test_a_local_slope_is_that_of_a_straight_line():
+    x = np.linspace(0, 1, 200)
+    y = 3 * x + np.where(x > 2, 1.0, 0.0)
+    y[50:60] = np.nan
+    slope = optical_figures.local_slope(x, y, np.array([0.0, 0.27, 1.0, 5.0]), 0.05)
+    np.testing.assert_allclose(slope[:3], 3.0)
+    assert np.isnan(slope[3])
+
+
+def test_the_raster_has_the_earliest_at_the_top(shown):
+    _, one, people, charge = shown
+    figure = optical_figures.raster_figure(one, people, charge)
+    labels = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert labels == ["a", "c", "b"]
+    assert figure.axes[0].yaxis_inverted()
+
+
+def test_the_reacted_share_marks_the_censored(shown):
+    _, one, people, charge = shown
+    figure = optical_figures.reacted_figure(one, people, charge)
+    assert "censored" in words(figure)
+    assert "reacted share (–)" in words(figure)
+
+
+def test_the_map_fills_by_onset_and_hatches_the_censored(shown):
+    _, one, _, charge = shown
+    figure = film_figures.onset_map(StillFilm().frame(0), CIRCLES, one, charge)
+    discs = [p for p in figure.axes[0].patches if hasattr(p, "radius")]
+    assert [disc.get_hatch() for disc in discs] == [None, "/////"]
+    assert "state of charge at midpoint (–)" in words(figure)
+
+
+def test_the_montage_says_when_its_frames_are(shown):
+    _, one, _, charge = shown
+    figure = film_figures.montage(
+        StillFilm(), CIRCLES, one, charge, num_frames=4, offset=360.0
+    )
+    titles = [axes.get_title() for axes in figure.axes if axes.get_visible()]
+    assert titles[0] == "0.10 h, SOC 0.00"
+    assert titles[-1].endswith("SOC 1.00")
+    assert len(titles) == 4
+    styles = [[p.get_linestyle() for p in axes.patches] for axes in figure.axes]
+    assert styles[0] == ["--", "--"]
+    assert styles[-1] == ["-", "--"]
+
+
+@pytest.mark.parametrize("angle", [None, 0.5])
+def test_the_kymograph_shows_the_particle_brighten(shown, angle):
+    _, one, _, _ = shown
+    figure = film_figures.kymograph(
+        StillFilm(), CIRCLES[0], one, angle=angle, pixel=0.5, most_frames=30
+    )
+    values = figure.axes[0].collections[0].get_array()
+    middle = values.shape[0] // 2 if angle is not None else 0
+    assert values[middle, -1] > values[middle, 0] + 0.2
+    assert any("(µm)" in text for text in words(figure))
+
+
+def test_figures_fit_a_page_and_are_written(shown, tmp_path):
+    traces, one, people, charge = shown
+    for figure in (
+        optical_figures.half_cycles_figure(traces, [one], charge),
+        optical_figures.activity_figure([people], charge),
+        film_figures.onset_map(StillFilm().frame(0), CIRCLES, one),
+    ):
+        assert figure.get_figwidth() * 25.4 <= 170.001
+        save(figure, tmp_path / "figure.png")
+        assert (tmp_path / "figure.png").stat().st_size > 5000
+
+
+def test_many_particles_have_different_colours():
+    colors = optical_figures.colors_of([f"p{k}" for k in range(30)])
+    assert len({matplotlib.colors.to_hex(c) for c in colors.values()}) == 30
