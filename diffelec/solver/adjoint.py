@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..tables import Tables
 from .accepted import Marched, Rows, Steps, moved_end
 from .bordered import BorderedJacobian, Factorised
 from .parts import Parts
@@ -33,8 +34,8 @@ _OF_JACOBIAN += ("edge_tail", "edge_head", "conductance", "reaction", "control")
 
 
 class TableSums(NamedTuple):
-    """Cotangents of the coefficients of `Tables`, (interval, coefficient and law) each;
-    None where nothing moves the table.
+    """Cotangents of the coefficients of `Tables`, (lane and interval, coefficient and
+    law) each; None where nothing moves the table.
     """
 
     theta: Array | None
@@ -42,7 +43,7 @@ class TableSums(NamedTuple):
     conductivity: Array | None
 
     @staticmethod
-    def of(tables, moving) -> "TableSums":
+    def of(tables, moving, lanes: int) -> "TableSums":
         """Zeros for the tables whose coefficients are not None in `moving`."""
 
         def zeros(name):
@@ -50,13 +51,14 @@ class TableSums(NamedTuple):
                 return None
             coefficients = getattr(tables, name).coefficients
             rows = coefficients.shape[-1]
-            return jnp.zeros((rows, coefficients.size // rows), coefficients.dtype)
+            width = coefficients.size // rows
+            return jnp.zeros((lanes * rows, width), coefficients.dtype)
 
         return TableSums(*map(zeros, TableSums._fields))
 
-    def plus(self, pulled, cubics, offsets) -> "TableSums":
+    def plus(self, pulled, cubics, offsets, lane) -> "TableSums":
         """With the cotangents `pulled` of cubics, taken at offsets in their intervals,
-        added to the tables' rows.
+        added to the rows of a lane's tables.
         """
 
         def add(name, offset):
@@ -66,16 +68,20 @@ class TableSums(NamedTuple):
             constant, linear, *_ = getattr(pulled, name).coefficients
             shape = (-1, own.index.size)
             parts = (part.reshape(shape) for part in (constant, linear))
-            return _add_rows(sums, own.index.reshape(-1), *parts, offset.reshape(-1))
+            rows = own.index.reshape(-1) + lane * own.count
+            return _add_rows(sums, rows, *parts, offset.reshape(-1))
 
         return TableSums(*map(add, TableSums._fields, offsets))
 
     def into(self, tables):
-        """As coefficients of tables; zeros become None."""
+        """As coefficients of tables, lanes first; zeros become None."""
         for name, sums in zip(TableSums._fields, self, strict=True):
             table = getattr(tables, name)
             shape = table.coefficients.shape
-            value = None if sums is None else sums.T.reshape(shape)
+            value = None
+            if sums is not None:
+                lanes = sums.reshape(-1, shape[-1], sums.shape[1])
+                value = jnp.swapaxes(lanes, 1, 2).reshape(-1, *shape)
             place = lambda t, name=name: getattr(t, name).coefficients
             tables = eqx.tree_at(place, tables, value, is_leaf=lambda x: x is None)
         return tables
@@ -99,12 +105,11 @@ def _add_rows(sums, index, constant, linear, offset):
 
 
 class _Sums(NamedTuple):
-    """Cotangents gathered on the way back."""
+    """Cotangents gathered on the way back, of one lane or of all."""
 
     state: Float[Array, " unknown"]
     system: Any  # floating leaves that move, but for the tables
     span: Float[Array, ""]
-    tables: TableSums
 
 
 class _Model(NamedTuple):
@@ -119,12 +124,13 @@ class _Model(NamedTuple):
 
 
 class _Again(NamedTuple):
-    """What a step computed, computed again."""
+    """What a step computed, computed again; cubics are what its stages looked up."""
 
     jacobian: BorderedJacobian
     factorised: Factorised
     stages: Float[Array, "stage unknown"]
     states: Float[Array, "stage unknown"]
+    cubics: Tables
 
 
 def transposed(
@@ -137,7 +143,7 @@ def transposed(
     tableau: Tableau,
 ):
     """Cotangents of (the system's leaves, the state at the start, the span) from those
-    of (the state at the end, the duration, the rows) of a march.
+    of (the state at the end, the duration, the rows) of a march, lane by lane.
 
     Args:
         system: of the march.
@@ -145,51 +151,83 @@ def transposed(
         span: of the march [s].
         marched: what it gave.
         steps: that it made.
-        cotangents: of what it gave.
+        cotangents: of what it gave, with a leading axis of lanes.
         tableau: of its method.
     """
     end, duration, rows = cotangents
     system, moves = system.with_loops(), moves.with_loops()
-    count = marched.num_accepted
-    rows = rows._replace(time=rows.time.at[jnp.maximum(count - 1, 0)].add(duration))
-    wanted = jax.tree.map(
-        lambda leaf: leaf is not None, moves, is_leaf=lambda leaf: leaf is None
-    )
-    no_tables = jax.tree.map(lambda _: False, wanted.tables)
-    wanted = eqx.tree_at(lambda w: w.tables, wanted, no_tables)
-    model = _Model(*eqx.partition(system, wanted), tableau)
+    count, lanes = marched.num_accepted, duration.size
+    last_row = jnp.maximum(count - 1, 0)
+    rows = rows._replace(time=rows.time.at[:, last_row].add(duration))
+    model = _Model(*eqx.partition(system, _but_tables(moves)), tableau)
 
-    def back(turn, sums):
-        row = count - 1 - turn
-        of_row = lambda leaf: jax.lax.dynamic_index_in_dim(leaf, row, 0, False)
-        step, seen = jax.tree.map(of_row, (steps, rows))
-        last = turn == 0
+    def back(turn, carry):
+        row, last = count - 1 - turn, turn == 0
+        step = jax.tree.map(lambda leaf: _row(leaf, row), steps)
+        again = _compute_again(model, step)
         ending = (jnp.where(last, marched.theta, 1.0), last, marched.status)
-        return _step_back(model, step, span, ending, seen, sums)
 
-    sums = _Sums(
-        flat(end),
-        jax.tree.map(jnp.zeros_like, model.moving),
-        jnp.zeros_like(span),
-        TableSums.of(system.tables, moves.tables),
-    )
-    sums = jax.lax.fori_loop(0, count, back, sums)
-    of_tables = sums.tables.into(system.tables)
+        def one(lane, carry):
+            every, tables = carry
+            seen = jax.tree.map(lambda leaf: _row(_row(leaf, lane), row), rows)
+            sums = jax.tree.map(lambda leaf: _row(leaf, lane), every)
+            sums, of_stages = _end_back(model, step, again, span, ending, seen, sums)
+            sums, tables = _stages_back(
+                model, step, again, of_stages, sums, (tables, lane)
+            )
+            put = lambda whole, part: jax.lax.dynamic_update_index_in_dim(
+                whole, part, lane, 0
+            )
+            return jax.tree.map(put, every, sums), tables
+
+        return jax.lax.fori_loop(0, lanes, one, carry)
+
+    zeros = jax.tree.map(jnp.zeros_like, (model.moving, span))
+    zeros = jax.tree.map(lambda leaf: jnp.stack([leaf] * lanes), zeros)
+    every = _Sums(jax.vmap(flat)(end), *zeros)
+    tables = TableSums.of(system.tables, moves.tables, lanes)
+    every, tables = jax.lax.fori_loop(0, count, back, (every, tables))
     of_system = eqx.tree_at(
-        lambda s: s.tables, sums.system, of_tables, is_leaf=lambda x: x is None
+        lambda s: s.tables,
+        dataclasses.replace(every.system, serial=False),
+        tables.into(system.tables),
+        is_leaf=lambda leaf: leaf is None,
     )
-    of_system = dataclasses.replace(of_system, serial=False)
-    return of_system, unflat(sums.state, end), sums.span
+    return of_system, jax.vmap(unflat)(every.state, end), every.span
 
 
-def _step_back(model: _Model, step: Steps, span, ending, seen: Rows, sums: _Sums):
-    """One accepted step, backwards."""
+def _row(leaf, index):
+    return jax.lax.dynamic_index_in_dim(leaf, index, 0, keepdims=False)
+
+
+def _but_tables(moves):
+    """Which leaves of a system move, its tables left out."""
+    is_none = lambda leaf: leaf is None
+    wanted = jax.tree.map(lambda leaf: leaf is not None, moves, is_leaf=is_none)
+    none = jax.tree.map(lambda _: False, wanted.tables)
+    return eqx.tree_at(lambda w: w.tables, wanted, none)
+
+
+def _compute_again(model: _Model, step: Steps) -> _Again:
+    """One accepted step, forwards."""
     time, size, start = step
     tableau, system = model.tableau, model.system(model.moving)
     jacobian = system.jacobian(time, start)
     factorised = jacobian.factorised(1.0 / (size * tableau.gamma))
     solve = factorised.solve
     stages, states = stages_of(system, tableau, time, size, start, solve)
+
+    def looked_up(_, state):
+        return None, system.at(unflat(state, start).columns).tables
+
+    _, cubics = jax.lax.scan(looked_up, None, states)
+    return _Again(jacobian, factorised, stages, states, cubics)
+
+
+def _end_back(model, step: Steps, again: _Again, span, ending, seen: Rows, sums: _Sums):
+    """(sums, cotangents of the stages) of a step's end."""
+    time, size, start = step
+    tableau, stages = model.tableau, again.stages
     weights = np.vstack([end_weights(tableau)[None], tableau.dense])
     change, *dense = (
         sum(w * stage for w, stage in zip(row, stages, strict=True) if w)
@@ -208,28 +246,24 @@ def _step_back(model: _Model, step: Steps, span, ending, seen: Rows, sums: _Sums
     )
     combined = zip(weights, (of_change, *of_dense), strict=True)
     of_stages = sum(row[:, None] * part for row, part in combined)
-    sums = _Sums(
-        of_start,
-        jax.tree.map(jnp.add, sums.system, of_system),
-        sums.span + of_span,
-        sums.tables,
-    )
-    again = _Again(jacobian, factorised, stages, states)
-    return _stages_back(model, step, again, of_stages, sums)
+    of_system = jax.tree.map(jnp.add, sums.system, of_system)
+    return _Sums(of_start, of_system, sums.span + of_span), of_stages
 
 
-def _stages_back(model: _Model, step: Steps, again: _Again, of_stages, sums: _Sums):
-    """The stages of a step backwards, the last first, then its Jacobian."""
+def _stages_back(model, step: Steps, again: _Again, of_stages, sums: _Sums, tables):
+    """(sums, table sums) after the stages of a step, the last first, and after its
+    Jacobian. `tables` are the table sums and the lane that they are for.
+    """
     time, size, start = step
+    tables, lane = tables
     tableau, dtype = model.tableau, of_stages.dtype
     shown = {name: getattr(again.jacobian, name) for name in _OF_JACOBIAN}
     nothing = (jax.tree.map(jnp.zeros_like, shown), jnp.zeros_like(size))
 
     def stage(carry, row):
-        sums, of_stages, of_jacobian, of_slope = carry
-        index, a, c, node, time_weight = row
-        state = unflat(again.states[index], start)
-        value = unflat(again.stages[index], start)
+        sums, tables, of_stages, of_jacobian, of_slope = carry
+        (index, a, c, node, time_weight), state, value, cubics = row
+        state, value = unflat(state, start), unflat(value, start)
         found = again.factorised.solve_transposed(unflat(of_stages[index], start))
 
         def product(shown):
@@ -239,10 +273,14 @@ def _stages_back(model: _Model, step: Steps, again: _Again, of_stages, sums: _Su
             return system.residual(time + node * size, state)
 
         (here,) = jax.vjp(product, shown)[1](found)
-        of_state, sums = _pulled(model, residual, state, found, sums)
+        pulled = _pull(model, residual, state, cubics, found)
+        sums, tables, of_state = _gather(
+            model, pulled, state, cubics, sums, tables, lane
+        )
         memory = jnp.pad(found.columns.reshape(-1) / size, (0, found.algebraic.size))
         return (
-            sums._replace(state=sums.state + of_state),
+            sums,
+            tables,
             of_stages + a[:, None] * of_state + c[:, None] * memory,
             jax.tree.map(jnp.add, of_jacobian, here),
             of_slope + time_weight * size * found.algebraic[-1],
@@ -255,35 +293,42 @@ def _stages_back(model: _Model, step: Steps, again: _Again, of_stages, sums: _Su
         jnp.asarray(tableau.nodes, dtype),
         jnp.asarray(tableau.time_weights, dtype),
     )
-    carry = (sums, of_stages, *nothing)
-    (sums, _, *of_start), _ = jax.lax.scan(stage, carry, rows, reverse=True)
+    rows = (rows, again.states, again.stages, again.cubics)
+    carry = (sums, tables, of_stages, *nothing)
+    (sums, tables, _, *of_start), _ = jax.lax.scan(stage, carry, rows, reverse=True)
 
     def begun(system, state):
         jacobian = system.jacobian(time, state)
         slope = system.time_slope(time, state).algebraic[-1]
         return [{name: getattr(jacobian, name) for name in _OF_JACOBIAN}, slope]
 
-    of_state, sums = _pulled(model, begun, start, of_start, sums)
-    return sums._replace(state=sums.state + of_state)
+    cubics = jax.tree.map(lambda leaf: leaf[0], again.cubics)
+    pulled = _pull(model, begun, start, cubics, of_start)
+    return _gather(model, pulled, start, cubics, sums, tables, lane)[:2]
 
 
-def _pulled(model: _Model, function, state: Parts, cotangent, sums: _Sums):
-    """(cotangent of the state, sums with those of the system) of function(system,
-    state), whose look-ups are those of the tables at the state.
+def _pull(model: _Model, function, state: Parts, cubics: Tables, cotangent):
+    """Cotangents of (system, cubics, state) of function(system, state), where the
+    system looks up those cubics.
     """
-    system = model.system(model.moving)
-    tables = system.at(state.columns).tables
-    offsets = tables.offsets(state.columns, system.probed(state.columns))
-    cubics, index = eqx.partition(tables, eqx.is_inexact_array)
+    floats, index = eqx.partition(cubics, eqx.is_inexact_array)
 
-    def of(moving, cubics, state):
-        here = eqx.combine(cubics, index)
-        system = dataclasses.replace(model.system(moving), tables=here)
+    def of(moving, floats, state):
+        tables = eqx.combine(floats, index)
+        system = dataclasses.replace(model.system(moving), tables=tables)
         return function(system, state)
 
-    _, pull = jax.vjp(of, model.moving, cubics, state)
-    of_system, of_cubics, of_state = pull(cotangent)
-    return flat(of_state), sums._replace(
+    return jax.vjp(of, model.moving, floats, state)[1](cotangent)
+
+
+def _gather(model: _Model, pulled, state: Parts, cubics, sums, tables, lane):
+    """(sums, table sums, cotangent of the state) with what `_pull` gave."""
+    of_system, of_cubics, of_state = pulled
+    probed = model.system(model.moving).probed(state.columns)
+    offsets = cubics.offsets(state.columns, probed)
+    of_state = flat(of_state)
+    sums = sums._replace(
+        state=sums.state + of_state,
         system=jax.tree.map(jnp.add, sums.system, of_system),
-        tables=sums.tables.plus(of_cubics, tables, offsets),
     )
+    return sums, tables.plus(of_cubics, cubics, offsets, lane), of_state

@@ -45,25 +45,34 @@ def serial_or_plain(serial: Callable, plain: Callable) -> Callable:
 
 
 def transposed_or_plain(serial: Callable, plain: Callable) -> Callable:
-    """The same for a function of (residuals, cotangents), linear in the latter. Of one
-    solve's residuals several cotangents are pulled one after another.
+    """The same for a function of (residuals, cotangents), linear in the latter, of
+    which `serial` takes several at once along a leading axis: of one solve, that is.
     """
     if jax.default_backend() != "cpu":
         return plain
-    chosen = custom_vmap(lambda *arguments: _as_one(lambda a: serial(*a), arguments))
+    lanes = custom_vmap(lambda *arguments: _as_one(lambda a: serial(*a), arguments))
+
+    @lanes.def_vmap
+    def _(axis_size, in_batched, residuals, cotangents):
+        axes = tuple(map(_axes, in_batched))
+        each = jax.vmap(plain, in_axes=(None, 0))
+        out = jax.vmap(each, axes, axis_size=axis_size)(residuals, cotangents)
+        return out, jax.tree.map(lambda _: True, out)
+
+    @custom_vmap
+    def chosen(residuals, cotangents):
+        first = jax.tree.map(lambda leaf: leaf[None], cotangents)
+        return jax.tree.map(lambda leaf: leaf[0], lanes(residuals, first))
 
     @chosen.def_vmap
-    def batched(axis_size, in_batched, residuals, cotangents):
+    def _(axis_size, in_batched, residuals, cotangents):
         axes = tuple(map(_axes, in_batched))
         if any(jax.tree.leaves(in_batched[0])):
             whole = jax.vmap(plain, in_axes=axes, axis_size=axis_size)
             out = whole(residuals, cotangents)
         else:
-            laid = lambda leaf, is_batched: (
-                leaf if is_batched else jnp.broadcast_to(leaf, (axis_size, *leaf.shape))
-            )
-            lanes = jax.tree.map(laid, cotangents, in_batched[1])
-            out = jax.lax.map(lambda lane: chosen(residuals, lane), lanes)
+            whole = jax.vmap(lambda c: c, in_axes=axes[1:], axis_size=axis_size)
+            out = lanes(residuals, whole(cotangents))
         return out, jax.tree.map(lambda _: True, out)
 
     return chosen
