@@ -84,6 +84,16 @@ def test_gradients_of_a_batch_are_those_of_its_lanes(electrode, protocol):
         np.testing.assert_allclose(batch[lane], single(factor), rtol=1e-3)
 
 
+def test_second_derivatives_are_refused(electrode, protocol):
+    def end(factor):
+        solution = diffelec.simulate(scaled(electrode, factor), protocol, rtol=1e-5)
+        return solution.step_end_times[-1]
+
+    with pytest.raises(NotImplementedError, match=r"once, but was asked for a second"):
+        jax.eval_shape(jax.jacfwd(jax.jacfwd(end)), 1.0)
+    assert jax.eval_shape(jax.grad(end), 1.0).shape == ()
+
+
 RECORDED = diffelec.Protocol.from_recording(
     np.linspace(0.0, 14400.0, 9), voltage=3.9 + 0.05 * np.sin(np.arange(9.0))
 )
