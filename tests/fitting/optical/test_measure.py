@@ -123,8 +123,8 @@ def test_tables_hold_what_was_measured(made, tmp_path):
     trace_files.write_quality(tmp_path / "quality.csv", traces, quality)
     lines = (tmp_path / "traces.csv").read_text().splitlines()
     comments = [line for line in lines if line.startswith("#")]
-    assert "# scale = 255" in comments
-    assert "# start = 1732100400.500" in comments
+    assert "# scale: 255" in comments
+    assert "# start: 1732100400.500" in comments
     rows = list(csv.DictReader(lines[len(comments) :]))
     assert list(rows[0]) == ["frame", "time_s", *drawn.labels]
     assert rows[9]["p1"] == ""
