@@ -11,7 +11,6 @@ from . import wording
 
 _LEAST_PIXELS = 9  # after erosion
 _FEW_PIXELS = 50
-_NAMED = 4  # particles that others are told to overlap
 _SAME = 0.8  # shared part of two regions that are one
 
 
@@ -142,19 +141,9 @@ def _notes(cut, few, shared) -> tuple[str, ...]:
             f"only, so {their} brightness is noisy."
         )
     if shared:
-        verb, it = wording.verb(shared, "overlaps it", "overlap they").split()
-        others = ", ".join(
-            f"'{other}'"
-            for other in dict.fromkeys(
-                other for other, _ in list(shared.values())[:_NAMED]
-            )
-        )
-        others += ", …" * (len(shared) > _NAMED)
-        share = wording.verb([0] * (len(shared)), "shares", "share")
         notes.append(
-            f"{wording.particles(list(shared))} {verb} {others}; the "
-            f"{wording.span([n for _, n in shared.values()])} px that {it} {share} are "
-            "left out."
+            f"{wording.particles(list(shared))} overlap; the "
+            f"{wording.span(shared.values())} px that each shares are left out."
         )
     return tuple(notes)
 
@@ -209,7 +198,7 @@ def _check_size(name, label, count: int, area: int) -> None:
 
 
 def _apart(name, labels, pixels, shape):
-    """Pixels that belong to one region only; per particle (another, px shared)."""
+    """Pixels that belong to one region only, and how many others each shares."""
     codes = [p[0].astype(np.int64) * shape[1] + p[1] for p in pixels]
     counted = np.bincount(np.concatenate(codes), minlength=shape[0] * shape[1])
     if counted.max() < 2:
@@ -232,7 +221,7 @@ def _apart(name, labels, pixels, shape):
                 f"own, but shares all but {free.sum()} with others such as "
                 f"'{labels[other]}'; draw them apart."
             )
-        shared[labels[k]] = labels[other], int(np.sum(~free))
+        shared[labels[k]] = int(np.sum(~free))
         kept.append(pixels[k][:, free])
     return kept, shared
 
