@@ -122,8 +122,8 @@ def analyse(folder: Path, course: Course, planned: Intensities):
     """(what was found, how well the instrument was seen through) of a film."""
     began = time.perf_counter()
     film = frames.open_film(folder / "film.tif")
-    shifts = registration.register(film)
     regions = region_files.read_regions(folder / "circles.csv", film.shape)
+    shifts = registration.register(film, away=regions.around)
     traces, quality = measure.measure(film, regions, shifts=shifts)
     found = onsets.find_onsets(traces)[0].onsets
     seconds = time.perf_counter() - began

@@ -99,11 +99,13 @@ def _draw_film(folder: Path, found: Found) -> None:
     """Figures on the film."""
     import numpy as np
 
-    from ..optical import circles, film_figures, frames, region_files
+    from ..optical import circles, film_figures, frames, region_files, still_film
     from ..style import save
 
     arguments = found.arguments
     film = frames.open_film(arguments.film, times=found.traces.time)
+    if arguments.quality is not None:
+        film = still_film.read_still(arguments.quality, film)
     regions = region_files.read_regions(arguments.regions, film.shape)
     marks = circles.circles_of(regions)
     for one in found.halves:

@@ -40,6 +40,13 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         help="CSV: particle, x_px, y_px, r_px (as `diffelec traces` writes)",
     )
     film.add_argument(
+        "--quality",
+        metavar="FILE",
+        type=Path,
+        help="CSV: dy_px, dx_px (as `diffelec traces` writes), by which frames are "
+        "moved back under the regions",
+    )
+    film.add_argument(
         "--kymograph",
         metavar="PARTICLE",
         nargs="+",
@@ -171,6 +178,8 @@ def check(arguments) -> None:
         raise ValueError("--regions must come with --film, on which they are drawn.")
     if arguments.film is not None and arguments.regions is None:
         raise ValueError("--film must come with --regions, the circles of particles.")
+    if arguments.quality is not None and arguments.film is None:
+        raise ValueError("--quality must come with --film and --regions.")
     if arguments.kymograph and arguments.film is None:
         raise ValueError("--kymograph must come with --film and --regions.")
     if arguments.seed < 0:
@@ -202,6 +211,11 @@ def find(arguments) -> Found:
         inverted=arguments.inverted,
     )
     notes += half_cycles.left_over(traces, halves)
+    if arguments.film is not None and arguments.quality is None:
+        notes.append(
+            "Frames are drawn as they are, so particles may lie beside their circles; "
+            "give --quality quality.csv of `diffelec traces` to move them back."
+        )
     people = tuple(_people(traces, one, charge, arguments.seed) for one in found)
     chosen = _chosen(found, arguments.half_cycle)
     # Without a cycler, a fit is driven by a protocol, whose clock starts with it.

@@ -92,6 +92,8 @@ class Ground:
     Attributes:
         pixels: rows and columns in the reference frame; none where there is no ground.
         brightness: mean over the frames by which they were chosen.
+        textured: rows and columns of pixels by which focus is judged, not only of
+            steady ones: where noise was chosen to be small, frames look alike.
         grain: Laplacian of those frames over their level, the mean of all.
         sampled: numbers of those frames.
         notes: what a user should know of them.
@@ -99,7 +101,8 @@ class Ground:
 
     pixels: Int[np.ndarray, "2 pixel"]
     brightness: Float[np.ndarray, " pixel"]
-    grain: Float[np.ndarray, " pixel"]
+    textured: Int[np.ndarray, "2 place"]
+    grain: Float[np.ndarray, " place"]
     sampled: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -121,21 +124,26 @@ class Ground:
         """
         if not self.brightness.size:
             return float("nan")
-        grain, usual = _grain(frame, self.pixels), self.grain
+        grain, usual = _grain(*_laplacian(frame, self.textured)), self.grain
         count = len(self.sampled)
         if number in self.sampled and count > 1:
             usual = (count * usual - grain) / (count - 1)
         return float(np.vdot(grain, usual) / np.vdot(self.grain, self.grain))
 
 
-def _grain(frame, pixels) -> np.ndarray:
-    """Laplacian over two pixels, its mean taken off, against the level of light."""
+def _laplacian(frame, pixels) -> tuple[np.ndarray, np.ndarray]:
+    """Values of pixels, and their Laplacian over two pixels."""
     middle = values_at(frame, pixels)
     around = sum(
         values_at(frame, pixels, i, j) for i, j in ((2, 0), (-2, 0), (0, 2), (0, -2))
     )
-    found = around - 4 * middle
-    return (found - found.mean()) / max(float(np.median(middle)), 1e-12)
+    return middle, around - 4 * middle
+
+
+def _grain(middle, laplacian) -> np.ndarray:
+    """The Laplacian, its mean taken off, against the level of light."""
+    level = max(float(np.median(middle)), 1e-12)
+    return (laplacian - laplacian.mean()) / level
 
 
 def find_ground(
@@ -169,26 +177,31 @@ def find_ground(
     def look(k):
         frame = correct(film.frame(int(k)))
         frame = moved_back(frame, float(shifts.dy[k]), float(shifts.dx[k]))
-        return values_at(frame, pixels), _grain(frame, pixels)
+        return _laplacian(frame, pixels)
 
-    seen, grains = (
+    seen, laplacian = (
         np.stack(part)
         for part in zip(*in_order(look, chosen, workers=workers), strict=True)
     )
-    kept, brightness = _steadiest(seen, film.white)
+    lit, kept, brightness = _steadiest(seen, film.white)
     if kept.size < _LEAST:
         return _no_ground("what lies between the particles is not lit")
-    usual, sampled = grains[:, kept].mean(axis=0), tuple(chosen.tolist())
-    return Ground(pixels[:, kept], brightness[kept], usual, sampled, notes)
+    grain = np.mean(
+        [_grain(*one) for one in zip(seen[:, lit], laplacian[:, lit], strict=True)],
+        axis=0,
+    )
+    steady = pixels[:, kept], brightness[kept]
+    return Ground(*steady, pixels[:, lit], grain, tuple(chosen.tolist()), notes)
 
 
 def _no_ground(why: str) -> Ground:
     note = (
         f"There is no ground to tell the lamp's brightness by, as {why}; flicker was "
-        "not taken out, and focus was not checked."
+        "not taken out, and focus was judged by the registration only."
     )
     empty = np.zeros(0, np.float32)
-    return Ground(np.zeros((2, 0), np.int64), empty, empty, notes=(note,))
+    none = np.zeros((2, 0), np.int64)
+    return Ground(none, empty, none, empty, notes=(note,))
 
 
 def _candidates(shape, near, margin: int) -> tuple[np.ndarray | None, tuple[str, ...]]:
@@ -213,11 +226,11 @@ def _candidates(shape, near, margin: int) -> tuple[np.ndarray | None, tuple[str,
 
 
 def _steadiest(seen: np.ndarray, white: float):
-    """Indices of the steadier half of lit pixels, and the mean of every pixel."""
+    """Indices of lit pixels, of their steadier half, and the mean of every pixel."""
     mean = seen.mean(axis=0)
     lit = (mean > _DIM * np.median(mean)) & (mean > 0) & np.all(seen < white, axis=0)
     if not np.any(lit):
-        return np.zeros(0, int), mean
+        return np.zeros(0, int), np.zeros(0, int), mean
     for _ in range(2):
         gain = np.median(seen[:, lit] / mean[lit], axis=1)
         level = seen / np.where(gain > 0, gain, 1)[:, None]
@@ -226,7 +239,7 @@ def _steadiest(seen: np.ndarray, white: float):
     spread = level.std(axis=0) / mean
     kept = np.flatnonzero(lit & (spread <= np.median(spread[lit])))
     # The mean has no steps of grey levels in it, which the median has.
-    return kept, level.mean(axis=0)
+    return np.flatnonzero(lit), kept, level.mean(axis=0)
 
 
 def is_dark(gain) -> Bool[np.ndarray, " frame"]:
@@ -236,14 +249,14 @@ def is_dark(gain) -> Bool[np.ndarray, " frame"]:
 
 
 def is_blurred(focus, usable) -> Bool[np.ndarray, " frame"]:
-    """Frames whose sharpness departs from those around, or has gone for good."""
+    """Frames less sharp than those around, or whose sharpness has gone for good."""
     score = np.where(usable, focus, np.nan)
     if np.sum(np.isfinite(score)) < 5:
         return np.zeros(len(score), bool)
     typical = np.nanmedian(score)
     with np.errstate(invalid="ignore"):
-        away = np.abs(score - _running_median(score))
-        spread = _NORMAL * np.nanmedian(away)
+        away = _running_median(score) - score
+        spread = _NORMAL * np.nanmedian(np.abs(away))
         apart = away > max(_OUTLIER * spread, _LEAST_BLUR * typical)
         return apart | (score < _FOCUS_GONE * typical)
 

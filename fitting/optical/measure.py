@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import illumination
+from . import illumination, wording
 from .frames import Film, in_order
 from .illumination import NO_CORRECTION, Correction, Ground
 from .quality import Quality, quality_notes
@@ -56,7 +56,7 @@ def measure(
     regions: Regions,
     *,
     shifts: Shifts | None = None,
-    statistic: Callable[[np.ndarray], float] = median,
+    statistic: Callable[[np.ndarray], float] = trimmed_mean,
     correct: Correction = NO_CORRECTION,
     workers: int | None = None,
     shown: Callable[[int], None] = lambda _: None,
@@ -70,7 +70,8 @@ def measure(
         film: its frames.
         regions: of the particles, in the frame whose shift is 0.
         shifts: of the frames; found here where they are not given.
-        statistic: of a particle's pixels: `median`, `mean` or `trimmed_mean`.
+        statistic: of a particle's pixels: `trimmed_mean`, `mean` or `median`, which
+            moves in whole grey levels where a film has 8 bits.
         correct: taken off every frame.
         workers: threads; by default one per core.
         shown: called with the number of frames done.
@@ -84,7 +85,8 @@ def measure(
             f"{regions.shape}."
         )
     workers = workers or os.cpu_count() or 1
-    shifts = register(film, workers=workers) if shifts is None else shifts
+    if shifts is None:
+        shifts = register(film, away=regions.around, workers=workers)
     ground = illumination.find_ground(
         film, shifts, regions.near, correct, workers=workers
     )
@@ -151,7 +153,7 @@ def _gathered(film, regions, shifts, ground, looks) -> tuple[Traces, Quality]:
         sd,
         np.stack([look.num_saturated for look in looks], axis=1),
     )
-    notes = film.notes + regions.notes + ground.notes
+    notes = film.notes + regions.notes + shifts.notes + ground.notes
     notes += quality_notes(quality, regions.labels, shifts.jumped)
     notes += _field_notes(regions, intensity, kept)
     traces = Traces(film.time, regions.labels, intensity, film.scale, film.start, notes)
@@ -182,12 +184,12 @@ def _flags(shifts: Shifts, gain, focus, checksums) -> dict[str, np.ndarray]:
 
 def _field_notes(regions: Regions, intensity, kept) -> tuple[str, ...]:
     """On particles that leave the field."""
-    notes = []
-    for label, row in zip(regions.labels, intensity, strict=True):
-        missing = int(np.sum(~np.isfinite(row[kept])))
-        if missing:
-            notes.append(
-                f"Particle '{label}' lies outside the field by more than 10 % in "
-                f"{missing} frames, which are masked for it."
-            )
-    return tuple(notes)
+    missing = np.sum(~np.isfinite(intensity[:, kept]), axis=1)
+    out = {k: n for k, n in zip(regions.labels, missing.tolist(), strict=True) if n}
+    if not out:
+        return ()
+    lie, it = wording.verb(out, "lies", "lie"), wording.verb(out, "it", "them")
+    return (
+        f"{wording.particles(list(out))} {lie} outside the field by more than 10 % in "
+        f"{wording.span(out.values())} frames, which are masked for {it}.",
+    )

@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from . import wording
+
 REASONS = {
     "lost": "could not be registered",
     "dark": "too dark or too bright",
@@ -74,12 +76,15 @@ def quality_notes(quality: Quality, labels, jumped) -> tuple[str, ...]:
             f"{_listed(kept[wide + 1])}, as by automatic exposure; it was corrected."
         )
     share = quality.num_saturated / np.maximum(quality.num_pixels, 1)
-    for label, frames in zip(labels, share > _SATURATED, strict=True):
-        if np.any(frames):
-            notes.append(
-                f"Particle '{label}' is saturated in more than 0.5 % of its pixels in "
-                f"{_counted(np.flatnonzero(frames))}; its bright end is cut."
-            )
+    full = share > _SATURATED
+    names = [label for label, row in zip(labels, full, strict=True) if np.any(row)]
+    if names:
+        are, their = wording.verb(names, "is its", "are their").split()
+        notes.append(
+            f"{wording.particles(names)} {are} saturated in more than 0.5 % of {their} "
+            f"pixels in {_counted(np.flatnonzero(full.any(axis=0)))}; the bright end "
+            "is cut."
+        )
     return tuple(notes)
 
 

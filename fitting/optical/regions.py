@@ -7,6 +7,8 @@ import numpy as np
 import scipy.ndimage
 from jaxtyping import Bool, Float, Int
 
+from . import wording
+
 _LEAST_PIXELS = 9  # after erosion
 _FEW_PIXELS = 50
 _SAME = 0.8  # shared part of two regions that are one
@@ -37,6 +39,13 @@ class Regions:
         image = np.zeros(self.shape, bool)
         image[tuple(self.pixels[k])] = True
         return image
+
+    def around(self, margin: float) -> Bool[np.ndarray, "height width"]:
+        """Pixels in a region, or at most `margin` px away from one."""
+        image = np.ones(self.shape, bool)
+        for pixels in self.pixels:
+            image[tuple(pixels)] = False
+        return scipy.ndimage.distance_transform_edt(image) <= margin
 
     def near(self, halo: float = 1.0) -> Bool[np.ndarray, "height width"]:
         """Pixels in a region, or nearer to its edge than `halo` times its radius.
@@ -87,8 +96,7 @@ def regions_of(
     if not labels:
         raise ValueError(f"{name} must hold one region or more, but holds none.")
     _check_labels(name, labels)
-    notes: list[str] = []
-    pixels, centre, radius = [], [], []
+    pixels, centre, radius, cut = [], [], [], {}
     for label, (mask, row, column) in zip(labels, masks, strict=True):
         area = int(mask.sum())
         y, x = np.nonzero(mask)
@@ -96,17 +104,48 @@ def regions_of(
         centre.append(middle)
         radius.append(float(np.sqrt(area / np.pi)))
         inner = np.argwhere(_eroded(mask, erode)).T + np.array([[row], [column]])
-        pixels.append(_inside(name, label, inner, middle, shape, notes))
-        _check_size(name, label, pixels[-1].shape[1], area, notes)
-    pixels = _apart(name, labels, pixels, shape, notes)
+        pixels.append(_inside(name, label, inner, middle, shape))
+        _check_size(name, label, pixels[-1].shape[1], area)
+        if pixels[-1].shape[1] < inner.shape[1]:
+            cut[label] = 1 - pixels[-1].shape[1] / inner.shape[1]
+    few = {
+        label: p.shape[1]
+        for label, p in zip(labels, pixels, strict=True)
+        if p.shape[1] < _FEW_PIXELS
+    }
+    pixels, shared = _apart(name, labels, pixels, shape)
+    notes = _notes(cut, few, shared)
     return Regions(
         tuple(labels),
         tuple(pixels),
         np.array(centre),
         np.array(radius),
         shape,
-        tuple(notes),
+        notes,
     )
+
+
+def _notes(cut, few, shared) -> tuple[str, ...]:
+    """On particles with a share outside, with few pixels, and with shared ones."""
+    notes = []
+    if cut:
+        verb, their = wording.verb(cut, "is its", "are their").split()
+        notes.append(
+            f"{wording.particles(list(cut))} {verb} cut by the edge of the frame; "
+            f"{wording.span(cut.values(), '.0%')} of {their} pixels are left out."
+        )
+    if few:
+        verb, their = wording.verb(few, "covers its", "cover their").split()
+        notes.append(
+            f"{wording.particles(list(few))} {verb} {wording.span(few.values())} px "
+            f"only, so {their} brightness is noisy."
+        )
+    if shared:
+        notes.append(
+            f"{wording.particles(list(shared))} overlap; the "
+            f"{wording.span(shared.values())} px that each shares are left out."
+        )
+    return tuple(notes)
 
 
 def _check_labels(name: str, labels: Sequence[str]) -> None:
@@ -130,7 +169,7 @@ def _eroded(mask: np.ndarray, depth: float) -> np.ndarray:
     return (scipy.ndimage.distance_transform_edt(padded) > depth)[1:-1, 1:-1]
 
 
-def _inside(name, label, pixels, middle, shape, notes) -> np.ndarray:
+def _inside(name, label, pixels, middle, shape) -> np.ndarray:
     """The pixels within the frame."""
     height, width = shape
     y, x = middle
@@ -146,34 +185,25 @@ def _inside(name, label, pixels, middle, shape, notes) -> np.ndarray:
         )
     rows, columns = pixels
     within = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    if not np.all(within):
-        notes.append(
-            f"Particle '{label}' is cut by the edge of the frame; "
-            f"{np.mean(~within):.0%} of its pixels are left out."
-        )
     return pixels[:, within]
 
 
-def _check_size(name, label, count: int, area: int, notes) -> None:
+def _check_size(name, label, count: int, area: int) -> None:
     if count < _LEAST_PIXELS:
         raise ValueError(
             f"{name}, particle '{label}', must cover {_LEAST_PIXELS} px or more inside "
             f"its edge, but covers {count} ({area} with its edge); draw it larger, or "
             "check that it is in pixels."
         )
-    if count < _FEW_PIXELS:
-        notes.append(
-            f"Particle '{label}' covers {count} px only, so its brightness is noisy."
-        )
 
 
-def _apart(name, labels, pixels, shape, notes) -> list[np.ndarray]:
-    """Pixels that belong to one region only."""
+def _apart(name, labels, pixels, shape):
+    """Pixels that belong to one region only, and how many others each shares."""
     codes = [p[0].astype(np.int64) * shape[1] + p[1] for p in pixels]
     counted = np.bincount(np.concatenate(codes), minlength=shape[0] * shape[1])
     if counted.max() < 2:
-        return pixels
-    kept = []
+        return pixels, {}
+    kept, shared = [], {}
     for k, code in enumerate(codes):
         free = counted[code] == 1
         if np.all(free):
@@ -191,12 +221,9 @@ def _apart(name, labels, pixels, shape, notes) -> list[np.ndarray]:
                 f"own, but shares all but {free.sum()} with others such as "
                 f"'{labels[other]}'; draw them apart."
             )
-        notes.append(
-            f"Particle '{labels[k]}' overlaps '{labels[other]}'; the {np.sum(~free)} "
-            "px that it shares are left out."
-        )
+        shared[labels[k]] = int(np.sum(~free))
         kept.append(pixels[k][:, free])
-    return kept
+    return kept, shared
 
 
 def _largest_share(codes, k: int) -> tuple[int, float]:

@@ -1,8 +1,8 @@
 """Shifts of frames against a reference: rigid, to a few hundredths of a pixel.
 
 A frame is band-passed (difference of Gaussians over the local deviation), tapered and
-correlated with the reference. Both steps keep brightness, flicker and the particles'
-own change out of the shift.
+correlated with the reference. Both steps keep brightness and flicker out of the shift;
+particles, whose edges grow with their brightness, are left out of the reference.
 """
 
 import dataclasses
@@ -14,10 +14,9 @@ import numpy as np
 import scipy.fft
 from jaxtyping import Bool, Float
 
+from .bands import Bands, Ground, band_passed, bands_of, ground_of
 from .frames import Film, in_order
 
-_NARROW, _WIDE, _LOCAL = 1.25, 4.0, 10.0  # px, of the band and of the local deviation
-_LARGE = 600 * 800  # px; larger frames are binned by two
 _NEWTON_STEPS, _TOLERANCE = 6, 1e-3  # px; towards the top of the correlation
 _AVERAGED = 24  # frames whose mean is the reference
 _BLOCK = 32  # frames between looks at whether the reference still serves
@@ -38,6 +37,7 @@ class Shifts:
         jumped: frames that moved by more than `jump` since the one before.
         references: frames that served as reference.
         search: largest shift that was looked for [px].
+        notes: what a user should know of them.
     """
 
     dy: Float[np.ndarray, " frame"]
@@ -48,23 +48,17 @@ class Shifts:
     jumped: Bool[np.ndarray, " frame"]
     references: tuple[int, ...]
     search: float
-
-
-@dataclasses.dataclass(frozen=True)
-class _Bands:
-    """What is the same for all frames of a size."""
-
-    binning: int
-    band: np.ndarray  # transfer function of the difference of Gaussians
-    smooth: np.ndarray  # that of the local mean
-    rows: np.ndarray  # Hann window
-    columns: np.ndarray
+    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class _Reference:
-    spectrum: np.ndarray  # conjugate, of the tapered band-passed image
-    energy: float
+    ground: Ground | None  # None where nothing is left out
+    weights: np.ndarray  # squared window, and 0 where it is left out
+    of_weights: np.ndarray  # conjugate spectrum
+    of_image: np.ndarray  # that of the band-passed image times its weights
+    tapered: np.ndarray  # that of the band-passed image times the window
+    energy: float  # weighted
     dy: float  # where the reference frame itself lies
     dx: float
 
@@ -72,6 +66,7 @@ class _Reference:
 def register(
     film: Film,
     *,
+    away: Callable[[float], Bool[np.ndarray, "height width"]] | None = None,
     reference: int = 0,
     search: float = 64.0,
     jump: float = 5.0,
@@ -82,6 +77,8 @@ def register(
 
     Args:
         film: its frames must have something to hold on to beside the particles.
+        away: gives the pixels, in the reference, of what changes and of so many px
+            around it, such as `Regions.around`; they are left out.
         reference: frame whose shift is 0.
         search: largest shift that is looked for [px]; at most a third of the frame.
         jump: step from one frame to the next that is flagged [px].
@@ -93,10 +90,11 @@ def register(
     """
     workers = workers or os.cpu_count() or 1
     search = min(search, min(film.shape) / 3)
-    bands, count = _bands(film.shape), film.num_frames
+    bands, count = bands_of(film.shape), film.num_frames
+    ground, notes = ground_of(film.shape, bands, away)
     found = np.full((count, 3), np.nan)
     order = [*range(reference, count), *range(reference - 1, -1, -1)]
-    kept = _reference(film, bands, search, order[:_AVERAGED])
+    kept = _reference(film, bands, ground, search, order[:_AVERAGED])
     references, best, k = [reference], 0.0, 0
     while k < count:
         block = order[k : k + _BLOCK]
@@ -109,14 +107,15 @@ def register(
             # The block is looked at again, from the last frame that still agreed.
             place = order.index(last)
             recent = order[max(place - _AVERAGED + 1, 0) : place + 1][::-1]
-            kept = _reference(film, bands, search, recent, found[last])
+            kept = _reference(film, bands, ground, search, recent, found[last, :2])
             references.append(last)
             best = 0.0
             continue
         best = max(best, typical)
         k += len(block)
         shown(k)
-    return _judged(found, search, jump, references, binning=bands.binning)
+    shifts = _judged(found, search, jump, references, binning=bands.binning)
+    return dataclasses.replace(shifts, notes=notes)
 
 
 def _median(values) -> float:
@@ -159,112 +158,77 @@ def _judged(found, search: float, jump: float, references, binning: int) -> Shif
     )
 
 
-@functools.lru_cache(maxsize=4)
-def _bands(shape: tuple[int, int]) -> _Bands:
-    """Transfer functions and window for frames of a size."""
-    binning = 2 if shape[0] * shape[1] > _LARGE else 1
-    height, width = (n // binning for n in shape)
-    fy = scipy.fft.fftfreq(height).astype(np.float32)[:, None]
-    fx = scipy.fft.rfftfreq(width).astype(np.float32)
-    square = -2 * np.pi**2 * (fy**2 + fx**2)
-    low, high, local = (np.exp(square * s**2) for s in (_WIDE, _NARROW, _LOCAL))
-    rows, columns = (
-        np.hanning(n + 2)[1:-1].astype(np.float32) for n in (height, width)
-    )
-    return _Bands(binning, high - low, local, rows[:, None], columns)
-
-
-def _binned(frame: np.ndarray, binning: int) -> np.ndarray:
-    if binning == 1:
-        return frame
-    height, width = (n // 2 * 2 for n in frame.shape)
-    f = frame[:height, :width]
-    return f[::2, ::2] + f[1::2, ::2] + f[::2, 1::2] + f[1::2, 1::2]
-
-
-def _band_passed(bands: _Bands, frame: np.ndarray) -> np.ndarray:
-    """The difference of Gaussians over its local deviation."""
-    image = _binned(frame, bands.binning)
-    fine = scipy.fft.irfft2(scipy.fft.rfft2(image) * bands.band, s=image.shape)
-    power = scipy.fft.irfft2(scipy.fft.rfft2(fine**2) * bands.smooth, s=image.shape)
-    floor = 1e-3 * float(power.mean()) + 1e-20
-    return fine / np.sqrt(np.maximum(power, floor))
-
-
-def _reference(film, bands: _Bands, search: float, frames, place=(0.0, 0.0)):
+def _reference(film, bands: Bands, ground, search: float, frames, place=(0.0, 0.0)):
     """A first frame at a known place, and others that agree with it, averaged."""
-    fine = _band_passed(bands, film.frame(frames[0]))
-    tapered = fine * bands.rows * bands.columns
-    spectrum = np.conj(scipy.fft.rfft2(tapered))
-    first = _Reference(spectrum, _energy(tapered), 0.0, 0.0)
-    total, number = spectrum.copy(), 1
-    fy = scipy.fft.fftfreq(fine.shape[0]).astype(np.float32)[:, None]
-    fx = scipy.fft.rfftfreq(fine.shape[1]).astype(np.float32)
+    weights = (bands.rows * bands.columns) ** 2
+    if ground is not None:
+        ground = ground.moved(tuple(round(float(n) / bands.binning) for n in place))
+        weights = weights * ground.inner
+    total = scipy.fft.rfft2(band_passed(bands, film.frame(frames[0]), ground, (0, 0)))
+    first, number = _of_spectrum(total, weights, ground), 1
+    fy = scipy.fft.fftfreq(weights.shape[0]).astype(np.float32)[:, None]
+    fx = scipy.fft.rfftfreq(weights.shape[1]).astype(np.float32)
     for k in frames[1:]:
         y, x, correlation = _shift(film, bands, first, search, (0.0, 0.0), k)
         if not correlation > _LOW:
             continue
-        whole = round(y / bands.binning), round(x / bands.binning)
-        fine = _followed(_band_passed(bands, film.frame(k)), whole)
-        y, x = y / bands.binning - whole[0], x / bands.binning - whole[1]
-        other = scipy.fft.rfft2(fine * bands.rows * bands.columns)
-        total += np.conj(other * np.exp(2j * np.pi * (y * fy + x * fx)))
+        y, x = y / bands.binning, x / bands.binning
+        fine = band_passed(bands, film.frame(k), ground, (round(y), round(x)))
+        angle = 2 * np.pi * ((y - round(y)) * fy + (x - round(x)) * fx)
+        total = total + scipy.fft.rfft2(fine) * np.exp(1j * angle).astype(np.complex64)
         number += 1
-    spectrum = total / number
-    image = scipy.fft.irfft2(np.conj(spectrum), s=fine.shape)
-    return _Reference(spectrum, _energy(image), float(place[0]), float(place[1]))
+    return _of_spectrum(total / number, weights, ground, place)
 
 
-def _energy(image: np.ndarray) -> float:
-    return float(np.vdot(image, image))
+def _of_spectrum(spectrum, weights, ground, place=(0.0, 0.0)) -> _Reference:
+    """The reference of a band-passed image."""
+    image = scipy.fft.irfft2(spectrum, s=weights.shape)
+    images = weights, image * weights, image * np.sqrt(weights)
+    return _Reference(
+        *(ground, weights),
+        *(np.conj(scipy.fft.rfft2(one)) for one in images),
+        float(np.vdot(image, images[1])),
+        *map(float, place),
+    )
 
 
-def _shift(film, bands: _Bands, kept: _Reference, search: float, near, k: int):
-    """(dy, dx, correlation) of a frame; NaN for one with nothing in it.
+def _shift(film, bands: Bands, kept: _Reference, search: float, near, k: int):
+    """(dy, dx, correlation) of a frame f; NaN for one with nothing in it.
 
-    The window follows the scene, or it would draw shifts towards zero; `near` is where
-    the scene is looked for first.
+    A window that follows the scene finds the whole pixel; `near` is looked at first.
+    Then comes the shift d with the largest sum over x of
+    w(x) [r(x) f(x + d) - a f(x + d)^2 / 2], w being the weights of the reference r:
+    with a = 1 that of the least squared difference. Without the square, shifts would
+    be drawn to where f is strong. Where the scene has changed, a = <w r f> / <w r^2>
+    is less.
     """
     frame = film.frame(k)
     if not np.isfinite(frame.sum()) or frame.min() == frame.max():
         return np.nan, np.nan, np.nan
-    fine = _band_passed(bands, frame)
     whole = tuple(
         round((float(n) - o) / bands.binning) if np.isfinite(n) else 0
         for n, o in zip(near, (kept.dy, kept.dx), strict=True)
     )
     for _ in range(3):
-        tapered = _followed(fine, whole) * bands.rows * bands.columns
-        spectrum = scipy.fft.rfft2(tapered) * kept.spectrum
-        surface = scipy.fft.irfft2(spectrum, s=fine.shape)
+        seen = band_passed(bands, frame, kept.ground, whole)
+        spectrum = scipy.fft.rfft2(seen * bands.rows * bands.columns) * kept.tapered
+        surface = scipy.fft.irfft2(spectrum, s=seen.shape)
         step = _peak(surface, search / bands.binning, whole)
         if max(map(abs, step)) <= 1:
             break
         whole = (whole[0] + step[0], whole[1] + step[1])
         step = (0, 0)
-    y, x, top = _refined(spectrum, fine.shape, step)
-    energy = np.sqrt(kept.energy * _energy(tapered))
+    squared = seen**2
+    strength = max(float(np.vdot(kept.weights, squared)), 1e-20)
+    half = 0.5 * float(np.clip(surface[step] / kept.energy, 0.0, 1.0))
+    difference = scipy.fft.rfft2(seen) * kept.of_image
+    difference -= half * scipy.fft.rfft2(squared) * kept.of_weights
+    y, x, top = _refined(difference, seen.shape, step)
     return (
         kept.dy + bands.binning * (whole[0] + y),
         kept.dx + bands.binning * (whole[1] + x),
-        top / energy,
+        (top + half * strength) / np.sqrt(kept.energy * strength),
     )
-
-
-def _followed(image: np.ndarray, whole) -> np.ndarray:
-    """An image moved back by whole pixels; 0 where it has nothing to show."""
-    if whole == (0, 0):
-        return image
-    found = np.zeros_like(image)
-    (to_rows, rows), (to_columns, columns) = (
-        (
-            slice(max(-w, 0), max(n - max(w, 0), 0)),
-            slice(max(w, 0), max(n + min(w, 0), 0)),
-        )
-        for n, w in zip(image.shape, whole, strict=True)
-    )
-    found[to_rows, to_columns] = image[rows, columns]
-    return found
 
 
 def _peak(surface: np.ndarray, reach: float, whole) -> tuple[int, int]:

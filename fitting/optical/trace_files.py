@@ -17,10 +17,12 @@ def write_traces(path: str | os.PathLike, traces: Traces) -> None:
 
     Lines with `#` above the header give scale, start and notes.
     """
-    comments = [f"scale = {traces.scale:.10g}"]
+    comments = []
+    if np.isfinite(traces.scale):
+        comments.append(f"scale: {traces.scale:.10g}")
     if np.isfinite(traces.start):
         date = datetime.fromtimestamp(traces.start, UTC).isoformat(timespec="seconds")
-        comments += [f"start = {traces.start:.3f}", f"start_date = {date}"]
+        comments += [f"start: {traces.start:.3f}", f"start_date: {date}"]
     comments += [f"note: {note}" for note in traces.notes]
     rows = (
         [k + 1, f"{time:.10g}", *map(_value, values)]

@@ -13,13 +13,14 @@ import numpy as np
 from jaxtyping import Float
 
 from ..files import read_times
+from . import wording
 from .cycler_text import Sheet, read_sheet
 from .trace_layouts import Series, is_header, series
 from .traces import Traces
 
 _FEW_FRAMES = 8
 _SCALES = (1.0, 3.0, 255.0, 765.0, 4095.0, 65535.0)  # of 1, RGB sums, 8, 12, 16 bit
-_COMMENT = re.compile(r"#\s*(scale|start)\s*:\s*(\S+)")
+_COMMENT = re.compile(r"#\s*(scale|start)\s*[:=]\s*(\S+)")
 
 
 def read_traces(
@@ -166,19 +167,30 @@ def _remarks(file: str, labels, intensity, scale: float) -> list[str]:
             f"{file} must have an intensity in one frame or more, but has none for any "
             "of its particles; measure it again."
         )
-    for label, trace in zip(labels, intensity, strict=True):
-        known = trace[np.isfinite(trace)]
-        if not known.size:
-            notes.append(f"{file}: particle '{label}' has no intensity in any frame.")
-            continue
-        if np.ptp(known) == 0:
-            notes.append(f"{file}: particle '{label}' is constant at {known[0]:g}.")
-        if known.size < count:
-            notes.append(
-                f"{file}: particle '{label}' has no intensity in {count - known.size} "
-                f"of {count} frames."
-            )
+    notes += _particle_remarks(file, labels, intensity)
     return notes + _scale_remarks(file, intensity, scale)
+
+
+def _particle_remarks(file: str, labels, intensity) -> list[str]:
+    """Which particles tell nothing, or not in all frames."""
+    count, notes = intensity.shape[1], []
+    known = [trace[np.isfinite(trace)] for trace in intensity]
+    pairs = list(zip(labels, known, strict=True))
+
+    def note(found, one: str, several: str, rest: str):
+        if found:
+            verb = wording.verb(found, one, several)
+            names = wording.particles(list(found))
+            notes.append(f"{file}: {names[0].lower()}{names[1:]} {verb} {rest}.")
+
+    absent = [label for label, v in pairs if not v.size]
+    note(absent, "has", "have", "no intensity in any frame")
+    still = {label: v[0] for label, v in pairs if v.size and np.ptp(v) == 0}
+    note(still, "is", "are", f"constant at {wording.span(still.values() or [0])}")
+    part = {label: count - v.size for label, v in pairs if 0 < v.size < count}
+    gone = wording.span(part.values() or [0])
+    note(part, "has", "have", f"no intensity in {gone} of {count} frames")
+    return notes
 
 
 def _scale_remarks(file: str, intensity, scale: float) -> list[str]:

@@ -286,6 +286,7 @@ def command(monkeypatch, tmp_path):
 ARGUMENTS = [
     (["--film", "f.tif"], "--film must come with --regions"),
     (["--regions", "r.csv"], "--regions must come with --film"),
+    (["--quality", "quality.csv"], "--quality must come with --film and --regions"),
     (["--kymograph", "a"], "--kymograph must come with --film"),
     (["--clock-offset-s", "5"], "--clock-offset-s must come with --cycler"),
     (["--clock-sd-s", "5"], "--clock-sd-s must come with --cycler"),

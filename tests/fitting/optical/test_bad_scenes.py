@@ -120,7 +120,7 @@ def test_a_saturated_particle_is_noted():
         changed(lambda f: 1.9 * f, range(COUNT)), regions()
     )
     assert np.max(quality.num_saturated) > 5
-    assert any("is saturated in more than 0.5 %" in note for note in traces.notes)
+    assert any("saturated in more than 0.5 %" in note for note in traces.notes)
 
 
 def test_a_particle_that_leaves_the_field_is_masked_there():

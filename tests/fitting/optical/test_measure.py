@@ -71,6 +71,26 @@ def test_frames_by_which_ground_was_chosen_look_no_sharper():
     assert abs(apart) < 3 * between
 
 
+@pytest.mark.parametrize("defocused", [(), (10, 51, 75)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_only_frames_out_of_focus_are_blurred(seed, defocused):
+    shape = (110, 140)
+    film, truth = made_film(
+        90, shape, 4, blurred=defocused, noise=0.03, seed=seed, drift=(2.0, 1.0)
+    )
+    masks = [ellipse(y, x, r, r) for x, y, r in truth["circles"]]
+    drawn = regions_of("c", [str(k) for k in range(len(masks))], masks, shape)
+    _, quality = measure.measure(film, drawn)
+    assert np.flatnonzero(quality.flags["blurred"]).tolist() == list(defocused)
+
+
+def test_a_sharper_frame_is_not_blurred():
+    score = np.random.default_rng(0).normal(1, 0.005, 60)
+    score[[20, 40]] = 1.4, 0.6
+    found = illumination.is_blurred(score, np.ones(60, bool))
+    assert np.flatnonzero(found).tolist() == [40]
+
+
 def test_intensity_is_in_units_of_the_scale(made):
     film, _, drawn, shifts = made
     traces, _ = measure.measure(film, drawn, shifts=shifts)
@@ -123,8 +143,8 @@ def test_tables_hold_what_was_measured(made, tmp_path):
     trace_files.write_quality(tmp_path / "quality.csv", traces, quality)
     lines = (tmp_path / "traces.csv").read_text().splitlines()
     comments = [line for line in lines if line.startswith("#")]
-    assert "# scale = 255" in comments
-    assert "# start = 1732100400.500" in comments
+    assert "# scale: 255" in comments
+    assert "# start: 1732100400.500" in comments
     rows = list(csv.DictReader(lines[len(comments) :]))
     assert list(rows[0]) == ["frame", "time_s", *drawn.labels]
     assert rows[9]["p1"] == ""

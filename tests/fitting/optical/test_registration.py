@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fitting.optical.frames import Film
+from fitting.optical.regions import ellipse, regions_of
 from fitting.optical.registration import register
 from fitting.optical.sampling import moved_back
 
@@ -27,6 +28,42 @@ def test_shifts_are_right_to_a_twentieth_of_a_pixel(noise, largest, seed):
     assert np.flatnonzero(shifts.jumped).tolist() == [15]
     assert not np.any(shifts.lost)
     assert shifts.references == (0,)
+
+
+def regions(circles, shape):
+    labels = [str(k) for k in range(len(circles))]
+    return regions_of("c", labels, [ellipse(y, x, r, r) for x, y, r in circles], shape)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 6])
+def test_particles_that_brighten_do_not_pull_where_they_are_left_out(seed):
+    shape = (150, 190)
+    film, truth = made_film(32, shape, 12, seed=seed, drift=(0.4, -0.3), blurred=())
+    drawn = regions(truth["circles"], shape)
+
+    def pulled(shifts):
+        off = shifts.dy - truth["dy"], shifts.dx - truth["dx"]
+        return np.hypot(*(d[-8:].mean() - d[:8].mean() for d in off))
+
+    found = register(film, away=drawn.around)
+    assert pulled(found) < min(0.03, 0.7 * pulled(register(film)))
+    assert not found.notes
+
+
+def test_particles_that_fill_the_frame_are_not_left_out():
+    film, truth = made_film(8, (96, 128), 2, blurred=())
+    found = register(film, away=regions([[64.0, 48.0, 70.0]], (96, 128)).around)
+    assert error(found, truth) < 0.1
+    (note,) = found.notes
+    assert "too little of the frame" in note
+
+
+def test_regions_of_another_size_are_refused():
+    film, _ = made_film(3, (96, 128), 2, blurred=())
+    with pytest.raises(
+        ValueError, match=r"as large as the film, \(96, 128\), but are of"
+    ):
+        register(film, away=regions([[20.0, 20.0, 9.0]], (40, 50)).around)
 
 
 def test_a_drift_by_a_quarter_of_the_frame_is_followed():

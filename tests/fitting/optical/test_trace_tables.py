@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from fitting.optical.trace_files import write_traces
 from fitting.optical.trace_tables import read_traces
+from fitting.optical.traces import Traces
 from tests.helpers import data_file
 
 HOUR = 3600.0
@@ -101,6 +103,42 @@ def test_own_tables_keep_scale_and_start(tmp_path):
     found = read_traces(written(tmp_path, own()))
     assert (found.scale, found.start) == (255.0, 1741987805.0)
     assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("scale", "start"), [(255.0, 1741987805.25), (65535.0, np.nan), (np.nan, 0.0)]
+)
+def test_what_is_written_is_read_back(tmp_path, scale, start):
+    notes = ("3 frames (5, 27, 94) masked: out of focus.", "time_s, a; b: c")
+    values = INTENSITY / 255.0
+    values[1, 3] = np.nan
+    labels = ("0001-0123", "blue, 2")
+    write_traces(
+        tmp_path / "traces.csv", Traces(TIME, labels, values, scale, start, notes)
+    )
+    found = read_traces(tmp_path / "traces.csv")
+    assert found.labels == labels
+    np.testing.assert_allclose((found.scale, found.start), (scale, start))
+    np.testing.assert_array_equal(found.time, TIME)
+    np.testing.assert_allclose(found.intensity, values, rtol=1e-6)
+
+
+def test_the_older_way_of_writing_comments_is_read(tmp_path):
+    lines = [line.replace(": ", " = ") for line in own()]
+    found = read_traces(written(tmp_path, lines))
+    assert (found.scale, found.start) == (255.0, 1741987805.0)
+
+
+def test_a_note_names_all_particles_that_it_holds_of(tmp_path):
+    lines = ["time_s," + ",".join("abcdefgh")]
+    lines += [f"{60 * k}," + ",".join(["0.1", *["0.2"] * 7]) for k in range(9)]
+    lines += ["540,0.1" + "," * 7, "600,,,,,,,,"]
+    notes = read_traces(written(tmp_path, lines)).notes
+    still = "particles 'a', 'b', 'c', 'd' and 4 others are constant at 0.1 to 0.2."
+    gone = "'d' and 4 others have no intensity in 1 to 2 of 11 frames."
+    assert sum(still in note for note in notes) == 1
+    assert sum(gone in note for note in notes) == 1
+    assert len(notes) == 3
 
 
 def test_a_scale_that_is_given_divides(tmp_path):

@@ -51,7 +51,7 @@ def test_traces_are_written_with_quality_and_the_next_step(inputs, tmp_path, cap
         *("traces.csv", "quality.csv", "regions.csv", "study.json"),
         *("quality.png", "regions.png"),
     }
-    assert study["arguments"]["statistic"] == "median"
+    assert study["arguments"]["statistic"] == "trimmed-mean"
     for name in ("quality.png", "regions.png"):
         with PIL.Image.open(out / name) as image:
             assert image.width > 1000

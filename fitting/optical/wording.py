@@ -1,0 +1,26 @@
+"""Words for notes that hold of several particles at once."""
+
+from collections.abc import Sequence
+
+_NAMED = 4  # particles, beyond which they are counted
+
+
+def particles(labels: Sequence[str]) -> str:
+    """`Particle 'a'`, `Particles 'a' and 'b'`, or some of them and the count."""
+    names = [f"'{label}'" for label in labels]
+    if len(names) == 1:
+        return f"Particle {names[0]}"
+    if len(names) > _NAMED + 1:
+        names = [*names[:_NAMED], f"{len(names) - _NAMED} others"]
+    return f"Particles {', '.join(names[:-1])} and {names[-1]}"
+
+
+def verb(labels: Sequence[str], one: str, several: str) -> str:
+    """The verb's form for so many."""
+    return one if len(labels) == 1 else several
+
+
+def span(values: Sequence[float], style: str = "g") -> str:
+    """`3`, or `3 to 17`."""
+    ends = f"{min(values):{style}}", f"{max(values):{style}}"
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
