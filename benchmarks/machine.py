@@ -13,7 +13,7 @@ RESULTS = pathlib.Path(__file__).parent / "results"
 def describe() -> dict:
     """Processor, cores, Python and package versions, commit."""
     versions = {}
-    for name in ("jax", "jaxlib", "diffrax", "equinox", "numpy", "casadi"):
+    for name in ("jax", "jaxlib", "diffrax", "equinox", "numpy", "casadi", "pybamm"):
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
