@@ -19,7 +19,7 @@ from .traces import Traces
 
 _FEW_FRAMES = 8
 _SCALES = (1.0, 3.0, 255.0, 765.0, 4095.0, 65535.0)  # of 1, RGB sums, 8, 12, 16 bit
-_COMMENT = re.compile(r"#\s*(scale|start)\s*:\s*(\S+)")
+_COMMENT = re.compile(r"#\s*(scale|start)\s*[:=]\s*(\S+)")
 
 
 def read_traces(
@@ -166,6 +166,7 @@ def _remarks(file: str, labels, intensity, scale: float) -> list[str]:
             f"{file} must have an intensity in one frame or more, but has none for any "
             "of its particles; measure it again."
         )
+    missing = {}
     for label, trace in zip(labels, intensity, strict=True):
         known = trace[np.isfinite(trace)]
         if not known.size:
@@ -173,12 +174,21 @@ def _remarks(file: str, labels, intensity, scale: float) -> list[str]:
             continue
         if np.ptp(known) == 0:
             notes.append(f"{file}: particle '{label}' is constant at {known[0]:g}.")
-        if known.size < count:
-            notes.append(
-                f"{file}: particle '{label}' has no intensity in {count - known.size} "
-                f"of {count} frames."
-            )
+        missing.setdefault(count - known.size, []).append(label)
+    for frames, found in missing.items():
+        if frames:
+            notes.append(_missing(file, frames, count, found, len(labels)))
     return notes + _scale_remarks(file, intensity, scale)
+
+
+def _missing(file: str, frames: int, count: int, labels, everyone: int) -> str:
+    """That particles have no intensity in some frames."""
+    who = f"particle '{labels[0]}' has"
+    if len(labels) > 1:
+        who = f"all {everyone} particles have"
+        if len(labels) < everyone:
+            who = f"particles {', '.join(labels)} have"
+    return f"{file}: {who} no intensity in {frames} of {count} frames."
 
 
 def _scale_remarks(file: str, intensity, scale: float) -> list[str]:

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from fitting.optical.trace_files import write_traces
 from fitting.optical.trace_tables import read_traces
+from fitting.optical.traces import Traces
 from tests.helpers import data_file
 
 HOUR = 3600.0
@@ -101,6 +103,14 @@ def test_own_tables_keep_scale_and_start(tmp_path):
     found = read_traces(written(tmp_path, own()))
     assert (found.scale, found.start) == (255.0, 1741987805.0)
     assert found.notes == ()
+
+
+def test_what_the_command_writes_is_read_with_its_scale(tmp_path):
+    traces = Traces(np.arange(3.0), ("a", "b"), np.full((2, 3), 0.25), scale=255.0)
+    write_traces(tmp_path / "traces.csv", traces)
+    again = read_traces(tmp_path / "traces.csv")
+    assert again.scale == 255.0
+    assert not any("does not tell" in note for note in again.notes)
 
 
 def test_a_scale_that_is_given_divides(tmp_path):
