@@ -25,6 +25,10 @@ from .parameters import ParameterSpace
 FAILED_ROW = 1e3
 """Standard deviations by which every row of data misses where a solve failed."""
 
+# Instants between which the crossing of a surface is a line: a jump takes a minute of
+# a day, and where both ends of a line lie outside it, slopes are a third of the truth.
+_FINE = 2001
+
 
 class Prediction(eqx.Module):
     """What a model says of the data.
@@ -113,7 +117,7 @@ class Simulated(AbstractForward):
                 f" which are {', '.join(labels[:8])}; correct one of the two names."
             )
         traced = len(np.atleast_1d(trace_times)) > 0
-        fine = 401 if events.surface or traced else 3
+        fine = _FINE if events.surface else 401 if traced else 3
         return Simulated(
             protocol=protocol,
             origin=origin,

@@ -18,7 +18,6 @@ from .setup import Setup
 from .uncertainty import Estimate, band, directions, estimates, goodness
 
 _NUM_POINTS = 201
-_NUM_SAVED = 401
 _LABELS = {
     "conductivity": "conductivity κ (S m$^{-1}$)",
     "diffusivity": "diffusivity D (m$^2$ s$^{-1}$)",
@@ -33,7 +32,7 @@ def _run(electrode, forward):
         electrode,
         forward.protocol,
         rtol=forward.rtol,
-        num_saved=_NUM_SAVED,
+        num_saved=forward.num_saved,
         throw=False,
     )
     return solution, forward.observe(solution)

@@ -27,6 +27,7 @@ _COLLECTOR = 0
 # current at first, the rest reacts one part after another over the charge.
 _BATH_CONTACTS = (16e-6, 0.8e-6, 0.4e-6, 0.2e-6, 0.1e-6)
 _BATH_COPIES = (80.0, 40.0, 40.0, 40.0, 40.0)  # that each of them stands for
+_DRIVE_TOLERANCE = 2e-4  # V, about what a cycler resolves; x moves by 3e-4
 _CURVES = ("conductivity", "diffusivity")
 _JUMP_KNOTS = (0.8, 0.95, 0.98)  # stoichiometries
 FREE = (*_CURVES, "diffusivity-scale", "exchange-current", "radius", "clock")
@@ -129,6 +130,7 @@ def by_voltage(
         recording.voltage,
         recording.current,
         series_resistance=choices.series_resistance,
+        tolerance=_DRIVE_TOLERANCE,
     )
     seen = recording.half_cycle(half_cycle)
     fields = {
@@ -293,5 +295,6 @@ def _setup(events, electrode, protocol, choices, recording, fields) -> Setup:
             edge_sd=choices.edge_sd,
         ),
     )
-    forward = Simulated.of(electrode, protocol, events, num_saved=401, **fields)
+    fine = max(401, problem.forward.num_saved)
+    forward = Simulated.of(electrode, protocol, events, num_saved=fine, **fields)
     return Setup(problem, forward, events, fitted, recording)

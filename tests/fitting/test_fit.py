@@ -171,7 +171,7 @@ def test_bad_tables_end_in_one_sentence(onsets, cycler, words, tmp_path, capsys)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "Either --onsets or --example must be given"),
+        ([], "must be given, and only one, but none is"),
         (["--onsets", "o.csv"], "--onsets must come with --cycler"),
         (["--onsets", "o.csv", "--cycler", "no.csv"], "'no.csv' cannot be used"),
         (["--example", "nmc"], "must be one of wolfman2023-nmc333"),

@@ -92,3 +92,32 @@ def test_literature_curves_on_a_recorded_voltage_give_the_known_times():
     )
     np.testing.assert_allclose(middle, expected[:, 1], atol=0.07)
     np.testing.assert_allclose(late - early, expected[:, 2], atol=0.02)
+
+
+def test_rows_that_lines_replace_are_not_needed():
+    time = np.linspace(0.0, 10.0, 1001)
+    voltage = np.interp(time, [0.0, 4.0, 4.1, 10.0], [3.5, 3.7, 3.6, 4.3])
+    kept = imaged.rows_needed(time, voltage, 1e-6)
+    np.testing.assert_allclose(time[kept], [0.0, 4.0, 4.1, 10.0])
+
+
+def test_no_row_left_out_is_missed_by_more_than_the_tolerance():
+    rng = np.random.default_rng(3)
+    time = np.cumsum(rng.uniform(1.0, 60.0, 3000))
+    voltage = 3.8 + 0.2 * np.sin(time / 9e3) + 1e-4 * rng.standard_normal(3000)
+    kept = imaged.rows_needed(time, voltage, 5e-4)
+    line = np.interp(time, time[kept], voltage[kept])
+    assert np.abs(line - voltage).max() <= 5e-4
+    assert kept.sum() < 150
+
+
+def test_a_thinned_drive_has_the_half_cycles_of_the_recording():
+    time = np.linspace(0.0, 7200.0, 721)
+    current = np.where(time < 3605.0, 1e-3, -1e-3)
+    voltage = 4.0 - np.abs(time - 3605.0) * 1e-4
+    whole, thin = (
+        imaged.voltage_drive(time, voltage, current, tolerance=tolerance)
+        for tolerance in (0.0, 2e-3)
+    )
+    assert thin.spans == whole.spans
+    assert len(thin.drive.time) == 4
