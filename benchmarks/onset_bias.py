@@ -138,7 +138,7 @@ def summary(cases: list[dict]) -> dict:
 
 def main():
     """Measures, prints, writes."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 24
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     start, cases = time.process_time(), []
     for saturating in (False, True):
         for signal in SIGNALS:

@@ -17,7 +17,7 @@ from ..events import Event, Events
 from .half_cycles import StateOfCharge
 from .onsets import HalfOnsets
 from .population import Population
-from .verdicts import Onset, Outcome
+from .verdicts import UNTIMED, Onset, Outcome
 
 HOUR = 3600.0
 EVENT_COLUMNS = ("particle", "event", "time_h", "sd_h", "after_h", "before_h", "change")
@@ -57,8 +57,8 @@ def to_events(
 
     Half of the rise of light is taken for the change of stoichiometry that
     `fitting.events.CHANGES` gives a midpoint; another goes into the table's column
-    `change`. A duration below its own deviation is left out, as are ambiguous and
-    excluded particles.
+    `change`. A duration below its own deviation is left out, as are ambiguous, steady
+    and excluded particles.
 
     Args:
         one: the half cycle.
@@ -71,7 +71,7 @@ def to_events(
 
 def _events(onset: Onset) -> list[Event]:
     """The events of one particle."""
-    if onset.outcome in (Outcome.AMBIGUOUS, Outcome.EXCLUDED):
+    if onset.outcome in UNTIMED:
         return []
     label = onset.particle
     if onset.outcome is not Outcome.EXACT:
@@ -163,7 +163,7 @@ def order(onset: Onset) -> float:
     """By what to sort particles: earliest first, what is not known last."""
     if onset.outcome is Outcome.EXACT:
         return onset.midpoint
-    if onset.outcome in (Outcome.AMBIGUOUS, Outcome.EXCLUDED):
+    if onset.outcome in UNTIMED:
         return math.inf
     if math.isinf(onset.before):
         return 1e15 + onset.after
