@@ -139,30 +139,33 @@ def _coverage(half: HalfCycle, all_time, time) -> tuple[str, ...]:
 
 
 def _with_steady(one: HalfOnsets, found: Sequence[HalfOnsets]) -> HalfOnsets:
-    """Tells those that change throughout, without a jump, from those that stay.
+    """Tells those that change throughout from those that stay, both without a rise.
 
-    A change is one against the particle's own rises in other half cycles, else against
-    those of others in this one, else in any; against noise alone where nothing rose.
+    A change is measured by the particle's own rises in other half cycles, else by those
+    of others in this one, else in any; by noise alone where nothing rose.
     """
     onsets = []
     for onset in one.onsets:
-        if onset.outcome is Outcome.RIGHT and not math.isfinite(onset.amplitude):
+        if onset.outcome is Outcome.RIGHT:
             usual = _usual_rise(onset.particle, one, found)
-            onsets.append(_steady_or_not(onset, usual))
+            onsets.append(_steady_or_not(onset, one.sign, usual))
         else:
             onsets.append(onset)
     return dataclasses.replace(one, onsets=tuple(onsets))
 
 
-def _steady_or_not(onset: Onset, usual: float) -> Onset:
-    """The verdict "steady" for a change that is not small beside the usual rise."""
-    if not abs(onset.change) > _STEADY * usual:
+def _steady_or_not(onset: Onset, sign: float, usual: float) -> Onset:
+    """The verdict "steady" for a change that is not small beside a rise."""
+    size = abs(onset.change)
+    # A rise that the film cuts off (its amplitude is known) is one to measure by too.
+    if not size > _STEADY * np.fmax(usual, onset.amplitude):
         return onset
-    way = "rises" if onset.change > 0 else "falls"
+    way = "brightens" if sign * onset.change > 0 else "darkens"
     return dataclasses.replace(
         onset,
         outcome=Outcome.STEADY,
-        reasons=(f"{way} throughout, without a jump", *onset.reasons[1:]),
+        reasons=(f"{way} by {size:.2g} throughout, without a jump", *onset.reasons[1:]),
+        level=onset.early,
         after=math.nan,
         before=math.nan,
     )

@@ -51,9 +51,10 @@ class Onset:
     there is none; `after` and `before` bound the midpoint of what is not exact.
     `half_step` is the midpoint free of any shape; `level` is that before the rise, or
     where there is none of all or of the first frames (the lower), in units of the
-    trace; `first` is the particle's first valid frame. `change` is that of the trace
-    from its first to its last frames where there is no rise, 0 where noise may make it.
-    `reasons` say why.
+    trace; `first` is the particle's first valid frame. Of what is right-censored,
+    `early` is the level of the first frames and `change` what the last (those before
+    `after`, where a rise begins) have more, 0 where noise may make it. `reasons` say
+    why.
     """
 
     particle: str
@@ -73,6 +74,7 @@ class Onset:
     amplitude: float = math.nan
     level: float = math.nan
     noise: float = math.nan
+    early: float = math.nan
     change: float = 0.0
     evidence: float = math.nan
     first: float = math.nan
@@ -233,18 +235,20 @@ def _silent(row: Seen, known: dict, reason: str) -> Onset:
     """A particle that did not react as long as it was seen."""
     early = row.trace[: max(len(row.trace) // 10, LEAST_FRAMES)]
     level = min(float(np.median(row.trace)), float(np.median(early)))
-    known |= {"level": level, "amplitude": math.nan, "change": _change(row)}
+    known |= {"level": level, "amplitude": math.nan} | _change(row, row.time[-1])
     bounds = {"after": float(row.time[-1]), "before": math.inf}
     return Onset(outcome=Outcome.RIGHT, reasons=(reason,), **known, **bounds)
 
 
-def _change(row: Seen) -> float:
-    """Of a trace from its first to its last tenth; 0 where noise may make it."""
-    count = max(len(row.trace) // 10, LEAST_FRAMES // 2)
-    change = float(np.median(row.trace[-count:]) - np.median(row.trace[:count]))
+def _change(row: Seen, end: float) -> dict:
+    """The first tenth of a trace up to an instant, and what the last tenth has more."""
+    trace = row.trace[row.time <= end]
+    count = max(len(trace) // 10, LEAST_FRAMES // 2)
+    early = float(np.median(trace[:count]))
+    change = float(np.median(trace[-count:])) - early
     chance = _MEDIAN_COST * row.noise * math.sqrt(2 / count)
     sure = abs(change) > max(_LEAST_SURE * chance, _LEAST_SIGNAL * row.noise)
-    return change if sure else 0.0
+    return {"early": early, "change": change if sure else 0.0}
 
 
 def _at_an_end(row: Seen, known: dict, typical: float) -> Onset:
@@ -259,6 +263,7 @@ def _at_an_end(row: Seen, known: dict, typical: float) -> Onset:
         reason, bounds = "under way at the last frame", row.time[-2:]
     if not first and row.end_step < 0.5 * typical:
         bounds = (bounds[0], math.inf)
+        known |= _change(row, bounds[0])
     return _bounded(known, bounds, reason)
 
 
@@ -288,6 +293,7 @@ def _reacted(row: Seen, known: dict, typical: float, exposure: float) -> Onset:
         return _bounded(known, bounds, "under way at the first frame")
     if rise.completion > row.time[-1]:
         bounds = _under_way_last(row, rise, typical)
+        known |= _change(row, bounds[0])
         return _bounded(known, bounds, "under way at the last frame")
     if inside < _LEAST_INSIDE:
         bounds = _between(row, rise)
