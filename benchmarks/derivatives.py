@@ -99,7 +99,9 @@ def main():
     names = [f"onset {k + 1}" for k in range(len(largest) - 1)] + ["voltage loss"]
     figures = {"rtol": RTOL, "components": size, "rows": {}}
     for name, mode, error in zip(names, modes, errors, strict=True):
-        print(f"{name:13s} forward - reverse {mode:.1e}   differences {error.max():.1e}")
+        print(
+            f"{name:13s} forward - reverse {mode:.1e}   differences {error.max():.1e}"
+        )
         figures["rows"][name] = {"modes": float(mode), "differences": error.tolist()}
     print(f"{size} components, {time.perf_counter() - begun:.0f} s")
     print(f"written to {write_result('derivatives', figures)}")

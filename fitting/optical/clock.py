@@ -5,10 +5,15 @@ A first offset is where intensity and charge agree best; then every hinge is fit
 two lines in the charge passed (in time where the cell rests), joined at the instant at
 which the recording says that the current changed, moved by the offset sought:
 
-$$ I(t) = a + b\,q^-(t + \delta) + c\,q^+(t + \delta). $$
+$$ I(t) = a + b\,q^-(t + \delta) + c\,q^+(t + \delta) + r\,\ell_\tau(t + \delta). $$
+Light shows surfaces, which are ahead of their particles' means by what a current of
+late has left there: $\ell$ is the current smoothed over a time $\tau$, as a sphere or
+a film does. Without it the hinge would come out where the two lines meet, early by
+minutes. The offset is averaged over lags, and over whether there is one.
 
 Source: two joined lines after Hudson, J. Am. Stat. Assoc. 61 (1966) 1097; the median
-slope of the drift after Theil (1950) and Sen (1968).
+slope of the drift after Theil (1950) and Sen (1968); lead of a sphere's surface after
+Crank, *The Mathematics of Diffusion*, 2nd ed. (1975), section 6.3.3.
 """
 
 import dataclasses
@@ -17,6 +22,7 @@ import math
 
 import numpy as np
 from jaxtyping import Float
+from scipy.signal import lfilter
 
 from ..recording import Recording
 from .traces import Traces
@@ -29,6 +35,11 @@ _SEEN_SHARE = 0.9  # of the frames, in which a particle must be valid to be aver
 _COARSE = 400  # offsets that are tried at first, at least
 _LEAST_AGREEMENT = 0.5  # correlation of intensity and charge
 _NEARLY_AS_GOOD = 0.02  # in correlation, of another offset
+_NUM_OFFSETS, _NUM_LAGS, _STAGES = 41, 5, 3
+_WIDE = 5.0  # deviations on each side that offsets cover
+_SPHERE = (4.493409, 7.725252, 10.904122, 14.066194, 17.220755)  # tan x = x
+_WITHOUT = 0.2  # probability beforehand that surfaces are not ahead
+_UNLIKE = 1.2  # widens deviations: no real lead is quite that of a sphere or a film
 _MAD = 1.4826  # per standard deviation of a normal law
 _MEDIAN_COST = 1.25  # standard error of a median over that of a mean
 _PER_UNIFORM = 1 / math.sqrt(12)  # standard deviation of a uniform law of width 1
@@ -179,6 +190,24 @@ class _Charge:
         """Charge [C] at instants, constant beyond the recording."""
         return np.interp(time, self.time, self.passed)
 
+    def ahead(self, time, lag: float, modes):
+        """Lead of surfaces over their means, in any unit.
+
+        Args:
+            time: instants [s].
+            lag: of the slowest mode [s].
+            modes: eigenvalues; a mode's lag and share go with the inverse square.
+        """
+        count = int(4 * (self.time[-1] - self.time[0]) / lag) + 2
+        grid = np.linspace(self.time[0], self.time[-1], count)
+        step = grid[1] - grid[0]
+        flow = np.diff(np.interp(grid, self.time, self.passed)) / step
+        lead = np.zeros(count)
+        for mode in modes:
+            decay = math.exp(-step / lag * (mode / modes[0]) ** 2)
+            lead[1:] += lfilter([1 - decay], [1, -decay], flow) / mode**2
+        return np.interp(time, grid, lead)
+
 
 def _hinges(runs, shortest: float):
     """Changes of sign between runs; shorter runs [s] between two others are gaps."""
@@ -266,16 +295,47 @@ def _hinge(frames, mean, charge: _Charge, number: int, guess: float):
         return None
     t, y = frames[used], mean[used]
     reach = 0.5 * width
-    offsets = guess + np.linspace(-reach, reach, 81)
-    best = int(np.argmin(_misfits(t, y, charge, number, offsets)[0]))
-    if best in (0, len(offsets) - 1):
-        return None
-    finer = np.linspace(offsets[best - 1], offsets[best + 1], 41)
-    offset = float(finer[np.argmin(_misfits(t, y, charge, number, finer)[0])])
-    sd = _deviation(t, y, charge, number, offset)
+    offsets = guess + np.linspace(-reach, reach, _NUM_OFFSETS)
+    for stage in range(_STAGES):
+        squares = _misfits(t, y, charge, number, offsets, reach)
+        if stage == 0 and np.argmin(squares.min(axis=0)) in (0, _NUM_OFFSETS - 1):
+            return None
+        share, step = _posterior(squares, len(t)), offsets[1] - offsets[0]
+        offset = float(share @ offsets)
+        sd = _UNLIKE * math.sqrt(float(share @ (offsets - offset) ** 2))
+        offsets = offset + np.linspace(-1, 1, _NUM_OFFSETS) * (_WIDE * sd + step)
     if not sd < 0.5 * width:
         return None
     return 0.5 * (start + end), offset, sd
+
+
+def _posterior(squares, count: int):
+    """(offset,) probability, averaged over lags and over whether there is one."""
+    density = -0.5 * (count - 4) * np.log(squares)
+    density[0] += math.log(_WITHOUT / (1 - _WITHOUT) * (len(squares) - 1))
+    share = np.exp(density - density.max()).sum(axis=0)
+    return share / share.sum()
+
+
+def _misfits(t, y, charge: _Charge, number: int, offsets, longest: float):
+    """(1 + lag, offset) sums of squares without a lead and with that of each lag.
+
+    A lead is never negative.
+    """
+    basis = _basis(t, charge, number, offsets)
+    q, _ = np.linalg.qr(basis)
+    left = y - np.einsum("okb,ob->ok", q, np.einsum("okb,k->ob", q, y))
+    squares = [np.sum(left**2, axis=1)]
+    moved = t + np.asarray(offsets)[:, None]
+    spacing = float(np.median(np.diff(t)))
+    lags = np.geomspace(spacing, longest, _NUM_LAGS)
+    for lag, modes in itertools.product(lags, (_SPHERE[:1], _SPHERE)):
+        column = charge.ahead(moved, lag, modes)
+        column -= np.einsum("okb,ob->ok", q, np.einsum("okb,ok->ob", q, column))
+        size = np.sum(column**2, axis=1)
+        along = np.maximum(np.sum(column * left, axis=1), 0.0)
+        squares.append(squares[0] - along**2 / np.maximum(size, 1e-300))
+    return np.maximum(squares, 1e-300)
 
 
 def _basis(t, charge: _Charge, number: int, offsets):
@@ -290,33 +350,6 @@ def _basis(t, charge: _Charge, number: int, offsets):
     sizes = [max(float(np.max(np.abs(side))), 1e-300) for side in sides]
     ones = np.ones(moved.shape)
     return np.stack([ones, sides[0] / sizes[0], sides[1] / sizes[1]], axis=-1)
-
-
-def _misfits(t, y, charge: _Charge, number: int, offsets):
-    """((offset,) sums of squares, (offset, 3) coefficients) of the two lines."""
-    basis = _basis(t, charge, number, offsets)
-    q, r = np.linalg.qr(basis)
-    seen = np.einsum("okb,k->ob", q, y)
-    left = y - np.einsum("okb,ob->ok", q, seen)
-    scale = np.abs(np.diagonal(r, axis1=1, axis2=2)).min(axis=1)
-    r = r + np.where(scale < 1e-9, 1e-9, 0.0)[:, None, None] * np.eye(3)
-    return np.sum(left**2, axis=1), np.linalg.solve(r, seen[..., None])[..., 0]
-
-
-def _deviation(t, y, charge: _Charge, number: int, offset: float) -> float:
-    """Standard deviation [s] of a hinge's offset, by Gauss and Newton."""
-    squares, values = _misfits(t, y, charge, number, [offset])
-    small = 0.5 * float(np.median(np.diff(t)))
-    low, middle, high = _basis(
-        t, charge, number, [offset - small, offset, offset + small]
-    )
-    slope = (high - low) @ values[0] / (2 * small)
-    basis = np.column_stack([middle, slope * float(np.ptp(t))])
-    noise = float(squares[0]) / max(len(t) - 4, 1)
-    normal = basis.T @ basis
-    if np.linalg.cond(normal) > 1e14:
-        return math.inf
-    return math.sqrt(noise * float(np.linalg.inv(normal)[3, 3])) * float(np.ptp(t))
 
 
 def _combined(found, interval: float) -> Offset:

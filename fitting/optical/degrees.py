@@ -93,6 +93,8 @@ def _degree(row, onset: Onset, typical: float, amplitude: float | None):
     if onset.outcome is Outcome.LEFT:
         return np.where(np.isfinite(row), 1.0, np.nan)
     own = onset.amplitude if onset.has_reacted else typical
+    if onset.outcome is Outcome.STEADY and onset.change > 0:
+        own = onset.change
     return np.clip((row - onset.level) / (amplitude or own), 0.0, 1.0)
 
 

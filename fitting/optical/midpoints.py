@@ -1,11 +1,11 @@
 r"""Midpoint and duration of a rise whose shape is not known, with honest deviations.
 
 The rise is one of `shapes.SHAPES`, each as likely as the others beforehand, between two
-slopes. Given midpoint and duration the model is linear, so its other four parameters
-are integrated out in closed form, and midpoint and logarithm of duration over a grid
-that closes in on where the posterior is. What results is averaged over the shapes by
-their evidence. A jump between two frames thus comes out as likely anywhere between
-them; no term for the spacing of frames is added by hand.
+slopes, the later of which may bend. Given midpoint and duration the model is linear, so
+its other five parameters are integrated out in closed form, and midpoint and logarithm
+of duration over a grid that closes in on where the posterior is. What results is
+averaged over the shapes by their evidence. A jump between two frames thus comes out as
+likely anywhere between them; no term for the spacing of frames is added by hand.
 
 Source: Hoeting et al., "Bayesian model averaging", *Stat. Sci.* 14, 382 (1999).
 """
@@ -26,6 +26,7 @@ _NUM_TIMES, _NUM_DURATIONS = 17, 9
 _STAGES = 3
 _WIDE = 4.0  # deviations on each side that the grid covers
 _LEAST_DURATION, _STRETCH = 0.25, 1.2  # in spacings; in natural logarithms
+_BEND = 0.25  # weak prior of the later slope's bend, in ranges over all frames squared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,7 @@ class _Frames:
     trace: Float[np.ndarray, " frame"]
     weight: Float[np.ndarray, " frame"]
     spacing: float
-    ridge: Float[np.ndarray, " 4"]
+    ridge: Float[np.ndarray, " 5"]
 
 
 def find_rise(
@@ -104,7 +105,7 @@ def _near(time, trace, noise, jump: Jump) -> _Frames:
         squares = np.add.reduceat(weight**2, edges)
         t, y = (np.add.reduceat(weight**2 * v, edges) / squares for v in (t, y))
         weight = np.sqrt(squares)
-    ridge = 1 / (np.array(WIDTHS) * float(np.ptp(y))) ** 2
+    ridge = 1 / (np.array([*WIDTHS, _BEND]) * float(np.ptp(y))) ** 2
     return _Frames(t, y, weight, spacing, ridge)
 
 
@@ -155,7 +156,7 @@ def _log_density(shape, frames: _Frames, midpoint, duration):
 
 
 def _normal(shape, frames: _Frames, midpoint, duration):
-    """Normal equations of (level, slope, amplitude, later slope) at each point."""
+    """Normal equations of level, slope, amplitude, later slope and bend at points."""
     columns = _columns(shape, frames, midpoint, duration)
     weighed = frames.weight * frames.trace
     normal = columns @ columns.transpose(0, 2, 1) + np.diag(frames.ridge)
@@ -163,14 +164,15 @@ def _normal(shape, frames: _Frames, midpoint, duration):
 
 
 def _columns(shape, frames: _Frames, midpoint, duration):
-    """(point, 4, frame), divided by the noise."""
+    """(point, 5, frame), divided by the noise."""
     span = frames.time[-1] - frames.time[0]
     x = (frames.time - frames.time[0]) / span - 0.5
     w = (frames.time - midpoint[:, None]) / duration[:, None]
-    columns = np.empty((len(midpoint), 4, len(x)))
+    columns = np.empty((len(midpoint), 5, len(x)))
     columns[:, 0], columns[:, 1] = frames.weight, frames.weight * x
     columns[:, 2] = shape(w)
     columns[:, 3] = hinge(w) * (duration / span)[:, None]
+    columns[:, 4] = columns[:, 3] ** 2
     columns[:, 2:] *= frames.weight
     return columns
 

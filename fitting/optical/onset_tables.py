@@ -17,7 +17,7 @@ from ..events import Event, Events
 from .half_cycles import StateOfCharge
 from .onsets import HalfOnsets
 from .population import Population
-from .verdicts import Onset, Outcome
+from .verdicts import UNTIMED, Onset, Outcome
 
 HOUR = 3600.0
 EVENT_COLUMNS = ("particle", "event", "time_h", "sd_h", "after_h", "before_h", "change")
@@ -64,7 +64,7 @@ def to_events(
     Before a jump a surface gives off some hundredths of lithium slowly, and after it
     goes on so: 10 to 90 % of the jump are not the changes that define a duration, and
     may be passed ten times as fast, so of light there is none. Left out as well are
-    durations below their own deviation, ambiguous and excluded particles.
+    durations below their own deviation, ambiguous, steady and excluded particles.
 
     Args:
         one: the half cycle.
@@ -78,7 +78,7 @@ def to_events(
 
 def _events(onset: Onset, change: float | None, with_duration: bool) -> list[Event]:
     """The events of one particle."""
-    if onset.outcome in (Outcome.AMBIGUOUS, Outcome.EXCLUDED):
+    if onset.outcome in UNTIMED:
         return []
     label = onset.particle
     if onset.outcome is not Outcome.EXACT:
@@ -172,7 +172,7 @@ def order(onset: Onset) -> float:
     """By what to sort particles: earliest first, what is not known last."""
     if onset.outcome is Outcome.EXACT:
         return onset.midpoint
-    if onset.outcome in (Outcome.AMBIGUOUS, Outcome.EXCLUDED):
+    if onset.outcome in UNTIMED:
         return math.inf
     if math.isinf(onset.before):
         return 1e15 + onset.after

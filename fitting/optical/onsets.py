@@ -2,7 +2,8 @@
 
 A particle that reacts within the frames has times with deviations; one whose rise falls
 between two frames, into a gap or over an end of the film has bounds; one that does not
-react is censored; one that cannot be judged is left out. `verdicts` holds the rules.
+react is censored; one that changes steadily throughout, or cannot be judged, is left
+out. `verdicts` holds the rules.
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ from .traces import Traces
 from .verdicts import FALLS, Onset, Outcome, judge, look_at
 
 _APART = 3.0  # spreads of levels by which dark and bright must differ to tell
+_STEADY = 1 / 3  # of a rise, from which on a change without one is not "unchanged"
 _PAUSE = 3.0  # spacings of frames that make a pause of the camera
 _ROBUST = 1.4826  # of a normal law, its deviation over its median deviation
 
@@ -81,6 +83,7 @@ def find_onsets(
         if inside.sum() > 1:
             sign = 1.0 if half.charges != inverted else -1.0
             found.append(_half(traces, half, inside, sign, noise, exposure))
+    found = [_with_steady(one, found) for one in found]
     return tuple(_with_levels(one, found) for one in found)
 
 
@@ -133,6 +136,48 @@ def _coverage(half: HalfCycle, all_time, time) -> tuple[str, ...]:
             f"time(s), at most for {steps[k] / 60:.3g} min at {time[k] / 3600:.4g} h."
         )
     return tuple(notes)
+
+
+def _with_steady(one: HalfOnsets, found: Sequence[HalfOnsets]) -> HalfOnsets:
+    """Tells those that change throughout from those that stay, both without a rise.
+
+    A change is measured by the particle's own rises in other half cycles, else by those
+    of others in this one, else in any; by noise alone where nothing rose.
+    """
+    onsets = []
+    for onset in one.onsets:
+        if onset.outcome is Outcome.RIGHT:
+            usual = _usual_rise(onset.particle, one, found)
+            onsets.append(_steady_or_not(onset, one.sign, usual))
+        else:
+            onsets.append(onset)
+    return dataclasses.replace(one, onsets=tuple(onsets))
+
+
+def _steady_or_not(onset: Onset, sign: float, usual: float) -> Onset:
+    """The verdict "steady" for a change that is not small beside a rise."""
+    size = abs(onset.change)
+    # A rise that the film cuts off (its amplitude is known) is one to measure by too.
+    if not size > _STEADY * np.fmax(usual, onset.amplitude):
+        return onset
+    way = "brightens" if sign * onset.change > 0 else "darkens"
+    return dataclasses.replace(
+        onset,
+        outcome=Outcome.STEADY,
+        reasons=(f"{way} by {size:.2g} throughout, without a jump", *onset.reasons[1:]),
+        level=onset.early,
+        after=math.nan,
+        before=math.nan,
+    )
+
+
+def _usual_rise(particle: str, one: HalfOnsets, found: Sequence[HalfOnsets]) -> float:
+    """Median size of the rises that a particle is measured by; 0 where nothing rose."""
+    rises = [o for half in found for o in half.onsets if o.has_reacted]
+    own = [o for o in rises if o.particle == particle]
+    beside = [o for o in one.onsets if o.has_reacted]
+    sizes = [o.amplitude for o in own or beside or rises]
+    return float(np.median(sizes)) if sizes else 0.0
 
 
 def _with_levels(one: HalfOnsets, found: Sequence[HalfOnsets]) -> HalfOnsets:

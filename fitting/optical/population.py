@@ -19,7 +19,7 @@ from .degrees import Degrees
 from .half_cycles import HalfCycle
 from .onsets import HalfOnsets
 from .survival import Reacted, innermost
-from .verdicts import Onset, Outcome
+from .verdicts import UNTIMED, Onset, Outcome
 
 ACTIVE = (0.1, 0.9)  # degrees of reaction between which a particle is active
 _LEAST_SPREAD = 0.05  # of mean z (1 - z), below which nothing is told apart
@@ -153,9 +153,7 @@ def coherence(
 
 def bounds_of(one: HalfOnsets) -> tuple[list[Onset], np.ndarray, np.ndarray]:
     """(onsets, after, before) of those of which something is known [s]."""
-    used = [
-        o for o in one.onsets if o.outcome not in (Outcome.EXCLUDED, Outcome.AMBIGUOUS)
-    ]
+    used = [o for o in one.onsets if o.outcome not in UNTIMED]
     exact = np.array([o.outcome is Outcome.EXACT for o in used], bool)
     middle, after, before = (
         np.array([getattr(o, name) for o in used], float)
@@ -204,7 +202,7 @@ def population(
     if not used:
         raise ValueError(
             f"One particle or more must be known to react or not in {one.half.name}, "
-            "but all are ambiguous or excluded; see the reasons in events_all.csv."
+            "but all are ambiguous, steady or excluded; see events_all.csv for reasons."
         )
     evaluate = _evaluation(degrees, one, used, innermost(after, before))
     labels = list(dict.fromkeys([*degrees.particles, *(o.particle for o in used)]))

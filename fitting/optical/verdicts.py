@@ -23,6 +23,7 @@ _ODD = 8.0  # noises by which a single frame is an outlier
 _LEAST_FOR_OUTLIERS = 20  # frames, of which one may be left aside
 _DISAGREE = 3.0  # deviations between two estimators that are worth a reason
 _UNSHAPED = 0.01  # of a duration, by which shapes that no one knows differ
+_MEDIAN_COST = 1.25  # standard error of a median over that of a mean
 _PER_UNIFORM = 1 / math.sqrt(12)  # deviation of a uniform law of width 1
 
 
@@ -34,7 +35,12 @@ class Outcome(enum.StrEnum):
     RIGHT = "right-censored"
     LEFT = "left-censored"
     AMBIGUOUS = "ambiguous"
+    STEADY = "steady"
     EXCLUDED = "excluded"
+
+
+UNTIMED = (Outcome.AMBIGUOUS, Outcome.STEADY, Outcome.EXCLUDED)
+"""Outcomes that tell of no time, so that neither fits nor shares count them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +51,10 @@ class Onset:
     there is none; `after` and `before` bound the midpoint of what is not exact.
     `half_step` is the midpoint free of any shape; `level` is that before the rise, or
     where there is none of all or of the first frames (the lower), in units of the
-    trace; `first` is the particle's first valid frame. `reasons` say why.
+    trace; `first` is the particle's first valid frame. Of what is right-censored,
+    `early` is the level of the first frames and `change` what the last (those before
+    `after`, where a rise begins) have more, 0 where noise may make it. `reasons` say
+    why.
     """
 
     particle: str
@@ -65,6 +74,8 @@ class Onset:
     amplitude: float = math.nan
     level: float = math.nan
     noise: float = math.nan
+    early: float = math.nan
+    change: float = 0.0
     evidence: float = math.nan
     first: float = math.nan
     num_frames: int = 0
@@ -224,9 +235,20 @@ def _silent(row: Seen, known: dict, reason: str) -> Onset:
     """A particle that did not react as long as it was seen."""
     early = row.trace[: max(len(row.trace) // 10, LEAST_FRAMES)]
     level = min(float(np.median(row.trace)), float(np.median(early)))
-    known |= {"level": level, "amplitude": math.nan}
+    known |= {"level": level, "amplitude": math.nan} | _change(row, row.time[-1])
     bounds = {"after": float(row.time[-1]), "before": math.inf}
     return Onset(outcome=Outcome.RIGHT, reasons=(reason,), **known, **bounds)
+
+
+def _change(row: Seen, end: float) -> dict:
+    """The first tenth of a trace up to an instant, and what the last tenth has more."""
+    trace = row.trace[row.time <= end]
+    count = max(len(trace) // 10, LEAST_FRAMES // 2)
+    early = float(np.median(trace[:count]))
+    change = float(np.median(trace[-count:])) - early
+    chance = _MEDIAN_COST * row.noise * math.sqrt(2 / count)
+    sure = abs(change) > max(_LEAST_SURE * chance, _LEAST_SIGNAL * row.noise)
+    return {"early": early, "change": change if sure else 0.0}
 
 
 def _at_an_end(row: Seen, known: dict, typical: float) -> Onset:
@@ -241,6 +263,7 @@ def _at_an_end(row: Seen, known: dict, typical: float) -> Onset:
         reason, bounds = "under way at the last frame", row.time[-2:]
     if not first and row.end_step < 0.5 * typical:
         bounds = (bounds[0], math.inf)
+        known |= _change(row, bounds[0])
     return _bounded(known, bounds, reason)
 
 
@@ -270,6 +293,7 @@ def _reacted(row: Seen, known: dict, typical: float, exposure: float) -> Onset:
         return _bounded(known, bounds, "under way at the first frame")
     if rise.completion > row.time[-1]:
         bounds = _under_way_last(row, rise, typical)
+        known |= _change(row, bounds[0])
         return _bounded(known, bounds, "under way at the last frame")
     if inside < _LEAST_INSIDE:
         bounds = _between(row, rise)

@@ -173,7 +173,7 @@ REFUSED = [
     (
         "only ambiguous particles",
         lambda: people_of(traces_of({"a": -rise(5.0)})),
-        r"all are ambiguous or excluded",
+        r"all are ambiguous, steady or excluded",
     ),
     (
         "regions of other names",

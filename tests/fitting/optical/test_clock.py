@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from fitting.optical.clock import clock_offset
 from fitting.optical.traces import Traces
@@ -57,7 +58,7 @@ def errors(count, program, **film):
 
 
 def test_the_offset_is_within_its_deviation_in_nine_of_ten_films():
-    error, sd = errors(200, THREE_TURNS)
+    error, sd = errors(80, THREE_TURNS)
     assert np.all(np.isfinite(error))
     assert np.mean(np.abs(error) <= sd) >= 0.9
     assert np.median(sd) < 60.0  # half a frame
@@ -73,8 +74,47 @@ def test_the_offset_is_within_its_deviation_in_nine_of_ten_films():
     ],
 )
 def test_two_deviations_hold_nine_of_ten_films(program, film):
-    error, sd = errors(40, program, **film)
+    error, sd = errors(30, program, **film)
     assert np.mean(np.abs(error) <= 2 * sd) >= 0.9
+
+
+@functools.cache
+def held(lag, lead, hold):
+    """(recording, intensity) of a charge, a hold and a discharge; surfaces lead.
+
+    `lead` [share of capacity] at the charge's current, with the modes of a sphere of
+    which the slowest takes `lag` [h]; the hold's current decays.
+    """
+    time = np.arange(0.0, (12 + hold) * HOUR, 30.0)
+    decay = np.exp(-(time - 6 * HOUR) / (0.4 * HOUR))
+    current = np.where(time < 6 * HOUR, 1.0, decay)
+    current = np.where(time < (6 + hold) * HOUR, current, -1.0)
+    charge = np.concatenate([[0.0], 30.0 * np.cumsum(current[:-1])])
+    share, ahead = charge / charge.max(), 0.0
+    for mode in (1.0, 2.956, 5.889, 9.799, 14.688):  # squares of roots of tan x = x
+        keep = np.exp(-30.0 * mode / (lag * HOUR))
+        ahead = ahead + lfilter([1 - keep], [1, -keep], current) * lead / (2 * mode)
+    return Recording(time, 3.6 + 0.5 * share, 1e-3 * current), share + ahead
+
+
+@pytest.mark.parametrize("hold", [0.0, 1.0])
+def test_surfaces_that_lead_do_not_move_the_offset_beyond_two_deviations(hold):
+    missed, count, sds = 0, 0, []
+    for lag, lead in ((0.1, 0.02), (0.3, 0.04), (0.8, 0.08)):
+        recording, seen = held(lag, lead, hold)
+        for seed in range(20):
+            rng = np.random.default_rng([seed, 11])
+            film = np.arange(0.2 * HOUR, recording.end, 120.0)
+            row = np.interp(film, recording.time, seen)
+            rows = row + 0.01 * rng.normal(size=(5, len(film)))
+            offset = rng.uniform(-1.0, 1.0) * HOUR
+            traces = Traces(film - offset, tuple("abcde"), rows)
+            clock = clock_offset(traces, recording)
+            missed += abs(clock.seconds - offset) > 2 * clock.sd
+            sds.append(clock.sd)
+            count += 1
+    assert missed <= 0.05 * count
+    assert np.median(sds) < 240.0  # two frames
 
 
 def test_a_deviation_is_at_least_that_of_a_frame():
