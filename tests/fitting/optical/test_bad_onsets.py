@@ -58,7 +58,13 @@ JUDGED = [
     ("one dark frame", lambda: changed(TWO, SPIKE, -5.0), "exact", "1 outlier fr"),
     ("every other frame lost", lambda: changed(TWO, slice(None, None, 2)), "exact", ""),
     ("falls", lambda: traces_of(TWO | {"a": -rise(5.0)}), "ambiguous", "falls instead"),
-    ("drift only", lambda: traces_of(TWO | {"a": 1e-5 * TIMES}), "right", "no rise"),
+    ("small drift", lambda: traces_of(TWO | {"a": 1e-6 * TIMES}), "right", "no rise"),
+    (
+        "large drift",
+        lambda: traces_of(TWO | {"a": 1e-5 * TIMES}),
+        "steady",
+        "brightens by 0.39 throughout, without a jump",
+    ),
     ("noise only", lambda: traces_of(TWO | {"a": 0 * TIMES}), "right", "no rise"),
     (
         "rise too small",

@@ -234,3 +234,65 @@ def test_published_events_of_nmc532_come_out():
     assert found["purple"].outcome is Outcome.RIGHT
     assert found["purple"].after / HOUR == pytest.approx(9.851)
     assert len(to_events(one, surface=False).particles) == 5
+
+
+STEADY = ("still", "drifts", "sinks", "climbs")
+
+
+@pytest.fixture(scope="module")
+def slow():
+    """Particles that rise in a charge and do as named in the discharge that follows."""
+    times = HOUR * np.linspace(0.0, 20.0, 401)
+    up = {label: rise(2.0 + k, times=times) for k, label in enumerate(STEADY)}
+    part = np.clip(times / HOUR - 10.0, 0.0, None) / 10.0
+    ways = {"still": 0.0, "drifts": -0.05, "sinks": -0.25, "climbs": 0.25}
+    rows = {label: up[label] + ways[label] * part for label in STEADY}
+    halves = from_bounds([(0.0, 10 * HOUR, True), (10 * HOUR, 20 * HOUR, False)])
+    return find_onsets(traces_of(rows, 0.015, times=times), halves)
+
+
+@pytest.mark.parametrize("particle", ["sinks", "climbs"])
+def test_a_change_throughout_a_half_cycle_is_steady_and_not_censored(slow, particle):
+    onset = by_label(slow[1])[particle]
+    assert onset.outcome is Outcome.STEADY
+    verb = {"sinks": "darkens", "climbs": "brightens"}[particle]
+    assert onset.reasons[0].startswith(f"{verb} by 0.2")
+    assert math.isnan(onset.after)
+    assert math.isnan(onset.before)
+
+
+@pytest.mark.parametrize("particle", ["still", "drifts"])
+def test_a_change_that_is_small_beside_the_particles_own_rise_is_none(slow, particle):
+    assert by_label(slow[1])[particle].outcome is Outcome.RIGHT
+
+
+def test_a_steady_change_is_counted_and_never_in_the_table_for_a_fit(slow):
+    assert "2 right-censored, 2 steady" in slow[1].describe()
+    assert set(to_events(slow[1]).particles) == {"still", "drifts"}
+
+
+@pytest.mark.parametrize(
+    ("slope", "outcome"), [(0.25, Outcome.STEADY), (0.05, Outcome.RIGHT)]
+)
+def test_a_steady_change_is_measured_by_the_rises_of_others(slope, outcome):
+    rows = {"a": rise(4.0), "b": rise(8.0), "c": slope * TIMES / TIMES[-1]}
+    (one,) = find_onsets(traces_of(rows, 0.01))
+    assert by_label(one)["c"].outcome is outcome
+
+
+def test_a_steady_change_is_measured_by_noise_where_nothing_rose():
+    rows = {"flat": 0 * TIMES, "slow": 0.25 * TIMES / TIMES[-1]}
+    (one,) = find_onsets(traces_of(rows, 0.01))
+    assert by_label(one)["flat"].outcome is Outcome.RIGHT
+    assert by_label(one)["slow"].outcome is Outcome.STEADY
+
+
+def test_a_small_rise_cut_off_after_a_steady_change_is_not_censored():
+    times = HOUR * np.linspace(0.0, 20.0, 401)
+    part = np.clip(times / HOUR - 10.0, 0.0, None) / 10.0
+    end = rise(20.0, 1.3, 0.1, times=times)
+    halves = from_bounds([(0.0, 10 * HOUR, True), (10 * HOUR, 20 * HOUR, False)])
+    rows = {"a": rise(4.0, 0.5, 0.2, times=times) - 0.3 * part - end}
+    onset = find_onsets(traces_of(rows, 0.002, times=times), halves)[1].onsets[0]
+    assert onset.outcome is Outcome.STEADY
+    assert "under way" not in onset.reasons[0]

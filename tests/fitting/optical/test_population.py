@@ -144,16 +144,18 @@ def test_a_lost_particle_leaves_the_others_alone():
 
 
 # Segregation, coherence, active share and asynchrony of real particles, their degrees
-# scaled by one common rise (eV).
+# scaled by one common rise (eV). nmc532 is five particles in five frames: a count more
+# or less is 0.04 of its active share, which a rise of 2.5 eV would make 0.16, and its
+# durations are known to a factor of two only.
 PUBLISHED = {
-    "nmc333_charge1_fine": (0.05, 3.2, 0.54, 0.13, 0.36, 2.2),
-    "nmc532_charge1": (0.1, 2.6, 0.69, -0.11, 0.22, 1.8),
+    "nmc333_charge1_fine": (0.05, 3.2, 0.54, 0.13, 0.40, 2.1, 0.25),
+    "nmc532_charge1": (0.1, 2.6, 0.69, -0.11, 0.28, 1.6, 0.5),
 }
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_real_particles_react_one_after_another(name):
-    noise, amplitude, segregated, coherent, active, ratio = PUBLISHED[name]
+    noise, amplitude, segregated, coherent, active, *ratio = PUBLISHED[name]
     times, rows = whiteline_traces(name)
     traces = Traces(times, tuple(rows), np.array(list(rows.values())))
     spacing = float(np.median(np.diff(times)))
@@ -162,8 +164,8 @@ def test_real_particles_react_one_after_another(name):
     found = population(degrees, one, num_draws=50).measures
     assert found.segregation.value == pytest.approx(segregated, abs=0.05)
     assert found.coherence.value == pytest.approx(coherent, abs=0.05)
-    assert found.active.value == pytest.approx(active, abs=0.08)
-    assert found.asynchrony.value == pytest.approx(ratio, abs=0.25)
+    assert found.active.value == pytest.approx(active, abs=0.05)
+    assert found.asynchrony.value == pytest.approx(ratio[0], abs=ratio[1])
 
 
 def test_degrees_run_with_time_in_a_discharge():
