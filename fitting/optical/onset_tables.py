@@ -51,33 +51,42 @@ ALL_COLUMNS = (
 
 
 def to_events(
-    one: HalfOnsets, *, offset: float = 0.0, surface: bool = True
+    one: HalfOnsets,
+    *,
+    offset: float = 0.0,
+    surface: bool = True,
+    change: float | None = None,
 ) -> Events | None:
-    """Midpoints and durations of a half cycle; None where nothing is known.
+    """Midpoints of a half cycle, and of X-rays durations; None where nothing is known.
 
-    Half of the rise of light is taken for the change of stoichiometry that
-    `fitting.events.CHANGES` gives a midpoint; another goes into the table's column
-    `change`. A duration below its own deviation is left out, as are ambiguous and
-    excluded particles.
+    Light that is linear in 1 - x is halfway up a jump from x = 1 to 1/2 where the
+    surface has changed by 1/4, as `fitting.events.CHANGES` has it of a midpoint.
+    Before a jump a surface gives off some hundredths of lithium slowly, and after it
+    goes on so: 10 to 90 % of the jump are not the changes that define a duration, and
+    may be passed ten times as fast, so of light there is none. Left out as well are
+    durations below their own deviation, ambiguous and excluded particles.
 
     Args:
         one: the half cycle.
         offset: what the cycler's clock reads when the film's reads 0 [s].
         surface: whether light saw the particles (else X-rays, their volume mean).
+        change: of stoichiometry at a midpoint, where it is not that of `CHANGES`.
     """
-    rows = [row for onset in one.onsets for row in _events(onset)]
+    rows = [row for onset in one.onsets for row in _events(onset, change, not surface)]
     return Events.from_rows(rows, surface=surface).shift(offset) if rows else None
 
 
-def _events(onset: Onset) -> list[Event]:
+def _events(onset: Onset, change: float | None, with_duration: bool) -> list[Event]:
     """The events of one particle."""
     if onset.outcome in (Outcome.AMBIGUOUS, Outcome.EXCLUDED):
         return []
     label = onset.particle
     if onset.outcome is not Outcome.EXACT:
-        return [Event(label, "midpoint", after=onset.after, before=onset.before)]
-    found = [Event(label, "midpoint", time=onset.midpoint, sd=onset.midpoint_sd)]
-    if onset.duration_sd < onset.duration:
+        bounds = {"after": onset.after, "before": onset.before}
+        return [Event(label, "midpoint", **bounds, change=change)]
+    known = {"time": onset.midpoint, "sd": onset.midpoint_sd, "change": change}
+    found = [Event(label, "midpoint", **known)]
+    if with_duration and onset.duration_sd < onset.duration:
         found.append(
             Event(label, "duration", time=onset.duration, sd=onset.duration_sd)
         )

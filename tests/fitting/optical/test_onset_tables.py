@@ -32,14 +32,28 @@ def test_events_are_of_the_surface_and_leave_out_what_is_excluded(one):
     events = onset_tables.to_events(one)
     assert events.surface
     assert set(events.particles) == {"exact", "between", "never", "before"}
-    assert set(events.kind) == {"midpoint", "duration"}
+    assert set(events.kind) == {"midpoint"}
     assert events.right_censored.sum() == events.left_censored.sum() == 1
     midpoints = np.array(events.kind) == "midpoint"
     np.testing.assert_allclose(events.change[midpoints], CHANGES["midpoint"])
 
 
+def test_durations_are_events_of_the_volume_only(one):
+    events = onset_tables.to_events(one, surface=False)
+    assert set(events.kind) == {"midpoint", "duration"}
+
+
+def test_the_change_at_midpoints_can_be_given(one):
+    events = onset_tables.to_events(one, change=0.3, surface=False)
+    midpoints = ~events.is_duration
+    np.testing.assert_allclose(events.change[midpoints], 0.3)
+    np.testing.assert_allclose(events.change[~midpoints], CHANGES["duration"])
+
+
 def test_events_are_on_the_clock_of_the_cycler(one):
-    film, cycler = (onset_tables.to_events(one, offset=s) for s in (0.0, 600.0))
+    film, cycler = (
+        onset_tables.to_events(one, offset=s, surface=False) for s in (0.0, 600.0)
+    )
     midpoint = np.flatnonzero(film.exact & ~film.is_duration)
     duration = np.flatnonzero(film.is_duration)
     np.testing.assert_allclose(cycler.time[midpoint] - film.time[midpoint], 600.0)
