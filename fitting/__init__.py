@@ -8,6 +8,7 @@ import importlib
 
 _NAMESPACES = (
     "cli",
+    "columns",
     "electrodes",
     "estimators",
     "events",
@@ -18,7 +19,9 @@ _NAMESPACES = (
     "fit_files",
     "imaged",
     "noise",
+    "optical",
     "optimise",
+    "optimisers",
     "parameters",
     "priors",
     "problem",
