@@ -1,17 +1,19 @@
-"""`diffelec fit`: from a table of event times to curves with their uncertainty."""
+"""`diffelec fit`: from event times, or a film, to curves with their uncertainty."""
 
 import argparse
 import contextlib
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import study
+from . import cycler_file, from_film, study
 
 _HOUR = 3600.0
 _PACKAGES = ("jax", "jaxlib", "diffrax", "equinox", "optimistix", "numpyro", "numpy")
 _FREE = ("conductivity", "diffusivity")
+_SOURCES = ("film", "regions", "traces", "cycler", "example")
 _KINDS = ("onset", "midpoint", "completion", "duration")
 
 
@@ -21,8 +23,9 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "fit",
         help="fit contacts and material curves to measured event times",
         description="Fits contacts of the particles and curves of the material to the "
-        "times at which particles reacted, and writes figures, tables, summary.json "
-        "and study.json to the folder --out.",
+        "times at which particles reacted (from a table, or found in a film or its "
+        "traces), and writes figures, tables, summary.json and study.json to the "
+        "folder --out.",
     )
     what = parser.add_argument_group("what was measured")
     what.add_argument(
@@ -59,27 +62,19 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "--cycler) or the start of the half cycle (default with --protocol)",
     )
     what.add_argument(
-        "--half-cycle", metavar="N", type=int, default=1, help="that was seen; 1 first"
+        "--half-cycle",
+        metavar="N",
+        type=int,
+        help="that was seen; 1 first (default: 1, of a film its first charge)",
     )
     what.add_argument(
         "--seen",
         choices=("mean", "surface"),
-        help="what the events tell of: a particle's mean (X-rays, default) or its "
-        "surface (light)",
+        help="what the events tell of: a particle's mean (X-rays, default of tables) "
+        "or its surface (light, default of films)",
     )
-    what.add_argument(
-        "--mass-mg", metavar="MASS", type=float, help="for a current per gram"
-    )
-    what.add_argument(
-        "--current-unit",
-        choices=("A", "mA", "uA"),
-        help="for a cycler's file that names none (Maccor)",
-    )
-    what.add_argument(
-        "--repair-time",
-        action="store_true",
-        help="repair a cycler's time that starts anew or is in another unit",
-    )
+    cycler_file.add_arguments(what)
+    from_film.add_arguments(parser)
     _add_model(parser)
     _add_search(parser)
     study.add_folder(parser, required=True)
@@ -163,6 +158,7 @@ class Job(NamedTuple):
     choices: Any  # setup.Choices
     setup: Any  # setup.Setup
     title: str
+    folders: tuple[Path, ...] = ()  # of what came before
 
 
 def run(arguments) -> None:
@@ -171,22 +167,33 @@ def run(arguments) -> None:
 
     check(arguments)
     files.check_folder(arguments.out, overwrite=arguments.overwrite)
-    job = prepare(arguments)
-    found, report = solve(job)
-    with files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
-        names = write(folder, job, found, report)
+    with from_film.stages(arguments) as before:
+        job = prepare(before.arguments)._replace(folders=before.folders)
+        found, report = solve(job)
+        with files.result_folder(
+            arguments.out, overwrite=arguments.overwrite
+        ) as folder:
+            names = write(folder, job, found, report)
     print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
 
 
 def check(arguments) -> None:
     """Refuses arguments that cannot go together or cannot be."""
-    if (arguments.onsets is None) == (arguments.example is None):
-        raise ValueError("Either --onsets or --example must be given, and only one.")
-    driven = arguments.cycler is not None or arguments.protocol is not None
-    if arguments.onsets is not None and not driven:
+    names = ("onsets", "example", "film", "traces")
+    sources = [f"--{name}" for name in names if getattr(arguments, name) is not None]
+    if len(sources) != 1:
+        given = f"{' and '.join(sources)} are" if sources else "none is"
         raise ValueError(
-            "--onsets must come with --cycler, the recorded voltage, or --protocol."
+            "One of --onsets, --example, --film and --traces must be given, and only "
+            f"one, but {given}."
         )
+    driven = arguments.cycler is not None or arguments.protocol is not None
+    if arguments.example is None and not driven:
+        raise ValueError(
+            f"{sources[0]} must come with --cycler, the recorded voltage, or "
+            "--protocol."
+        )
+    from_film.check(arguments)
     own = {"--cycler": arguments.cycler, "--protocol": arguments.protocol}
     own |= {"--seen": arguments.seen, "--clock": arguments.clock}
     given = [name for name, value in own.items() if value is not None]
@@ -195,10 +202,10 @@ def check(arguments) -> None:
             f"{given[0]} must not be given with --example, which brings its own."
         )
     for name in ("starts", "max_steps", "half_cycle"):
-        if getattr(arguments, name) < 1:
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
             raise ValueError(
-                f"--{name.replace('_', '-')} must be 1 or more, but is "
-                f"{getattr(arguments, name)}."
+                f"--{name.replace('_', '-')} must be 1 or more, but is {value}."
             )
     if arguments.shells < 4:
         raise ValueError(f"--shells must be 4 or more, but is {arguments.shells}.")
@@ -210,6 +217,7 @@ def prepare(arguments) -> Job:
     """Reads what the arguments name."""
     from .. import examples, setup
 
+    vague = {} if arguments.clock_sd_s is None else {"clock_sd": arguments.clock_sd_s}
     choices = setup.Choices(
         free=tuple(arguments.free),
         material=arguments.material,
@@ -221,11 +229,13 @@ def prepare(arguments) -> Job:
         robust=arguments.robust,
         series_resistance=arguments.series_ohm,
         rtol=arguments.rtol,
+        **vague,
     )
-    half_cycle = arguments.half_cycle - 1
+    half_cycle = (arguments.half_cycle or 1) - 1
     if arguments.example is None:
         found = _from_files(arguments, choices, half_cycle)
-        title = f"{arguments.onsets.name}, half cycle {arguments.half_cycle}"
+        source = arguments.film or arguments.traces or arguments.onsets
+        title = f"{source.name}, half cycle {half_cycle + 1}"
         return Job(arguments, choices, found, title)
     example = examples.load(arguments.example)
     if example.recording is None:
@@ -251,13 +261,7 @@ def _from_files(arguments, choices, half_cycle: int):
             *(events, protocol, choices, half_cycle),
             from_start=arguments.clock == "cycler",
         )
-    mass = None if arguments.mass_mg is None else 1e-6 * arguments.mass_mg
-    table = cycler.read_cycler(
-        arguments.cycler,
-        current_unit=arguments.current_unit,
-        mass=mass,
-        repair_time=arguments.repair_time,
-    )
+    table = cycler_file.read(arguments)
     recording = table.recording()
     try:
         seen, driven = recording.half_cycle(half_cycle), recording.part(0, half_cycle)
@@ -321,11 +325,14 @@ def write(folder: Path, job: Job, found, report) -> list[str]:
         _inputs(job.arguments) as tables,
     ):
         fit_files.write_inputs(folder, *tables)
+        for part in job.folders:
+            shutil.copytree(part, folder / part.name)
         fit_files.write_report(folder, report)
         files.write_electrode(
             folder / "electrode.json", review.fitted_electrode(job.setup, found)
         )
         names = sorted([path.name for path in folder.iterdir()] + [files.STUDY])
+        sources = {name: getattr(job.arguments, name) for name in _SOURCES}
         files.write_json(
             folder / files.STUDY,
             {
@@ -334,6 +341,7 @@ def write(folder: Path, job: Job, found, report) -> list[str]:
                 "date": study.date(),
                 "title": job.title,
                 "command": command(job.arguments),
+                "sources": {k: str(v) for k, v in sources.items() if v is not None},
                 "choices": _in_units(job.choices),
                 "outcome": found.message(),
                 "versions": study.versions(_PACKAGES),
@@ -364,8 +372,9 @@ def command(arguments) -> str:
         words += ["--onsets", "onsets.csv"]
     if arguments.cycler is not None:
         words += ["--cycler", cycler_name(arguments.cycler)]
-    names = ("protocol", "clock", "half_cycle", "seen", "mass_mg", "free", "leave_out")
-    names += ("current_unit", "repair_time")
+    words += cycler_file.words(arguments)
+    names = ("protocol", "clock", "clock_sd_s", "half_cycle", "seen")
+    names += ("free", "leave_out")
     names += ("material", "radius_um", "series_ohm", "edge_h", "discrepancy_h")
     names += ("robust", "shells", "rtol", "starts", "max_steps", "seed")
     for name in names:

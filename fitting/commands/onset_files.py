@@ -147,6 +147,7 @@ def _study(found: Found, names: list[str]) -> dict:
             "inverted": arguments.inverted,
             "noise": arguments.noise,
             "exposure_s": arguments.exposure_s,
+            "change": arguments.change,
             "seed": arguments.seed,
         },
         "notes": list(found.notes) + [n for one in found.halves for n in one.notes],

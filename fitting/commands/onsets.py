@@ -6,10 +6,12 @@ import shlex
 import sys
 from pathlib import Path
 
-from . import study
+from . import cycler_file, study
 from .onset_files import Found, write
+from .traces import add_times
 
 _HOUR, _MILLIAMPERE_HOUR = 3600.0, 3.6
+_CHANGE = "(default 0.25, of a jump from 1 to about 0.5)"
 _VAGUE = 5.0  # frames, from which on a clock offset is not known
 
 
@@ -30,7 +32,10 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "traces` writes), or an ImageJ Multi Measure table",
     )
     _add_clock(parser)
-    _add_reading(parser)
+    add_times(parser)
+    add_reading(parser).add_argument(
+        "--seed", metavar="N", type=int, default=0, help="of the intervals (default 0)"
+    )
     film = parser.add_argument_group("figures on the film")
     film.add_argument("--film", metavar="FILM", type=Path, help="stack or folder")
     film.add_argument(
@@ -59,36 +64,8 @@ def _add_clock(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="the cycler's table: half cycles and states of charge",
     )
-    clock.add_argument(
-        "--clock-offset-s",
-        metavar="SECONDS",
-        help="what the cycler's clock reads when the film's reads 0, or auto to find "
-        "it from the reversals of current (default 0)",
-    )
-    clock.add_argument(
-        "--clock-sd-s",
-        metavar="SECONDS",
-        type=float,
-        help="standard deviation of the offset (default one frame)",
-    )
-    _add_halves(clock)
-
-
-def _add_halves(clock) -> None:
-    """Half cycles that are given, and which of them is meant."""
-    clock.add_argument(
-        "--reversals-h",
-        metavar="HOURS",
-        type=float,
-        nargs="+",
-        default=[],
-        help="where no cycler recorded: when the current reversed, on the film's clock",
-    )
-    clock.add_argument(
-        "--discharge-first",
-        action="store_true",
-        help="where no cycler recorded: the film begins with a discharge",
-    )
+    cycler_file.add_arguments(clock)
+    add_offset(clock)
     clock.add_argument(
         "--half-cycle",
         metavar="N",
@@ -104,13 +81,44 @@ def _add_halves(clock) -> None:
     )
 
 
-def _add_reading(parser: argparse.ArgumentParser) -> None:
-    """What traces are."""
+def add_offset(clock) -> None:
+    """Arguments on how the clocks of film and cycler differ, and on half cycles that
+    no cycler tells.
+    """
+    clock.add_argument(
+        "--clock-offset-s",
+        metavar="SECONDS",
+        help="what the cycler's clock reads when the film's reads 0, or auto to find "
+        "it from the reversals of current (default 0)",
+    )
+    clock.add_argument(
+        "--clock-sd-s",
+        metavar="SECONDS",
+        type=float,
+        help="standard deviation of the offset (default one frame)",
+    )
+    clock.add_argument(
+        "--reversals-h",
+        metavar="HOURS",
+        type=float,
+        nargs="+",
+        default=[],
+        help="where no cycler recorded: when the current reversed, on the film's clock",
+    )
+    clock.add_argument(
+        "--discharge-first",
+        action="store_true",
+        help="where no cycler recorded: the film begins with a discharge",
+    )
+
+
+def add_reading(parser: argparse.ArgumentParser):
+    """The arguments that say what traces are; their group."""
     reading = parser.add_argument_group("traces")
     numbers = (
-        ("--interval-s", None, "between frames, where the table has no times"),
         ("--noise", None, "of an intensity (default: from neighbouring frames)"),
         ("--exposure-s", 0.0, "over which one frame is gathered (default 0)"),
+        ("--change", None, f"of surface stoichiometry halfway up a rise {_CHANGE}"),
     )
     for name, default, text in numbers:
         reading.add_argument(
@@ -121,9 +129,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="particles darken in a charge (graphite) instead of brightening",
     )
-    reading.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of the intervals (default 0)"
-    )
+    return reading
 
 
 def run(arguments) -> None:
@@ -134,7 +140,7 @@ def run(arguments) -> None:
     files.check_folder(arguments.out, overwrite=arguments.overwrite)
     with progress.Waiting("finding onsets"):
         found = find(arguments)
-    print(_text(found))
+    print(text(found))
     with (
         progress.Waiting("writing files and figures"),
         files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder,
@@ -175,18 +181,24 @@ def check(arguments) -> None:
         raise ValueError("--kymograph must come with --film and --regions.")
     if arguments.seed < 0:
         raise ValueError(f"--seed must be 0 or more, but is {arguments.seed}.")
+    if arguments.change is not None and not 0 < arguments.change < 1:
+        raise ValueError(
+            f"--change must lie between 0 and 1, but is {arguments.change:g}."
+        )
 
 
 def find(arguments) -> Found:
     """Everything that is found, before anything is written."""
     from ..optical import half_cycles, onset_tables, onsets, trace_tables
 
-    traces = trace_tables.read_traces(arguments.traces, interval=arguments.interval_s)
+    traces = trace_tables.read_traces(
+        arguments.traces, interval=arguments.interval_s, times=arguments.times
+    )
     offset, sd, charge, notes = 0.0, 0.0, None, list(traces.notes)
     if arguments.cycler is None:
         halves = _given_halves(arguments, traces)
     else:
-        recording, remarks = _recording(arguments.cycler)
+        recording, remarks = _recording(arguments)
         offset, sd, remark = _offset(arguments, traces, recording)
         notes += [*remarks, remark]
         halves = half_cycles.of_recording(recording, offset)
@@ -206,7 +218,7 @@ def find(arguments) -> Found:
     chosen = _chosen(found, arguments.half_cycle)
     # Without a cycler, a fit is driven by a protocol, whose clock starts with it.
     zero = -chosen.half.start if arguments.cycler is None else offset
-    events = onset_tables.to_events(chosen, offset=zero)
+    events = onset_tables.to_events(chosen, offset=zero, change=arguments.change)
     return Found(
         *(arguments, traces, found, people, charge, offset, sd, chosen, events),
         notes=tuple(note for note in notes if note),
@@ -235,11 +247,9 @@ def _given_halves(arguments, traces):
     )
 
 
-def _recording(path: Path):
+def _recording(arguments):
     """(recording, notes) of a cycler's table."""
-    from ..optical import cycler
-
-    table = cycler.read_cycler(path)
+    table = cycler_file.read(arguments)
     return table.recording(), tuple(table.notes)
 
 
@@ -303,7 +313,7 @@ def _chosen(found, number: int | None):
     )
 
 
-def _text(found: Found) -> str:
+def text(found: Found) -> str:
     """All half cycles and notes for a terminal."""
     from ..optical import onset_tables
 
@@ -315,7 +325,7 @@ def _text(found: Found) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _can_fit(found: Found) -> bool:
+def can_fit(found: Found) -> bool:
     """Whether the table for the fit determines anything."""
     import numpy as np
 
@@ -328,7 +338,7 @@ def _can_fit(found: Found) -> bool:
 def _next(found: Found) -> str:
     """What to do next."""
     arguments = found.arguments
-    if not _can_fit(found):
+    if not can_fit(found):
         return (
             f"next: no particle's time is known in {found.chosen.half.name}, so there "
             "is nothing to fit; see the reasons in events_all.csv, or choose another "
@@ -342,7 +352,10 @@ def _next(found: Found) -> str:
         )
         words += ["--protocol", step]
     else:
-        words += ["--cycler", str(arguments.cycler)]
+        words += ["--cycler", str(arguments.cycler), *cycler_file.words(arguments)]
         if found.chosen.half.number > 1:
             words += ["--half-cycle", str(found.chosen.half.number)]
-    return f"next: {shlex.join([*words, '--seen', 'surface', '--out', 'fit'])}"
+    number = found.chosen.half.number
+    seen = "half_cycles" if arguments.film is None else f"onset_map_{number}"
+    fit = shlex.join([*words, "--seen", "surface", "--out", "fit"])
+    return f"look at {arguments.out / seen}.png\nnext: {fit}"

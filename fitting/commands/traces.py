@@ -5,6 +5,7 @@ import contextlib
 import shlex
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from . import study
 
@@ -29,8 +30,8 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         help="TIFF stack, folder of PNG, JPEG or TIFF pictures, or video",
     )
     _add_regions(parser)
-    _add_times(parser)
-    _add_measure(parser)
+    add_times(parser)
+    add_measure(parser)
     study.add_folder(parser, required=True)
     return parser
 
@@ -51,22 +52,10 @@ def _add_regions(parser: argparse.ArgumentParser) -> None:
         help="find what changes instead, and write regions.csv and a drawing for "
         "approval; nothing is measured",
     )
-    regions.add_argument(
-        "--pixel-um",
-        metavar="SIZE",
-        type=float,
-        help="size of a pixel, for circles in columns x_um, y_um, r_um",
-    )
-    regions.add_argument(
-        "--erode-px",
-        metavar="DEPTH",
-        type=float,
-        default=1.0,
-        help="taken off the edges of regions (default 1)",
-    )
 
 
-def _add_times(parser: argparse.ArgumentParser) -> None:
+def add_times(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say when frames were taken."""
     times = parser.add_argument_group(
         "times of frames (by default what the film tells)"
     ).add_mutually_exclusive_group()
@@ -81,8 +70,22 @@ def _add_times(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_measure(parser: argparse.ArgumentParser) -> None:
+def add_measure(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say how particles are measured."""
     group = parser.add_argument_group("measurement")
+    group.add_argument(
+        "--pixel-um",
+        metavar="SIZE",
+        type=float,
+        help="size of a pixel, for circles in columns x_um, y_um, r_um",
+    )
+    group.add_argument(
+        "--erode-px",
+        metavar="DEPTH",
+        type=float,
+        default=1.0,
+        help="taken off the edges of regions (default 1)",
+    )
     group.add_argument(
         "--statistic",
         choices=_STATISTICS,
@@ -104,22 +107,45 @@ def _add_measure(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class Measured(NamedTuple):
+    """What was measured, ready to be written."""
+
+    film: Any  # optical.frames.Film
+    regions: Any  # optical.regions.Regions
+    traces: Any  # optical.traces.Traces
+    quality: Any  # optical.quality.Quality
+
+
 def run(arguments) -> None:
     """Opens, registers, measures, prints, writes."""
     from .. import files
 
     check(arguments)
     files.check_folder(arguments.out, overwrite=arguments.overwrite)
+    film = opened(arguments)
+    if arguments.propose:
+        propose(arguments, film)
+        return
+    found = measure(arguments, film)
+    with files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
+        names = write(folder, arguments, found)
+    _print_written(names, arguments)
+    path = shlex.quote(str(arguments.out / "traces.csv"))
+    drawn = shlex.join(
+        ["--film", str(arguments.film), "--regions", str(arguments.out / "regions.csv")]
+    )
+    print(f"next: diffelec onsets {path} --cycler FILE {drawn} --out onsets")
+
+
+def opened(arguments):
+    """The film, after saying what it is."""
     from ..optical import frames
 
     film = frames.open_film(
         arguments.film, interval=arguments.interval_s, times=arguments.times
     )
     print(describe(film))
-    if arguments.propose:
-        propose(arguments, film)
-    else:
-        measure(arguments, film)
+    return film
 
 
 def check(arguments) -> None:
@@ -158,7 +184,8 @@ def propose(arguments, film) -> None:
         trace_files.write_regions(folder / "regions.csv", found)
         drawn = quality_figures.regions_figure(film.frame(0), found, film.name)
         style.save(drawn, folder / "regions.png")
-        _write_study(folder, arguments, film.notes + found.notes)
+        names = _write_study(folder, arguments, film.notes + found.notes)
+    _print_written(names, arguments)
     again = shlex.join(["diffelec", "traces", str(arguments.film)])
     print(f"look at {arguments.out / 'regions.png'}, correct regions.csv beside it")
     print(
@@ -176,9 +203,8 @@ def _time_words(arguments) -> str:
     return ""
 
 
-def measure(arguments, film) -> None:
-    """Writes traces, their quality and figures."""
-    from .. import files
+def measure(arguments, film) -> Measured:
+    """Traces of the particles and their quality, with bars, notes and a table."""
     from ..optical import illumination, pictures, region_files
     from ..optical import measure as measuring
 
@@ -206,10 +232,7 @@ def measure(arguments, film) -> None:
         )
     _print_notes(traces.notes)
     print(summary(traces, quality))
-    with files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
-        _write(folder, arguments, film, regions, traces, quality)
-    path = shlex.quote(str(arguments.out / "traces.csv"))
-    print(f"next: diffelec onsets {path} --cycler FILE --out onsets")
+    return Measured(film, regions, traces, quality)
 
 
 def _registered(arguments, film):
@@ -262,11 +285,12 @@ def summary(traces, quality) -> str:
     return "\n".join(lines)
 
 
-def _write(folder: Path, arguments, film, regions, traces, quality) -> None:
-    """All files of a measurement into an empty folder."""
+def write(folder: Path, arguments, found: Measured) -> list[str]:
+    """All files of a measurement into an empty folder; their names."""
     from .. import style
     from ..optical import quality_figures, trace_files
 
+    film, regions, traces, quality = found
     trace_files.write_traces(folder / "traces.csv", traces)
     trace_files.write_quality(folder / "quality.csv", traces, quality)
     trace_files.write_regions(folder / "regions.csv", regions)
@@ -279,10 +303,10 @@ def _write(folder: Path, arguments, film, regions, traces, quality) -> None:
         quality_figures.quality_figure(traces, quality, film.name),
         folder / "quality.png",
     )
-    _write_study(folder, arguments, traces.notes)
+    return _write_study(folder, arguments, traces.notes)
 
 
-def _write_study(folder: Path, arguments, notes) -> None:
+def _write_study(folder: Path, arguments, notes) -> list[str]:
     """study.json: what was asked, what was found, and by which versions."""
     from .. import files
 
@@ -304,4 +328,8 @@ def _write_study(folder: Path, arguments, notes) -> None:
             "files": names,
         },
     )
+    return names
+
+
+def _print_written(names, arguments) -> None:
     print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)

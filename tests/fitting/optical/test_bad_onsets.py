@@ -274,7 +274,7 @@ def command(monkeypatch, tmp_path):
             recording=lambda: record or recording(), notes=("Read as it is.",)
         )
         stub("trace_tables", read_traces=lambda path, **_: traces or traces_of(TWO))
-        stub("cycler", read_cycler=lambda path: table)
+        stub("cycler", read_cycler=lambda path, **_: table)
         words = ["onsets", "traces.csv", "--out", str(tmp_path / "out"), *options]
         status = cli.main(words)
         caught = capsys.readouterr()

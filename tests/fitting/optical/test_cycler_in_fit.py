@@ -40,7 +40,7 @@ def test_a_fit_is_set_up_from_any_layout(layout, tmp_path, capsys):
 
 def test_a_maccor_file_without_unit_is_refused_by_name(tmp_path):
     path = vendor.maccor(tmp_path / "cell.csv", vendor.made())
-    with pytest.raises(ValueError, match="give current_unit as 'A' or 'mA'"):
+    with pytest.raises(ValueError, match="give --current-unit as 'A' or 'mA'"):
         fit.prepare(arguments(tmp_path, path))
 
 
@@ -48,7 +48,7 @@ def test_a_time_is_repaired_on_request(tmp_path):
     data = vendor.made()
     time = np.where(np.arange(len(data.time)) == 40, 0.0, data.time)
     path = vendor.plain(tmp_path / "cell.csv", data._replace(time=time))
-    with pytest.raises(ValueError, match="repair_time"):
+    with pytest.raises(ValueError, match="--repair-time"):
         fit.prepare(arguments(tmp_path, path))
     given = arguments(tmp_path, path, "--repair-time")
     fit.prepare(given)

@@ -48,7 +48,7 @@ def done(tmp_path_factory):
     found = types.SimpleNamespace(seconds=600.0, sd=30.0, count=2, notes=())
     stubs = {
         "trace_tables": {"read_traces": lambda path, **_: traces},
-        "cycler": {"read_cycler": lambda path: table},
+        "cycler": {"read_cycler": lambda path, **_: table},
         "clock": {"clock_offset": lambda t, r: found},
         "frames": {"open_film": lambda path, **_: StillFilm()},
         "region_files": {"read_regions": lambda path, shape: regions},

@@ -1,0 +1,164 @@
+"""What `diffelec fit` does before a fit to a film or to traces: two other commands.
+
+Their results are written to folders of their own in a temporary place, from which the
+fit reads its table and copies them beside its own.
+"""
+
+import argparse
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from . import onset_files, onsets, traces
+
+TRACES, ONSETS = "traces", "onsets"
+"""Folders of the two commands' results inside that of the fit."""
+_QUALITY = "quality.csv"
+
+
+class Stages(NamedTuple):
+    """What comes before a fit; empty where it begins at a table of events.
+
+    `arguments` are those of the fit, with the table and all that was found of it.
+    """
+
+    arguments: argparse.Namespace
+    folders: tuple[Path, ...] = ()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `diffelec traces` and `diffelec onsets` that a fit takes."""
+    group = parser.add_argument_group(
+        "from a film or its traces, in place of --onsets",
+        "The same as `diffelec traces` and `diffelec onsets`, whose --help tells more.",
+    )
+    group.add_argument(
+        "--film", metavar="FILM", type=Path, help="stack, folder of pictures or video"
+    )
+    group.add_argument(
+        "--regions",
+        metavar="FILE",
+        type=Path,
+        help="of the particles: circles (CSV), ImageJ's .roi or .zip, a label image",
+    )
+    group.add_argument(
+        "--traces",
+        metavar="FILE",
+        type=Path,
+        help="CSV of intensities, in place of the film",
+    )
+    onsets.add_offset(group)
+    traces.add_times(parser)
+    traces.add_measure(parser)
+    onsets.add_reading(parser)
+
+
+def begins(arguments) -> bool:
+    """Whether the fit begins at a film or at traces."""
+    return arguments.film is not None or arguments.traces is not None
+
+
+def check(arguments) -> None:
+    """Refuses arguments that cannot go together, before anything is read."""
+    if arguments.film is None and arguments.regions is not None:
+        raise ValueError("--regions must come with --film, on which they are drawn.")
+    if not begins(arguments):
+        _refuse(arguments, ("--interval-s", "--times", "--clock-offset-s"))
+        _refuse(arguments, ("--reversals-h", "--change"))
+        return
+    if arguments.film is not None and arguments.regions is None:
+        raise ValueError(
+            "--film must come with --regions, the particles; `diffelec traces FILM "
+            "--propose --out regions` finds some."
+        )
+    if arguments.clock is not None:
+        raise ValueError(
+            "--clock must come with --onsets: those of a film are on the cycler's "
+            "clock already, see --clock-offset-s."
+        )
+    traces.check(arguments)
+    onsets.check(_for_onsets(arguments, arguments.traces))
+
+
+def _refuse(arguments, options) -> None:
+    """Refuses options that say nothing of a table of events."""
+    for option in options:
+        value = getattr(arguments, option[2:].replace("-", "_"))
+        if value is not None and value != []:
+            raise ValueError(f"{option} must come with --film or --traces.")
+
+
+def _for_onsets(arguments, table: Path | None, film=None, regions=None):
+    """Arguments of `diffelec onsets`."""
+    own = {"traces": table, "film": film, "regions": regions, "kymograph": []}
+    own |= {"quality": None}
+    if film is not None:  # the table that was measured has times
+        own |= {"interval_s": None, "times": None, "quality": table.parent / _QUALITY}
+    return argparse.Namespace(**(vars(arguments) | own | {"capacity_mAh": None}))
+
+
+@contextlib.contextmanager
+def stages(arguments) -> Iterator[Stages]:
+    """What comes before the fit, valid inside the block.
+
+    Raises:
+        ValueError: where the film or the traces cannot be used, or tell no event.
+    """
+    if not begins(arguments):
+        yield Stages(arguments)
+        return
+    with tempfile.TemporaryDirectory(prefix="diffelec-") as name:
+        place = Path(name)
+        if arguments.film is not None:
+            table = _measure(arguments, place / TRACES)
+            regions = place / TRACES / "regions.csv"
+            given = _for_onsets(arguments, table, arguments.film, regions)
+        else:
+            given = _for_onsets(arguments, arguments.traces)
+        found = _find(given, place / ONSETS)
+        own = {
+            "onsets": place / ONSETS / "onsets.csv",
+            "half_cycle": found.chosen.half.number,
+            "seen": arguments.seen or "surface",
+            "clock_sd_s": found.offset_sd or None,
+        }
+        known = argparse.Namespace(**(vars(arguments) | own))
+        folders = tuple(place / part for part in (TRACES, ONSETS))
+        yield Stages(known, tuple(folder for folder in folders if folder.is_dir()))
+
+
+def _measure(arguments, folder: Path) -> Path:
+    """Measures the film as `diffelec traces` does; the table that it wrote."""
+    measured = traces.measure(arguments, traces.opened(arguments))
+    folder.mkdir()
+    traces.write(folder, arguments, measured)
+    return folder / "traces.csv"
+
+
+def _find(given, folder: Path):
+    """Finds and writes what `diffelec onsets` does."""
+    from .. import progress
+
+    with progress.Waiting("finding onsets"):
+        found = onsets.find(given)
+    print(f"\n{onsets.text(found)}\n", flush=True)
+    if not onsets.can_fit(found):
+        raise ValueError(
+            f"No particle's time is known in {found.chosen.half.name} of "
+            f"{given.traces.name}, so there is nothing to fit; `diffelec onsets` tells "
+            "why, and --half-cycle takes another one."
+        )
+    folder.mkdir()
+    with progress.Waiting("drawing onsets"):
+        onset_files.write(folder, found._replace(arguments=_as_written(given)))
+    return found
+
+
+def _as_written(given):
+    """The arguments, with the table's place in the folder of the fit."""
+    if given.film is None:
+        return given
+    inside = {"traces": Path(TRACES) / "traces.csv"}
+    return argparse.Namespace(**(vars(given) | inside))
