@@ -15,6 +15,7 @@ from . import onset_files, onsets, traces
 
 TRACES, ONSETS = "traces", "onsets"
 """Folders of the two commands' results inside that of the fit."""
+_QUALITY = "quality.csv"
 
 
 class Stages(NamedTuple):
@@ -92,8 +93,9 @@ def _refuse(arguments, options) -> None:
 def _for_onsets(arguments, table: Path | None, film=None, regions=None):
     """Arguments of `diffelec onsets`."""
     own = {"traces": table, "film": film, "regions": regions, "kymograph": []}
+    own |= {"quality": None}
     if film is not None:  # the table that was measured has times
-        own |= {"interval_s": None, "times": None}
+        own |= {"interval_s": None, "times": None, "quality": table.parent / _QUALITY}
     return argparse.Namespace(**(vars(arguments) | own | {"capacity_mAh": None}))
 
 

@@ -270,7 +270,8 @@ def test_an_optimum_that_cannot_be_solved_is_a_failure(tmp_path, capsys, monkeyp
 @pytest.mark.parametrize("name", examples.names())
 def test_every_example_can_be_set_up(name):
     arguments = cli.parser().parse_args(["fit", "--example", name, "--out", "out"])
-    _, _, prepared, title = fit.prepare(arguments)
+    job = fit.prepare(arguments)
+    prepared, title = job.setup, job.title
     assert prepared.problem.space.size > 10
     labels = prepared.problem.electrode.network.topology.particle_labels
     assert labels[: len(prepared.events.particles)] == prepared.events.particles
