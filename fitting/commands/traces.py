@@ -132,9 +132,10 @@ def run(arguments) -> None:
         names = write(folder, arguments, found)
     _print_written(names, arguments)
     path = shlex.quote(str(arguments.out / "traces.csv"))
-    drawn = shlex.join(
-        ["--film", str(arguments.film), "--regions", str(arguments.out / "regions.csv")]
-    )
+    drawn = ["--film", str(arguments.film)]
+    for name in ("regions", "quality"):
+        drawn += [f"--{name}", str(arguments.out / f"{name}.csv")]
+    drawn = shlex.join(drawn)
     print(f"next: diffelec onsets {path} --cycler FILE {drawn} --out onsets")
 
 

@@ -4,6 +4,7 @@ Rooms, from the ground up; each is imported when first asked for.
 
 What all rooms exchange:
   `traces`: intensities of particles at the instants of frames.
+  `wording`: lists of particles and spans of numbers as words.
 
 Films:
   `stamps`: instants written in names, labels and tags of frames.
@@ -18,6 +19,7 @@ From frames to traces:
   `regions`: where particles lie in the reference frame.
   `region_files`: regions from circles, ImageJ and label images.
   `sampling`: values of a frame at places that move.
+  `bands`: bands of spatial frequency in which frames are compared.
   `registration`: shifts of frames.
   `proposal`: regions found where a film changes (extra `segment`).
   `illumination`: lamp, focus and camera, on ground that does not react.
@@ -56,6 +58,7 @@ What all particles do:
 Figures:
   `circles`: circles on a frame.
   `optical_figures`: traces, and what all particles do.
+  `still_film`: a film whose frames are moved back.
   `film_figures`: onset map, montage, kymograph.
 
 Made films:
@@ -70,6 +73,7 @@ Made films:
 import importlib
 
 _NAMESPACES = (
+    "bands",
     "cells",
     "circles",
     "clock",
@@ -109,6 +113,7 @@ _NAMESPACES = (
     "shapes",
     "sources",
     "stamps",
+    "still_film",
     "survival",
     "tiff",
     "time_axis",
@@ -118,6 +123,7 @@ _NAMESPACES = (
     "traces",
     "verdicts",
     "video",
+    "wording",
 )
 
 

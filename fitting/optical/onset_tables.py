@@ -64,7 +64,7 @@ def to_events(
     Before a jump a surface gives off some hundredths of lithium slowly, and after it
     goes on so: 10 to 90 % of the jump are not the changes that define a duration, and
     may be passed ten times as fast, so of light there is none. Left out as well are
-    durations below their own deviation, ambiguous and excluded particles.
+    durations below their own deviation, ambiguous, steady and excluded particles.
 
     Args:
         one: the half cycle.
