@@ -275,10 +275,11 @@ def costs(electrode, start, end, repeats):
     ours = our_voltage(electrode, [CHARGE], instants, TIGHT)
     references = np.asarray(ours(start)), tight(start)
     apart = float(np.abs(references[0] - references[1]).max())
-    print(f"tight voltages differ by {apart:.2e} V; ends {end:.3f}, {tight.end:.3f} s")
+    ends = [end, float(tight.end)]
+    print(f"tight voltages differ by {apart:.2e} V; ends {ends} s", flush=True)
     shift = 0.05 * np.random.default_rng(0).standard_normal(start.size)
     target = tight(start + shift)
-    found = {"tight_voltages_differ_by_V": apart, "end_s": [end, float(tight.end)]}
+    found = {"tight_voltages_differ_by_V": apart, "end_s": ends}
     found["values"] = values(electrode, start, instants, references, repeats)
     found["gradients"] = gradients(electrode, start, instants, target, tight, repeats)
     for name in ("diffelec", "pybamm"):
