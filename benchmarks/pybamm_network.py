@@ -242,7 +242,7 @@ def gradients(electrode, start, instants, target, tight, repeats):
     _, ours_tight = misfit(1e-7)(start)
     theirs_tight = np.array(
         [
-            central(lambda c: np.sum((tight(c) - target) ** 2), start, k)
+            central(lambda c: np.sum((tight(c) - target) ** 2), start, k, STEP / 4)
             for k in range(start.size)
         ]
     )
