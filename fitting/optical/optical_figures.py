@@ -94,8 +94,7 @@ def half_cycles_figure(
     """Intensity above, its slope below, one column a half cycle (the paper's Fig. 1c).
 
     Triangles mark midpoints, open ones the middle of bounds. Slopes are of straight
-    lines drawn through the frames
-    within some per cent of the half cycle.
+    lines drawn through the frames within some per cent of the half cycle.
     """
     shown = list(found)[:_MOST_COLUMNS]
     figure = blank(170, 105)
@@ -111,8 +110,8 @@ def half_cycles_figure(
     panels[1, 0].set_ylabel(f"slope {slope} {unit}")
     figure.supxlabel(axis_name(charge is None, charge), fontsize=8)
     if len(colors) <= len(OKABE_ITO):
-        names, lines = list(colors), panels[0, 0].get_lines()[: len(colors)]
-        figure.legend(lines, names, loc="outside right center", frameon=False)
+        lines = [matplotlib.lines.Line2D([], [], color=c) for c in colors.values()]
+        figure.legend(lines, list(colors), loc="outside right center", frameon=False)
     else:
         shades = matplotlib.colors.ListedColormap(list(colors.values()))
         mappable = matplotlib.cm.ScalarMappable(

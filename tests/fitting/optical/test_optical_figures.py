@@ -59,6 +59,25 @@ def test_half_cycles_stand_beside_one_another_with_slopes_below():
     assert "intensity I (of scale)" in text
 
 
+def test_the_legend_gives_each_particle_the_colour_of_its_trace(shown):
+    traces, one, _, charge = shown
+    figure = optical_figures.half_cycles_figure(traces, [one], charge)
+    (legend,) = figure.legends
+    named = {
+        text.get_text(): line.get_color()
+        for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
+    }
+    assert sorted(named) == sorted(traces.labels)
+    for line in figure.axes[0].get_lines():
+        if line.get_linestyle() != "-" or len(line.get_xdata()) < 2:
+            continue
+        known = [
+            np.isclose(line.get_ydata(), y, equal_nan=True).all()
+            for y in traces.intensity
+        ]
+        assert named[traces.labels[known.index(True)]] == line.get_color()
+
+
 def test_the_axis_names_the_reference_of_the_state_of_charge(shown):
     traces, one, people, charge = shown
     figure = optical_figures.half_cycles_figure(traces, [one], charge)
