@@ -174,33 +174,42 @@ def network_model(electrode, current, upper_voltage=None, own_means=True):
         x: product("diffuse", theta, shells) + product("react", density, shells)
     }
     model.algebraic = {phi: outflow / scale - collector * (current / scale)}
-    start = np.asarray(electrode.initial_stoichiometry)
-    u0 = float(curves.open_circuit_potential(start).mean())
-    model.initial_conditions = {
-        x: pybamm.Vector(np.repeat(start, electrode.mesh.num_shells), domain=shells),
-        phi: pybamm.Vector(np.full(topology.num_nodes, u0), domain=nodes),
-    }
     if own_means:
-        gain = -3.0 / (
-            FARADAY
-            * float(electrode.maximum_concentration)
-            * np.asarray(electrode.radius)
-        )
-        model.rhs[mean_state] = pybamm.Vector(gain, domain=sites) * density
-        model.initial_conditions[mean_state] = pybamm.Vector(start, domain=sites)
-    first = pybamm.Matrix(sp.csr_matrix(np.eye(1, topology.num_nodes)))
+        charge = FARADAY * float(electrode.maximum_concentration)
+        gain = pybamm.Vector(-3.0 / (charge * electrode.radius), domain=sites)
+        model.rhs[mean_state] = gain * density
+    begin(model, electrode, x, phi, mean_state if own_means else None)
+    observe(model, phi, current, upper_voltage)
+    return model, spaces((shells, nodes, sites, edges))
+
+
+def begin(model, electrode, x, phi, means):
+    """Initial values of a network's unknowns; `means` may be None."""
+    start = np.asarray(electrode.initial_stoichiometry)
+    rest = float(electrode.curves.open_circuit_potential(start).mean())
+    values = {
+        x: np.repeat(start, electrode.mesh.num_shells),
+        phi: np.full(electrode.network.topology.num_nodes, rest),
+    }
+    if means is not None:
+        values[means] = start
+    model.initial_conditions = {
+        unknown: pybamm.Vector(value, domain=unknown.domain)
+        for unknown, value in values.items()
+    }
+
+
+def observe(model, phi, current, upper_voltage):
+    """The variables that PyBaMM and its experiments ask for, and the cut-off."""
+    first = pybamm.Matrix(sp.csr_matrix(np.eye(1, int(phi.domain[0].split()[-1]))))
     voltage = first @ phi
     voltage.domains = {}
-    model.variables = {
-        "V": voltage,
-        "Voltage [V]": voltage,
-        "Battery voltage [V]": voltage,
-        "Current [A]": pybamm.Scalar(-1.0) * current,
-    }
+    names = ("V", "Voltage [V]", "Battery voltage [V]")
+    model.variables = dict.fromkeys(names, voltage)
+    model.variables["Current [A]"] = pybamm.Scalar(-1.0) * current
     model.summary_variables = []  # which an experiment asks for
     if upper_voltage is not None:
         model.events = [pybamm.Event("upper voltage", upper_voltage - voltage)]
-    return model, spaces((shells, nodes, sites, edges))
 
 
 def spaces(domains):

@@ -34,7 +34,7 @@ def read_rows(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dict]
     if not kept:
         raise ValueError(f"{name} must have a header line, but is empty.")
     cells = _cells(name, kept)
-    header = [column.strip() for column in cells[0]]
+    header = cells[0]
     rows = []
     for (number, _), row in zip(kept[1:], cells[1:], strict=True):
         if len(row) != len(header):
@@ -42,7 +42,7 @@ def read_rows(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dict]
                 f"{name}, line {number}, must have {len(header)} cells, but has "
                 f"{len(row)}."
             )
-        rows.append((number, dict(zip(header, map(str.strip, row), strict=True))))
+        rows.append((number, dict(zip(header, row, strict=True))))
     if not rows:
         raise ValueError(
             f"{name} must have one row or more below its header, but has none."
@@ -53,17 +53,25 @@ def read_rows(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dict]
 def _cells(name: str, kept: Sequence[tuple[int, str]]) -> list[list[str]]:
     """The cells of every line; one line is one row."""
     delimiter = max(_DELIMITERS, key=kept[0][1].count)
-    found = []
-    for number, line in kept:
-        try:
-            (row,) = csv.reader([line], delimiter=delimiter, strict=True)
-        except (csv.Error, ValueError) as error:
-            raise ValueError(
-                f"{name}, line {number}, must be a row of cells, but is not ({error}); "
-                "look for a quotation mark that is not closed."
-            ) from None
-        found.append(row)
-    return found
+    return [split_line(name, number, line, delimiter) for number, line in kept]
+
+
+def split_line(name: str, number: int, line: str, delimiter: str) -> list[str]:
+    """The cells of a line, without the spaces around them.
+
+    Raises:
+        ValueError: naming file and line, for a quotation mark that is not closed.
+    """
+    if '"' not in line:
+        return [cell.strip() for cell in line.split(delimiter)]
+    try:
+        (row,) = csv.reader([line], delimiter=delimiter, strict=True)
+    except (csv.Error, ValueError) as error:
+        raise ValueError(
+            f"{name}, line {number}, must be a row of cells, but is not ({error}); "
+            "look for a quotation mark that is not closed."
+        ) from None
+    return [cell.strip() for cell in row]
 
 
 def read_number(path: str | os.PathLike, line: int, column: str, text: str) -> float:

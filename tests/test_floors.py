@@ -66,14 +66,14 @@ def imported_names(package, module, path):
             yield from (f"{source}.{alias.name}" for alias in node.names)
 
 
-def imports_within(module):
-    """Modules of diffelec that a module of diffelec imports."""
+def imports_within(module, package="diffelec", modules=DIFFELEC):
+    """Modules of a package that one of its modules imports, anywhere in it."""
     found = set()
-    for name in imported_names("diffelec", module, DIFFELEC[module]):
+    for name in imported_names(package, module, modules[module]):
         head, _, rest = name.partition(".")
-        if head != "diffelec":
+        if head != package:
             continue
-        while rest and rest not in DIFFELEC:
+        while rest and rest not in modules:
             rest = rest.rpartition(".")[0]
         found.add(rest)
     return found

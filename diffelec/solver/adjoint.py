@@ -172,21 +172,19 @@ def transposed(
             seen = jax.tree.map(lambda leaf: _row(_row(leaf, lane), row), rows)
             sums = jax.tree.map(lambda leaf: _row(leaf, lane), every)
             sums, of_stages = _end_back(model, step, again, span, ending, seen, sums)
-            sums, tables = _stages_back(
-                model, step, again, of_stages, sums, (tables, lane)
-            )
-            put = lambda whole, part: jax.lax.dynamic_update_index_in_dim(
-                whole, part, lane, 0
-            )
-            return jax.tree.map(put, every, sums), tables
+            summed = (sums, (tables, lane))
+            sums, tables = _stages_back(model, step, again, of_stages, *summed)
+            return jax.tree.map(lambda a, b: _put(a, b, lane), every, sums), tables
 
         return jax.lax.fori_loop(0, lanes, one, carry)
 
-    zeros = jax.tree.map(jnp.zeros_like, (model.moving, span))
-    zeros = jax.tree.map(lambda leaf: jnp.stack([leaf] * lanes), zeros)
-    every = _Sums(jax.vmap(flat)(end), *zeros)
-    tables = TableSums.of(system.tables, moves.tables, lanes)
-    every, tables = jax.lax.fori_loop(0, count, back, (every, tables))
+    like = lambda leaf: jnp.zeros((lanes, *leaf.shape), leaf.dtype)
+    zeros = jax.tree.map(like, (model.moving, span))
+    carry = (
+        _Sums(jax.vmap(flat)(end), *zeros),
+        TableSums.of(system.tables, moves.tables, lanes),
+    )
+    every, tables = jax.lax.fori_loop(0, count, back, carry)
     of_system = eqx.tree_at(
         lambda s: s.tables,
         dataclasses.replace(every.system, serial=False),
@@ -198,6 +196,10 @@ def transposed(
 
 def _row(leaf, index):
     return jax.lax.dynamic_index_in_dim(leaf, index, 0, keepdims=False)
+
+
+def _put(leaf, value, index):
+    return jax.lax.dynamic_update_index_in_dim(leaf, value, index, 0)
 
 
 def _but_tables(moves):

@@ -49,15 +49,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 def _add_specimen(parser: argparse.ArgumentParser) -> None:
     """What is seen."""
     which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "--preset",
-        metavar="NAME",
-        default="sharma2022",
-        help="a named electrode: sharma2022 (default), single_particle",
-    )
-    which.add_argument(
-        "--electrode", metavar="FILE", type=Path, help="an electrode as JSON"
-    )
+    study.add_electrode(which)
     which.add_argument(
         "--rises",
         metavar="N",
@@ -241,31 +233,25 @@ def _place(arguments, radius, labels):
 
 def _write(path: Path, plan, circles, intensities, arguments) -> None:
     """The film, its truth and its regions, with a bar on stderr."""
-    import tqdm
-
     from ..optical.film import write_film
     from ..optical.film_circles import write_rois
 
-    shown = {"desc": "drawing", "unit": "frame", "leave": False, "disable": None}
-    with tqdm.tqdm(total=plan.num_frames, **shown) as bar:
+    with study.frames_bar("drawing", plan.num_frames) as shown:
         write_film(
             *(path, plan, circles, intensities),
             with_interval=not arguments.no_interval,
-            on_frame=lambda _: bar.update(),
+            on_frame=shown,
         )
     write_rois(path.parent / "particles.zip", circles)
 
 
 def _study(arguments, names: list[str]) -> dict:
     """What was asked for, from which the film can be made again."""
-    asked = {k: v for k, v in vars(arguments).items() if k not in ("run", "command")}
     return {
         "format": "diffelec film",
         "version": 1,
         "date": study.date(),
-        "arguments": {
-            k: str(v) if isinstance(v, Path) else v for k, v in asked.items()
-        },
+        "arguments": study.asked(arguments),
         "versions": study.versions(_VERSIONS),
         "files": names,
     }

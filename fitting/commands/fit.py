@@ -27,6 +27,16 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "traces), and writes figures, tables, summary.json and study.json to the "
         "folder --out.",
     )
+    _add_data(parser)
+    from_film.add_arguments(parser)
+    _add_model(parser)
+    _add_search(parser)
+    study.add_folder(parser, required=True)
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    """What was measured."""
     what = parser.add_argument_group("what was measured")
     what.add_argument(
         "--onsets",
@@ -74,11 +84,6 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "or its surface (light, default of films)",
     )
     cycler_file.add_arguments(what)
-    from_film.add_arguments(parser)
-    _add_model(parser)
-    _add_search(parser)
-    study.add_folder(parser, required=True)
-    return parser
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

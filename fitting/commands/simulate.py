@@ -26,15 +26,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "study.json and figures to the folder --out.",
     )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "--preset",
-        metavar="NAME",
-        default="sharma2022",
-        help="a named electrode: sharma2022 (default), single_particle",
-    )
-    which.add_argument(
-        "--electrode", metavar="FILE", type=Path, help="an electrode as JSON"
-    )
+    study.add_electrode(which)
     parser.add_argument(
         "--protocol",
         metavar="STEP",

@@ -1,6 +1,7 @@
-"""What `demo` and `simulate` share: one simulation, its files and its figures."""
+"""What commands share: arguments, a simulation with its files and figures."""
 
 import argparse
+import contextlib
 import platform
 import sys
 from datetime import UTC, datetime
@@ -35,6 +36,40 @@ def add_folder(parser: argparse.ArgumentParser, *, required: bool) -> None:
         action="store_true",
         help="replace the results of an earlier run in DIR",
     )
+
+
+def add_electrode(which) -> None:
+    """The arguments that name an electrode, to a mutually exclusive group."""
+    which.add_argument(
+        "--preset",
+        metavar="NAME",
+        default="sharma2022",
+        help="a named electrode: sharma2022 (default), single_particle",
+    )
+    which.add_argument(
+        "--electrode", metavar="FILE", type=Path, help="an electrode as JSON"
+    )
+
+
+def asked(arguments) -> dict:
+    """The arguments of a command, as JSON."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(arguments).items()
+        if name not in ("run", "command", "overwrite", "no_cache")
+    }
+
+
+@contextlib.contextmanager
+def frames_bar(name: str, total: int):
+    """A bar over frames on stderr where a person watches; gives what to call with the
+    count.
+    """
+    import tqdm
+
+    shown = {"desc": name, "unit": "frame", "file": sys.stderr, "leave": False}
+    with tqdm.tqdm(total=total, disable=not sys.stderr.isatty(), **shown) as bar:
+        yield lambda count: bar.update(count - bar.n)
 
 
 def add_output(parser: argparse.ArgumentParser, *, required: bool) -> None:

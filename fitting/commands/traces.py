@@ -1,7 +1,6 @@
 """`diffelec traces`: from a film and regions to the brightness of every particle."""
 
 import argparse
-import contextlib
 import shlex
 import sys
 from pathlib import Path
@@ -222,13 +221,12 @@ def measure(arguments, film) -> Measured:
     )
     correct = illumination.correction_of(film, dark, flat)
     shifts = _registered(arguments, film, regions.around)
-    statistics = (measuring.trimmed_mean, measuring.mean, measuring.median)
-    with _bar("measuring", film.num_frames) as shown:
+    with study.frames_bar("measuring", film.num_frames) as shown:
         traces, quality = measuring.measure(
             film,
             regions,
             shifts=shifts,
-            statistic=statistics[_STATISTICS.index(arguments.statistic)],
+            statistic=getattr(measuring, arguments.statistic.replace("-", "_")),
             correct=correct,
             shown=shown,
         )
@@ -241,26 +239,10 @@ def _registered(arguments, film, away=None):
     """Shifts of the film's frames without what changes, with a bar."""
     from ..optical import registration
 
-    with _bar("registering", film.num_frames) as shown:
+    with study.frames_bar("registering", film.num_frames) as shown:
         return registration.register(
             film, away=away, search=arguments.search_px, shown=shown
         )
-
-
-@contextlib.contextmanager
-def _bar(name: str, total: int):
-    """A bar on stderr where a person watches; gives what to call with the count."""
-    import tqdm
-
-    with tqdm.tqdm(
-        total=total,
-        desc=name,
-        unit="frame",
-        file=sys.stderr,
-        disable=not sys.stderr.isatty(),
-        leave=False,
-    ) as bar:
-        yield lambda count: bar.update(count - bar.n)
 
 
 def _print_notes(notes) -> None:
@@ -315,18 +297,13 @@ def _write_study(folder: Path, arguments, notes) -> list[str]:
     from .. import files
 
     names = sorted([path.name for path in folder.iterdir()] + [files.STUDY])
-    asked = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in vars(arguments).items()
-        if name not in ("run", "command", "overwrite", "no_cache")
-    }
     files.write_json(
         folder / files.STUDY,
         {
             "format": "diffelec traces",
             "version": 1,
             "date": study.date(),
-            "arguments": asked,
+            "arguments": study.asked(arguments),
             "notes": list(notes),
             "versions": study.versions(_PACKAGES),
             "files": names,

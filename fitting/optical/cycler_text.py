@@ -4,12 +4,13 @@ Encoding, separators, preambles, units rows, repeated headers and text at the en
 dealt with here; what a column means is not.
 """
 
-import csv
 import dataclasses
 import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from ..sheets import split_line
 
 _DELIMITERS = (",", ";", "\t")
 _COMMENTS = ("#", "~")
@@ -143,20 +144,6 @@ def _counted_header(name: str, lines: Sequence[str], mark: int, count: int):
         )
     delimiter = max(_DELIMITERS, key=lines[k].count)
     return k, split_line(name, k + 1, lines[k], delimiter), delimiter
-
-
-def split_line(name: str, number: int, line: str, delimiter: str) -> list[str]:
-    """The cells of a line."""
-    if '"' not in line:
-        return [cell.strip() for cell in line.split(delimiter)]
-    try:
-        (row,) = csv.reader([line], delimiter=delimiter, strict=True)
-    except (csv.Error, ValueError) as error:
-        raise ValueError(
-            f"{name}, line {number}, must be a row of cells, but is not ({error}); "
-            "look for a quotation mark that is not closed."
-        ) from None
-    return [cell.strip() for cell in row]
 
 
 def _without_empty_end(cells: list[str]) -> list[str]:

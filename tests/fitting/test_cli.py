@@ -53,18 +53,29 @@ def electrode_file(folder, **changes):
     return folder / "e.json"
 
 
-def test_help_needs_no_heavy_library():
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("simulate", "--protocol STEP"),
+        ("film", "--rises N"),
+        ("traces", "--regions FILE"),
+        ("onsets", "--cycler FILE"),
+        ("fit", "--onsets FILE"),
+    ],
+)
+def test_help_needs_no_heavy_library(command, shown):
     program = (
         "import sys; from fitting import cli;"
-        "status = cli.main(['simulate', '--help']);"
-        "heavy = {'jax', 'diffelec', 'matplotlib', 'numpy'} & set(sys.modules);"
+        f"status = cli.main(['{command}', '--help']);"
+        "heavy = {'jax', 'diffelec', 'matplotlib', 'numpy', 'scipy', 'tifffile'};"
+        "heavy &= set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy else status)"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
-    assert "--protocol STEP" in ended.stdout
+    assert shown in ended.stdout
 
 
 def test_simulate_writes_all_files_and_only_those(run_once):

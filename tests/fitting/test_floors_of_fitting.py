@@ -16,27 +16,14 @@ import pytest
 
 import fitting.optical
 
-from ..test_floors import FITTING, imported_names
+from ..test_floors import FITTING, imports_within
 
 ROOT = pathlib.Path(__file__).parents[2]
 PACKAGES = ("", "optical", "commands")
 LAZY = {"": fitting, "optical": fitting.optical}
 
 
-def imports_within(module):
-    """Modules of fitting that a module of fitting imports, anywhere in it."""
-    found = set()
-    for name in imported_names("fitting", module, FITTING[module]):
-        head, _, rest = name.partition(".")
-        if head != "fitting":
-            continue
-        while rest and rest not in FITTING:
-            rest = rest.rpartition(".")[0]
-        found.add(rest)
-    return found
-
-
-IMPORTS = {module: imports_within(module) for module in FITTING}
+IMPORTS = {m: imports_within(m, "fitting", FITTING) for m in FITTING}
 
 
 def test_no_modules_of_fitting_import_each_other_in_a_circle():

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import PIL.Image
@@ -87,17 +85,3 @@ def test_a_command_that_cannot_be_is_refused(inputs, tmp_path, capsys, words, se
     assert run("traces", inputs / "film.tif", *words) == 2
     assert sentence in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
-
-
-def test_help_needs_no_heavy_library():
-    program = (
-        "import sys; from fitting import cli;"
-        "status = cli.main(['traces', '--help']);"
-        "heavy = {'jax', 'scipy', 'tifffile', 'matplotlib'} & set(sys.modules);"
-        "sys.exit(f'imported {heavy}' if heavy else status)"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert "--regions FILE" in ended.stdout
