@@ -31,9 +31,10 @@ def open_video(path: Path) -> Source:
     try:
         decoder = _Decoder(path)
         num_frames, declared = decoder.count()
-    except (av.error.FFmpegError, IndexError) as error:
+    except av.error.FFmpegError as error:
         raise ValueError(
-            f"{path.name} must be a video, but cannot be decoded ({error})."
+            f"{path.name} must be a video, but cannot be decoded ({error.strerror}); "
+            "copy it again."
         ) from None
     notes = [
         "Video keeps brightness on a curve (gamma), in a limited range and with loss: "
@@ -63,15 +64,30 @@ class _Decoder:
             self._close()
         self._container = av.open(str(self.path))
         self._close = weakref.finalize(self, self._container.close)
+        if not self._container.streams.video:
+            raise ValueError(
+                f"{self.path.name} must hold pictures, but has no stream of them."
+            )
         stream = self._container.streams.video[0]
         stream.thread_type = "AUTO"
         self._frames, self._next = self._container.decode(stream), 0
 
     def count(self) -> tuple[int, int]:
-        """Number of frames that can be decoded, and the number that is declared."""
+        """Number of frames that can be decoded, and the number that is declared.
+
+        Raises:
+            FFmpegError: where not even the first can be.
+        """
+        import av
+
         with self._lock:
-            declared = self._container.streams.video[0].frames
-            total = sum(1 for _ in self._frames)
+            declared, total = self._container.streams.video[0].frames, 0
+            try:
+                for _ in self._frames:
+                    total += 1
+            except av.error.FFmpegError:
+                if not total:
+                    raise
             self._rewind()
         return total, declared
 

@@ -1,5 +1,6 @@
 import sys
 import types
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -61,3 +62,78 @@ def test_a_video_without_its_reader_names_the_remedy(tmp_path, monkeypatch):
     path = text(tmp_path, "x", "film.mp4")
     with pytest.raises(ValueError, match=r'pip install "diffelec\[video\]"'):
         frames.open_film(path)
+
+
+def coded(path, codec, pixels, images):
+    """A film that PyAV wrote."""
+    av = pytest.importorskip("av", reason="the extra `video` is not installed")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(10))
+        stream.height, stream.width = images.shape[1:]
+        stream.pix_fmt = pixels
+        for image in images:
+            frame = av.VideoFrame.from_ndarray(image, format="gray")
+            container.mux(stream.encode(frame.reformat(format=pixels)))
+        container.mux(stream.encode())
+    return path
+
+
+def brightening(num_frames=40):
+    """A pattern that grows brighter by a step in one corner, at frame 25."""
+    y, x = np.mgrid[:64, :96]
+    scene = 90 + 40 * np.sin(x / 7) + 30 * np.cos(y / 5)
+    films = np.stack([scene] * num_frames)
+    films[25:, :20, :30] += 30
+    return films.clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels", "error"),
+    [
+        ("film.mkv", "ffv1", "gray", 0.0),  # without loss
+        ("film.mp4", "libx264", "yuv420p", 1.5),  # frames that depend on later ones
+        ("film.avi", "mjpeg", "yuvj420p", 4.0),
+        ("film.webm", "libvpx-vp9", "yuv420p", 1.5),
+    ],
+)
+def test_frames_of_a_real_video_in_any_order(tmp_path, name, codec, pixels, error):
+    images = brightening()
+    film = frames.open_film(coded(tmp_path / name, codec, pixels, images), interval=60)
+    assert film.num_frames == 40
+    np.testing.assert_array_equal(film.time, 60.0 * np.arange(40))
+    corner = [255 * film.frame(k)[:16, :24].mean() for k in (26, 23, 24, 25)]
+    before, after = corner[1:3], [corner[0], corner[3]]
+    np.testing.assert_allclose(np.diff(before), 0, atol=3)
+    np.testing.assert_allclose(np.subtract(after, before), 30, atol=3)
+    for k in (0, 39, 3):
+        assert np.abs(255 * film.frame(k) - images[k]).mean() <= error + 1e-4
+
+
+def test_a_video_that_was_cut_off_gives_the_frames_that_it_has(tmp_path):
+    whole = coded(tmp_path / "film.avi", "mjpeg", "yuvj420p", brightening())
+    cut = tmp_path / "cut.avi"
+    data = whole.read_bytes()
+    cut.write_bytes(data[: 6 * len(data) // 10])
+    film = frames.open_film(cut, interval=60.0)
+    assert 10 < film.num_frames < 40
+    assert any("declares 40 frames" in note for note in film.notes)
+    assert film.frame(film.num_frames - 1).shape == (64, 96)
+
+
+def test_a_file_that_is_no_video_or_has_no_pictures_is_refused(tmp_path):
+    av = pytest.importorskip("av", reason="the extra `video` is not installed")
+    noise = tmp_path / "noise.mp4"
+    noise.write_bytes(np.random.default_rng(1).bytes(20000))
+    with pytest.raises(ValueError, match=r"noise.mp4 must be a video, but cannot"):
+        frames.open_film(noise, interval=60.0)
+    sound = tmp_path / "sound.mp4"
+    with av.open(str(sound), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        stream.layout = "mono"
+        silence = np.zeros((1, 1024), np.float32)
+        frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+        frame.rate = 44100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.raises(ValueError, match=r"sound.mp4 must hold pictures"):
+        frames.open_film(sound, interval=60.0)
