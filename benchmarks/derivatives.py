@@ -62,7 +62,7 @@ def outputs_of(electrode):
             rtol=RTOL,
             num_saved=21,
             method=diffelec.solver.RODAS5P,
-            max_steps=4000,
+            max_steps=8000,
         )
         onsets = solution.change_times(0, 0.066)[top] / 3600.0
         loss = jnp.sum((solution.voltage - 3.8) ** 2)
