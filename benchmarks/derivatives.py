@@ -31,7 +31,7 @@ STEPS = [
     "Discharge at C/20 until 2.5 V",
     "Charge at C/20 until 4.1 V",
 ]
-STEP_SIZES = (0.01, 0.03, 0.06)  # decades
+STEP_SIZES = (1e-4, 3e-4, 1e-3)  # decades
 RTOL = 1e-9
 
 

@@ -7,6 +7,7 @@ asked for, so that the command line answers `--help` at once.
 import importlib
 
 _NAMESPACES = (
+    "bath",
     "cli",
     "columns",
     "electrodes",

@@ -230,13 +230,13 @@ def voltage_figure(report: Report) -> Figure:
     figure = blank(170, 75)
     axes = figure.add_subplot()
     time, voltage = report.recorded
+    driven = report.drive == "voltage"
     if len(time):
-        label = "recorded, drives the model"
+        label = "recorded, drives the model" if driven else "recorded"
         axes.plot(time / HOUR, voltage, ".-", color="0.35", markersize=4, label=label)
-    else:
+    if not driven:
         axes.plot(run.time / HOUR, run.voltage, color=OKABE_ITO[5], label="model")
-    shown = voltage if len(time) else run.voltage
-    clock = time if len(time) else run.time
+    clock, shown = (time, voltage) if driven else (run.time, run.voltage)
     colors = colors_of(events.particles)
     for j, label in enumerate(events.particles):
         rows = np.flatnonzero((events.particle == j) & ~events.is_duration)

@@ -90,14 +90,14 @@ class Report(NamedTuple):
         bands: of the material curves.
         parameters: in the order of the fit.
         trajectories: of the fitted model.
-        recorded: instants [s] and voltages [V] that drove the model; empty where a
-            protocol did.
+        recorded: instants [s] and voltages [V] of the cell; empty where none are known.
         chi_square: of the `num_rows` fitted events that have a time.
         degrees: of freedom left in them.
         probability: of a larger chi-square, NaN where none are left.
         undetermined: directions in which the prior says more than the data.
         remarks: what can be identified at all.
         statistics: counts of the search (starts, evaluations, failed solves).
+        drive: of the model, "voltage", "current" or "protocol".
     """
 
     title: str
@@ -117,3 +117,4 @@ class Report(NamedTuple):
     undetermined: tuple[str, ...]
     remarks: tuple[str, ...]
     statistics: dict
+    drive: str = "voltage"

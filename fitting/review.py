@@ -97,6 +97,7 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
             "solves": fit.num_evaluations,
             "failed_solves": fit.num_failed,
         },
+        drive=setup.drive,
     )
 
 
@@ -112,7 +113,8 @@ def _predicted_deviation(setup: Setup, fit: Fit) -> np.ndarray:
 
     A row is (datum - prediction) / scale, so its slope is that of the prediction.
     """
-    variance = np.einsum("ri,ij,rj->r", fit.slopes, fit.covariance, fit.slopes)
+    slopes = fit.slopes[: int(np.sum(setup.fitted))]  # a voltage's rows come after
+    variance = np.einsum("ri,ij,rj->r", slopes, fit.covariance, slopes)
     scale = np.asarray(setup.problem.noise.scale)
     own = np.where(setup.problem.noise.exact, scale * np.sqrt(variance), 0.0)
     found = np.zeros(len(setup.events.kind))

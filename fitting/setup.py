@@ -1,8 +1,8 @@
 """From an experiment to a `Problem`: the electrode behind it, what is free, the noise.
 
-Two ways to drive the model. A recorded voltage decouples the imaged particles from all
-others: each hangs on a contact of its own. A protocol of currents needs a body of
-unseen particles that carries the current, the `bath`.
+Three ways to drive the model. A recorded voltage decouples the imaged particles from
+all others: each hangs on a contact of its own. A recorded current, or a protocol, needs
+unseen particles that carry it, a `bath`; then the voltage is a prediction.
 """
 
 import dataclasses
@@ -12,22 +12,19 @@ import math
 import numpy as np
 
 import diffelec
-from diffelec.edges import carbon_contact, disc_shape
 
-from . import parameters
+from . import bath, parameters
 from .events import Events, check_informative
-from .imaged import imaged_electrode, voltage_drive
-from .noise import EventNoise, Normal, StudentT
+from .imaged import imaged_electrode, rows_needed, voltage_drive
+from .noise import EventNoise, Normal, StudentT, TraceNoise
 from .parameters import ParameterSpace
 from .problem import Problem, Simulated
 from .recording import Recording
 
-_COLLECTOR = 0
-# Contacts of the unseen bath [m]: a third of it is coated by carbon and carries the
-# current at first, the rest reacts one part after another over the charge.
-_BATH_CONTACTS = (16e-6, 0.8e-6, 0.4e-6, 0.2e-6, 0.1e-6)
-_BATH_COPIES = (80.0, 40.0, 40.0, 40.0, 40.0)  # that each of them stands for
 _DRIVE_TOLERANCE = 2e-4  # V, about what a cycler resolves; x moves by 3e-4
+_CURRENT_TOLERANCE = 1e-3  # of the largest current
+_VOLTAGE_POINTS = 24  # of a half cycle at which its voltage is compared
+_VOLTAGE_THINNING = 3.0  # of them count as one: a model is off for hours
 _CURVES = ("conductivity", "diffusivity")
 _JUMP_KNOTS = (0.8, 0.95, 0.98)  # stoichiometries
 FREE = (*_CURVES, "diffusivity-scale", "exchange-current", "radius", "clock")
@@ -48,7 +45,12 @@ class Choices:
         edge_sd: of the bounds of intervals [s].
         clock_sd: of the zero of the events' clock, where "clock" is free [s].
         robust: Student's law in place of the normal one.
-        series_resistance: taken off a recorded voltage [ohm].
+        series_resistance: taken off a recorded voltage, or added to a predicted one
+            [ohm].
+        capacity: of the cell if it gave all its lithium [C]; None where it is not
+            known. Says what a recorded current means.
+        voltage_sd: by which a predicted voltage may be off [V]; None leaves the
+            recorded voltage out of the data.
         rtol: of the simulations.
     """
 
@@ -62,6 +64,8 @@ class Choices:
     clock_sd: float = 300.0
     robust: bool = False
     series_resistance: float = 0.0
+    capacity: float | None = None
+    voltage_sd: float | None = None
     rtol: float = 1e-4
 
     def __post_init__(self):
@@ -87,6 +91,12 @@ class Choices:
                 raise ValueError(
                     f"`{name}` must be finite and 0 or more, but is {value:g}."
                 )
+        for name in ("capacity", "voltage_sd"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(
+                    f"`{name}` must be finite and positive, but is {value:g}."
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +109,7 @@ class Setup:
         events: all of them.
         fitted: (event,) those that are fitted.
         recording: of the half cycle, or None.
+        drive: what drives the model: "voltage", "current" or "protocol".
     """
 
     problem: Problem
@@ -106,6 +117,7 @@ class Setup:
     events: Events
     fitted: np.ndarray
     recording: Recording | None
+    drive: str
 
 
 def by_voltage(
@@ -138,7 +150,97 @@ def by_voltage(
         "half_cycle": half_cycle,
         "delithiates": bool(seen.voltage[-1] > seen.voltage[0]),
     }
-    return _setup(events, electrode, protocol, choices, recording, fields)
+    model = electrode, space_of(electrode, events.particles, choices)
+    how = {"drive": "voltage", "recording": recording}
+    return _setup(events, model, protocol, choices, fields, **how)
+
+
+def by_current(
+    events: Events, recording: Recording, choices: Choices, half_cycle: int = 0
+) -> Setup:
+    """The imaged particles beside a population that carries a recorded current.
+
+    Its contacts are free, and so is the share of the current that does not intercalate
+    or, where the capacity of the cell is not known, that capacity.
+
+    Args:
+        events: on the recording's clock.
+        recording: from the start of the first half cycle, when all is pristine.
+        choices: about the fit.
+        half_cycle: that was seen.
+
+    Raises:
+        ValueError: for a recording without a current, or that tells no capacity.
+    """
+    if recording.current is None:
+        raise ValueError(
+            "The current must be recorded to drive the model, but the table has none; "
+            "add its column, or let the voltage drive."
+        )
+    electrode, scale = _cell_of(events, recording, choices)
+    share = bath.parasitic_share() if choices.capacity else bath.capacity_factor()
+    space = space_of(electrode, events.particles, choices)
+    unseen = (bath.population_contacts(electrode), share)
+    space = dataclasses.replace(space, frees=(*space.frees, *unseen))
+    seen = recording.half_cycle(half_cycle)
+    fields = {
+        "origin": recording.start,
+        "half_cycle": half_cycle,
+        "delithiates": bool(np.mean(seen.current) > 0),
+    }
+    trace = None
+    if choices.voltage_sd is not None:
+        trace = _voltage_trace(seen, recording.start, choices.voltage_sd)
+    return _setup(
+        *(events, (electrode, space), _scaled_current(recording, scale)),
+        *(choices, fields),
+        drive="current",
+        recording=recording,
+        trace=trace,
+    )
+
+
+def _cell_of(events, recording, choices) -> tuple[diffelec.Electrode, float]:
+    """The electrode behind a recorded current, and its current over the cell's."""
+    electrode = bath.population_electrode(
+        events.particles,
+        _curves(choices),
+        radius=_radii(events, choices.radius),
+        bath_radius=choices.radius,
+        num_shells=choices.num_shells,
+    )
+    capacity = choices.capacity
+    if capacity is None:
+        capacity = bath.capacity_of_charge(electrode, *_first_charge(recording))
+    scale = float(electrode.theoretical_capacity) / capacity
+    resistance = choices.series_resistance / scale
+    return dataclasses.replace(electrode, series_resistance=resistance), scale
+
+
+def _voltage_trace(seen: Recording, start: float, sd: float):
+    """(instants [s] from `start`, noise) of a half cycle's voltage as data."""
+    shares = (np.arange(_VOLTAGE_POINTS) + 0.5) / _VOLTAGE_POINTS
+    time = seen.start + shares * (seen.end - seen.start)
+    measured = np.interp(time, seen.time, seen.voltage)
+    return time - start, TraceNoise(measured, sd, bath.RIPPLE, _VOLTAGE_THINNING)
+
+
+def _first_charge(recording: Recording) -> tuple[float, float]:
+    """Charge [C] of the first half cycle, and the voltage [V] at its end."""
+    first = recording.half_cycle(0)
+    current = np.asarray(first.current)
+    charge = float(np.sum(0.5 * (current[1:] + current[:-1]) * np.diff(first.time)))
+    return charge, float(first.voltage[-1])
+
+
+def _scaled_current(recording: Recording, scale: float) -> diffelec.Protocol:
+    """Drives by the recorded current times `scale`, thinned to the rows it needs."""
+    current = scale * np.asarray(recording.protocol("current").drive.value)
+    tolerance = _CURRENT_TOLERANCE * float(np.abs(current).max())
+    kept = rows_needed(recording.time, current, tolerance)
+    return diffelec.Protocol.from_recording(
+        recording.time[kept], current=current[kept], control="current"
+    )
 
 
 def by_protocol(
@@ -167,7 +269,7 @@ def by_protocol(
             f"The half cycle must be among the first {max(protocol.half_cycles) + 1}, "
             f"but is number {half_cycle + 1}; add steps to the protocol."
         )
-    electrode = bath_electrode(
+    electrode = bath.bath_electrode(
         events.particles,
         _curves(choices),
         radius=_radii(events, choices.radius),
@@ -181,7 +283,8 @@ def by_protocol(
         "half_cycle": half_cycle,
         "delithiates": bool(np.sum(currents[steps]) >= 0),
     }
-    return _setup(events, electrode, protocol, choices, None, fields)
+    model = electrode, space_of(electrode, events.particles, choices)
+    return _setup(events, model, protocol, choices, fields, drive="protocol")
 
 
 def _radii(events: Events, default: float) -> list[float]:
@@ -219,36 +322,6 @@ def material(name: str) -> diffelec.Curves:
     return known[name]()
 
 
-def bath_electrode(
-    particles, curves, *, radius, bath_radius: float, num_shells: int
-) -> diffelec.Electrode:
-    """Imaged particles and a bath of unseen ones, all on the collector.
-
-    A third of the bath is wired well; the contacts of the rest spread over a decade, so
-    that it reacts one part after another and the cell's voltage is that of an
-    asynchronous cathode.
-    """
-    bath = [f"bath {k}" for k in range(len(_BATH_CONTACTS))]
-    shapes = [disc_shape(diffelec.graphs.DEFAULT_CONTACT_RADIUS)] * len(particles)
-    shapes += [disc_shape(contact) for contact in _BATH_CONTACTS]
-    labels = [*particles, *bath]
-    network = diffelec.Network.from_edges(
-        [
-            carbon_contact(_COLLECTOR, *pair)
-            for pair in zip(labels, shapes, strict=True)
-        ],
-        labels,
-        imaged=[label in particles for label in labels],
-    )
-    return diffelec.presets.electrode_of(
-        network,
-        curves,
-        radius=[*radius, *[bath_radius] * len(bath)],
-        multiplicity=[1.0] * len(particles) + list(_BATH_COPIES),
-        num_shells=num_shells,
-    )
-
-
 def space_of(electrode, particles, choices: Choices) -> ParameterSpace:
     """The contacts of the particles, and what else is chosen.
 
@@ -274,27 +347,35 @@ def space_of(electrode, particles, choices: Choices) -> ParameterSpace:
     return ParameterSpace(tuple(frees), clock)
 
 
-def _setup(events, electrode, protocol, choices, recording, fields) -> Setup:
+def _setup(
+    events, model, protocol, choices, fields, *, drive, recording=None, trace=None
+) -> Setup:
+    """A setup of (electrode, space) and a protocol; `trace`: instants, noise."""
     fitted = np.array([kind not in choices.left_out for kind in events.kind])
     if not fitted.any():
         raise ValueError(
             "One kind of events or more must be fitted, but all are left out "
             f"({', '.join(dict.fromkeys(events.kind))})."
         )
+    electrode, space = model
     fields = fields | {"rtol": choices.rtol}
     chosen = events.select(fitted)
     check_informative(chosen)
+    times, noise = trace or ((), None)
     problem = Problem(
         electrode=electrode,
-        space=space_of(electrode, events.particles, choices),
-        forward=Simulated.of(electrode, protocol, chosen, **fields),
+        space=space,
+        forward=Simulated.of(
+            *(electrode, protocol, chosen), trace_times=times, **fields
+        ),
         noise=EventNoise.of(
             chosen,
             StudentT() if choices.robust else Normal(),
             discrepancy=choices.discrepancy,
             edge_sd=choices.edge_sd,
         ),
+        trace=noise,
     )
     fine = max(401, problem.forward.num_saved)
     forward = Simulated.of(electrode, protocol, events, num_saved=fine, **fields)
-    return Setup(problem, forward, events, fitted, recording)
+    return Setup(problem, forward, events, fitted, recording, drive)

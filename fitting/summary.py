@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from .events import Events
 from .report import Report
 
@@ -61,6 +63,8 @@ def summary(report: Report) -> dict:
         if math.isfinite(report.probability)
         else None,
         "search": report.statistics,
+        "driven_by": report.drive,
+        "voltage_rms_difference_V": voltage_difference(report),
         "observable": "surface stoichiometry"
         if report.events.surface
         else "mean stoichiometry",
@@ -81,6 +85,19 @@ def summary(report: Report) -> dict:
         "undetermined_directions": list(report.undetermined),
         "remarks": list(report.remarks),
     }
+
+
+def voltage_difference(report: Report) -> float | None:
+    """Root mean square of the predicted voltage less the recorded one [V], over time;
+    None where that voltage drove the model, or none was recorded.
+    """
+    time, voltage = report.recorded
+    run = report.trajectories
+    if report.drive == "voltage" or not len(time):
+        return None
+    fine = np.linspace(max(time[0], run.time[0]), min(time[-1], run.time[-1]), 1001)
+    off = np.interp(fine, run.time, run.voltage) - np.interp(fine, time, voltage)
+    return float(np.sqrt(np.mean(off**2)))
 
 
 def _known(events: Events, k: int) -> str:
@@ -117,7 +134,13 @@ def text(report: Report) -> str:
         ).rstrip()
         for row in rows
     ]
-    lines += ["", _quality(report), f"search: {report.statistics['outcome']}"]
+    lines += ["", _quality(report)]
+    off = voltage_difference(report)
+    if off is not None:
+        lines.append(
+            f"the predicted voltage is {1e3 * off:.0f} mV rms off the recorded"
+        )
+    lines.append(f"search: {report.statistics['outcome']}")
     open_numbers = [p.label for p in report.parameters if not p.determined]
     if open_numbers:
         lines.append(

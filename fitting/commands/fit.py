@@ -66,6 +66,14 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         help="steps in quotes that drive the model, where no voltage was recorded",
     )
     what.add_argument(
+        "--drive",
+        choices=("voltage", "current"),
+        default="voltage",
+        help="what of the cycler file drives the model: the voltage (default), under "
+        "which the particles that were seen need no others, or the current, which "
+        "unseen particles with free contacts carry",
+    )
+    what.add_argument(
         "--clock",
         choices=("cycler", "half-cycle"),
         help="zero of the table's times: that of the cycler file (default with "
@@ -117,6 +125,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         ("--series-ohm", 0.0, "resistance taken off the recorded voltage"),
         ("--edge-h", 300 / _HOUR, "deviation of the bounds of intervals"),
         ("--discrepancy-h", 0.0, "by how much the model may be off in any time"),
+        ("--capacity-mAh", None, "of the cell, all its lithium, for --drive current"),
+        ("--voltage-sd-mV", None, "makes the voltage data too, for --drive current"),
     )
     for name, default, text in numbers:
         model.add_argument(
@@ -124,7 +134,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
             metavar="NUMBER",
             type=float,
             default=default,
-            help=f"{text} (default {default:.3g})",
+            help=text if default is None else f"{text} (default {default:.3g})",
         )
     model.add_argument("--robust", action="store_true", help="bear with outliers")
     model.add_argument(
@@ -206,6 +216,7 @@ def check(arguments) -> None:
         raise ValueError(
             f"{given[0]} must not be given with --example, which brings its own."
         )
+    _check_drive(arguments)
     for name in ("starts", "max_steps", "half_cycle"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
@@ -216,6 +227,16 @@ def check(arguments) -> None:
         raise ValueError(f"--shells must be 4 or more, but is {arguments.shells}.")
     if arguments.seed < 0:
         raise ValueError(f"--seed must be 0 or more, but is {arguments.seed}.")
+
+
+def _check_drive(arguments) -> None:
+    if arguments.drive == "current":
+        if arguments.cycler is None:
+            raise ValueError("--drive current must come with --cycler, which has it.")
+        return
+    for option in ("--capacity-mAh", "--voltage-sd-mV"):
+        if getattr(arguments, option[2:].replace("-", "_")) is not None:
+            raise ValueError(f"{option} must come with --drive current.")
 
 
 def prepare(arguments) -> Job:
@@ -233,6 +254,8 @@ def prepare(arguments) -> Job:
         edge_sd=_HOUR * arguments.edge_h,
         robust=arguments.robust,
         series_resistance=arguments.series_ohm,
+        capacity=_times(3.6, arguments.capacity_mAh),
+        voltage_sd=_times(1e-3, arguments.voltage_sd_mV),
         rtol=arguments.rtol,
         **vague,
     )
@@ -249,6 +272,10 @@ def prepare(arguments) -> Job:
         driven, drive = setup.by_voltage, example.recording
     found = driven(example.events, drive, choices, half_cycle)
     return Job(arguments, choices, found, f"{example.title}: {example.citation}")
+
+
+def _times(unit: float, value: float | None) -> float | None:
+    return None if value is None else unit * value
 
 
 def _from_files(arguments, choices, half_cycle: int):
@@ -277,7 +304,8 @@ def _from_files(arguments, choices, half_cycle: int):
         arguments.onsets, recording=seen, origin=origin, surface=surface
     )
     print(*cycler.describe(table), sep="\n", file=sys.stderr)
-    return setup.by_voltage(events, driven, choices, half_cycle)
+    drive = setup.by_current if arguments.drive == "current" else setup.by_voltage
+    return drive(events, driven, choices, half_cycle)
 
 
 def solve(job: Job):
@@ -359,7 +387,7 @@ def write(folder: Path, job: Job, found, report) -> list[str]:
 def _in_units(choices) -> dict:
     """Choices as JSON, units in the names."""
     units = {"radius": "m", "discrepancy": "s", "edge_sd": "s", "clock_sd": "s"}
-    units |= {"series_resistance": "ohm"}
+    units |= {"series_resistance": "ohm", "capacity": "C", "voltage_sd": "V"}
     return {
         f"{name}_{units[name]}" if name in units else name: value
         for name, value in vars(choices).items()
@@ -378,8 +406,8 @@ def command(arguments) -> str:
     if arguments.cycler is not None:
         words += ["--cycler", cycler_name(arguments.cycler)]
     words += cycler_file.words(arguments)
-    names = ("protocol", "clock", "clock_sd_s", "half_cycle", "seen")
-    names += ("free", "leave_out")
+    names = ("protocol", "drive", "clock", "clock_sd_s", "half_cycle", "seen")
+    names += ("free", "leave_out", "capacity_mAh", "voltage_sd_mV")
     names += ("material", "radius_um", "series_ohm", "edge_h", "discrepancy_h")
     names += ("robust", "shells", "rtol", "starts", "max_steps", "seed")
     for name in names:

@@ -282,3 +282,44 @@ def test_every_example_can_be_set_up(name):
     else:
         assert prepared.forward.origin == prepared.recording.start
         assert labels == prepared.events.particles
+
+
+CURRENT = [
+    "time_h,voltage_V,current_A",
+    *("0,3.2,0.001", "0.2,3.8,0.001", "1,3.95,0.001", "5,4.05,0.001", "9,4.3,0.001"),
+]
+
+
+def test_a_recorded_current_can_drive(tmp_path):
+    words = ["--drive", "current", "--capacity-mAh", "15", "--voltage-sd-mV", "40"]
+    words += [*FAST, "--max-steps", "2", "--out", str(tmp_path / "out")]
+    assert cli.main(["fit", *written(tmp_path, cycler=CURRENT), *words]) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["driven_by"] == "current"
+    assert 0 < summary["voltage_rms_difference_V"] < 2
+    labels = [parameter["parameter"] for parameter in summary["parameters"]]
+    assert "parasitic share" in labels
+    study = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert study["choices"]["capacity_C"] == pytest.approx(54.0)
+    repeated = shlex.split(study["command"])
+    assert repeated[repeated.index("--drive") + 1] == "current"
+    assert repeated[repeated.index("--voltage-sd-mV") + 1] == "40.0"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--capacity-mAh", "15"], "--capacity-mAh must come with --drive current"),
+        (["--voltage-sd-mV", "15"], "--voltage-sd-mV must come with --drive current"),
+        (["--drive", "current"], "The current must be recorded to drive the model"),
+        (
+            ["--drive", "current", "--capacity-mAh", "-1"],
+            "`capacity` must be finite and positive",
+        ),
+    ],
+)
+def test_a_drive_that_cannot_be_is_refused(tmp_path, capsys, words, sentence):
+    arguments = [*written(tmp_path), *words, "--out", str(tmp_path / "out")]
+    assert cli.main(["fit", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
