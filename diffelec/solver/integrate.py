@@ -11,6 +11,7 @@ from .consistent import consistent_algebraic
 from .march import Tolerances, march
 from .parts import Parts
 from .rosenbrock import evaluate_polynomial
+from .settled import settled
 from .system import System
 
 
@@ -75,7 +76,7 @@ def integrate_step(
     longest = system.control.longest(system.electrode)
     span = jnp.where(skip | passed | ~start.found, 0.0, longest)
     span = jnp.asarray(span, columns.dtype)
-    marched = march(system, parts, span, tolerances, meter)
+    marched = settled(system, march(system, parts, span, tolerances, meter))
     result = _judge(system, marched, start.found, passed & first)
     return StepOutcome(
         marched.parts,
