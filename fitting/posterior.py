@@ -1,9 +1,10 @@
 r"""The posterior of a fit, as samplers see it: the optimiser's own density.
 
-    u -> raw = optimum + L u -> Problem -> log density, its rows, failed or not
+    u -> w = optimum + L u -> raw -> Problem -> log density, its rows, failed or not
 
-with L L^T the inverse of the Fisher information at the optimum, so that u is near to
-independent standard normal and samplers need little warm-up. Where a solve fails, the
+with `Coordinates` w in which the posterior is straight, and L L^T the inverse of the
+Fisher information at the optimum in them: u is near to independent standard normal, and
+samplers need little warm-up. Where a solve fails, the
 density is zero; that is told apart from a trajectory that diverged.
 """
 
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from .coordinates import Coordinates, spread_in
 from .optimise import Fit
 from .problem import Problem
 
@@ -45,7 +47,7 @@ class Centre(NamedTuple):
 class Posterior(eqx.Module):
     r"""A `Problem`'s density in coordinates u in which it is near to N(0, 1).
 
-    $$ z = \hat z + L u, \quad L L^T = (J^T J + 1)^{-1} $$
+    $$ z = z(\hat w + L u), \quad L L^T = W (J^T J + 1)^{-1} W^T, \quad W = dw/dz $$
 
     A failed solve has density zero (log density -inf), so that no sampler can come
     to rest there. Samplers see it as a trajectory that goes astray; `failed` says that
@@ -53,11 +55,13 @@ class Posterior(eqx.Module):
 
     Attributes:
         problem: data, model and priors.
-        optimum: raw numbers at the middle (component,).
+        coordinates: w.
+        optimum: w at the middle (component,).
         factor: L, lower triangular (component, component).
     """
 
     problem: Problem
+    coordinates: Coordinates
     optimum: Float[Array, " component"]
     factor: Float[Array, "component component"]
 
@@ -68,14 +72,17 @@ class Posterior(eqx.Module):
         Raises:
             ValueError: for a covariance that is none.
         """
+        raw, covariance = np.asarray(centre.raw), np.asarray(centre.covariance)
+        coordinates = Coordinates.about(problem, raw, covariance)
         try:
-            factor = np.linalg.cholesky(np.asarray(centre.covariance))
+            factor = np.linalg.cholesky(spread_in(coordinates, raw, covariance))
         except np.linalg.LinAlgError:
             raise ValueError(
                 "`covariance` at the optimum must be positive definite, but is not; "
                 "search again from other starts."
             ) from None
-        return Posterior(problem, jnp.asarray(centre.raw), jnp.asarray(factor))
+        middle = coordinates.inverse(jnp.asarray(raw))
+        return Posterior(problem, coordinates, middle, jnp.asarray(factor))
 
     @property
     def size(self) -> int:
@@ -84,7 +91,11 @@ class Posterior(eqx.Module):
 
     def raw(self, u: Float[Array, " component"]) -> Float[Array, " component"]:
         """Raw numbers of a point."""
-        return self.optimum + self.factor @ u
+        return self.coordinates.raw(self.optimum + self.factor @ u)
+
+    def log_volume(self, u: Float[Array, " component"]) -> Float[Array, ""]:
+        """Log of the volume of raw numbers in one of u, but for a constant."""
+        return self.coordinates.log_det(self.optimum + self.factor @ u)
 
     def evaluate(self, raw: Float[Array, " component"]) -> Evaluation:
         """The density at raw numbers, with what its solve says."""
@@ -102,13 +113,13 @@ class Posterior(eqx.Module):
         )
 
     def potential_and_slope(self, u: Float[Array, " component"]):
-        """Minus the log density at u with its gradient (component,), and the
+        """Minus the log density of u with its gradient (component,), and the
         `Evaluation`, in one solve; by reverse mode.
         """
 
         def potential(u):
             found = self.evaluate(self.raw(u))
-            return -found.log_density, found
+            return -found.log_density - self.log_volume(u), found
 
         (value, found), slope = jax.value_and_grad(potential, has_aux=True)(u)
         return value, slope, found
@@ -131,7 +142,8 @@ def numpyro_model(problem: Problem):
     import numpyro.distributions as dist
 
     size = problem.space.size
-    at = Posterior(problem, jnp.zeros(size), jnp.eye(size))
+    plain = Coordinates(problem.electrode, problem.space, np.zeros(size, bool))
+    at = Posterior(problem, plain, jnp.zeros(size), jnp.eye(size))
 
     def model():
         prior = dist.Normal(jnp.zeros(size), 1.0).to_event(1)

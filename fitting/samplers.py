@@ -143,7 +143,7 @@ class NUTS(AbstractSampler):
     def start(self, target, key):
         key_start, key_adapt, key = jax.random.split(key, 3)
         u = jax.random.normal(key_start, (target.size,))
-        shapes = jax.eval_shape(target.evaluate, target.optimum)
+        shapes = jax.eval_shape(target.evaluate, u)
         blank = lambda like: jnp.zeros(like.shape, like.dtype)
         zero = jnp.asarray(0)
         place = _Place(u, blank(shapes.log_likelihoods), blank(shapes.times), zero)
@@ -225,7 +225,7 @@ def _draw_of(target, tree, step_size, num_failed) -> Draw:
     place = tree.z_proposal
     return Draw(
         raw=target.raw(place.u),
-        log_density=-tree.z_proposal_pe,
+        log_density=-tree.z_proposal_pe - target.log_volume(place.u),
         log_weight=jnp.zeros(()),
         log_likelihoods=place.log_likelihoods,
         times=place.times,
@@ -250,9 +250,9 @@ class LaplaceState(NamedTuple):
 
 
 class Laplace(AbstractSampler):
-    r"""A quick look: independent draws of N(optimum, covariance), weighted.
+    r"""A quick look: independent draws of the normal law at the optimum, weighted.
 
-    $$ w \propto p(z | y) / N(z; \hat z, L L^T) $$
+    $$ \propto p(u | y) / N(u; 0, 1) $$
 
     One solve a draw and no gradient. Whether the weights may be trusted is for
     `diagnostics.pareto` to say (k below 0.7).
@@ -275,7 +275,7 @@ class Laplace(AbstractSampler):
         draw = Draw(
             raw=raw,
             log_density=found.log_density,
-            log_weight=found.log_density + 0.5 * jnp.sum(u**2),
+            log_weight=found.log_density + target.log_volume(u) + 0.5 * jnp.sum(u**2),
             log_likelihoods=found.log_likelihoods,
             times=found.times,
             energy=-found.log_density,
