@@ -23,6 +23,7 @@ _NAMESPACES = (
     "identity",
     "imaged",
     "inference",
+    "left_out",
     "noise",
     "optical",
     "optimise",

@@ -46,7 +46,7 @@ class Coordinates(eqx.Module):
         """The coordinates that suit an optimum and its covariance."""
         space, sd = problem.space, np.sqrt(np.diag(covariance))
         centred = np.zeros(space.size, bool)
-        for first, prior in _populations(space):
+        for first, prior in populations(space):
             # A member in units of the spread: its own slope is 1, the others' follow.
             slope = np.zeros((prior.count, space.size))
             members = np.arange(first + 2, first + 2 + prior.count)
@@ -70,7 +70,7 @@ class Coordinates(eqx.Module):
     def log_det(self, w: Float[Array, " component"]) -> Float[Array, ""]:
         """Log |dz/dw|, the logarithm of what a volume shrinks by."""
         total = jnp.zeros(())
-        for first, prior in _populations(self.space):
+        for first, prior in populations(self.space):
             count = jnp.sum(self.centred[first + 2 : first + 2 + prior.count])
             total = total - count * jnp.log(prior.factor_spread) * w[first + 1]
         return total
@@ -78,7 +78,7 @@ class Coordinates(eqx.Module):
     def _moved(self, given, law):
         """Members by the law of (member, spread, middle), all in units of s."""
         moved = given
-        for first, prior in _populations(self.space):
+        for first, prior in populations(self.space):
             members = slice(first + 2, first + 2 + prior.count)
             spread = prior.factor_spread ** given[first + 1]
             middle = prior.sd_mean / prior.spread * given[first]
@@ -104,7 +104,7 @@ class Coordinates(eqx.Module):
         return jnp.log10(jnp.mean(1.0 / kappa))
 
 
-def _populations(space: ParameterSpace) -> list[tuple[int, Hierarchical]]:
+def populations(space: ParameterSpace) -> list[tuple[int, Hierarchical]]:
     """First component and prior of every hierarchical quantity."""
     sizes = [free.prior.size for free in space.parts]
     starts = np.cumsum([0, *sizes[:-1]]).tolist()

@@ -119,7 +119,7 @@ def solve(prepared, store):
         SimulationError: where the model fails at the optimum.
         ValueError: for a run that cannot be begun, or resumed.
     """
-    from .. import identity, inference, posterior, progress, sampling
+    from .. import identity, inference, left_out, posterior, progress, sampling
 
     arguments, problem = prepared.arguments, prepared.setup.problem
     sampler = _sampler(arguments)
@@ -142,6 +142,10 @@ def solve(prepared, store):
             seed=arguments.seed,
             max_depth=getattr(sampler, "max_depth", None),
         )
+    if left_out.can_leave_out(prepared.setup):
+        with progress.Waiting("predictions without each particle"):
+            without = left_out.leave_out(found, seed=arguments.seed)
+        found = found._replace(left_out=without)
     return centre, found
 
 
