@@ -27,7 +27,8 @@ def smooth_weights(log_weights: Float[np.ndarray, " draw"]) -> Smoothed:
     r"""The largest weights replaced by quantiles of the Pareto law that they follow.
 
     The tail is the largest $$ \min(S/5, 3 \sqrt S) $$ of S weights. Weights of zero
-    (log -inf) are allowed. With fewer than 5 in the tail, k is infinite.
+    (log -inf) are allowed. With fewer than 5 in the tail, or a quarter of
+    it equal, k is infinite: nothing is known.
 
     Raises:
         ValueError: where no weight is above zero.
@@ -44,7 +45,7 @@ def smooth_weights(log_weights: Float[np.ndarray, " draw"]) -> Smoothed:
     tail, threshold = order[-count:], np.exp(logs[order[-count - 1]])
     excess = np.exp(logs[tail]) - threshold
     shape = np.inf
-    if count >= 5 and np.ptp(excess) > 0 and excess[0] >= 0:
+    if count >= 5 and np.sort(excess)[int(count / 4 + 0.5) - 1] > 0:
         shape, scale = _fitted(np.sort(excess))
         chance = (np.arange(count) + 0.5) / count
         smoothed = np.log(threshold + _quantiles(chance, shape, scale))

@@ -69,6 +69,11 @@ def test_weights_of_zero_count_for_nothing():
         pareto.smooth_weights(np.full(3, -np.inf))
 
 
+def test_a_tail_of_equal_weights_tells_nothing():
+    logs = np.repeat(np.random.default_rng(0).standard_normal(12), 40)
+    assert pareto.smooth_weights(logs).shape == np.inf
+
+
 def test_constants_have_no_diagnostics():
     flat = np.ones((4, 100))
     assert np.isnan(diagnostics.rhat(flat))
