@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .commands import demo, film, fit, onsets, simulate, traces
+from .commands import demo, film, fit, infer, onsets, simulate, traces
 
-_COMMANDS = (demo, simulate, film, traces, onsets, fit)
+_COMMANDS = (demo, simulate, film, traces, onsets, fit, infer)
 _CACHE_BYTES = 2 * 1024**3
 
 SUCCESS, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         prepare_environment(os.environ, cache=not arguments.no_cache)
         arguments.run(arguments)
-    except KeyboardInterrupt:
-        return _end(INTERRUPTED, "interrupted; nothing was written.")
+    except KeyboardInterrupt as stopped:
+        return _end(INTERRUPTED, str(stopped) or "interrupted; nothing was written.")
     except OSError as error:
         return _end(BAD_INPUT, _file_sentence(error))
     except ValueError as error:

@@ -90,42 +90,43 @@ class ParameterSpace(eqx.Module):
     clock: Free | None = None
 
     def __check_init__(self):
-        names = [free.name for free in self._all]
+        names = [free.name for free in self.parts]
         if len(set(names)) != len(names):
             raise ValueError(f"Free quantities must have different names: {names}.")
         if not names:
             raise ValueError("A parameter space must have one free quantity or more.")
 
     @property
-    def _all(self) -> tuple[Free, ...]:
+    def parts(self) -> tuple[Free, ...]:
+        """The quantities in the order of the vector, the clock last."""
         return (*self.frees, *(() if self.clock is None else (self.clock,)))
 
     @property
     def size(self) -> int:
         """Number of components."""
-        return sum(free.prior.size for free in self._all)
+        return sum(free.prior.size for free in self.parts)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """A name for every component of the vector, unit included."""
-        return tuple(label for free in self._all for label in free.labels)
+        return tuple(label for free in self.parts for label in free.labels)
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a summary should say of what can be identified."""
-        return tuple(dict.fromkeys(f.remark for f in self._all if f.remark))
+        return tuple(dict.fromkeys(f.remark for f in self.parts if f.remark))
 
     def unflatten(
         self, vector: Float[Array, " component"]
     ) -> dict[str, Float[Array, " value"]]:
         """One array of values for each name."""
-        ends = np.cumsum([free.prior.size for free in self._all])[:-1].tolist()
+        ends = np.cumsum([free.prior.size for free in self.parts])[:-1].tolist()
         parts = jnp.split(jnp.asarray(vector), ends)
-        return {free.name: part for free, part in zip(self._all, parts, strict=True)}
+        return {free.name: part for free, part in zip(self.parts, parts, strict=True)}
 
     def flatten(self, values: dict) -> Float[Array, " component"]:
         """The values of all names in one vector, in the order of `labels`."""
-        names = [free.name for free in self._all]
+        names = [free.name for free in self.parts]
         if set(values) != set(names):
             raise ValueError(f"`values` must name {names}, but names {list(values)}.")
         return jnp.concatenate([jnp.atleast_1d(values[name]) for name in names])
@@ -133,14 +134,16 @@ class ParameterSpace(eqx.Module):
     def constrain(self, raw: Float[Array, " component"]) -> dict:
         """Named values of raw numbers."""
         parts = self.unflatten(raw)
-        return {free.name: free.prior.constrain(parts[free.name]) for free in self._all}
+        return {
+            free.name: free.prior.constrain(parts[free.name]) for free in self.parts
+        }
 
     def unconstrain(self, values: dict) -> Float[Array, " component"]:
         """Raw numbers of named values."""
         self.flatten(values)  # refuses missing and unknown names
         parts = [
             free.prior.unconstrain(jnp.atleast_1d(values[free.name]))
-            for free in self._all
+            for free in self.parts
         ]
         return jnp.concatenate(parts)
 

@@ -255,18 +255,25 @@ class Problem(eqx.Module):
         rows, _ = self.data_residual(raw)
         return jnp.concatenate([rows, self.space.prior_residual(raw)])
 
-    def log_likelihood(self, raw: Float[Array, " component"]) -> Float[Array, ""]:
-        """Log density of the data; -`FAILED_ROW`^2/2 a row where the solve failed."""
+    def log_densities(
+        self, raw: Float[Array, " component"]
+    ) -> tuple[Float[Array, " row"], Prediction]:
+        """Log density of every row of the data (events, then the trace), and the
+        prediction; -`FAILED_ROW`^2/2 each where the solve failed.
+        """
         values = self.space.constrain(raw)
         found = self.predict(values)
         shift = self.space.clock_offset(values)
         times = jnp.where(found.failed, 0.0, found.times)
-        total, count = self.noise.log_density(times, shift), times.size
+        rows = self.noise.log_densities(times, shift)
         if self.trace is not None:
             voltage = jnp.where(found.failed, 0.0, found.voltage)
-            total = total + self.trace.log_density(voltage)
-            count += voltage.size
-        return jnp.where(found.failed, -0.5 * count * FAILED_ROW**2, total)
+            rows = jnp.concatenate([rows, self.trace.log_densities(voltage)])
+        return jnp.where(found.failed, -0.5 * FAILED_ROW**2, rows), found
+
+    def log_likelihood(self, raw: Float[Array, " component"]) -> Float[Array, ""]:
+        """Log density of the data; -`FAILED_ROW`^2/2 a row where the solve failed."""
+        return jnp.sum(self.log_densities(raw)[0])
 
     def log_density(self, raw: Float[Array, " component"]) -> Float[Array, ""]:
         """Log of likelihood times prior."""

@@ -179,6 +179,46 @@ class Search:
         return round(self._before + max(step, each) + left * each)
 
 
+class Draws:
+    """A bar over the draws of all chains; call it with every `sampling.Progress`."""
+
+    def __init__(self, stream=None):
+        self.stream = sys.stderr if stream is None else stream
+        self._waiting = Waiting("compiling the chains", self.stream)
+        self._bar = None
+
+    def __enter__(self):
+        self._waiting.__enter__()
+        return self
+
+    def __exit__(self, *exception):
+        self._waiting.__exit__(*exception)
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, progress) -> None:
+        """Shows a draw."""
+        if not self.stream.isatty():
+            return
+        if self._bar is None:
+            self._waiting.__exit__(None, None, None)
+            self._bar = tqdm.tqdm(
+                desc="draws",
+                total=progress.num_total,
+                initial=progress.num_done - progress.num_new,
+                file=self.stream,
+                unit="draw",
+                leave=False,
+            )
+        shown = {"solves a draw": f"{progress.num_solves / progress.num_new:.0f}"}
+        if progress.num_diverging:
+            shown["divergences"] = progress.num_diverging
+        if progress.num_failed:
+            shown["failed solves"] = progress.num_failed
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update(progress.num_done - self._bar.n)
+
+
 def meter_for(num_particles: int, num_steps: int, stream=None):
     """A `ProtocolMeter` where the solve is long and a person watches, else None."""
     stream = sys.stderr if stream is None else stream

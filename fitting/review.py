@@ -18,11 +18,12 @@ from .setup import Setup
 from .uncertainty import Estimate, band, directions, estimates, goodness
 
 _NUM_POINTS = 201
-_LABELS = {
+CURVES = {
     "conductivity": "conductivity κ (S m$^{-1}$)",
     "diffusivity": "diffusivity D (m$^2$ s$^{-1}$)",
     "rate_constant": "rate constant k (m s$^{-1}$)",
 }
+"""Curves of a material that may be free, and what to call them on an axis."""
 
 
 @eqx.filter_jit
@@ -126,7 +127,7 @@ def _bands(problem, fit: Fit, seed: int) -> tuple[Band, ...]:
     """Conductivity and diffusivity, and the rate constant where it is free."""
     bands = []
     free = [part.name for part in problem.space.frees]
-    for name, label in _LABELS.items():
+    for name, label in CURVES.items():
         if name == "rate_constant" and not any(name in part for part in free):
             continue
         curve = getattr(problem.electrode.curves, name)

@@ -100,7 +100,7 @@ def voltage_difference(report: Report) -> float | None:
     return float(np.sqrt(np.mean(off**2)))
 
 
-def _known(events: Events, k: int) -> str:
+def known(events: Events, k: int) -> str:
     """What was measured of an event, in h."""
     if events.exact[k]:
         return f"{events.time[k] / HOUR:.2f} ± {events.sd[k] / HOUR:.2f}"
@@ -121,7 +121,7 @@ def text(report: Report) -> str:
             (
                 events.particles[events.particle[k]],
                 kind + ("" if report.fitted[k] else " (not fitted)"),
-                _known(events, k),
+                known(events, k),
                 f"{report.predicted[k] / HOUR:.2f}",
                 f"{report.misfit[k]:.1f}",
             )

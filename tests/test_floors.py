@@ -28,7 +28,7 @@ FLOORS = (
     {"solver.accepted"},
     {"solver.adjoint"},
     {"solver.tangent"},
-    {"solver.march"},
+    {"solver.march", "solver.settled"},
     {"solver.integrate"},
     {"solver"},
     {"solution"},

@@ -1,20 +1,21 @@
 """`diffelec fit`: from event times, or a film, to curves with their uncertainty."""
 
 import argparse
-import contextlib
 import shlex
-import shutil
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from . import cycler_file, from_film, study
-
-_HOUR = 3600.0
-_PACKAGES = ("jax", "jaxlib", "diffrax", "equinox", "optimistix", "numpyro", "numpy")
-_FREE = ("conductivity", "diffusivity")
-_SOURCES = ("film", "regions", "traces", "cycler", "example")
-_KINDS = ("onset", "midpoint", "completion", "duration")
+from . import from_film, study
+from .job import (
+    Job,
+    add_arguments,
+    check,
+    copy_sources,
+    prepare,
+    search,
+    words,
+    write_study,
+)
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -27,153 +28,9 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "traces), and writes figures, tables, summary.json and study.json to the "
         "folder --out.",
     )
-    _add_data(parser)
-    from_film.add_arguments(parser)
-    _add_model(parser)
-    _add_search(parser)
+    add_arguments(parser)
     study.add_folder(parser, required=True)
     return parser
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    """What was measured."""
-    what = parser.add_argument_group("what was measured")
-    what.add_argument(
-        "--onsets",
-        metavar="FILE",
-        type=Path,
-        help="CSV: particle, event (onset, midpoint, completion, duration), time_h and "
-        "sd_h or after_h and before_h; radius_um and change if wanted",
-    )
-    what.add_argument(
-        "--example",
-        metavar="NAME",
-        help="a packaged set instead: wolfman2023-nmc333, wolfman2023-nmc532, "
-        "sharma2022",
-    )
-    drive = what.add_mutually_exclusive_group()
-    drive.add_argument(
-        "--cycler",
-        metavar="FILE",
-        type=Path,
-        help="export of a cycler (BioLogic, Arbin, Maccor, Neware, Basytec, Novonix) "
-        "or CSV: time, voltage and, if known, current; the voltage drives the model",
-    )
-    drive.add_argument(
-        "--protocol",
-        metavar="STEP",
-        nargs="+",
-        help="steps in quotes that drive the model, where no voltage was recorded",
-    )
-    what.add_argument(
-        "--drive",
-        choices=("voltage", "current"),
-        default="voltage",
-        help="what of the cycler file drives the model: the voltage (default), under "
-        "which the particles that were seen need no others, or the current, which "
-        "unseen particles with free contacts carry",
-    )
-    what.add_argument(
-        "--clock",
-        choices=("cycler", "half-cycle"),
-        help="zero of the table's times: that of the cycler file (default with "
-        "--cycler) or the start of the half cycle (default with --protocol)",
-    )
-    what.add_argument(
-        "--half-cycle",
-        metavar="N",
-        type=int,
-        help="that was seen; 1 first (default: 1, of a film its first charge)",
-    )
-    what.add_argument(
-        "--seen",
-        choices=("mean", "surface"),
-        help="what the events tell of: a particle's mean (X-rays, default of tables) "
-        "or its surface (light, default of films)",
-    )
-    cycler_file.add_arguments(what)
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    """What is assumed and what is free."""
-    model = parser.add_argument_group("model")
-    model.add_argument(
-        "--free",
-        metavar="NAME",
-        nargs="*",
-        default=list(_FREE),
-        help="beside the contacts: conductivity, diffusivity (knots), "
-        "diffusivity-scale, exchange-current, radius (known to 10 %%), clock (default: "
-        "conductivity diffusivity)",
-    )
-    model.add_argument(
-        "--leave-out",
-        metavar="KIND",
-        nargs="+",
-        choices=_KINDS,
-        default=[],
-        help="kinds of events to predict but not to fit",
-    )
-    model.add_argument(
-        "--material",
-        metavar="NAME",
-        default="nmc532",
-        help="literature curves to begin from: nmc532 (default), nmc811",
-    )
-    numbers = (
-        ("--radius-um", 5.0, "of particles whose table gives none"),
-        ("--series-ohm", 0.0, "resistance taken off the recorded voltage"),
-        ("--edge-h", 300 / _HOUR, "deviation of the bounds of intervals"),
-        ("--discrepancy-h", 0.0, "by how much the model may be off in any time"),
-        ("--capacity-mAh", None, "of the cell, all its lithium, for --drive current"),
-        ("--voltage-sd-mV", None, "makes the voltage data too, for --drive current"),
-    )
-    for name, default, text in numbers:
-        model.add_argument(
-            name,
-            metavar="NUMBER",
-            type=float,
-            default=default,
-            help=text if default is None else f"{text} (default {default:.3g})",
-        )
-    model.add_argument("--robust", action="store_true", help="bear with outliers")
-    model.add_argument(
-        "--shells", metavar="N", type=int, default=16, help="per particle (default 16)"
-    )
-    model.add_argument(
-        "--rtol", metavar="TOL", type=float, default=1e-4, help="default 1e-4"
-    )
-
-
-def _add_search(parser: argparse.ArgumentParser) -> None:
-    search = parser.add_argument_group("search")
-    search.add_argument(
-        "--starts",
-        metavar="N",
-        type=int,
-        default=2,
-        help="searches: from the literature's values, then from draws (default 2)",
-    )
-    search.add_argument(
-        "--max-steps",
-        metavar="N",
-        type=int,
-        default=40,
-        help="iterations of each search (default 40)",
-    )
-    search.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of the draws (default 0)"
-    )
-
-
-class Job(NamedTuple):
-    """A fit that the arguments name, ready to run."""
-
-    arguments: argparse.Namespace
-    choices: Any  # setup.Choices
-    setup: Any  # setup.Setup
-    title: str
-    folders: tuple[Path, ...] = ()  # of what came before
 
 
 def run(arguments) -> None:
@@ -192,230 +49,35 @@ def run(arguments) -> None:
     print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
 
 
-def check(arguments) -> None:
-    """Refuses arguments that cannot go together or cannot be."""
-    names = ("onsets", "example", "film", "traces")
-    sources = [f"--{name}" for name in names if getattr(arguments, name) is not None]
-    if len(sources) != 1:
-        given = f"{' and '.join(sources)} are" if sources else "none is"
-        raise ValueError(
-            "One of --onsets, --example, --film and --traces must be given, and only "
-            f"one, but {given}."
-        )
-    driven = arguments.cycler is not None or arguments.protocol is not None
-    if arguments.example is None and not driven:
-        raise ValueError(
-            f"{sources[0]} must come with --cycler, the recorded voltage, or "
-            "--protocol."
-        )
-    from_film.check(arguments)
-    own = {"--cycler": arguments.cycler, "--protocol": arguments.protocol}
-    own |= {"--seen": arguments.seen, "--clock": arguments.clock}
-    given = [name for name, value in own.items() if value is not None]
-    if arguments.example is not None and given:
-        raise ValueError(
-            f"{given[0]} must not be given with --example, which brings its own."
-        )
-    _check_drive(arguments)
-    for name in ("starts", "max_steps", "half_cycle"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            raise ValueError(
-                f"--{name.replace('_', '-')} must be 1 or more, but is {value}."
-            )
-    if arguments.shells < 4:
-        raise ValueError(f"--shells must be 4 or more, but is {arguments.shells}.")
-    if arguments.seed < 0:
-        raise ValueError(f"--seed must be 0 or more, but is {arguments.seed}.")
-
-
-def _check_drive(arguments) -> None:
-    if arguments.drive == "current":
-        if arguments.cycler is None:
-            raise ValueError("--drive current must come with --cycler, which has it.")
-        return
-    for option in ("--capacity-mAh", "--voltage-sd-mV"):
-        if getattr(arguments, option[2:].replace("-", "_")) is not None:
-            raise ValueError(f"{option} must come with --drive current.")
-
-
-def prepare(arguments) -> Job:
-    """Reads what the arguments name."""
-    from .. import examples, setup
-
-    vague = {} if arguments.clock_sd_s is None else {"clock_sd": arguments.clock_sd_s}
-    choices = setup.Choices(
-        free=tuple(arguments.free),
-        material=arguments.material,
-        radius=1e-6 * arguments.radius_um,
-        num_shells=arguments.shells,
-        left_out=tuple(arguments.leave_out),
-        discrepancy=_HOUR * arguments.discrepancy_h,
-        edge_sd=_HOUR * arguments.edge_h,
-        robust=arguments.robust,
-        series_resistance=arguments.series_ohm,
-        capacity=_times(3.6, arguments.capacity_mAh),
-        voltage_sd=_times(1e-3, arguments.voltage_sd_mV),
-        rtol=arguments.rtol,
-        **vague,
-    )
-    half_cycle = (arguments.half_cycle or 1) - 1
-    if arguments.example is None:
-        found = _from_files(arguments, choices, half_cycle)
-        source = arguments.film or arguments.traces or arguments.onsets
-        title = f"{source.name}, half cycle {half_cycle + 1}"
-        return Job(arguments, choices, found, title)
-    example = examples.load(arguments.example)
-    if example.recording is None:
-        driven, drive = setup.by_protocol, example.protocol
-    else:
-        driven, drive = setup.by_voltage, example.recording
-    found = driven(example.events, drive, choices, half_cycle)
-    return Job(arguments, choices, found, f"{example.title}: {example.citation}")
-
-
-def _times(unit: float, value: float | None) -> float | None:
-    return None if value is None else unit * value
-
-
-def _from_files(arguments, choices, half_cycle: int):
-    """The setup of a table and a recording or a protocol."""
-    import diffelec
-
-    from .. import readers, setup
-    from ..optical import cycler
-
-    surface = arguments.seen == "surface"
-    if arguments.cycler is None:
-        protocol = diffelec.Protocol.from_strings(arguments.protocol)
-        events = readers.read_events(arguments.onsets, surface=surface)
-        return setup.by_protocol(
-            *(events, protocol, choices, half_cycle),
-            from_start=arguments.clock == "cycler",
-        )
-    table = cycler_file.read(arguments)
-    recording = table.recording()
-    try:
-        seen, driven = recording.half_cycle(half_cycle), recording.part(0, half_cycle)
-    except ValueError as error:
-        raise ValueError(f"{arguments.cycler.name}: {error}") from None
-    origin = seen.start if arguments.clock == "half-cycle" else 0.0
-    events = readers.read_events(
-        arguments.onsets, recording=seen, origin=origin, surface=surface
-    )
-    print(*cycler.describe(table), sep="\n", file=sys.stderr)
-    drive = setup.by_current if arguments.drive == "current" else setup.by_voltage
-    return drive(events, driven, choices, half_cycle)
-
-
 def solve(job: Job):
     """(fit, report), with progress on stderr and the table on stdout.
 
     Raises:
         SimulationError: where the model fails at the best values.
     """
-    import diffelec
+    from .. import progress, review, summary
 
-    from .. import optimise, progress, review, summary
-
-    problem, arguments = job.setup.problem, job.arguments
-    size = problem.space.size
-    print(f"fitting {size} numbers to {job.setup.events.describe()}", file=sys.stderr)
-    with progress.Search(arguments.starts) as shown:
-        found = optimise.fit(
-            problem,
-            optimise.latin_hypercube(size, arguments.starts, arguments.seed),
-            optimise.LevenbergMarquardt(),
-            max_steps=arguments.max_steps,
-            callback=shown,
-        )
-    if found.result == optimise.FIT_RESULTS.solve_failed:
-        raise diffelec.SimulationError(found.message())
+    found = search(job)
     with progress.Waiting("bands and trajectories"):
-        report = review.review(job.setup, found, job.title, arguments.seed)
+        report = review.review(job.setup, found, job.title, job.arguments.seed)
     print(summary.text(report))
     return found, report
-
-
-@contextlib.contextmanager
-def _inputs(arguments):
-    """The paths of the tables that are read, valid inside the block."""
-    from .. import examples
-
-    if arguments.example is None:
-        yield arguments.onsets, arguments.cycler
-    else:
-        with examples.tables(arguments.example) as tables:
-            yield tables
 
 
 def write(folder: Path, job: Job, found, report) -> list[str]:
     """All files of a fit into an empty folder; their names."""
     from .. import files, fit_files, progress, review
 
-    with (
-        progress.Waiting("writing files and figures"),
-        _inputs(job.arguments) as tables,
-    ):
-        fit_files.write_inputs(folder, *tables)
-        for part in job.folders:
-            shutil.copytree(part, folder / part.name)
+    with progress.Waiting("writing files and figures"):
+        copy_sources(folder, job)
         fit_files.write_report(folder, report)
         files.write_electrode(
             folder / "electrode.json", review.fitted_electrode(job.setup, found)
         )
-        names = sorted([path.name for path in folder.iterdir()] + [files.STUDY])
-        sources = {name: getattr(job.arguments, name) for name in _SOURCES}
-        files.write_json(
-            folder / files.STUDY,
-            {
-                "format": "diffelec fit",
-                "version": 1,
-                "date": study.date(),
-                "title": job.title,
-                "command": command(job.arguments),
-                "sources": {k: str(v) for k, v in sources.items() if v is not None},
-                "choices": _in_units(job.choices),
-                "outcome": found.message(),
-                "versions": study.versions(_PACKAGES),
-                "files": names,
-            },
-        )
-    return names
-
-
-def _in_units(choices) -> dict:
-    """Choices as JSON, units in the names."""
-    units = {"radius": "m", "discrepancy": "s", "edge_sd": "s", "clock_sd": "s"}
-    units |= {"series_resistance": "ohm", "capacity": "C", "voltage_sd": "V"}
-    return {
-        f"{name}_{units[name]}" if name in units else name: value
-        for name, value in vars(choices).items()
-    }
+        again = command(job.arguments)
+        return write_study(folder, job, "diffelec fit", again, outcome=found.message())
 
 
 def command(arguments) -> str:
     """The command line that repeats a fit from within its folder of results."""
-    from ..fit_files import cycler_name
-
-    words = ["diffelec", "fit"]
-    if arguments.example is not None:
-        words += ["--example", arguments.example]
-    else:
-        words += ["--onsets", "onsets.csv"]
-    if arguments.cycler is not None:
-        words += ["--cycler", cycler_name(arguments.cycler)]
-    words += cycler_file.words(arguments)
-    names = ("protocol", "drive", "clock", "clock_sd_s", "half_cycle", "seen")
-    names += ("free", "leave_out", "capacity_mAh", "voltage_sd_mV")
-    names += ("material", "radius_um", "series_ohm", "edge_h", "discrepancy_h")
-    names += ("robust", "shells", "rtol", "starts", "max_steps", "seed")
-    for name in names:
-        value, option = getattr(arguments, name), f"--{name.replace('_', '-')}"
-        if value is True:
-            words.append(option)
-        elif isinstance(value, list):
-            words += [option, *value] if value or name == "free" else []
-        elif value is not None and value is not False:
-            words += [option, str(value)]
-    return shlex.join([*words, "--out", "again"])
+    return shlex.join(["diffelec", "fit", *words(arguments), "--out", "again"])

@@ -61,6 +61,7 @@ def electrode_file(folder, **changes):
         ("traces", "--regions FILE"),
         ("onsets", "--cycler FILE"),
         ("fit", "--onsets FILE"),
+        ("infer", "--chains N"),
     ],
 )
 def test_help_needs_no_heavy_library(command, shown):

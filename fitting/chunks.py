@@ -1,0 +1,226 @@
+"""A folder that a run of chains can be killed into and resumed from.
+
+    manifest.json            what the run is; a resume must agree with it
+    centre.npz               the optimum that coordinates are about
+    chain-0/00000.npz, ...   a stretch of one chain's draws and its state behind them
+
+Every file is complete or absent: written under another name, flushed to the disk, then
+renamed. A file that cannot be read is as good as absent. What an interrupted run has
+lost is the stretch under way in each chain.
+"""
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .samplers import Draw
+
+MANIFEST = "manifest.json"
+_CENTRE = "centre"
+_PARTIAL = ".part"
+_STATE = "state "
+
+
+@dataclasses.dataclass(frozen=True)
+class Store:
+    """The folder of one run.
+
+    Attributes:
+        folder: where; made by `create`.
+    """
+
+    folder: Path
+
+    @property
+    def begun(self) -> bool:
+        """Whether a run was begun here."""
+        return (self.folder / MANIFEST).exists()
+
+    def create(self, identity: dict) -> None:
+        """Begins a run.
+
+        Raises:
+            ValueError: where one was begun before, or the folder holds anything else.
+        """
+        if self.begun:
+            raise ValueError(
+                f"'{self.folder}' holds a run that was not finished; add --resume to "
+                "go on with it, or remove that folder."
+            )
+        if self.folder.exists() and any(_others(self.folder)):
+            raise ValueError(
+                f"'{self.folder}' must be new or empty to hold the draws of a run, but "
+                "holds other files; remove it or choose another --out."
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write(MANIFEST, _text({"format": "diffelec chunks", **identity}))
+
+    def check(self, identity: dict) -> None:
+        """Refuses to go on with another run.
+
+        Raises:
+            ValueError: naming the first thing that differs; where there is no run.
+        """
+        if not self.begun:
+            raise ValueError(
+                f"There must be a run in '{self.folder}' to resume, but there is none; "
+                "leave --resume out."
+            )
+        try:
+            found = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            found = None
+        if not isinstance(found, dict):
+            raise ValueError(
+                f"'{self.folder / MANIFEST}' must be the manifest of a run, but is "
+                "damaged; remove that folder and begin anew."
+            )
+        for name, value in json.loads(_text(identity)).items():
+            if found.get(name) != value:
+                raise ValueError(_differs(self.folder, name, found.get(name), value))
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held while a process works here; a killed process lets go of it.
+
+        Raises:
+            ValueError: where another process holds it.
+        """
+        import filelock
+
+        held = filelock.FileLock(self.folder / "lock")
+        try:
+            held.acquire(timeout=0)
+        except filelock.Timeout:
+            raise ValueError(
+                f"Only one process may work in '{self.folder}', but another one does; "
+                "wait for it to end."
+            ) from None
+        try:
+            self._sweep()
+            yield
+        finally:
+            held.release()
+
+    def write_centre(self, arrays: dict[str, np.ndarray]) -> None:
+        """Keeps what the coordinates of the run are."""
+        self._write(f"{_CENTRE}.npz", _packed(arrays))
+
+    def read_centre(self) -> dict[str, np.ndarray] | None:
+        """What `write_centre` kept; None where the run did not get so far."""
+        return _unpacked(self.folder / f"{_CENTRE}.npz")
+
+    def write(self, chain: int, number: int, draws: Draw, state: Any) -> None:
+        """One stretch of a chain (draw, ...) and the state behind it."""
+        leaves = [_plain(leaf) for leaf in jax.tree.leaves(state)]
+        arrays = {name: np.asarray(value) for name, value in draws._asdict().items()}
+        arrays |= {f"{_STATE}{k}": leaf for k, leaf in enumerate(leaves)}
+        (self.folder / f"chain-{chain}").mkdir(exist_ok=True)
+        self._write(_name(chain, number), _packed(arrays))
+
+    def read(
+        self, chain: int, number: int, like: Any = None
+    ) -> tuple[Draw, Any] | None:
+        """A stretch, and the state behind it in the form of `like` (None: without);
+        None where it is not there whole.
+        """
+        arrays = _unpacked(self.folder / _name(chain, number))
+        if arrays is None:
+            return None
+        draws = Draw(*(arrays[name] for name in Draw._fields))
+        if like is None:
+            return draws, None
+        leaves, form = jax.tree.flatten(like)
+        again = [
+            _wrapped(arrays[f"{_STATE}{k}"], leaf) for k, leaf in enumerate(leaves)
+        ]
+        return draws, jax.tree.unflatten(form, again)
+
+    def _write(self, name: str, content: bytes) -> None:
+        """Writes a file whole or not at all, and waits until the disk has it."""
+        path = self.folder / name
+        partial = path.with_name(path.name + _PARTIAL)
+        with open(partial, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+        _sync_folder(path.parent)
+
+    def _sweep(self) -> None:
+        """Removes what a killed process was writing."""
+        for path in self.folder.rglob(f"*{_PARTIAL}"):
+            path.unlink(missing_ok=True)
+
+
+def _others(folder: Path) -> list[Path]:
+    """What is in a folder besides traces of a run killed before its manifest."""
+    own = {"lock", MANIFEST + _PARTIAL}
+    return [path for path in folder.iterdir() if path.name not in own]
+
+
+def _name(chain: int, number: int) -> str:
+    return f"chain-{chain}/{number:05d}.npz"
+
+
+def _text(data: dict) -> bytes:
+    return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _differs(folder: Path, name: str, was, now) -> str:
+    """What differs between a run and the one asked for."""
+    opaque = isinstance(now, str) and len(now) == 16 and " " not in now
+    change = "differs" if opaque else f"was {was} and is now {now}"
+    return (
+        f"The run in '{folder}' must be resumed as it was begun, but the {name} "
+        f"{change}; repeat the first command, or remove that folder to begin anew."
+    )
+
+
+def _packed(arrays: dict[str, np.ndarray]) -> bytes:
+    memory = io.BytesIO()
+    np.savez(memory, **arrays)
+    return memory.getvalue()
+
+
+def _unpacked(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of a file; None where it is absent or damaged (its sums tell)."""
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            return {name: found[name] for name in found.files}
+    except (FileNotFoundError, zipfile.BadZipFile, ValueError, EOFError, KeyError):
+        return None
+
+
+def _plain(leaf) -> np.ndarray:
+    """A leaf as numbers; keys as the words that they are made of."""
+    if jnp.issubdtype(jnp.asarray(leaf).dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    return np.asarray(leaf)
+
+
+def _wrapped(array: np.ndarray, like):
+    """Numbers as the leaf that they were."""
+    if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(jnp.asarray(array))
+    return jnp.asarray(array, like.dtype)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes renames in a folder last; not every system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

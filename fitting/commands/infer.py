@@ -1,0 +1,207 @@
+"""`diffelec infer`: from event times, or a film, to the posterior behind them.
+
+Takes what `fit` takes, searches as it does, then samples about the optimum.
+"""
+
+import argparse
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from . import from_film, job, study
+
+_CHUNK = 10  # draws a file: what a kill costs each chain
+_DEFAULTS = {"chains": 4, "draws": 500, "warmup": 300}
+_PACKAGES = ("jax", "jaxlib", "diffrax", "equinox", "numpyro", "numpy")
+
+
+def add_parser(subparsers) -> argparse.ArgumentParser:
+    """Adds `infer` and its arguments."""
+    parser = subparsers.add_parser(
+        "infer",
+        help="sample the posterior of contacts and material curves",
+        description="Searches as `diffelec fit` does, then draws from the posterior of "
+        "contacts and curves by Markov chains, says whether the draws may be trusted, "
+        "and writes them (posterior.nc, which ArviZ reads), tables and figures to the "
+        "folder --out. An interrupted or killed run goes on with --resume, to the same "
+        "draws.",
+    )
+    job.add_arguments(parser)
+    _add_chains(parser)
+    study.add_folder(parser, required=True)
+    return parser
+
+
+def _add_chains(parser: argparse.ArgumentParser) -> None:
+    chains = parser.add_argument_group("chains")
+    texts = {
+        "chains": "that run, two or more at a time",
+        "draws": "of each chain that are kept",
+        "warmup": "of each chain in front, which adapt",
+    }
+    for name, text in texts.items():
+        chains.add_argument(
+            f"--{name}",
+            metavar="N",
+            type=int,
+            default=_DEFAULTS[name],
+            help=f"{text} (default {_DEFAULTS[name]})",
+        )
+    chains.add_argument(
+        "--sampler",
+        choices=("nuts", "laplace"),
+        default="nuts",
+        help="nuts (default), or independent draws of the normal law at the optimum, "
+        "weighted: a quick look",
+    )
+    chains.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run that was interrupted",
+    )
+    chains.add_argument(
+        "--keep-chunks",
+        action="store_true",
+        help="keep the folder DIR.chunks that a run is resumed from",
+    )
+
+
+def run(arguments) -> None:
+    """Reads, searches, samples, prints, writes."""
+    from .. import files, posterior_files
+
+    check(arguments)
+    files.check_folder(arguments.out, overwrite=arguments.overwrite)
+    store = _store(arguments)
+    with from_film.stages(arguments) as before:
+        prepared = job.prepare(before.arguments)._replace(folders=before.folders)
+        centre, found = solve(prepared, store)
+        print(posterior_files.text(found))
+        with files.result_folder(
+            arguments.out, overwrite=arguments.overwrite
+        ) as folder:
+            names = write(folder, prepared, centre, found)
+    if not arguments.keep_chunks and posterior_files.can_write_netcdf() is None:
+        shutil.rmtree(store.folder)
+    print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
+
+
+def check(arguments) -> None:
+    """Refuses arguments that cannot go together or cannot be."""
+    job.check(arguments)
+    for name, least in (("chains", 1), ("draws", 4), ("warmup", 10)):
+        value = getattr(arguments, name)
+        if value < least:
+            raise ValueError(f"--{name} must be {least} or more, but is {value}.")
+
+
+def _store(arguments):
+    """The folder of stretches beside that of the results."""
+    from ..chunks import Store
+
+    return Store(arguments.out.parent / f"{arguments.out.name}.chunks")
+
+
+def _sampler(arguments):
+    from .. import samplers
+
+    if arguments.sampler == "laplace":
+        return samplers.Laplace()
+    return samplers.NUTS(num_warmup=arguments.warmup)
+
+
+def solve(prepared, store):
+    """(centre, inference), with progress on stderr.
+
+    Raises:
+        SimulationError: where the model fails at the optimum.
+        ValueError: for a run that cannot be begun, or resumed.
+    """
+    from .. import identity, inference, left_out, posterior, progress, sampling
+
+    arguments, problem = prepared.arguments, prepared.setup.problem
+    sampler = _sampler(arguments)
+    same = identity.identity_of(problem, sampler, arguments.seed, _CHUNK)
+    (store.check if arguments.resume else store.create)(same)
+    try:
+        centre = _centre(prepared, store)
+        plan = sampling.Plan(arguments.chains, arguments.draws, arguments.seed, _CHUNK)
+        target = posterior.Posterior.about(problem, centre)
+        with progress.Draws() as shown:
+            samples = sampling.sample(target, sampler, store, plan, callback=shown)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted; the draws so far are in '{store.folder}': run the same "
+            "command with --resume to go on."
+        ) from None
+    with progress.Waiting("bands and predictions"):
+        found = inference.infer(
+            *(prepared.setup, samples, prepared.title),
+            seed=arguments.seed,
+            max_depth=getattr(sampler, "max_depth", None),
+        )
+    if left_out.can_leave_out(prepared.setup):
+        with progress.Waiting("predictions without each particle"):
+            without = left_out.leave_out(found, seed=arguments.seed)
+        found = found._replace(left_out=without)
+    return centre, found
+
+
+def _centre(prepared, store):
+    """The optimum and its covariance, from an earlier start of the run or a search."""
+    from ..posterior import Centre
+
+    known = store.read_centre()
+    if known is None:
+        found = job.search(prepared)
+        print(f"search: {found.message()}", file=sys.stderr)
+        known = {"raw": found.raw, "covariance": found.covariance}
+        store.write_centre(known)
+    return Centre(known["raw"], known["covariance"])
+
+
+def write(folder: Path, prepared, centre, found) -> list[str]:
+    """All files of a posterior into an empty folder; their names."""
+    from .. import files, identity, posterior_files, progress, review
+
+    arguments = prepared.arguments
+    again = command(arguments)
+    attributes = {
+        "title": prepared.title,
+        "command": again,
+        "seed": arguments.seed,
+        "rtol": arguments.rtol,
+        "sampler": arguments.sampler,
+        "num_warmup": arguments.warmup if arguments.sampler == "nuts" else 0,
+        "data_digest": identity.data_digest(prepared.setup.problem),
+        "versions": json.dumps(study.versions(_PACKAGES)),
+        "inference_library": "numpyro",
+        "verdict": found.diagnosis.verdict(),
+    }
+    missing = posterior_files.can_write_netcdf()
+    if missing is not None:
+        print(
+            f"diffelec: posterior.nc is left out, as {missing} is not installed; "
+            "install the extra `io` and repeat with --resume: the draws are kept.",
+            file=sys.stderr,
+        )
+    with progress.Waiting("writing files and figures"):
+        job.copy_sources(folder, prepared)
+        posterior_files.write(folder, found, attributes)
+        files.write_electrode(
+            folder / "electrode.json", review.fitted_electrode(prepared.setup, centre)
+        )
+        return job.write_study(
+            *(folder, prepared, "diffelec infer", again),
+            outcome=found.diagnosis.verdict(),
+        )
+
+
+def command(arguments) -> str:
+    """The command line that repeats a run from within its folder of results."""
+    own = [f"--{name} {getattr(arguments, name)}" for name in _DEFAULTS]
+    chains = " ".join([*own, f"--sampler {arguments.sampler}"]).split()
+    words = ["diffelec", "infer", *job.words(arguments), *chains]
+    return shlex.join([*words, "--out", "again"])

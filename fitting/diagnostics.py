@@ -1,0 +1,274 @@
+r"""Whether draws may be trusted: R-hat, effective sizes, energies, what went wrong.
+
+All are of rank-normalised, split chains: ranks r of S draws become
+$$ \Phi^{-1}((r - 3/8) / (S + 1/4)) $$, so that heavy tails are no excuse.
+
+Source: Vehtari, Gelman, Simpson, Carpenter, Bürkner 2021, doi 10.1214/20-BA1221.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpyro.diagnostics import effective_sample_size, gelman_rubin
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+from .pareto import RELIABLE, smooth_weights
+from .samplers import Draw
+from .sampling import Samples
+
+MAX_RHAT, MIN_SIZE, MIN_EBFMI = 1.01, 400, 0.3
+"""What a run must reach, of all chains and in every number."""
+_FEW_FAILURES = 0.01  # share of trajectories that may end at a failed solve
+
+
+def _split(chains):
+    """Each chain as two."""
+    half = chains.shape[1] // 2
+    return np.concatenate([chains[:, :half], chains[:, -half:]])
+
+
+def _normalised(chains):
+    """Normal scores of the ranks among all draws."""
+    ranks = rankdata(chains, axis=None).reshape(chains.shape)
+    return ndtri((ranks - 0.375) / (chains.size + 0.25))
+
+
+def _constant(chains) -> bool:
+    return not np.all(np.isfinite(chains)) or np.ptp(chains) == 0
+
+
+def rhat(chains: Float[np.ndarray, "chain draw"]) -> float:
+    """The larger R-hat of the place and of the spread; NaN for a constant."""
+    if _constant(chains):
+        return np.nan
+    halves = _split(chains)
+    folded = np.abs(halves - np.median(halves))
+    found = (float(gelman_rubin(_normalised(part))) for part in (halves, folded))
+    return max(found)
+
+
+def bulk_size(chains: Float[np.ndarray, "chain draw"]) -> float:
+    """Independent draws that would tell the middle as well."""
+    if _constant(chains):
+        return np.nan
+    return _size(_normalised(_split(chains)))
+
+
+def tail_size(chains: Float[np.ndarray, "chain draw"]) -> float:
+    """Independent draws that would tell the 5 % and 95 % quantiles as well."""
+    if _constant(chains):
+        return np.nan
+    halves = _split(chains)
+    ends = np.quantile(chains, [0.05, 0.95])
+    return min(_size((halves <= end).astype(float)) for end in ends)
+
+
+def _size(chains) -> float:
+    """Effective size by Geyer's monotone sequence; at most S log10(S)."""
+    if _constant(chains):
+        return float(chains.size)
+    found = float(effective_sample_size(chains))
+    most = chains.size * np.log10(chains.size)
+    return min(found, most) if found > 0 else most
+
+
+def ebfmi(energy: Float[np.ndarray, "chain draw"]) -> Float[np.ndarray, " chain"]:
+    """Energy steps against the spread of energies; below 0.3, tails are not reached.
+
+    Source: Betancourt 2016, arXiv 1604.00695.
+    """
+    steps = np.mean(np.diff(energy, axis=1) ** 2, axis=1)
+    return steps / np.var(energy, axis=1)
+
+
+class Quantity(NamedTuple):
+    """One number's posterior, and how well its draws tell it."""
+
+    label: str  # with its unit
+    mean: float
+    sd: float
+    low: float  # 5 % quantile
+    median: float
+    high: float  # 95 % quantile
+    rhat: float
+    bulk: float
+    tail: float
+
+
+class Diagnosis(NamedTuple):
+    """What a run is worth.
+
+    Attributes:
+        quantities: every component of the values.
+        num_chains, num_draws: of each chain, after warm-up.
+        ebfmi: of each chain; empty where draws are independent.
+        num_diverging: trajectories that diverged though every solve succeeded.
+        num_failed: trajectories (or draws) that ended at a failed solve.
+        num_failed_warmup: the same in warm-up.
+        num_deep: trajectories cut off at the largest depth.
+        num_solves: of the model, in and after warm-up.
+        shape: k of the weights of draws from an approximation; None without.
+    """
+
+    quantities: tuple[Quantity, ...]
+    num_chains: int
+    num_draws: int
+    ebfmi: tuple[float, ...]
+    num_diverging: int
+    num_failed: int
+    num_failed_warmup: int
+    num_deep: int
+    num_solves: int
+    shape: float | None
+
+    @property
+    def worst(self) -> tuple[Quantity, Quantity, Quantity]:
+        """The numbers of the largest R-hat, the least bulk and the least tail."""
+        known = [q for q in self.quantities if np.isfinite(q.rhat)]
+        return (
+            max(known, key=lambda q: q.rhat),
+            min(known, key=lambda q: q.bulk),
+            min(known, key=lambda q: q.tail),
+        )
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Every reason not to trust the run."""
+        if self.shape is not None:
+            return _doubts_of_weights(self)
+        found = []
+        total = self.num_chains * self.num_draws
+        rhat, bulk, tail = self.worst
+        if self.num_chains < 4:
+            found.append(f"only {self.num_chains} chains ran (4 or more should)")
+        if rhat.rhat > MAX_RHAT:
+            found.append(f"R-hat of {rhat.label} is {rhat.rhat:.3f} (above {MAX_RHAT})")
+        for name, quantity, size in (
+            ("bulk", bulk, bulk.bulk),
+            ("tail", tail, tail.tail),
+        ):
+            if size < MIN_SIZE:
+                found.append(
+                    f"the {name} effective size of {quantity.label} is {size:.0f} "
+                    f"(below {MIN_SIZE})"
+                )
+        if min(self.ebfmi) < MIN_EBFMI:
+            found.append(f"E-BFMI is {min(self.ebfmi):.2f} (below {MIN_EBFMI})")
+        if self.num_diverging:
+            found.append(f"{self.num_diverging} trajectories diverged")
+        if self.num_failed > _FEW_FAILURES * total:
+            found.append(
+                f"{self.num_failed} of {total} trajectories ended at a failed solve, "
+                "so the posterior is cut off where the model cannot be solved"
+            )
+        if self.num_deep > _FEW_FAILURES * total:
+            found.append(f"{self.num_deep} trajectories were cut off at full depth")
+        return tuple(found)
+
+    def verdict(self) -> str:
+        """One sentence: whether the run may be trusted, and why (not)."""
+        if self.doubts:
+            return (
+                f"The draws must not be trusted yet: {'; '.join(self.doubts)}. "
+                "More draws or a longer warm-up may mend it."
+            )
+        if self.shape is not None:
+            return (
+                f"The weighted draws may be trusted: the shape of their weights is "
+                f"{self.shape:.2f} (below {RELIABLE})."
+            )
+        rhat, bulk, tail = self.worst
+        ends = f"; {self.num_failed} trajectories ended at a failed solve"
+        return (
+            f"The draws may be trusted: R-hat is at most {rhat.rhat:.3f}, effective "
+            f"sizes are at least {bulk.bulk:.0f} (bulk) and {tail.tail:.0f} (tail), "
+            f"E-BFMI at least {min(self.ebfmi):.2f}, and no trajectory diverged"
+            f"{ends if self.num_failed else ''}."
+        )
+
+
+def _doubts_of_weights(found: Diagnosis) -> tuple[str, ...]:
+    doubts = []
+    if found.shape > RELIABLE:
+        doubts.append(
+            f"the weights of the normal approximation have the shape {found.shape:.2f} "
+            f"(above {RELIABLE}), it is not near enough to the posterior; sample with "
+            "NUTS"
+        )
+    least = min(q.bulk for q in found.quantities)
+    if least < MIN_SIZE:
+        doubts.append(f"the weights are worth {least:.0f} draws (below {MIN_SIZE})")
+    return tuple(doubts)
+
+
+def quantities(
+    values: Float[np.ndarray, "chain draw component"], labels: tuple[str, ...]
+) -> tuple[Quantity, ...]:
+    """Each component's summary and diagnostics."""
+    found = []
+    for k, label in enumerate(labels):
+        chains = values[..., k]
+        ends = np.quantile(chains, [0.05, 0.5, 0.95]).tolist()
+        numbers = (float(chains.mean()), float(chains.std(ddof=1)), *ends)
+        sizes = rhat(chains), bulk_size(chains), tail_size(chains)
+        found.append(Quantity(label, *numbers, *sizes))
+    return tuple(found)
+
+
+def diagnose(
+    samples: Samples,
+    values: Float[np.ndarray, "chain draw component"],
+    labels: tuple[str, ...],
+    max_depth: int | None = None,
+) -> Diagnosis:
+    """What a run is worth.
+
+    Args:
+        samples: all draws.
+        values: of the draws, after any weighting.
+        labels: of their components.
+        max_depth: of trees, where the sampler grows trees.
+    """
+    draws, warmup = samples
+    shape = None
+    described = quantities(values, labels)
+    if np.any(draws.log_weight != 0):
+        smoothed = smooth_weights(draws.log_weight.reshape(-1))
+        shape = smoothed.shape
+        described = tuple(
+            q._replace(rhat=np.nan, bulk=smoothed.effective, tail=np.nan)
+            for q in described
+        )
+    deep = 0 if max_depth is None else int(np.sum(draws.depth >= max_depth))
+    return Diagnosis(
+        quantities=described,
+        num_chains=draws.energy.shape[0],
+        num_draws=draws.energy.shape[1],
+        ebfmi=() if shape is not None else tuple(ebfmi(draws.energy).tolist()),
+        num_diverging=int(np.sum(draws.diverging & (draws.num_failed == 0))),
+        num_failed=int(np.sum(draws.num_failed)),
+        num_failed_warmup=int(np.sum(warmup.num_failed)),
+        num_deep=deep,
+        num_solves=int(np.sum(draws.num_solves) + np.sum(warmup.num_solves)),
+        shape=shape,
+    )
+
+
+def resampled(draws: Draw, seed: int) -> Draw:
+    """Draws of an approximation drawn again by their smoothed weights, so that they
+    are of the posterior; others as they are.
+    """
+    if not np.any(draws.log_weight != 0):
+        return draws
+    shape = draws.energy.shape
+    weights = smooth_weights(draws.log_weight.reshape(-1)).weights
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(weights.size, size=weights.size, p=weights)
+
+    def pick(leaf):
+        flat = leaf.reshape(-1, *leaf.shape[2:])
+        return flat[chosen].reshape(*shape, *leaf.shape[2:])
+
+    return Draw(*(pick(leaf) for leaf in draws))._replace(log_weight=np.zeros(shape))

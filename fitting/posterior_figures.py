@@ -1,0 +1,247 @@
+"""Figures of a posterior: bands of curves, predictions, traces, ranks, pairs."""
+
+import textwrap
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from scipy.stats import rankdata
+
+from .fit_figures import MARKERS, colors_of
+from .inference import Inference
+from .style import OKABE_ITO, blank, styled
+
+HOUR = 3600.0
+_SHADE = 0.22  # opacity of a band
+_SHOWN = 6  # numbers in traces and ranks
+_PAIRED = 4  # numbers in the plot of pairs
+_POINTS = 500  # in a cloud
+_BINS = 20
+
+
+@styled
+def curves_figure(found: Inference) -> Figure:
+    """Median and 90 % band of every curve over the prior's and the literature's."""
+    figure = blank(170, 75)
+    panels = figure.subplots(1, len(found.bands), squeeze=False)[0]
+    for axes, band, color in zip(panels, found.bands, OKABE_ITO, strict=False):
+        axes.fill_between(band.x, band.prior_low, band.prior_high, color="0.92", lw=0)
+        axes.fill_between(band.x, band.low, band.high, color=color, alpha=_SHADE, lw=0)
+        axes.semilogy(band.x, band.before, "--", color="0.45", linewidth=0.9)
+        axes.semilogy(band.x, band.fitted, color=color)
+        if band.knots.size:
+            axes.semilogy(band.knots, band.values, "o", color="0.45", markersize=3)
+        every = np.concatenate([band.prior_low, band.prior_high, band.low, band.high])
+        low, high = every.min(), every.max()
+        if high / low < 10:
+            low, high = low / 3, high * 3
+        axes.set_ylim(low / 2, high * 2)
+        axes.set_xlim(float(band.x.min()), float(band.x.max()))
+        axes.set_xlabel("stoichiometry x (–)")
+        axes.set_ylabel(band.label)
+        axes.set_title(textwrap.fill(band.source, 34), color="0.35")
+    literature = Line2D([], [], linestyle="--", color="0.45", marker="o", markersize=3)
+    literature.set(linewidth=0.9, label="literature")
+    handles = [
+        Line2D([], [], color="black", label="posterior median"),
+        Patch(color="0.6", label="90 % of the posterior"),
+        Patch(color="0.92", label="90 % of the prior"),
+        literature,
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+@styled
+def predictive_figure(found: Inference) -> Figure:
+    """Every event as measured, beside what should have been measured: 50 % and 90 %
+    intervals, and 90 % with the particle left out where that is known.
+
+    A segment is an interval, an arrow a bound; a hollow mark was not fitted.
+    """
+    durations = found.setup.events.is_duration
+    groups = [("instants of events", ~durations), ("durations of jumps", durations)]
+    groups = [(title, np.flatnonzero(mask)) for title, mask in groups if mask.any()]
+    most = max(len(rows) for _, rows in groups)
+    figure = blank(170 if len(groups) > 1 else 120, 30 + 8 * most)
+    panels = figure.subplots(1, len(groups), squeeze=False)[0]
+    for axes, (title, rows) in zip(panels, groups, strict=True):
+        _draw_predictive(axes, found, rows)
+        axes.set_title(title)
+    handles = [
+        Line2D([], [], color="0.3", linewidth=4, alpha=0.5, label="50 % predicted"),
+        Line2D([], [], color="0.3", linewidth=1.2, label="90 % predicted"),
+        Line2D([], [], marker="o", color="black", linestyle="", label="measured"),
+    ]
+    if found.left_out is not None:
+        dashed = {"linestyle": ":", "linewidth": 1.2, "color": "0.3"}
+        handles.append(Line2D([], [], label="90 % without the particle", **dashed))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def _draw_predictive(axes, found: Inference, rows) -> None:
+    """One row an event: intervals below, the measurement on top of them."""
+    events, ends = found.setup.events, found.predicted.quantiles / HOUR
+    colors = colors_of(events.particles)
+    own = np.concatenate([c[rows] for c in (events.time, events.after, events.before)])
+    own = own[np.isfinite(own)] / HOUR
+    shown = np.concatenate([own, ends[:, rows].ravel()])
+    span = shown.min(), shown.max()
+    width = max(span[1] - span[0], 0.5)
+    for height, k in enumerate(reversed(rows)):
+        color = colors[events.particle[k]]
+        axes.plot(ends[[0, -1], k], [height] * 2, color=color, linewidth=1.2)
+        axes.plot(ends[[1, 3], k], [height] * 2, color=color, linewidth=5, alpha=0.5)
+        if found.left_out is not None:
+            without = found.left_out.quantiles[[0, -1], k] / HOUR
+            axes.plot(without, [height - 0.3] * 2, ":", color=color, linewidth=1.2)
+        _draw_measured(axes, found, k, height + 0.25, width)
+    names = [f"{events.particles[events.particle[k]]}, {events.kind[k]}" for k in rows]
+    axes.set_yticks(np.arange(len(rows)), names[::-1])
+    axes.set_ylim(-0.7, len(rows) - 0.3)
+    axes.set_xlim(span[0] - 0.08 * width, span[1] + 0.2 * width)
+    axes.set_xlabel("time (h)")
+
+
+def _draw_measured(axes, found: Inference, k: int, height: float, width: float):
+    """What is known of one event: mark and bar, segment, or arrow."""
+    events = found.setup.events
+    if events.exact[k]:
+        face = "black" if found.setup.fitted[k] else "white"
+        axes.errorbar(
+            *(events.time[k] / HOUR, height),
+            xerr=events.sd[k] / HOUR,
+            marker=MARKERS[events.kind[k]],
+            markerfacecolor=face,
+            color="black",
+            markersize=4,
+            linewidth=0.8,
+            capsize=2,
+        )
+        return
+    after, before = events.after[k] / HOUR, events.before[k] / HOUR
+    if np.isfinite(after) and np.isfinite(before):
+        axes.plot([after, before], [height] * 2, "|-", color="black", linewidth=1.6)
+        return
+    start, sign = (after, 1) if np.isfinite(after) else (before, -1)
+    arrow = {"arrowstyle": "->", "color": "black", "linewidth": 1.2}
+    tip = (start + sign * 0.12 * width, height)
+    axes.annotate("", tip, (start, height), arrowprops=arrow, annotation_clip=False)
+    axes.plot(start, height, "|", color="black", markersize=6)
+
+
+def _hardest(found: Inference, count: int) -> list[int]:
+    """The numbers whose chains agree least, then those told least often."""
+    described = found.diagnosis.quantities
+    order = sorted(
+        range(len(described)),
+        key=lambda k: (described[k].bulk, -np.nan_to_num(described[k].rhat)),
+    )
+    return order[:count]
+
+
+@styled
+def traces_figure(found: Inference) -> Figure:
+    """The numbers that are told worst, draw by draw, one colour a chain."""
+    chosen = _hardest(found, _SHOWN)
+    figure = blank(170, 20 + 24 * ((len(chosen) + 1) // 2))
+    panels = figure.subplots((len(chosen) + 1) // 2, 2, squeeze=False, sharex=True)
+    for axes, k in zip(panels.ravel(), chosen, strict=False):
+        for chain, color in zip(found.values[..., k], _cycled(found), strict=True):
+            axes.plot(chain, color=color, linewidth=0.5, alpha=0.8)
+        axes.set_title(_wrapped(found.labels[k]), loc="left")
+    for axes in panels.ravel()[len(chosen) :]:
+        axes.set_axis_off()
+    for axes in panels[-1]:
+        axes.set_xlabel("draw")
+    return figure
+
+
+@styled
+def ranks_figure(found: Inference) -> Figure:
+    """How often each chain holds which ranks among all draws; even where chains agree.
+
+    The grey band holds 99 % of bins of independent draws.
+    """
+    chosen = _hardest(found, _SHOWN)
+    figure = blank(170, 20 + 24 * ((len(chosen) + 1) // 2))
+    panels = figure.subplots((len(chosen) + 1) // 2, 2, squeeze=False, sharex=True)
+    num_draws = found.values.shape[1]
+    even = num_draws / _BINS
+    wide = 2.58 * np.sqrt(even * (1 - 1 / _BINS))
+    for axes, k in zip(panels.ravel(), chosen, strict=False):
+        chains = found.values[..., k]
+        ranks = rankdata(chains, axis=None).reshape(chains.shape) / chains.size
+        axes.axhspan(even - wide, even + wide, color="0.9")
+        for chain, color in zip(ranks, _cycled(found), strict=True):
+            counts, sides = np.histogram(chain, _BINS, (0, 1))
+            axes.stairs(counts, sides, color=color, linewidth=1.0)
+        axes.set_title(_wrapped(found.labels[k]), loc="left")
+        axes.set_ylim(0, None)
+        axes.set_xlim(0, 1)
+    for axes in panels.ravel()[len(chosen) :]:
+        axes.set_axis_off()
+    for axes in panels[-1]:
+        axes.set_xlabel("rank among the draws of all chains (share)")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("draws")
+    return figure
+
+
+def most_correlated(values, count: int) -> list[int]:
+    """Components that lie in the strongest correlations, strongest first."""
+    flat = values.reshape(-1, values.shape[-1])
+    spread = flat.std(axis=0)
+    usable = np.flatnonzero(spread > 0)
+    strength = np.abs(np.corrcoef(flat[:, usable].T)) - np.eye(len(usable))
+    chosen: list[int] = []
+    for place in np.argsort(-strength, axis=None):
+        for k in np.unravel_index(place, strength.shape):
+            if int(usable[k]) not in chosen:
+                chosen.append(int(usable[k]))
+        if len(chosen) >= count:
+            break
+    return chosen[:count]
+
+
+@styled
+def pairs_figure(found: Inference) -> Figure:
+    """Clouds of the numbers that are tied to each other most; crosses: draws whose
+    trajectory diverged, or ended at a failed solve.
+    """
+    chosen = most_correlated(found.values, min(_PAIRED, found.values.shape[-1]))
+    flat = found.values.reshape(-1, found.values.shape[-1])
+    astray = np.asarray(found.draws.diverging).reshape(-1)
+    some = np.linspace(0, len(flat) - 1, min(_POINTS, len(flat))).astype(int)
+    count = len(chosen)
+    figure = blank(170, 40 * max(count, 2))
+    panels = figure.subplots(count, count, squeeze=False, sharex="col")
+    for row, i in enumerate(chosen):
+        for column, j in enumerate(chosen):
+            axes = panels[row, column]
+            if column > row:
+                axes.set_axis_off()
+                continue
+            if row == column:
+                axes.hist(flat[:, i], 30, color=OKABE_ITO[0], alpha=0.6)
+                axes.set_yticks([])
+            else:
+                axes.plot(*flat[some][:, [j, i]].T, ".", color=OKABE_ITO[0], ms=1.5)
+                axes.plot(*flat[astray][:, [j, i]].T, "x", color=OKABE_ITO[5], ms=4)
+            if row == count - 1:
+                axes.set_xlabel(_wrapped(found.labels[j], 26))
+            if column == 0 and row > 0:
+                axes.set_ylabel(_wrapped(found.labels[i], 26))
+    return figure
+
+
+def _cycled(found: Inference) -> list:
+    """A colour for each chain."""
+    count = found.values.shape[0]
+    return [OKABE_ITO[k % len(OKABE_ITO)] for k in range(count)]
+
+
+def _wrapped(label: str, width: int = 60) -> str:
+    return textwrap.fill(label, width)

@@ -1,0 +1,327 @@
+"""The files of a posterior: NetCDF in ArviZ's groups, tables, the summary."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from . import files, posterior_figures, style
+from .inference import LEVELS, Inference
+from .pareto import RELIABLE
+
+HOUR = 3600.0
+_FIGURES = {
+    "curves": posterior_figures.curves_figure,
+    "predictive": posterior_figures.predictive_figure,
+    "traces": posterior_figures.traces_figure,
+    "ranks": posterior_figures.ranks_figure,
+    "pairs": posterior_figures.pairs_figure,
+}
+PARAMETER_COLUMNS = (
+    "parameter",
+    "mean",
+    "sd",
+    "low_90",
+    "median",
+    "high_90",
+    "rhat",
+    "ess_bulk",
+    "ess_tail",
+)
+EVENT_COLUMNS = (
+    *("particle", "event", "change", "fitted"),
+    *("time_h", "sd_h", "after_h", "before_h"),
+    *(f"predicted_{100 * level:g}_h" for level in LEVELS),
+    *("left_out_5_h", "left_out_50_h", "left_out_95_h", "left_out_pareto_k"),
+)
+_CURVE_COLUMNS = (
+    *("curve", "stoichiometry", "median_SI", "low_90_SI", "high_90_SI"),
+    *("prior_low_90_SI", "prior_high_90_SI", "before_SI"),
+)
+
+
+def _finite(number: float) -> float | None:
+    return float(number) if math.isfinite(number) else None
+
+
+def _hours(seconds) -> float | None:
+    return _finite(seconds / HOUR)
+
+
+def parameter_rows(found: Inference) -> list[list]:
+    """One row a number, in the order of `PARAMETER_COLUMNS`; units in the labels."""
+    return [[q.label, *(_finite(n) for n in q[1:])] for q in found.diagnosis.quantities]
+
+
+def event_rows(found: Inference) -> list[list]:
+    """One row an event, in the order of `EVENT_COLUMNS`."""
+    events, rows = found.setup.events, []
+    for k, kind in enumerate(events.kind):
+        measured = (events.time[k], events.sd[k], events.after[k], events.before[k])
+        without = [None] * 4
+        if found.left_out is not None:
+            ends = [_hours(end) for end in found.left_out.quantiles[:, k]]
+            without = [*ends, _finite(found.left_out.shapes[events.particle[k]])]
+        rows.append(
+            [
+                *(events.particles[events.particle[k]], kind, float(events.change[k])),
+                bool(found.setup.fitted[k]),
+                *(_hours(float(number)) for number in measured),
+                *(_hours(float(end)) for end in found.predicted.quantiles[:, k]),
+                *without,
+            ]
+        )
+    return rows
+
+
+def summary(found: Inference) -> dict:
+    """Everything that a posterior states, with units in the keys; no NaN."""
+    diagnosis = found.diagnosis
+    known, half, most = found.coverage
+    return {
+        "title": found.title,
+        "verdict": diagnosis.verdict(),
+        "trusted": not diagnosis.doubts,
+        "chains": diagnosis.num_chains,
+        "draws_per_chain": diagnosis.num_draws,
+        "divergences": diagnosis.num_diverging,
+        "failed_solves": diagnosis.num_failed,
+        "failed_solves_in_warmup": diagnosis.num_failed_warmup,
+        "trajectories_at_full_depth": diagnosis.num_deep,
+        "solves": diagnosis.num_solves,
+        "e_bfmi": list(diagnosis.ebfmi),
+        "weights_pareto_k": None
+        if diagnosis.shape is None
+        else _finite(diagnosis.shape),
+        "events_with_a_time": known,
+        "of_them_in_50_percent_interval": half,
+        "of_them_in_90_percent_interval": most,
+        "parameters": [
+            dict(zip(PARAMETER_COLUMNS, row, strict=True))
+            for row in parameter_rows(found)
+        ],
+        "events": [
+            dict(zip(EVENT_COLUMNS, row, strict=True)) for row in event_rows(found)
+        ],
+        "remarks": list(found.setup.problem.space.remarks),
+    }
+
+
+def write(folder: Path, found: Inference, attributes: dict) -> None:
+    """summary.json, three tables, posterior.nc and figures into a folder."""
+    files.write_json(folder / "summary.json", summary(found))
+    files.write_csv(folder / "parameters.csv", PARAMETER_COLUMNS, parameter_rows(found))
+    files.write_csv(folder / "events.csv", EVENT_COLUMNS, event_rows(found))
+    names = ("x", "fitted", "low", "high", "prior_low", "prior_high", "before")
+    rows = [
+        (band.name, *row)
+        for band in found.bands
+        for row in np.stack([getattr(band, n) for n in names], axis=1).tolist()
+    ]
+    files.write_csv(folder / "curves.csv", _CURVE_COLUMNS, rows)
+    write_netcdf(folder / "posterior.nc", found, attributes)
+    for name, draw in _FIGURES.items():
+        style.save(draw(found), folder / f"{name}.png")
+
+
+def can_write_netcdf() -> str | None:
+    """None, or the name of the package that is missing."""
+    try:
+        import h5netcdf as _backend  # noqa: F401
+        import h5py as _library  # noqa: F401
+        import xarray as _arrays  # noqa: F401
+    except ImportError as error:
+        return error.name
+    return None
+
+
+def write_netcdf(path: Path, found: Inference, attributes: dict) -> None:
+    """Draws as NetCDF in the groups that ArviZ reads; nothing where the packages of
+    the extra `io` are missing.
+
+    Args:
+        path: of the file.
+        found: what to write.
+        attributes: texts and numbers that every group carries: versions, seeds,
+            tolerances, the digest of the data.
+    """
+    if can_write_netcdf() is not None:
+        return
+    import xarray
+
+    groups = {
+        "posterior": _posterior(found),
+        "sample_stats": _statistics(found),
+        "log_likelihood": _per_event(
+            found, "log_likelihood", {"event_time": (found.draws.log_likelihoods, "1")}
+        ),
+        "posterior_predictive": _per_event(
+            found,
+            "all",
+            {
+                "event_time": (found.predicted.replicated, "s"),
+                "event_time_of_model": (found.predicted.times, "s"),
+            },
+        ),
+        "observed_data": _observed(found),
+        "constant_data": _constant(found),
+    }
+    whole = {f"/{name}": _dataset(xarray, *group) for name, group in groups.items()}
+    for data in whole.values():
+        data.attrs.update(attributes)
+    xarray.DataTree.from_dict(whole).to_netcdf(path, engine="h5netcdf")
+
+
+def _dataset(xarray, variables: dict, coordinates: dict):
+    """Variables as (dims, values, unit) with chains and draws counted from 0."""
+    made = {
+        name: (dims, np.asarray(values), {"units": unit})
+        for name, (dims, values, unit) in variables.items()
+    }
+    sizes = {}
+    for dims, values, _ in variables.values():
+        sizes |= dict(zip(dims, np.shape(values), strict=True))
+    counted = {n: np.arange(sizes[n]) for n in ("chain", "draw") if n in sizes}
+    return xarray.Dataset(made, coords=counted | coordinates)
+
+
+_DRAWN = ("chain", "draw")
+
+
+def _posterior(found: Inference):
+    """Every free quantity by name, and the raw numbers."""
+    space = found.setup.problem.space
+    variables, coordinates, at = {}, {"component": list(space.labels)}, 0
+    variables["raw"] = ((*_DRAWN, "component"), found.draws.raw, "1")
+    for free in space.parts:
+        size, name = free.prior.size, free.name.replace(" ", "_")
+        own = found.values[..., at : at + size]
+        at += size
+        if size == 1:
+            variables[name] = (_DRAWN, own[..., 0], free.unit or "1")
+            continue
+        variables[name] = ((*_DRAWN, f"{name}_of"), own, free.unit or "1")
+        coordinates[f"{name}_of"] = list(free.components or map(str, range(size)))
+    return variables, coordinates
+
+
+def _statistics(found: Inference):
+    draws = found.draws
+    failed = draws.num_failed > 0
+    return {
+        "lp": (_DRAWN, draws.log_density, "1"),
+        "energy": (_DRAWN, draws.energy, "1"),
+        "acceptance_rate": (_DRAWN, draws.acceptance, "1"),
+        "step_size": (_DRAWN, draws.step_size, "1"),
+        "n_steps": (_DRAWN, draws.num_solves, "1"),
+        "tree_depth": (_DRAWN, draws.depth, "1"),
+        "diverging": (_DRAWN, draws.diverging & ~failed, "1"),
+        "failed_solves": (_DRAWN, draws.num_failed, "1"),
+    }, {}
+
+
+def _events(found: Inference, which: str) -> list[str]:
+    """Names of all events, or of those that were fitted."""
+    events = found.setup.events
+    names = [
+        f"{events.particles[p]} {kind} {change:g}"
+        for p, kind, change in zip(
+            events.particle, events.kind, events.change, strict=True
+        )
+    ]
+    if which == "all":
+        return names
+    fitted = [n for n, used in zip(names, found.setup.fitted, strict=True) if used]
+    extra = found.draws.log_likelihoods.shape[-1] - len(fitted)
+    return fitted + [f"voltage {k}" for k in range(extra)]
+
+
+def _per_event(found: Inference, which: str, variables: dict):
+    dims = (*_DRAWN, "event")
+    made = {name: (dims, values, unit) for name, (values, unit) in variables.items()}
+    return made, {"event": _events(found, which)}
+
+
+def _observed(found: Inference):
+    """Times, NaN where only bounds are known; bounds, NaN where a time is."""
+    events = found.setup.events
+    return {
+        "event_time": (("event",), events.time, "s"),
+        "event_after": (("event",), events.after, "s"),
+        "event_before": (("event",), events.before, "s"),
+    }, {"event": _events(found, "all")}
+
+
+def _constant(found: Inference):
+    events = found.setup.events
+    return {
+        "event_sd": (("event",), events.sd, "s"),
+        "event_change": (("event",), events.change, "1"),
+        "event_fitted": (("event",), found.setup.fitted, "1"),
+        "event_is_duration": (("event",), np.asarray(events.is_duration), "1"),
+        "event_particle": (("event",), events.particle, "1"),
+    }, {"event": _events(found, "all"), "particle": list(events.particles)}
+
+
+def text(found: Inference) -> str:
+    """The numbers, the events against their intervals, the verdict."""
+    rows = [("number", "mean", "sd", "90 % interval", "R-hat", "bulk", "tail")]
+    for q in found.diagnosis.quantities:
+        rhat = f"{q.rhat:.3f}" if math.isfinite(q.rhat) else "-"
+        sizes = (f"{n:.0f}" if math.isfinite(n) else "-" for n in (q.bulk, q.tail))
+        interval = f"{q.low:.4g} to {q.high:.4g}"
+        rows.append((q.label, f"{q.mean:.4g}", f"{q.sd:.2g}", interval, rhat, *sizes))
+    lines = _aligned(rows, left=1)
+    lines += ["", *_aligned(_event_table(found), left=2), ""]
+    known, half, most = found.coverage
+    if known:
+        lines.append(
+            f"of {known} fitted times, {half} lie within the 50 % and {most} within "
+            "the 90 % interval of what should have been measured"
+        )
+    diagnosis = found.diagnosis
+    lines.append(
+        f"{diagnosis.num_diverging} divergences, {diagnosis.num_failed} failed solves "
+        f"(and {diagnosis.num_failed_warmup} in warm-up), {diagnosis.num_solves} solves"
+    )
+    if found.left_out is not None and np.any(found.left_out.shapes > RELIABLE):
+        lines.append(
+            "The intervals with a particle left out that are marked (!) do not hold: "
+            f"their weights have a shape k above {RELIABLE}."
+        )
+    return "\n".join([*lines, diagnosis.verdict()])
+
+
+def _event_table(found: Inference) -> list[tuple]:
+    from .summary import known
+
+    events = found.setup.events
+    rows = [("particle", "event", "measured (h)", "90 % of the posterior (h)")]
+    if found.left_out is not None:
+        rows[0] += ("90 % without the particle (h)",)
+    for k, kind in enumerate(events.kind):
+        low, high = found.predicted.quantiles[[0, -1], k] / HOUR
+        row = (
+            events.particles[events.particle[k]],
+            kind + ("" if found.setup.fitted[k] else " (not fitted)"),
+            known(events, k),
+            f"{low:.2f} to {high:.2f}",
+        )
+        if found.left_out is not None:
+            low, high = found.left_out.quantiles[[0, -1], k] / HOUR
+            bad = found.left_out.shapes[events.particle[k]] > RELIABLE
+            row += (f"{low:.2f} to {high:.2f}{' (!)' if bad else ''}",)
+        rows.append(row)
+    return rows
+
+
+def _aligned(rows, left: int) -> list[str]:
+    """Columns of one width, the first `left` of them to the left."""
+    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(w) if c < left else cell.rjust(w)
+            for c, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

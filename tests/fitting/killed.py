@@ -1,0 +1,49 @@
+"""A small run of chains for a process of its own, which may kill itself in a write.
+
+    python -m tests.fitting.killed FOLDER [NUMBER]
+
+NUMBER: of the file in whose writing, before its last name is given, the process dies.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import jax
+
+from fitting import chunks, identity, posterior, samplers, sampling
+from tests.fitting.linear import linear_problem, off_centre
+
+PLAN = sampling.Plan(num_chains=2, num_draws=23, seed=3, chunk=6)
+SAMPLER = samplers.NUTS(num_warmup=20)
+
+
+def draws_in(folder: Path, callback=None) -> sampling.Samples:
+    """Begins or resumes the run in a folder, and takes it to its end."""
+    problem = linear_problem(fails_beyond=1.2)
+    store = chunks.Store(folder)
+    same = identity.identity_of(problem, SAMPLER, PLAN.seed, PLAN.chunk)
+    (store.check if store.begun else store.create)(same)
+    target = posterior.Posterior.about(problem, off_centre())
+    return sampling.sample(target, SAMPLER, store, PLAN, callback=callback)
+
+
+def die_in_write(number: int) -> None:
+    """Kills this process between a file's last byte and its name."""
+    replace, count = os.replace, [0]
+
+    def replace_or_die(*names):
+        count[0] += 1
+        if count[0] == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(*names)
+
+    os.replace = replace_or_die
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    if len(sys.argv) > 2:
+        die_in_write(int(sys.argv[2]))
+    draws_in(Path(sys.argv[1]))

@@ -1,0 +1,167 @@
+"""Diagnostics against ArviZ 0.23.4, and the sentence that they end in."""
+
+import numpy as np
+import pytest
+
+from fitting import diagnostics, pareto
+from fitting.diagnostics import Diagnosis, Quantity
+from fitting.samplers import Draw
+from fitting.sampling import Samples
+
+# ArviZ 0.23.4 on the same chains: rhat(method="rank"), ess(method="bulk" and "tail"),
+# mean of bfmi; psislw's k and 1/sum(w^2).
+BY_ARVIZ = {
+    (0.5, False, 0.0): (1.00451, 547.158, 1310.81, 0.949993),
+    (0.9, False, 0.0): (1.03696, 132.028, 190.148, 0.226561),
+    (-0.4, False, 0.0): (0.999682, 4114.07, 2182.96, 2.74076),
+    (0.6, True, 0.0): (1.00869, 519.66, 949.739, 1.12092),
+    (0.3, False, 0.3): (1.0668, 51.0592, 1167.51, 1.41798),
+}
+WEIGHTS_BY_ARVIZ = (
+    (3.5855904140424983, 1.048967853644549),
+    (1.4730010768168078, 3.795104341383613),
+    (-1.5234155293782794, 865.7304155602526),
+)
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Chains with memory, with heavy tails, apart from each other; then weights."""
+    rng = np.random.default_rng(7)
+    chains = {}
+    for memory, heavy, apart in BY_ARVIZ:
+        noise = rng.standard_normal((4, 500))
+        x = np.zeros((4, 500))
+        for t in range(1, 500):
+            x[:, t] = memory * x[:, t - 1] + noise[:, t]
+        x = np.sinh(x) if heavy else x
+        chains[memory, heavy, apart] = x + apart * np.arange(4)[:, None]
+    logs = [np.abs(rng.standard_t(df, 1000)) for df in (2, 5)]
+    return chains, [*logs, -0.5 * rng.standard_normal(1000) ** 2]
+
+
+@pytest.mark.parametrize("case", BY_ARVIZ)
+def test_chains_are_judged_as_by_arviz(case, made):
+    chains, expected = made[0][case], BY_ARVIZ[case]
+    assert diagnostics.rhat(chains) == pytest.approx(expected[0], rel=1e-5)
+    # ArviZ takes quantiles otherwise, and ends Geyer's sequence an odd term later.
+    assert diagnostics.bulk_size(chains) == pytest.approx(expected[1], rel=0.02)
+    assert diagnostics.tail_size(chains) == pytest.approx(expected[2], rel=0.02)
+    bfmi = diagnostics.ebfmi(chains).mean()
+    assert bfmi == pytest.approx(expected[3], rel=0.005)
+
+
+@pytest.mark.parametrize("k", range(3))
+def test_weights_are_smoothed_as_by_arviz(k, made):
+    smoothed = pareto.smooth_weights(made[1][k])
+    shape, effective = WEIGHTS_BY_ARVIZ[k]
+    assert smoothed.shape == pytest.approx(shape, rel=1e-9)
+    assert smoothed.effective == pytest.approx(effective, rel=1e-9)
+    assert smoothed.weights.sum() == pytest.approx(1.0)
+
+
+def test_weights_of_zero_count_for_nothing():
+    logs = np.r_[np.random.default_rng(0).standard_normal(500), np.full(100, -np.inf)]
+    smoothed = pareto.smooth_weights(logs)
+    assert np.all(smoothed.weights[500:] == 0)
+    assert np.isfinite(smoothed.shape)
+    with pytest.raises(ValueError, match="must be above zero"):
+        pareto.smooth_weights(np.full(3, -np.inf))
+
+
+def test_a_tail_of_equal_weights_tells_nothing():
+    logs = np.repeat(np.random.default_rng(0).standard_normal(12), 40)
+    assert pareto.smooth_weights(logs).shape == np.inf
+
+
+def test_constants_have_no_diagnostics():
+    flat = np.ones((4, 100))
+    assert np.isnan(diagnostics.rhat(flat))
+    assert np.isnan(diagnostics.bulk_size(flat))
+
+
+def quantity(**changes):
+    fields = {
+        **{"label": "a [m]", "mean": 1.0, "sd": 0.1, "low": 0.8, "median": 1.0},
+        **{"high": 1.2, "rhat": 1.004, "bulk": 900.0, "tail": 700.0},
+    }
+    return Quantity(**fields | changes)
+
+
+def diagnosis(*quantities, **changes):
+    fields = {
+        "quantities": (quantity(), *quantities),
+        **{"num_chains": 4, "num_draws": 500, "ebfmi": (0.9, 1.0, 0.8, 1.1)},
+        **{"num_diverging": 0, "num_failed": 0, "num_failed_warmup": 3},
+        **{"num_deep": 0, "num_solves": 9000, "shape": None},
+    }
+    return Diagnosis(**fields | changes)
+
+
+def test_a_good_run_may_be_trusted():
+    found = diagnosis()
+    assert found.doubts == ()
+    assert found.verdict() == (
+        "The draws may be trusted: R-hat is at most 1.004, effective sizes are at "
+        "least 900 (bulk) and 700 (tail), E-BFMI at least 0.80, and no trajectory "
+        "diverged."
+    )
+    assert "2 trajectories ended at" in diagnosis(num_failed=2).verdict()
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (diagnosis(quantity(label="b", rhat=1.02)), "R-hat of b is 1.020"),
+        (diagnosis(quantity(label="b", bulk=300.0)), "bulk effective size of b is 300"),
+        (diagnosis(quantity(label="b", tail=99.0)), "tail effective size of b is 99"),
+        (diagnosis(num_diverging=1), "1 trajectories diverged"),
+        (diagnosis(num_failed=21), "21 of 2000 trajectories ended at a failed solve"),
+        (diagnosis(num_deep=21), "21 trajectories were cut off"),
+        (diagnosis(ebfmi=(0.9, 0.2)), "E-BFMI is 0.20"),
+        (diagnosis(num_chains=2), "only 2 chains ran"),
+        (diagnosis(shape=0.9), "have the shape 0.90"),
+        (diagnosis(quantity(bulk=20.0), shape=0.3), "worth 20 draws"),
+    ],
+)
+def test_every_reason_for_doubt_is_told(found, words):
+    assert len(found.doubts) == 1
+    assert found.verdict().startswith("The draws must not be trusted yet: ")
+    assert words in found.verdict()
+
+
+def made_up(rng, **changes):
+    shape = (4, 50)
+    fields = {name: np.zeros(shape) for name in Draw._fields}
+    fields |= {name: rng.standard_normal((*shape, 2)) for name in ("raw", "times")}
+    fields |= {"energy": rng.standard_normal(shape), "num_solves": np.full(shape, 7)}
+    fields |= {name: np.zeros(shape, int) for name in ("depth", "num_failed")}
+    fields |= {"diverging": np.zeros(shape, bool)}
+    return Draw(**fields | changes)
+
+
+def test_failed_solves_are_told_apart_from_divergences(rng):
+    diverging, failed = np.zeros((2, 4, 50), int)
+    diverging[0, :5] = 1
+    failed[0, :3] = 1
+    draws = made_up(rng, diverging=diverging.astype(bool), num_failed=failed)
+    warmup = made_up(rng, num_failed=failed)
+    found = diagnostics.diagnose(
+        Samples(draws, warmup), draws.raw, ("a", "b"), max_depth=5
+    )
+    assert (found.num_diverging, found.num_failed) == (2, 3)
+    assert found.num_failed_warmup == 3
+    assert found.num_solves == 2 * 7 * 200
+    assert found.num_deep == 0
+    assert [q.label for q in found.quantities] == ["a", "b"]
+
+
+def test_weighted_draws_are_drawn_again_by_their_weights(rng):
+    logs = np.where(np.arange(200).reshape(4, 50) % 2 == 0, -np.inf, 0.1)
+    draws = made_up(rng, log_weight=logs)
+    again = diagnostics.resampled(draws, seed=0)
+    assert again.raw.shape == draws.raw.shape
+    kept = draws.raw[logs > -1][:, 0]
+    assert np.all(np.isin(again.raw[..., 0], kept))
+    assert np.all(again.log_weight == 0)
+    assert diagnostics.resampled(made_up(rng), 0).raw.shape == draws.raw.shape

@@ -1,0 +1,188 @@
+"""`diffelec infer`, from tables to the folder of results."""
+
+import csv
+import json
+import shlex
+
+import numpy as np
+import pytest
+
+from fitting import cli, files, sampling
+from fitting.commands import infer, job
+
+from .test_fit import CYCLER, FAST, ONSETS, written
+
+DRAWS = ["--sampler", "laplace", "--chains", "2", "--draws", "40"]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """The process of the tests keeps its own environment."""
+    monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def inferred(tmp_path_factory):
+    """One run that is interrupted and resumed, shared by all that look at its files."""
+    folder = tmp_path_factory.mktemp("infer")
+    out = folder / "out"
+    arguments = [*written(folder), *FAST, *DRAWS]
+    command = ["infer", *arguments, "--out", str(out)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(sampling, "sample", interrupt)
+            first = cli.main(command)
+        between = sorted(p.name for p in folder.iterdir())
+        refused = cli.main(command)
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(job, "search", None)  # the optimum is known already
+            last = cli.main([*command, "--resume"])
+    return (first, refused, last), between, out
+
+
+def table(path):
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_an_interrupted_run_is_resumed_and_leaves_only_results(inferred):
+    statuses, between, out = inferred
+    assert statuses == (130, 2, 0)
+    assert between == ["c.csv", "o.csv", "out.chunks"]
+    assert sorted(p.name for p in out.parent.iterdir()) == ["c.csv", "o.csv", "out"]
+
+
+def test_all_files_are_there_and_only_those(inferred):
+    out = inferred[2]
+    names = sorted(path.name for path in out.iterdir())
+    assert names == json.loads((out / "study.json").read_text())["files"]
+    figures = {"curves", "predictive", "traces", "ranks", "pairs"}
+    tables = {"events.csv", "parameters.csv", "curves.csv", "summary.json"}
+    assert {f"{name}.png" for name in figures} | tables < set(names)
+    assert (out / "onsets.csv").read_text() == "\n".join(ONSETS) + "\n"
+    assert (out / "cycler.csv").read_text() == "\n".join(CYCLER) + "\n"
+    labels = files.read_electrode(out / "electrode.json").network.topology
+    assert labels.particle_labels == ("p", "q")
+
+
+def test_the_summary_says_whether_to_trust_and_what_was_found(inferred):
+    summary = json.loads((inferred[2] / "summary.json").read_text())
+    assert summary["trusted"] is False
+    assert summary["verdict"].startswith("The draws must not be trusted yet: ")
+    assert (summary["chains"], summary["draws_per_chain"]) == (2, 40)
+    assert summary["failed_solves"] == 0
+    assert len(summary["parameters"]) == 5
+    p, q, duration = summary["events"]
+    low, high = p["predicted_5_h"], p["predicted_95_h"]
+    assert 2.0 < low < 2.6 < high < 3.2
+    assert 3.7 < q["predicted_50_h"] < 5.3
+    assert duration["fitted"] is True
+    assert duration["predicted_5_h"] < duration["predicted_95_h"]
+    # What the others say of a particle is vaguer than what its own data say.
+    assert p["left_out_95_h"] - p["left_out_5_h"] > 2 * (high - low)
+
+
+def test_tables_agree_with_the_summary(inferred):
+    out = inferred[2]
+    summary = json.loads((out / "summary.json").read_text())
+    for name in ("parameters", "events"):
+        rows = table(out / f"{name}.csv")
+        assert [next(iter(row.values())) for row in rows] == [
+            next(iter(row.values())) for row in summary[name]
+        ]
+    rows = table(out / "curves.csv")
+    low, high = (
+        np.array([row[name] for row in rows], float)
+        for name in ("low_90_SI", "high_90_SI")
+    )
+    free = np.array([row["curve"] == "diffusivity" for row in rows])
+    assert np.all(high[free] > 1.5 * low[free])
+    np.testing.assert_allclose(high[~free], low[~free])
+
+
+def test_netcdf_has_the_groups_that_arviz_reads(inferred):
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    with xarray.open_datatree(inferred[2] / "posterior.nc", engine="h5netcdf") as found:
+        assert set(found.children) == {
+            *("posterior", "sample_stats", "log_likelihood", "posterior_predictive"),
+            *("observed_data", "constant_data"),
+        }
+        posterior = found["posterior"]
+        assert posterior["raw"].dims == ("chain", "draw", "component")
+        assert posterior["log10_contact_radius"].shape == (2, 40, 4)
+        assert posterior["log10_contact_radius"].attrs["units"] == "log10(m)"
+        assert posterior["scale_of_diffusivity"].dims == ("chain", "draw")
+        assert found["sample_stats"]["diverging"].dtype == bool
+        assert found["log_likelihood"]["event_time"].shape == (2, 40, 3)
+        assert found["posterior_predictive"]["event_time"].shape == (2, 40, 3)
+        times = found["observed_data"]["event_time"].values
+        np.testing.assert_allclose(times, [2.6 * 3600, np.nan, 0.9 * 3600])
+        attributes = posterior.attrs
+        assert (attributes["seed"], attributes["rtol"]) == (0, 1e-4)
+        assert len(attributes["data_digest"]) == 16
+        assert "numpyro" in json.loads(attributes["versions"])
+
+
+def test_a_run_tells_how_to_repeat_it(inferred):
+    study = json.loads((inferred[2] / "study.json").read_text())
+    assert study["format"] == "diffelec infer"
+    again = cli.parser().parse_args(shlex.split(study["command"])[1:])
+    assert (again.chains, again.draws, again.sampler) == (2, 40, "laplace")
+    assert (again.onsets.name, again.cycler.name) == ("onsets.csv", "cycler.csv")
+
+
+def refused(capsys, *arguments):
+    """The sentence on stderr of a command that ends with status 2."""
+    assert cli.main(["infer", *(str(a) for a in arguments)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("diffelec: ")
+    return printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "must be given, and only one, but none is"),
+        (["--example", "nmc"], "must be one of wolfman2023-nmc333"),
+        (["--example", "sharma2022", "--chains", "0"], "--chains must be 1 or more"),
+        (["--example", "sharma2022", "--draws", "3"], "--draws must be 4 or more"),
+        (["--example", "sharma2022", "--warmup", "2"], "--warmup must be 10 or more"),
+        (["--example", "wolfman2023-nmc333", "--resume"], "must be a run in 'out.chun"),
+    ],
+)
+def test_bad_arguments_end_in_one_sentence(
+    arguments, words, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert words in refused(capsys, *arguments, "--out", "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_question_does_not_resume_a_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["infer", "--example", "wolfman2023-nmc333", "--out", "out"]
+
+    monkeypatch.setattr(job, "search", interrupt)
+    assert cli.main(command) == 130
+    told = capsys.readouterr().err
+    assert "'out.chunks': run the same command with --resume to go on" in told
+    command += ["--resume"]
+    assert "the seed was 0 and is now 1" in refused(capsys, *command[1:], "--seed", "1")
+    assert "the data and noise differs" in refused(
+        capsys, *command[1:], "--discrepancy-h", "0.1"
+    )
+    assert [p.name for p in tmp_path.iterdir()] == ["out.chunks"]
+
+
+def test_samplers_take_what_was_asked():
+    arguments = cli.parser().parse_args(
+        ["infer", "--example", "sharma2022", "--warmup", "77", "--out", "out"]
+    )
+    assert infer._sampler(arguments).num_warmup == 77
