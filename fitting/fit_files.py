@@ -16,7 +16,8 @@ _FIGURES = {
     "lithium_map": fit_figures.raster_figure,
     "parameters": fit_figures.parameters_figure,
 }
-_BINARY = (".xlsx", ".xlsm", ".nda", ".ndax")  # told by their names when read again
+# Told by their names when they are read again.
+_BINARY = (".xlsx", ".xlsm", ".nda", ".ndax", ".mpr")
 _CURVE_COLUMNS = (
     "curve",
     "stoichiometry",

@@ -19,13 +19,14 @@ from jaxtyping import Float, Int
 
 from ..recording import Recording
 from . import cycler_columns, cycler_current, cycler_time
-from .cycler_books import read_book, read_neware, refuse_binary
+from .cycler_books import read_biologic, read_book, read_neware, refuse_binary
 from .cycler_text import read_sheet
 
 _HOUR = 3600.0
 _VOLTAGE_LIMIT = 6.0  # V, of any cell there is, in either polarity
 _EXCEL = (".xlsx", ".xlsm")
 _NEWARE = (".nda", ".ndax")
+_BIOLOGIC = ".mpr"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +123,8 @@ def read_cycler(
         sheet = read_book(path, is_header)
     elif suffix in _NEWARE:
         sheet = read_neware(path)
+    elif suffix == _BIOLOGIC:
+        sheet = read_biologic(path)
     else:
         sheet = read_sheet(path, is_header)
     options = cycler_time.Options(

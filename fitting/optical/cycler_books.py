@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, time, timedelta
 from pathlib import Path
 
+import numpy as np
+
 from .cycler_text import Sheet
 from .cycler_time import whole_time
 
@@ -17,7 +19,6 @@ _HEADER_WITHIN = 200  # rows of a sheet
 _EXCEL_ZERO = datetime(1899, 12, 30)
 _LAST_DURATION = 1905  # years up to which Excel's dates are durations
 _REMEDIES = {
-    ".mpr": "BioLogic's binary; export it as text in EC-Lab (File, Export as Text)",
     ".mps": "BioLogic's settings; export the .mpr as text in EC-Lab",
     ".res": "Arbin's database; export it as CSV or Excel in MITS Pro",
     ".xls": "an old Excel book; save it as .xlsx or CSV",
@@ -184,6 +185,63 @@ def read_neware(path: str | os.PathLike) -> Sheet:
     rows = list(zip(*columns, strict=True))
     lines = range(1, len(rows) + 1)
     return Sheet(name, tuple(found.columns), rows, lines, notes=notes)
+
+
+def read_biologic(path: str | os.PathLike) -> Sheet:
+    """The table in a binary file of BioLogic, in the columns of its text export.
+
+    Files of galvanostatic techniques hold charges dq in place of currents; these are
+    $$ I_k = dq_k / (t_k - t_{k-1}) $$, of the first row that of the second.
+
+    Raises:
+        ValueError: where the reader is not installed or cannot read the file.
+    """
+    try:
+        from galvani import BioLogic
+    except ImportError:
+        raise ValueError(
+            f"{Path(path).name} needs the reader galvani (licence GPL), which is "
+            'not installed; run pip install "diffelec[biologic]", or export the file '
+            "as text in EC-Lab (File, Export as Text)."
+        ) from None
+    name = Path(path).name
+    try:
+        with open(path, "rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = BioLogic.MPRfile(stream)
+    except OSError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{name} must be a file of BioLogic, but cannot be read ({_first(error)}); "
+            "export it as text in EC-Lab."
+        ) from None
+    data = found.data
+    if len(data) < 2:
+        raise ValueError(
+            f"{name} must hold two records or more, but holds {len(data)}."
+        )
+    columns = {column: data[column].astype(float) for column in data.dtype.names}
+    notes = ()
+    if not {"I/mA", "<I>/mA"} & set(columns) and "dq/mA.h" in columns:
+        columns["I/mA"] = _current_of(columns["time/s"], columns["dq/mA.h"])
+        notes = (f"{name}: the current is the charge of each record over its time.",)
+    start = getattr(found, "timestamp", None)
+    preamble = ["EC-Lab binary file"]
+    if start is not None:
+        preamble.append(f"Acquisition started on : {start:%Y-%m-%d %H:%M:%S}")
+    rows = [
+        list(map(repr, row)) for row in np.column_stack([*columns.values()]).tolist()
+    ]
+    lines = range(1, len(rows) + 1)
+    return Sheet(name, tuple(columns), rows, lines, "", tuple(preamble), notes)
+
+
+def _current_of(time, charge):
+    """Current [mA] of charges [mAh] that came since the row before."""
+    width = np.diff(time)
+    current = 3600.0 * charge[1:] / np.where(width > 0, width, np.inf)
+    return np.concatenate([current[:1], current])
 
 
 def _first(error: Exception) -> str:

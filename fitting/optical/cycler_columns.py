@@ -42,7 +42,8 @@ def instrument_of(sheet: Sheet) -> str:
     """Whose layout a sheet has."""
     top = "\n".join(sheet.preamble[:200])
     header = {plain(label) for label in sheet.header}
-    if re.search(r"(EC|BT)-Lab ASCII", top, re.IGNORECASE) or "ox red" in header:
+    lab = re.search(r"(EC|BT)-Lab (ASCII|binary)", top, re.IGNORECASE)
+    if lab or "ox red" in header:
         return "BioLogic"
     if "ns changes" in header and any(c.startswith("time") for c in header):
         return "BioLogic"

@@ -1,6 +1,9 @@
 """Cyclers' files: every layout reads to one schema with the same values."""
 
 import dataclasses
+import sys
+import types
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -175,6 +178,8 @@ REAL = {
     "test.nda": ("Neware", 439, 721.5, None),
     "test.ndax": ("Neware", 1464, 43800.0, 1.2e-4),
     "filetype14-0.ndax": ("Neware", 67, 655.4, 0.0),
+    "GCPL-0.mpr": ("BioLogic", 4, 2.813, 0.0),
+    "00_test_02_MB_C01.mpr": ("BioLogic", 11, 10.0, 5.671815e-5),
 }
 SCHEMA = {"test_time_second", "voltage_volt", "current_ampere", "unix_time_second"}
 SCHEMA |= {"cycle_count", "step_count", "step_id"}
@@ -185,6 +190,8 @@ def test_a_real_sample_reads_to_the_schema(name):
     instrument, rows, span, largest = REAL[name]
     if name.endswith(("nda", "ndax")):
         pytest.importorskip("NewareNDA")
+    if name.endswith("mpr"):
+        pytest.importorskip("galvani", reason="the extra `biologic` is not installed")
     options = {"current_unit": "mA"} if "maccor" in name else {}
     table = read_cycler(data_file(name), **options)
     assert isinstance(table, CyclerTable)
@@ -197,6 +204,22 @@ def test_a_real_sample_reads_to_the_schema(name):
     assert np.all(np.diff(table.time) >= 0)
     if largest is not None:
         assert np.max(np.abs(table.current)) == pytest.approx(largest, rel=1e-4)
+
+
+def test_a_binary_without_a_current_gives_that_of_its_charges(tmp_path, monkeypatch):
+    numbers = [(0.0, 3.5, 0.0), (360.0, 3.6, 1.0), (720.0, 3.7, 2.0), (900.0, 3.6, -1)]
+    names = ["time/s", "Ewe/V", "dq/mA.h"]
+    data = np.array(numbers, [(name, float) for name in names])
+    made = types.SimpleNamespace(data=data, timestamp=datetime(2026, 3, 4, 5, 6, 7))
+    library = types.SimpleNamespace(MPRfile=lambda stream: made)
+    monkeypatch.setitem(sys.modules, "galvani", types.SimpleNamespace(BioLogic=library))
+    path = tmp_path / "cell.mpr"
+    path.write_bytes(b"BIO-LOGIC MODULAR FILE")
+    table = read_cycler(path)
+    np.testing.assert_allclose(table.current, [0.01, 0.01, 0.02, -0.02])
+    start = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC).timestamp()
+    assert table.columns["unix_time_second"][0] == start
+    assert any("the charge of each record over its time" in n for n in table.notes)
 
 
 def test_a_real_half_cell_has_the_half_cycles_and_capacity_of_its_source():
