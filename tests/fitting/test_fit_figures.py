@@ -99,12 +99,15 @@ def test_voltage_is_the_one_that_drives_or_the_models_own():
     report = made_up_report()
     driven = fit_figures.voltage_figure(report).axes[0]
     np.testing.assert_array_equal(driven.lines[0].get_ydata(), report.recorded[1])
+    nothing = (np.zeros(0), np.zeros(0))
     own = fit_figures.voltage_figure(
-        made_up_report(recorded=(np.zeros(0), np.zeros(0)))
+        made_up_report(recorded=nothing, drive="protocol")
     ).axes[0]
     np.testing.assert_array_equal(own.lines[0].get_ydata(), report.trajectories.voltage)
     assert own.lines[0].get_label() == "model"
     assert own.lines[1].get_xdata() == pytest.approx(6.4)
+    both = fit_figures.voltage_figure(made_up_report(drive="current")).axes[0]
+    assert [line.get_label() for line in both.lines[:2]] == ["recorded", "model"]
 
 
 def test_particles_named_by_a_colour_have_it():
