@@ -12,6 +12,7 @@ quantity of the electrode.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -26,16 +27,11 @@ from diffelec.topology import COLLECTOR
 from .parameters import Free
 from .priors import Correlated, Independent
 
-# Contacts of a given bath [m]: a third of it is coated by carbon and carries the
-# current at first, the rest reacts one part after another over the charge.
-_CONTACTS = (16e-6, 0.8e-6, 0.4e-6, 0.2e-6, 0.1e-6)
-_COPIES = (80.0, 40.0, 40.0, 40.0, 40.0)  # that each of them stands for
 # Each class of a population reacts in its turn, which ripples the voltage: by 13, 15,
 # 26 mV rms for 12 classes and spreads of 0.3, 0.5, 0.8 decades, against 65 classes
 # (quantiles of equal shares, or Gauss-Hermite nodes: 40 to 80 mV).
 _CLASSES = np.linspace(-2.4, 2.4, 12)
 _SHARES = np.exp(-0.5 * _CLASSES**2) / np.sum(np.exp(-0.5 * _CLASSES**2))
-_POPULATION = 1200.0  # the imaged ones carry a hundredth or so of the current
 RIPPLE = 0.02
 """By how much the classes of a population move its voltage [V]."""
 # Before the data: contacts as the imaged ones are believed to have.
@@ -44,51 +40,43 @@ _PARASITIC, _PARASITIC_SD = -2.0, 1.0  # of logit p: p = 0.02 to 0.5, half below
 _CAPACITY_SD = 0.05  # decades, where the capacity is told by the charge
 
 
+class Bath(NamedTuple):
+    """Contact radii of its particles [m], and how many each of them stands for."""
+
+    contacts: Sequence[float]
+    copies: Sequence[float]
+
+
+GIVEN = Bath((16e-6, 0.8e-6, 0.4e-6, 0.2e-6, 0.1e-6), (80.0, 40.0, 40.0, 40.0, 40.0))
+"""A third is coated by carbon and carries the current at first; the rest reacts one
+part after another, so that the cell's voltage is that of an asynchronous cathode."""
+POPULATION = Bath(10.0 ** (_MEAN + _SPREAD * _CLASSES), 1200.0 * _SHARES)
+"""Classes of a population; the imaged particles carry a hundredth of its current."""
+
+
 def bath_electrode(
     particles: Sequence[str],
     curves: diffelec.Curves,
+    bath: Bath,
     *,
     radius: Sequence[float],
     bath_radius: float,
     num_shells: int,
 ) -> diffelec.Electrode:
-    """Imaged particles and a bath of given contacts, all on the collector.
+    """Imaged particles and a bath of unseen ones, all on the collector.
 
-    A third of the bath is wired well; the contacts of the rest spread over a decade, so
-    that it reacts one part after another and the cell's voltage is that of an
-    asynchronous cathode.
+    Args:
+        particles: labels of the imaged ones.
+        curves: of all particles.
+        bath: `GIVEN` or `POPULATION`.
+        radius: of the imaged particles [m].
+        bath_radius: of the unseen ones [m].
+        num_shells: of all.
     """
-    return _beside(
-        *(particles, curves, _CONTACTS, _COPIES),
-        radius=radius,
-        bath_radius=bath_radius,
-        num_shells=num_shells,
-    )
-
-
-def population_electrode(
-    particles: Sequence[str],
-    curves: diffelec.Curves,
-    *,
-    radius: Sequence[float],
-    bath_radius: float,
-    num_shells: int,
-) -> diffelec.Electrode:
-    """Imaged particles and a population of unseen ones, all on the collector."""
-    return _beside(
-        *(particles, curves, 10.0 ** (_MEAN + _SPREAD * _CLASSES)),
-        _POPULATION * _SHARES,
-        radius=radius,
-        bath_radius=bath_radius,
-        num_shells=num_shells,
-    )
-
-
-def _beside(particles, curves, contacts, copies, *, radius, bath_radius, num_shells):
-    bath = [f"bath {k}" for k in range(len(contacts))]
+    unseen = [f"bath {k}" for k in range(len(bath.contacts))]
     shapes = [disc_shape(diffelec.graphs.DEFAULT_CONTACT_RADIUS)] * len(particles)
-    shapes += [disc_shape(contact) for contact in contacts]
-    labels = [*particles, *bath]
+    shapes += [disc_shape(contact) for contact in bath.contacts]
+    labels = [*particles, *unseen]
     network = diffelec.Network.from_edges(
         [carbon_contact(COLLECTOR, *pair) for pair in zip(labels, shapes, strict=True)],
         labels,
@@ -97,14 +85,14 @@ def _beside(particles, curves, contacts, copies, *, radius, bath_radius, num_she
     return diffelec.presets.electrode_of(
         network,
         curves,
-        radius=[*radius, *[bath_radius] * len(bath)],
-        multiplicity=[1.0] * len(particles) + list(copies),
+        radius=[*radius, *[bath_radius] * len(unseen)],
+        multiplicity=[1.0] * len(particles) + list(bath.copies),
         num_shells=num_shells,
     )
 
 
 def population_contacts(electrode: diffelec.Electrode) -> Free:
-    """Mean and spread of log10(contact radius/m) of a `population_electrode`."""
+    """Mean and spread of log10(contact radius/m) of a `POPULATION`."""
     unseen = np.flatnonzero(~np.asarray(electrode.network.topology.imaged))
 
     def law(values, network):

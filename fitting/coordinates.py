@@ -16,12 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from .parameters import ParameterSpace
+from .parameters import CONTACTS, ParameterSpace
 from .priors import Hierarchical
 
 _CENTRED_BELOW = 0.5  # posterior over population's spread, of a member to be centred
 _PATH = np.linspace(0.75, 1.0, 101)  # stoichiometries up to the middle of a jump
-_CONTACTS, _KAPPA = "log10 contact radius", "log10 conductivity"
+_KAPPA = "log10 conductivity"
 
 
 class Coordinates(eqx.Module):
@@ -46,7 +46,7 @@ class Coordinates(eqx.Module):
         """The coordinates that suit an optimum and its covariance."""
         space, sd = problem.space, np.sqrt(np.diag(covariance))
         centred = np.zeros(space.size, bool)
-        for first, prior in populations(space):
+        for first, prior in populations(space).values():
             # A member in units of the spread: its own slope is 1, the others' follow.
             slope = np.zeros((prior.count, space.size))
             members = np.arange(first + 2, first + 2 + prior.count)
@@ -70,7 +70,7 @@ class Coordinates(eqx.Module):
     def log_det(self, w: Float[Array, " component"]) -> Float[Array, ""]:
         """Log |dz/dw|, the logarithm of what a volume shrinks by."""
         total = jnp.zeros(())
-        for first, prior in populations(self.space):
+        for first, prior in populations(self.space).values():
             count = jnp.sum(self.centred[first + 2 : first + 2 + prior.count])
             total = total - count * jnp.log(prior.factor_spread) * w[first + 1]
         return total
@@ -78,7 +78,7 @@ class Coordinates(eqx.Module):
     def _moved(self, given, law):
         """Members by the law of (member, spread, middle), all in units of s."""
         moved = given
-        for first, prior in populations(self.space):
+        for first, prior in populations(self.space).values():
             members = slice(first + 2, first + 2 + prior.count)
             spread = prior.factor_spread ** given[first + 1]
             middle = prior.sd_mean / prior.spread * given[first]
@@ -94,7 +94,7 @@ class Coordinates(eqx.Module):
     def _on_the_way(self, given):
         """Decades of resistance on the way of lithium, 0 where nothing changes it."""
         names = [free.name for free in self.space.parts]
-        if _KAPPA not in names or _CONTACTS not in names:
+        if _KAPPA not in names or CONTACTS not in names:
             return jnp.zeros(())
         free = self.space.parts[names.index(_KAPPA)]
         part = self.space.unflatten(given)[_KAPPA]
@@ -104,15 +104,15 @@ class Coordinates(eqx.Module):
         return jnp.log10(jnp.mean(1.0 / kappa))
 
 
-def populations(space: ParameterSpace) -> list[tuple[int, Hierarchical]]:
-    """First component and prior of every hierarchical quantity."""
+def populations(space: ParameterSpace) -> dict[str, tuple[int, Hierarchical]]:
+    """First component and prior of every hierarchical quantity, by name."""
     sizes = [free.prior.size for free in space.parts]
     starts = np.cumsum([0, *sizes[:-1]]).tolist()
-    return [
-        (start, free.prior)
+    return {
+        free.name: (start, free.prior)
         for start, free in zip(starts, space.parts, strict=True)
         if isinstance(free.prior, Hierarchical)
-    ]
+    }
 
 
 def spread_in(coordinates: Coordinates, raw, covariance):

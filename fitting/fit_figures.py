@@ -1,6 +1,7 @@
 """Figures of a fit: curves with bands, parity of events, lithium, voltage."""
 
 import textwrap
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -9,12 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from .report import Report
+from .report import Band, Report
 from .style import OKABE_ITO, blank, styled
 
 HOUR = 3600.0
 MARKERS = {"onset": "^", "midpoint": "o", "completion": "v", "duration": "s"}
 _BAND = 0.18  # opacity
+_PRIOR = "0.93"  # grey of its band
 
 
 def colors_of(labels) -> list:
@@ -29,13 +31,11 @@ def colors_of(labels) -> list:
     return list(matplotlib.colormaps["cividis"](np.linspace(0, 1, len(labels))))
 
 
-@styled
-def curves_figure(report: Report) -> Figure:
-    """Fitted curves with 95 % bands on log axes, literature beside them."""
-    figure = blank(170, 72)
-    panels = figure.subplots(1, len(report.bands), squeeze=False)[0]
-    for axes, band, color in zip(panels, report.bands, OKABE_ITO, strict=False):
-        axes.fill_between(band.x, band.prior_low, band.prior_high, color="0.93", lw=0)
+def draw_curves(figure: Figure, bands: Sequence[Band]) -> None:
+    """A panel for each curve with its band, over the prior's and the literature's."""
+    panels = figure.subplots(1, len(bands), squeeze=False)[0]
+    for axes, band, color in zip(panels, bands, OKABE_ITO, strict=False):
+        axes.fill_between(band.x, band.prior_low, band.prior_high, color=_PRIOR, lw=0)
         axes.fill_between(band.x, band.low, band.high, color=color, alpha=_BAND, lw=0)
         axes.semilogy(band.x, band.before, "--", color="0.45", linewidth=0.9)
         axes.semilogy(band.x, band.fitted, color=color)
@@ -50,18 +50,25 @@ def curves_figure(report: Report) -> Figure:
         axes.set_xlabel("stoichiometry x (–)")
         axes.set_ylabel(band.label)
         axes.set_title(textwrap.fill(band.source, 30), color="0.35")
+
+
+def curve_handles(literature: str, prior: str) -> list:
+    """What a legend says of the parts that `draw_curves` gives every curve."""
+    dashed = {"linestyle": "--", "linewidth": 0.9, "marker": "o", "markersize": 3}
+    return [
+        Line2D([], [], color="0.45", label=literature, **dashed),
+        Patch(color=_PRIOR, label=prior),
+    ]
+
+
+@styled
+def curves_figure(report: Report) -> Figure:
+    """Fitted curves with 95 % bands on log axes, literature beside them."""
+    figure = blank(170, 72)
+    draw_curves(figure, report.bands)
     handles = [
         Line2D([], [], color="black", label="fitted, with its 95 % band"),
-        Line2D(
-            *([], []),
-            linestyle="--",
-            color="0.45",
-            marker="o",
-            markersize=3,
-            linewidth=0.9,
-            label="literature, before the fit",
-        ),
-        Patch(color="0.93", label="95 % band of the prior"),
+        *curve_handles("literature, before the fit", "95 % band of the prior"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     return figure

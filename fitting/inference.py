@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Float
 
 from .diagnostics import Diagnosis, diagnose, resampled
-from .noise import EventNoise, StudentT
+from .noise import StudentT
 from .report import Band
-from .review import CURVES
+from .review import curve_bands
 from .samplers import Draw
 from .sampling import Samples
 from .setup import Setup
@@ -124,7 +124,7 @@ def infer(
         values=values,
         labels=space.labels,
         diagnosis=diagnose(samples, values, space.labels, max_depth),
-        bands=curve_bands(setup.problem, draws.raw, seed),
+        bands=_bands(setup.problem, draws.raw, seed),
         predicted=_predicted(setup, draws, seed),
     )
 
@@ -143,36 +143,17 @@ def _thinned(raw, most: int):
     return flat[chosen]
 
 
-def curve_bands(
-    problem, raw: Float[np.ndarray, "chain draw component"], seed: int
-) -> tuple[Band, ...]:
-    """Conductivity and diffusivity (and the rate constant where it is free): median
-    and 90 % band of the draws, and of the prior.
-    """
+def _bands(problem, raw, seed: int) -> tuple[Band, ...]:
+    """Median and 90 % band of the draws, and of the prior, of every curve."""
     chosen = _thinned(raw, _MOST)
     prior = np.random.default_rng(seed + 1).standard_normal(chosen.shape)
-    free = [part.name for part in problem.space.frees]
-    bands = []
-    for name, label in CURVES.items():
-        if name == "rate_constant" and not any(name in part for part in free):
-            continue
-        curve = getattr(problem.electrode.curves, name)
-        low, high = (float(np.clip(end, 0.0, 1.0)) for end in curve.valid_range)
-        x = np.linspace(low, high, _NUM_POINTS)
-        found, before = (_on_grid(problem, name, x, some) for some in (chosen, prior))
-        table = hasattr(curve, "log10_values")
-        bands.append(
-            Band(
-                *(name, label, x, np.median(found, axis=0)),
-                *np.quantile(found, [0.05, 0.95], axis=0),
-                *np.quantile(before, [0.05, 0.95], axis=0),
-                np.asarray(curve(x)),
-                np.asarray(curve.knots) if table else np.zeros(0),
-                10.0 ** np.asarray(curve.log10_values) if table else np.zeros(0),
-                curve.source,
-            )
-        )
-    return tuple(bands)
+
+    def found(name, x):
+        own, before = (_on_grid(problem, name, x, some) for some in (chosen, prior))
+        ends = (np.quantile(part, [0.05, 0.95], axis=0) for part in (own, before))
+        return np.median(own, axis=0), *next(ends), *next(ends)
+
+    return curve_bands(problem, _NUM_POINTS, found)
 
 
 def _on_grid(problem, name: str, x, raws):
@@ -210,12 +191,7 @@ def _predicted(setup: Setup, draws: Draw, seed: int) -> Prediction:
         times = np.stack([np.asarray(t) + float(o) * moves for t, o in found])
         times = times.reshape(*shape, -1)
     noise = setup.problem.noise
-    whole = EventNoise.of(
-        events,
-        noise.scatter,
-        discrepancy=float(noise.discrepancy),
-        edge_sd=float(noise.edge_sd),
-    )
+    whole = noise.over(events)
     rng = np.random.default_rng(seed + 2)
     if isinstance(noise.scatter, StudentT):
         off = rng.standard_t(noise.scatter.degrees, size=times.shape)

@@ -26,36 +26,27 @@ from scipy.interpolate import PchipInterpolator
 
 from .coordinates import populations
 from .inference import Inference, LeftOut
-from .noise import EventNoise
+from .parameters import CONTACTS
 from .pareto import smooth_weights
 
 # The law's tails beyond hold 6e-5; a particle out there has weights that do not hold.
 _NODES = np.array([-4.0, -2.8, -2.0, -1.3, -0.6, 0.0, 0.6, 1.3, 2.0, 2.8, 4.0])
 _FINE = np.linspace(-4.0, 4.0, 1601)
 _PER_DRAW = 40  # predictions of each draw
-_CONTACTS = "log10 contact radius"
 
 
 def can_leave_out(setup) -> bool:
     """Whether particles are driven one by one, by contacts of one population."""
-    problem = setup.problem
-    if setup.drive != "voltage" or not hasattr(problem.space, "parts"):
-        return False
-    return _members(problem.space, setup.events) is not None
+    return setup.drive == "voltage" and _members(setup) is not None
 
 
-def _members(space, events):
+def _members(setup):
     """Components that are the contacts of the events' particles; None without."""
-    starts = dict(zip([f.name for f in space.parts], _starts(space), strict=True))
-    hierarchical = [first for first, _ in populations(space)]
-    first = starts.get(_CONTACTS)
-    return (
-        first + 2 + np.arange(len(events.particles)) if first in hierarchical else None
-    )
-
-
-def _starts(space) -> list[int]:
-    return np.cumsum([0, *(free.prior.size for free in space.parts)])[:-1].tolist()
+    found = populations(setup.problem.space)
+    if CONTACTS not in found:
+        return None
+    first, _ = found[CONTACTS]
+    return first + 2 + np.arange(len(setup.events.particles))
 
 
 def leave_out(found: Inference, *, count: int = 240, seed: int = 0) -> LeftOut:
@@ -77,11 +68,11 @@ def leave_out(found: Inference, *, count: int = 240, seed: int = 0) -> LeftOut:
         )
     flat = found.draws.raw.reshape(-1, found.draws.raw.shape[-1])
     chosen = np.linspace(0, len(flat) - 1, min(count, len(flat))).astype(int)
-    members = _members(setup.problem.space, setup.events)
+    members = _members(setup)
     times = _at_nodes(setup, flat[chosen], members)  # (draw, node, event)
     own = found.predicted.times.reshape(-1, times.shape[-1])[chosen]
     fine = _interpolated(setup, times, own, flat[chosen][:, members])
-    noise = _noise_of_all(setup)
+    noise = setup.problem.noise.over(setup.events)
     logs = np.asarray(
         jax.jit(jax.vmap(jax.vmap(lambda t: noise.log_densities(t, 0.0))))(fine)
     )
@@ -126,17 +117,6 @@ def _interpolated(setup, times, own, placed):
             known = np.isfinite(y)
             fine[s, :, k] = PchipInterpolator(x[known], y[known])(_FINE)
     return fine
-
-
-def _noise_of_all(setup) -> EventNoise:
-    """The noise of all events, fitted or not, of times on the events' clock."""
-    noise = setup.problem.noise
-    return EventNoise.of(
-        setup.events,
-        noise.scatter,
-        discrepancy=float(noise.discrepancy),
-        edge_sd=float(noise.edge_sd),
-    )
 
 
 def _predictions(setup, fine, logs, noise, seed) -> LeftOut:

@@ -223,6 +223,15 @@ class EventNoise(AbstractNoise):
             edge_sd=edge_sd,
         )
 
+    def over(self, events: Events) -> "EventNoise":
+        """The same law for other events."""
+        return EventNoise.of(
+            events,
+            self.scatter,
+            discrepancy=float(self.discrepancy),
+            edge_sd=float(self.edge_sd),
+        )
+
     @property
     def scale(self) -> Float[Array, " event"]:
         """Standard deviation of each row about its prediction [s]."""

@@ -20,6 +20,8 @@ import diffelec
 
 from .priors import AbstractPrior, Correlated, Hierarchical, Independent, smooth
 
+CONTACTS = "log10 contact radius"
+"""Name of the contacts of the particles."""
 PRODUCT_REMARK = (
     "Only the product of conductivity and contact radius is identifiable; one level of "
     "the conductivity is held fixed, and contact radii are relative to it."
@@ -323,7 +325,7 @@ def contacts(
         return network
 
     return Free(
-        name="log10 contact radius",
+        name=CONTACTS,
         prior=prior,
         where=lambda electrode: electrode.network,
         law=law,

@@ -8,12 +8,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from scipy.stats import rankdata
 
-from .fit_figures import MARKERS, colors_of
+from .fit_figures import MARKERS, colors_of, curve_handles, draw_curves
 from .inference import Inference
 from .style import OKABE_ITO, blank, styled
 
 HOUR = 3600.0
-_SHADE = 0.22  # opacity of a band
 _SHOWN = 6  # numbers in traces and ranks
 _PAIRED = 4  # numbers in the plot of pairs
 _POINTS = 500  # in a cloud
@@ -24,30 +23,11 @@ _BINS = 20
 def curves_figure(found: Inference) -> Figure:
     """Median and 90 % band of every curve over the prior's and the literature's."""
     figure = blank(170, 75)
-    panels = figure.subplots(1, len(found.bands), squeeze=False)[0]
-    for axes, band, color in zip(panels, found.bands, OKABE_ITO, strict=False):
-        axes.fill_between(band.x, band.prior_low, band.prior_high, color="0.92", lw=0)
-        axes.fill_between(band.x, band.low, band.high, color=color, alpha=_SHADE, lw=0)
-        axes.semilogy(band.x, band.before, "--", color="0.45", linewidth=0.9)
-        axes.semilogy(band.x, band.fitted, color=color)
-        if band.knots.size:
-            axes.semilogy(band.knots, band.values, "o", color="0.45", markersize=3)
-        every = np.concatenate([band.prior_low, band.prior_high, band.low, band.high])
-        low, high = every.min(), every.max()
-        if high / low < 10:
-            low, high = low / 3, high * 3
-        axes.set_ylim(low / 2, high * 2)
-        axes.set_xlim(float(band.x.min()), float(band.x.max()))
-        axes.set_xlabel("stoichiometry x (–)")
-        axes.set_ylabel(band.label)
-        axes.set_title(textwrap.fill(band.source, 34), color="0.35")
-    literature = Line2D([], [], linestyle="--", color="0.45", marker="o", markersize=3)
-    literature.set(linewidth=0.9, label="literature")
+    draw_curves(figure, found.bands)
     handles = [
         Line2D([], [], color="black", label="posterior median"),
         Patch(color="0.6", label="90 % of the posterior"),
-        Patch(color="0.92", label="90 % of the prior"),
-        literature,
+        *curve_handles("literature", "90 % of the prior"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     return figure

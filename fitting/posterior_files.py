@@ -8,6 +8,7 @@ import numpy as np
 from . import files, posterior_figures, style
 from .inference import LEVELS, Inference
 from .pareto import RELIABLE
+from .summary import aligned, known
 
 HOUR = 3600.0
 _FIGURES = {
@@ -271,12 +272,12 @@ def text(found: Inference) -> str:
         sizes = (f"{n:.0f}" if math.isfinite(n) else "-" for n in (q.bulk, q.tail))
         interval = f"{q.low:.4g} to {q.high:.4g}"
         rows.append((q.label, f"{q.mean:.4g}", f"{q.sd:.2g}", interval, rhat, *sizes))
-    lines = _aligned(rows, left=1)
-    lines += ["", *_aligned(_event_table(found), left=2), ""]
-    known, half, most = found.coverage
-    if known:
+    lines = aligned(rows, left=1)
+    lines += ["", *aligned(_event_table(found), left=2), ""]
+    num, half, most = found.coverage
+    if num:
         lines.append(
-            f"of {known} fitted times, {half} lie within the 50 % and {most} within "
+            f"of {num} fitted times, {half} lie within the 50 % and {most} within "
             "the 90 % interval of what should have been measured"
         )
     diagnosis = found.diagnosis
@@ -293,8 +294,6 @@ def text(found: Inference) -> str:
 
 
 def _event_table(found: Inference) -> list[tuple]:
-    from .summary import known
-
     events = found.setup.events
     rows = [("particle", "event", "measured (h)", "90 % of the posterior (h)")]
     if found.left_out is not None:
@@ -313,15 +312,3 @@ def _event_table(found: Inference) -> list[tuple]:
             row += (f"{low:.2f} to {high:.2f}{' (!)' if bad else ''}",)
         rows.append(row)
     return rows
-
-
-def _aligned(rows, left: int) -> list[str]:
-    """Columns of one width, the first `left` of them to the left."""
-    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(w) if c < left else cell.rjust(w)
-            for c, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

@@ -6,6 +6,7 @@ half a minute. Hence `Waiting` (a clock in a thread) for those, and `ProtocolMet
 (calls back) for networks whose solve outlasts its compilation.
 """
 
+import abc
 import sys
 import threading
 import time
@@ -123,18 +124,12 @@ class ProtocolMeter(diffrax.AbstractProgressMeter):
         jax.debug.callback(lambda _: self.steps.end(), state)
 
 
-class Search:
-    """A bar over the iterations of a fit; call it with every `optimise.Progress`.
+class _AbstractBar(abc.ABC):
+    """A bar that begins with the first call; before that, the time of compilation."""
 
-    What remains is reckoned from the starts that are over: before the first is, each
-    is taken for `_TYPICAL_STEPS` iterations long.
-    """
-
-    def __init__(self, num_starts: int, stream=None):
+    def __init__(self, waiting: str, stream=None):
         self.stream = sys.stderr if stream is None else stream
-        self.num_starts = num_starts
-        self._start, self._before, self._now = 0, 0, 0
-        self._waiting = Waiting("compiling the fit", self.stream)
+        self._waiting = Waiting(waiting, self.stream)
         self._bar = None
 
     def __enter__(self):
@@ -145,6 +140,23 @@ class Search:
         self._waiting.__exit__(*exception)
         if self._bar is not None:
             self._bar.close()
+
+    @abc.abstractmethod
+    def __call__(self, progress):
+        """Shows how far it has come."""
+
+
+class Search(_AbstractBar):
+    """A bar over the iterations of a fit; call it with every `optimise.Progress`.
+
+    What remains is reckoned from the starts that are over: before the first is, each
+    is taken for `_TYPICAL_STEPS` iterations long.
+    """
+
+    def __init__(self, num_starts: int, stream=None):
+        super().__init__("compiling the fit", stream)
+        self.num_starts = num_starts
+        self._start, self._before, self._now = 0, 0, 0
 
     def __call__(self, progress) -> bool:
         """Shows an iteration; never asks the search to stop."""
@@ -179,22 +191,11 @@ class Search:
         return round(self._before + max(step, each) + left * each)
 
 
-class Draws:
+class Draws(_AbstractBar):
     """A bar over the draws of all chains; call it with every `sampling.Progress`."""
 
     def __init__(self, stream=None):
-        self.stream = sys.stderr if stream is None else stream
-        self._waiting = Waiting("compiling the chains", self.stream)
-        self._bar = None
-
-    def __enter__(self):
-        self._waiting.__enter__()
-        return self
-
-    def __exit__(self, *exception):
-        self._waiting.__exit__(*exception)
-        if self._bar is not None:
-            self._bar.close()
+        super().__init__("compiling the chains", stream)
 
     def __call__(self, progress) -> None:
         """Shows a draw."""

@@ -4,6 +4,8 @@ Turns a `Setup` and its `Fit` into a `Report`. The bands are those of the normal
 that the rows' slopes give at the optimum (Laplace's approximation).
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,19 +13,17 @@ import numpy as np
 
 import diffelec
 
-from .noise import EventNoise
 from .optimise import Fit
 from .report import Band, Parameter, Report, Trajectories
 from .setup import Setup
 from .uncertainty import Estimate, band, directions, estimates, goodness
 
 _NUM_POINTS = 201
-CURVES = {
+_CURVES = {
     "conductivity": "conductivity κ (S m$^{-1}$)",
     "diffusivity": "diffusivity D (m$^2$ s$^{-1}$)",
     "rate_constant": "rate constant k (m s$^{-1}$)",
 }
-"""Curves of a material that may be free, and what to call them on an axis."""
 
 
 @eqx.filter_jit
@@ -62,14 +62,7 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
     offset = float(space.clock_offset(values))
     predicted = np.asarray(prediction.times)
     moved = np.where(setup.events.is_duration, 0.0, offset)
-    noise = problem.noise
-    rows = EventNoise.of(
-        setup.events,
-        noise.scatter,
-        discrepancy=float(noise.discrepancy),
-        edge_sd=float(noise.edge_sd),
-    ).residual(predicted, offset)
-    recording = setup.recording
+    rows = problem.noise.over(setup.events).residual(predicted, offset)
     quality = goodness(problem, fit)
     weak = [d for d in directions(space, fit) if not d.determined]
     return Report(
@@ -82,24 +75,34 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
         bands=_bands(problem, fit, seed),
         parameters=tuple(_parameter(found) for found in estimates(space, fit)),
         trajectories=_trajectories(setup, solution, offset),
-        recorded=(np.zeros(0), np.zeros(0))
-        if recording is None
-        else (recording.time, recording.voltage),
+        recorded=_recorded(setup.recording),
         chi_square=quality.chi_square,
         num_rows=quality.num_rows,
         degrees=quality.degrees,
         probability=quality.probability,
         undetermined=tuple(direction.name for direction in weak),
         remarks=space.remarks,
-        statistics={
-            "outcome": fit.message(),
-            "starts": len(fit.starts),
-            "distinct_optima": len(fit.optima),
-            "solves": fit.num_evaluations,
-            "failed_solves": fit.num_failed,
-        },
+        statistics=_statistics(fit),
         drive=setup.drive,
     )
+
+
+def _recorded(recording) -> tuple[np.ndarray, np.ndarray]:
+    """Instants [s] and voltages [V], empty without a recording."""
+    if recording is None:
+        return np.zeros(0), np.zeros(0)
+    return recording.time, recording.voltage
+
+
+def _statistics(fit: Fit) -> dict:
+    """Counts of the search."""
+    return {
+        "outcome": fit.message(),
+        "starts": len(fit.starts),
+        "distinct_optima": len(fit.optima),
+        "solves": fit.num_evaluations,
+        "failed_solves": fit.num_failed,
+    }
 
 
 def fitted_electrode(setup: Setup, fit: Fit) -> diffelec.Electrode:
@@ -123,33 +126,27 @@ def _predicted_deviation(setup: Setup, fit: Fit) -> np.ndarray:
     return found
 
 
-def _bands(problem, fit: Fit, seed: int) -> tuple[Band, ...]:
-    """Conductivity and diffusivity, and the rate constant where it is free."""
+def curve_bands(problem, num_points: int, found: Callable) -> tuple[Band, ...]:
+    """Bands of conductivity and diffusivity, and of the rate constant where it is free.
+
+    Args:
+        problem: whose curves are meant.
+        num_points: of each.
+        found: (name, stoichiometries) to the curve, the ends of its band and the ends
+            of the prior's band.
+    """
     bands = []
     free = [part.name for part in problem.space.frees]
-    for name, label in CURVES.items():
+    for name, label in _CURVES.items():
         if name == "rate_constant" and not any(name in part for part in free):
             continue
         curve = getattr(problem.electrode.curves, name)
         low, high = (float(np.clip(end, 0.0, 1.0)) for end in curve.valid_range)
-        x = np.linspace(low, high, _NUM_POINTS)
-        found = band(
-            *(problem, fit),
-            lambda electrode, x, name=name: getattr(electrode.curves, name)(x),
-            x,
-            seed=seed,
-        )
+        x = np.linspace(low, high, num_points)
         table = hasattr(curve, "log10_values")
         bands.append(
             Band(
-                name=name,
-                label=label,
-                x=x,
-                fitted=found.fitted,
-                low=found.lower,
-                high=found.upper,
-                prior_low=found.prior_lower,
-                prior_high=found.prior_upper,
+                *(name, label, x, *found(name, x)),
                 before=np.asarray(curve(x)),
                 knots=np.asarray(curve.knots) if table else np.zeros(0),
                 values=10.0 ** np.asarray(curve.log10_values) if table else np.zeros(0),
@@ -157,6 +154,17 @@ def _bands(problem, fit: Fit, seed: int) -> tuple[Band, ...]:
             )
         )
     return tuple(bands)
+
+
+def _bands(problem, fit: Fit, seed: int) -> tuple[Band, ...]:
+    """Fitted curves with their 95 % bands."""
+
+    def found(name, x):
+        curve = lambda electrode, x: getattr(electrode.curves, name)(x)
+        own = band(problem, fit, curve, x, seed=seed)
+        return own.fitted, own.lower, own.upper, own.prior_lower, own.prior_upper
+
+    return curve_bands(problem, _NUM_POINTS, found)
 
 
 def _parameter(found: Estimate) -> Parameter:

@@ -202,13 +202,7 @@ def by_current(
 
 def _cell_of(events, recording, choices) -> tuple[diffelec.Electrode, float]:
     """The electrode behind a recorded current, and its current over the cell's."""
-    electrode = bath.population_electrode(
-        events.particles,
-        _curves(choices),
-        radius=_radii(events, choices.radius),
-        bath_radius=choices.radius,
-        num_shells=choices.num_shells,
-    )
+    electrode = _in_bath(events, choices, bath.POPULATION)
     capacity = choices.capacity
     if capacity is None:
         capacity = bath.capacity_of_charge(electrode, *_first_charge(recording))
@@ -269,13 +263,7 @@ def by_protocol(
             f"The half cycle must be among the first {max(protocol.half_cycles) + 1}, "
             f"but is number {half_cycle + 1}; add steps to the protocol."
         )
-    electrode = bath.bath_electrode(
-        events.particles,
-        _curves(choices),
-        radius=_radii(events, choices.radius),
-        bath_radius=choices.radius,
-        num_shells=choices.num_shells,
-    )
+    electrode = _in_bath(events, choices, bath.GIVEN)
     rows = protocol.rows
     currents = np.asarray(rows.current) + np.asarray(rows.current_rate)
     fields = {
@@ -285,6 +273,16 @@ def by_protocol(
     }
     model = electrode, space_of(electrode, events.particles, choices)
     return _setup(events, model, protocol, choices, fields, drive="protocol")
+
+
+def _in_bath(events, choices, unseen: bath.Bath) -> diffelec.Electrode:
+    """The events' particles beside a bath of unseen ones."""
+    return bath.bath_electrode(
+        *(events.particles, _curves(choices), unseen),
+        radius=_radii(events, choices.radius),
+        bath_radius=choices.radius,
+        num_shells=choices.num_shells,
+    )
 
 
 def _radii(events: Events, default: float) -> list[float]:

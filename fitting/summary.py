@@ -1,6 +1,7 @@
 """A fit in words and numbers: the summary file, the tables, the text for a terminal."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -112,6 +113,18 @@ def known(events: Events, k: int) -> str:
     return f"{after:.2f} to {before:.2f}"
 
 
+def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Cells in columns of one width, those of the first `left` to the left."""
+    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(w) if c < left else cell.rjust(w)
+            for c, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
 def text(report: Report) -> str:
     """The events with their predictions, the misfit, and what stayed open."""
     events = report.events
@@ -126,15 +139,7 @@ def text(report: Report) -> str:
                 f"{report.misfit[k]:.1f}",
             )
         )
-    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(w) if c < 2 else cell.rjust(w)
-            for c, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    lines += ["", _quality(report)]
+    lines = [*aligned(rows, left=2), "", _quality(report)]
     off = voltage_difference(report)
     if off is not None:
         lines.append(

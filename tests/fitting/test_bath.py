@@ -1,5 +1,6 @@
 """The unseen rest of a cell, and the setup of a fit that a recorded current drives."""
 
+import equinox as eqx
 import numpy as np
 import pytest
 
@@ -12,8 +13,8 @@ HOUR = 3600.0
 
 
 def electrode_of(particles=("p",)):
-    return bath.population_electrode(
-        *(particles, diffelec.materials.nmc532()),
+    return bath.bath_electrode(
+        *(particles, diffelec.materials.nmc532(), bath.POPULATION),
         radius=[5e-6] * len(particles),
         bath_radius=5e-6,
         num_shells=5,
@@ -21,8 +22,6 @@ def electrode_of(particles=("p",)):
 
 
 def inserted(electrode, free, values):
-    import equinox as eqx
-
     part = free.law(np.asarray(values), free.where(electrode))
     return eqx.tree_at(free.where, electrode, part)
 
