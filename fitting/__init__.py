@@ -24,6 +24,7 @@ _NAMESPACES = (
     "identity",
     "imaged",
     "inference",
+    "intensities",
     "left_out",
     "noise",
     "optical",
@@ -50,6 +51,7 @@ _NAMESPACES = (
     "style",
     "summary",
     "uncertainty",
+    "whole",
 )
 
 

@@ -10,13 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from .report import Band, Report
+from .report import Band, Brightness, Report
 from .style import OKABE_ITO, blank, styled
 
 HOUR = 3600.0
 MARKERS = {"onset": "^", "midpoint": "o", "completion": "v", "duration": "s"}
 _BAND = 0.18  # opacity
 _PRIOR = "0.93"  # grey of its band
+_TALLEST = 230  # mm
 
 
 def colors_of(labels) -> list:
@@ -261,6 +262,29 @@ def voltage_figure(report: Report) -> Figure:
     axes.set_xlabel("time (h)")
     axes.set_ylabel("cell voltage (V)")
     figure.legend(loc="outside right center", frameon=False)
+    return figure
+
+
+@styled
+def brightness_figure(seen: Brightness) -> Figure:
+    """Measured traces (dots) and those of the model (lines), one above the other."""
+    count = len(seen.labels)
+    figure = blank(170, min(25 + 16 * count, _TALLEST))
+    axes = figure.add_subplot()
+    size = min(3.0, 60.0 / count)
+    for j, color in enumerate(colors_of(seen.labels)):
+        height = 1.3 * (count - 1 - j)
+        hours = seen.time / HOUR
+        axes.plot(hours, height + seen.measured[j], ".", color="0.55", markersize=size)
+        axes.plot(hours, height + seen.fitted[j], color=color)
+    axes.set_yticks(1.3 * np.arange(count)[::-1], seen.labels)
+    axes.set_xlabel("time (h)")
+    axes.set_ylabel("intensity over its range, one particle above another")
+    handles = [
+        Line2D([], [], marker=".", linestyle="", color="0.55", label="measured"),
+        Line2D([], [], color="black", label="model, with a level and gain each"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 

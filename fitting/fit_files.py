@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from . import files, fit_figures, style, summary
-from .report import Report
+from .report import Brightness, Report
 
 _FIGURES = {
     "curves": fit_figures.curves_figure,
@@ -16,6 +16,7 @@ _FIGURES = {
     "lithium_map": fit_figures.raster_figure,
     "parameters": fit_figures.parameters_figure,
 }
+_BRIGHTNESS = ("particle", "time_h", "measured", "fitted")
 # Told by their names when they are read again.
 _BINARY = (".xlsx", ".xlsm", ".nda", ".ndax", ".mpr")
 _CURVE_COLUMNS = (
@@ -34,15 +35,21 @@ def cycler_name(cycler: Path) -> str:
     return f"cycler{suffix if suffix in _BINARY else '.csv'}"
 
 
-def write_inputs(folder: Path, onsets: Path, cycler: Path | None) -> None:
+def write_inputs(
+    folder: Path, onsets: Path, cycler: Path | None, intensities: Path | None = None
+) -> None:
     """Copies of the tables that were read, under names of their own."""
     shutil.copyfile(onsets, folder / "onsets.csv")
     if cycler is not None:
         shutil.copyfile(cycler, folder / cycler_name(cycler))
+    if intensities is not None:
+        shutil.copyfile(intensities, folder / "intensities.csv")
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """summary.json, events.csv, curves.csv, trajectories.csv and six figures."""
+    """summary.json, events.csv, curves.csv, trajectories.csv and six figures; of whole
+    traces, brightness.csv and one figure more.
+    """
     files.write_json(folder / "summary.json", summary.summary(report))
     files.write_csv(
         folder / "events.csv", summary.EVENT_COLUMNS, summary.event_rows(report)
@@ -64,3 +71,18 @@ def write_report(folder: Path, report: Report) -> None:
     )
     for name, draw in _FIGURES.items():
         style.save(draw(report), folder / f"{name}.png")
+    if report.brightness is not None:
+        _write_brightness(folder, report.brightness)
+
+
+def _write_brightness(folder: Path, seen: Brightness) -> None:
+    """Traces beside those of the model, as a table and a figure."""
+    hours = (seen.time / summary.HOUR).tolist()
+    rows = [
+        (label, *row)
+        for label, *pair in zip(seen.labels, seen.measured, seen.fitted, strict=True)
+        for row in zip(hours, *(part.tolist() for part in pair), strict=True)
+        if np.isfinite(row[1])
+    ]
+    files.write_csv(folder / "brightness.csv", _BRIGHTNESS, rows)
+    style.save(fit_figures.brightness_figure(seen), folder / "brightness.png")

@@ -82,7 +82,7 @@ def identity_of(problem, sampler: AbstractSampler, seed: int, chunk: int) -> dic
         "electrode": digest(problem.electrode),
         "free quantities and priors": digest(problem.space),
         "model of the data": digest(problem.forward),
-        "data and noise": digest((problem.noise, problem.trace)),
+        "data and noise": data_digest(problem),
         "sampler": repr(sampler),
         "seed": seed,
         "draws in a file": chunk,
@@ -93,7 +93,7 @@ def identity_of(problem, sampler: AbstractSampler, seed: int, chunk: int) -> dic
 
 def data_digest(problem) -> str:
     """A digest of the data alone."""
-    return digest((problem.noise, problem.trace))
+    return digest((problem.noise, problem.trace, problem.intensities))
 
 
 def _version(name: str) -> str:

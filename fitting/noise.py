@@ -7,6 +7,7 @@ logarithms, never as differences of probabilities.
 """
 
 import abc
+import dataclasses
 import functools
 
 import equinox as eqx
@@ -14,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import betainc, gammaln, log_ndtr
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from .events import Events
 
@@ -231,6 +232,12 @@ class EventNoise(AbstractNoise):
             discrepancy=float(self.discrepancy),
             edge_sd=float(self.edge_sd),
         )
+
+    def select(self, rows: Int[np.ndarray, " row"]) -> "EventNoise":
+        """The noise of some of the events."""
+        columns = ("time", "sd", "after", "before", "exact", "moves")
+        kept = {name: np.asarray(getattr(self, name))[rows] for name in columns}
+        return dataclasses.replace(self, **kept)
 
     @property
     def scale(self) -> Float[Array, " event"]:

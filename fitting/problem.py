@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 import diffelec
 
 from .events import CHANGES, Events
+from .intensities import IntensityNoise
 from .noise import EventNoise, TraceNoise
 from .parameters import ParameterSpace
 
@@ -37,11 +38,17 @@ class Prediction(eqx.Module):
         times: of the events, durations included [s] (event,).
         voltage: of the cell at the instants of the trace [V] (time,), empty without.
         failed: whether the solve failed; nothing else is meant then.
+        instants: of the course, on the events' clock [s] (instant,), empty without.
+        course: stoichiometries that intensities follow (instant, particle).
     """
 
     times: Float[Array, " event"]
     voltage: Float[Array, " time"]
     failed: Bool[Array, ""]
+    instants: Float[Array, " instant"] = eqx.field(default_factory=lambda: np.zeros(0))
+    course: Float[Array, "instant particle"] = eqx.field(
+        default_factory=lambda: np.zeros((0, 0))
+    )
 
 
 class AbstractForward(eqx.Module):
@@ -77,6 +84,7 @@ class Simulated(AbstractForward):
         delithiates: x falls in that half cycle (a charge).
         rtol: of the simulation.
         num_saved: instants saved a protocol step.
+        followed: index into the electrode's particles, of each intensity trace.
     """
 
     protocol: diffelec.Protocol
@@ -90,6 +98,7 @@ class Simulated(AbstractForward):
     delithiates: bool = eqx.field(static=True)
     rtol: float = eqx.field(static=True)
     num_saved: int = eqx.field(static=True)
+    followed: tuple[int, ...] = eqx.field(static=True, default=())
 
     @staticmethod
     def of(
@@ -148,22 +157,31 @@ class Simulated(AbstractForward):
         shift = 0.0 if self.origin is None else self.origin + start
         levels = sorted({*self.change, CHANGES["onset"]})
         reached = self._change_times(solution, np.array(levels))
-        at, who = [levels.index(c) for c in self.change], np.array(self.particle)
-        times = reached[np.array(at), who] + shift
+        at = np.array([levels.index(c) for c in self.change], int)
+        who = np.array(self.particle, int)
+        times = reached[at, who] + shift
         onset = reached[levels.index(CHANGES["onset"]), who] + shift
-        times = jnp.where(np.array(self.duration), times - onset, times)
+        times = jnp.where(np.array(self.duration, bool), times - onset, times)
         voltage = jnp.interp(self.trace_times, solution.time, solution.voltage)
-        finite = jnp.all(jnp.isfinite(times)) & jnp.all(jnp.isfinite(voltage))
-        return Prediction(times, voltage, ~finite)
+        course = self._series(solution)[:, np.array(self.followed, int)]
+        finite = [jnp.all(jnp.isfinite(part)) for part in (times, voltage, course)]
+        instants = solution.time + (shift - start)
+        instants = instants if self.followed else instants[:0]
+        course = course if self.followed else course[:0]
+        return Prediction(times, voltage, ~jnp.all(jnp.stack(finite)), instants, course)
+
+    def _series(self, solution) -> Float[Array, "time particle"]:
+        """What was seen of the particles."""
+        if self.surface:
+            return solution.surface_stoichiometry
+        return solution.stoichiometry
 
     def _change_times(self, solution, levels) -> Float[Array, "level particle"]:
         """When each particle has moved by each of `levels` [s from the half cycle's
         start], continued smoothly beyond its end.
         """
         start, end = solution.half_cycle_span(self.half_cycle)
-        series = (
-            solution.surface_stoichiometry if self.surface else solution.stoichiometry
-        )
+        series = self._series(solution)
         at = jax.vmap(jnp.interp, in_axes=(None, None, 1))
         first, last = at(start, solution.time, series), at(end, solution.time, series)
         sign = -1.0 if self.delithiates else 1.0
@@ -209,6 +227,7 @@ class Problem(eqx.Module):
         forward: from an electrode to predictions.
         noise: of the events.
         trace: of the voltage at `forward.trace_times`, if that is data too.
+        intensities: of the particles that `forward` follows, if they are data too.
     """
 
     electrode: PyTree
@@ -216,6 +235,17 @@ class Problem(eqx.Module):
     forward: AbstractForward
     noise: EventNoise
     trace: TraceNoise | None = None
+    intensities: IntensityNoise | None = None
+
+    @property
+    def known(self) -> Bool[np.ndarray, " row"]:
+        """Rows of data that tell a number: no bounds, nothing of levels and gains."""
+        parts = [np.asarray(self.noise.exact)]
+        if self.trace is not None:
+            parts.append(np.ones(np.size(self.trace.measured), bool))
+        if self.intensities is not None:
+            parts.append(self.intensities.seen)
+        return np.concatenate(parts)
 
     def rows_and_slopes(self, raw: Float[Array, " component"]):
         """Rows of the data (row,), their slopes (row, component), and the prediction;
@@ -240,15 +270,8 @@ class Problem(eqx.Module):
 
         A failed solve misses every row by `FAILED_ROW`; `prediction.failed` says so.
         """
-        values = self.space.constrain(raw)
-        found = self.predict(values)
-        shift = self.space.clock_offset(values)
-        times = jnp.where(found.failed, 0.0, found.times)
-        rows = self.noise.residual(times, shift)
-        if self.trace is not None:
-            voltage = jnp.where(found.failed, 0.0, found.voltage)
-            rows = jnp.concatenate([rows, self.trace.residual(voltage)])
-        return jnp.where(found.failed, FAILED_ROW, rows), found
+        parts, found = self._data(raw, "residual")
+        return jnp.where(found.failed, FAILED_ROW, jnp.concatenate(parts)), found
 
     def residual(self, raw: Float[Array, " component"]) -> Float[Array, " row"]:
         """Rows of the data, then those of the prior."""
@@ -258,18 +281,29 @@ class Problem(eqx.Module):
     def log_densities(
         self, raw: Float[Array, " component"]
     ) -> tuple[Float[Array, " row"], Prediction]:
-        """Log density of every row of the data (events, then the trace), and the
-        prediction; -`FAILED_ROW`^2/2 each where the solve failed.
+        """Log density of every row of the data (events, the voltage's trace, a row for
+        each trace of intensities), and the prediction; -`FAILED_ROW`^2/2 each where the
+        solve failed.
+        """
+        parts, found = self._data(raw, "log_densities")
+        rows = jnp.concatenate(parts)
+        return jnp.where(found.failed, -0.5 * FAILED_ROW**2, rows), found
+
+    def _data(self, raw, law: str):
+        """What a law of the noise says of each kind of data, and the prediction; any
+        finite numbers where the solve failed.
         """
         values = self.space.constrain(raw)
         found = self.predict(values)
         shift = self.space.clock_offset(values)
-        times = jnp.where(found.failed, 0.0, found.times)
-        rows = self.noise.log_densities(times, shift)
+        safe = lambda part: jnp.where(found.failed, 0.0, part)
+        parts = [getattr(self.noise, law)(safe(found.times), shift)]
         if self.trace is not None:
-            voltage = jnp.where(found.failed, 0.0, found.voltage)
-            rows = jnp.concatenate([rows, self.trace.log_densities(voltage)])
-        return jnp.where(found.failed, -0.5 * FAILED_ROW**2, rows), found
+            parts.append(getattr(self.trace, law)(safe(found.voltage)))
+        if self.intensities is not None:
+            course = safe(found.instants), safe(found.course)
+            parts.append(getattr(self.intensities, law)(*course, shift))
+        return parts, found
 
     def log_likelihood(self, raw: Float[Array, " component"]) -> Float[Array, ""]:
         """Log density of the data; -`FAILED_ROW`^2/2 a row where the solve failed."""

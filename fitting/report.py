@@ -77,6 +77,29 @@ class Trajectories(NamedTuple):
     surface: Float[np.ndarray, "time particle"]
 
 
+class Brightness(NamedTuple):
+    """Whole traces that were fitted, in units of each one's range about its mean.
+
+    Attributes:
+        labels: of the particles.
+        time: middles of the bins, on the events' clock [s] (bin,).
+        measured: NaN where nothing was seen (particle, bin).
+        fitted: with the best level and gain (particle, bin).
+        chi_square: of each particle's bins (particle,).
+    """
+
+    labels: tuple[str, ...]
+    time: Float[np.ndarray, " bin"]
+    measured: Float[np.ndarray, "particle bin"]
+    fitted: Float[np.ndarray, "particle bin"]
+    chi_square: Float[np.ndarray, " particle"]
+
+    @property
+    def rms(self) -> Float[np.ndarray, " particle"]:
+        """Root mean square of fitted less measured (particle,)."""
+        return np.sqrt(np.nanmean((self.fitted - self.measured) ** 2, axis=1))
+
+
 class Report(NamedTuple):
     """A fit.
 
@@ -91,13 +114,14 @@ class Report(NamedTuple):
         parameters: in the order of the fit.
         trajectories: of the fitted model.
         recorded: instants [s] and voltages [V] of the cell; empty where none are known.
-        chi_square: of the `num_rows` fitted events that have a time.
+        chi_square: of the `num_rows` fitted events that have a time, and other data.
         degrees: of freedom left in them.
         probability: of a larger chi-square, NaN where none are left.
         undetermined: directions in which the prior says more than the data.
         remarks: what can be identified at all.
         statistics: counts of the search (starts, evaluations, failed solves).
         drive: of the model, "voltage", "current" or "protocol".
+        brightness: whole traces that were fitted; None where only times were.
     """
 
     title: str
@@ -118,3 +142,4 @@ class Report(NamedTuple):
     remarks: tuple[str, ...]
     statistics: dict
     drive: str = "voltage"
+    brightness: Brightness | None = None

@@ -14,7 +14,7 @@ import numpy as np
 import diffelec
 
 from .optimise import Fit
-from .report import Band, Parameter, Report, Trajectories
+from .report import Band, Brightness, Parameter, Report, Trajectories
 from .setup import Setup
 from .uncertainty import Estimate, band, directions, estimates, goodness
 
@@ -84,6 +84,7 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
         remarks=space.remarks,
         statistics=_statistics(fit),
         drive=setup.drive,
+        brightness=_brightness(setup, fit, offset),
     )
 
 
@@ -92,6 +93,22 @@ def _recorded(recording) -> tuple[np.ndarray, np.ndarray]:
     if recording is None:
         return np.zeros(0), np.zeros(0)
     return recording.time, recording.voltage
+
+
+def _brightness(setup: Setup, fit: Fit, offset: float) -> Brightness | None:
+    """Measured and fitted traces; None without."""
+    if setup.seen is None:
+        return None
+    noise, predicted = setup.problem.intensities, fit.prediction
+    course = jnp.asarray(predicted.instants), jnp.asarray(predicted.course)
+    found = noise.match(*course, offset)
+    return Brightness(
+        labels=setup.seen.labels,
+        time=setup.seen.middle,
+        measured=np.where(noise.weight > 0, noise.value, np.nan),
+        fitted=np.asarray(found.fitted),
+        chi_square=np.asarray(jnp.sum(found.rows**2, axis=1)),
+    )
 
 
 def _statistics(fit: Fit) -> dict:

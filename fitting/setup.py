@@ -16,6 +16,7 @@ import diffelec
 from . import bath, parameters
 from .events import Events, check_informative
 from .imaged import imaged_electrode, rows_needed, voltage_drive
+from .intensities import Intensities
 from .noise import EventNoise, Normal, StudentT, TraceNoise
 from .parameters import ParameterSpace
 from .problem import Problem, Simulated
@@ -51,6 +52,8 @@ class Choices:
             known. Says what a recorded current means.
         voltage_sd: by which a predicted voltage may be off [V]; None leaves the
             recorded voltage out of the data.
+        intensity_sd: by which a whole trace of intensities may be off the model, in
+            units of its range.
         rtol: of the simulations.
     """
 
@@ -66,6 +69,7 @@ class Choices:
     series_resistance: float = 0.0
     capacity: float | None = None
     voltage_sd: float | None = None
+    intensity_sd: float = 0.05
     rtol: float = 1e-4
 
     def __post_init__(self):
@@ -110,6 +114,10 @@ class Setup:
         fitted: (event,) those that are fitted.
         recording: of the half cycle, or None.
         drive: what drives the model: "voltage", "current" or "protocol".
+        seen: intensities that are fitted in place of their particles' times, or None.
+        times: the problem of all times, from whose optimum a search for intensities
+            begins: where a jump is predicted far from the measured one, a trace does
+            not say which way to go. None without intensities.
     """
 
     problem: Problem
@@ -118,6 +126,8 @@ class Setup:
     fitted: np.ndarray
     recording: Recording | None
     drive: str
+    seen: Intensities | None = None
+    times: Problem | None = None
 
 
 def by_voltage(

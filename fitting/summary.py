@@ -65,6 +65,7 @@ def summary(report: Report) -> dict:
         else None,
         "search": report.statistics,
         "driven_by": report.drive,
+        "whole_traces": _traces(report),
         "voltage_rms_difference_V": voltage_difference(report),
         "observable": "surface stoichiometry"
         if report.events.surface
@@ -86,6 +87,23 @@ def summary(report: Report) -> dict:
         "undetermined_directions": list(report.undetermined),
         "remarks": list(report.remarks),
     }
+
+
+def _traces(report: Report) -> list[dict] | None:
+    """How well each whole trace is met; None where only times were fitted."""
+    seen = report.brightness
+    if seen is None:
+        return None
+    bins = np.isfinite(seen.measured).sum(axis=1)
+    return [
+        {
+            "particle": label,
+            "bins": int(bins[j]),
+            "chi_square": float(seen.chi_square[j]),
+            "rms_difference_of_range": float(seen.rms[j]),
+        }
+        for j, label in enumerate(seen.labels)
+    ]
 
 
 def voltage_difference(report: Report) -> float | None:
@@ -145,6 +163,14 @@ def text(report: Report) -> str:
         lines.append(
             f"the predicted voltage is {1e3 * off:.0f} mV rms off the recorded"
         )
+    if report.brightness is not None:
+        seen = report.brightness
+        worst = int(np.argmax(seen.rms))
+        lines.append(
+            f"{len(seen.labels)} whole trace(s) were fitted; the worst, of "
+            f"{seen.labels[worst]}, is {100 * seen.rms[worst]:.1f} % of its range off "
+            "(rms)"
+        )
     lines.append(f"search: {report.statistics['outcome']}")
     open_numbers = [p.label for p in report.parameters if not p.determined]
     if open_numbers:
@@ -163,7 +189,9 @@ def _quality(report: Report) -> str:
     likely = ""
     if math.isfinite(report.probability):
         likely = f"; a larger one has a probability of {report.probability:.2g}"
+    timed = int(np.sum(report.events.exact & report.fitted))
+    what = "times" if report.num_rows == timed else "rows of data"
     return (
-        f"chi-square {report.chi_square:.2f} of {report.num_rows} times, "
+        f"chi-square {report.chi_square:.2f} of {report.num_rows} {what}, "
         f"{report.degrees:.1f} degrees of freedom left{likely}"
     )

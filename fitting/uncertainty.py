@@ -212,10 +212,11 @@ def goodness(problem: Problem, fitted: Fit) -> Goodness:
     """Chi-square of the rows that are not bounds. Degrees used up are the trace of
     J (J^T J + I)^-1 J^T, since the prior carries a part of the parameters.
     """
-    known = np.asarray(problem.noise.exact)
-    known = np.r_[known, np.ones(fitted.residual.size - known.size, bool)]
+    known = problem.known
     rows, slopes = fitted.residual[known], fitted.slopes[known]
     used = float(np.trace(slopes @ fitted.covariance @ slopes.T))
+    if problem.intensities is not None:  # a level and a gain each
+        used += 2.0 * len(problem.intensities.value)
     chi_square, left = float(np.sum(rows**2)), rows.size - used
     tail = scipy.stats.chi2.sf(chi_square, left) if left > 0.5 else np.nan
     largest = float(np.max(np.abs(rows), initial=0.0))

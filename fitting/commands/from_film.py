@@ -6,6 +6,7 @@ fit reads its table and copies them beside its own.
 
 import argparse
 import contextlib
+import dataclasses
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import NamedTuple
 
 from . import onset_files, onsets, traces
 
-TRACES, ONSETS = "traces", "onsets"
-"""Folders of the two commands' results inside that of the fit."""
+TRACES, ONSETS, INTENSITIES = "traces", "onsets", "intensities.csv"
+"""Folders of the two commands' results inside that of the fit, and a table."""
 _QUALITY = "quality.csv"
 
 
@@ -49,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="CSV of intensities, in place of the film",
     )
+    group.add_argument(
+        "--whole-traces",
+        action="store_true",
+        help="fit the traces as they are, with a level and a gain of each particle, in "
+        "place of the times that are found in them",
+    )
     onsets.add_offset(group)
     traces.add_times(parser)
     traces.add_measure(parser)
@@ -66,8 +73,13 @@ def check(arguments) -> None:
         raise ValueError("--regions must come with --film, on which they are drawn.")
     if not begins(arguments):
         _refuse(arguments, ("--interval-s", "--times", "--clock-offset-s"))
-        _refuse(arguments, ("--reversals-h", "--change"))
+        _refuse(arguments, ("--reversals-h", "--change", "--whole-traces"))
         return
+    if arguments.intensities is not None:
+        raise ValueError(
+            "--intensities must come with --onsets; of a film or its traces, "
+            "--whole-traces fits them as they are."
+        )
     if arguments.film is not None and arguments.regions is None:
         raise ValueError(
             "--film must come with --regions, the particles; `diffelec traces FILM "
@@ -86,7 +98,7 @@ def _refuse(arguments, options) -> None:
     """Refuses options that say nothing of a table of events."""
     for option in options:
         value = getattr(arguments, option[2:].replace("-", "_"))
-        if value is not None and value != []:
+        if value is not None and value != [] and value is not False:
             raise ValueError(f"{option} must come with --film or --traces.")
 
 
@@ -124,6 +136,8 @@ def stages(arguments) -> Iterator[Stages]:
             "seen": arguments.seen or "surface",
             "clock_sd_s": found.offset_sd or None,
         }
+        if arguments.whole_traces:
+            own["intensities"] = _write_intensities(place / INTENSITIES, found)
         known = argparse.Namespace(**(vars(arguments) | own))
         folders = tuple(place / part for part in (TRACES, ONSETS))
         yield Stages(known, tuple(folder for folder in folders if folder.is_dir()))
@@ -154,6 +168,26 @@ def _find(given, folder: Path):
     with progress.Waiting("drawing onsets"):
         onset_files.write(folder, found._replace(arguments=_as_written(given)))
     return found
+
+
+def _write_intensities(path: Path, found) -> Path:
+    """The half cycle's traces on the clock of the events."""
+    from ..optical import trace_files
+
+    half, traces = found.chosen.half, found.traces
+    inside = half.holds(traces.time)
+    zero = onsets.zero_of(found.arguments, half, found.offset)
+    trace_files.write_traces(
+        path,
+        dataclasses.replace(
+            traces,
+            time=traces.time[inside] + zero,
+            intensity=traces.intensity[:, inside],
+            start=float("nan"),
+            notes=(),
+        ),
+    )
+    return path
 
 
 def _as_written(given):

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from . import cycler_file, from_film, study
 _HOUR = 3600.0
 _FREE = ("conductivity", "diffusivity")
 _KINDS = ("onset", "midpoint", "completion", "duration")
-_SOURCES = ("film", "regions", "traces", "cycler", "example")
+_SOURCES = ("film", "regions", "traces", "intensities", "cycler", "example")
 _PACKAGES = ("jax", "jaxlib", "diffrax", "equinox", "optimistix", "numpyro", "numpy")
 
 
@@ -33,6 +34,13 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="CSV: particle, event (onset, midpoint, completion, duration), time_h and "
         "sd_h or after_h and before_h; radius_um and change if wanted",
+    )
+    what.add_argument(
+        "--intensities",
+        metavar="FILE",
+        type=Path,
+        help="CSV of the particles' brightness on the clock of the onsets: fitted as "
+        "it is, in place of the times of its particles; see --whole-traces",
     )
     what.add_argument(
         "--example",
@@ -116,6 +124,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         ("--discrepancy-h", 0.0, "by how much the model may be off in any time"),
         ("--capacity-mAh", None, "of the cell, all its lithium, for --drive current"),
         ("--voltage-sd-mV", None, "makes the voltage data too, for --drive current"),
+        ("--intensity-sd", 0.05, "by how much whole traces may be off, of their range"),
     )
     for name, default, text in numbers:
         model.add_argument(
@@ -184,6 +193,7 @@ def check(arguments) -> None:
     from_film.check(arguments)
     own = {"--cycler": arguments.cycler, "--protocol": arguments.protocol}
     own |= {"--seen": arguments.seen, "--clock": arguments.clock}
+    own |= {"--intensities": arguments.intensities}
     given = [name for name, value in own.items() if value is not None]
     if arguments.example is not None and given:
         raise ValueError(
@@ -229,6 +239,7 @@ def prepare(arguments) -> Job:
         series_resistance=arguments.series_ohm,
         capacity=_times(3.6, arguments.capacity_mAh),
         voltage_sd=_times(1e-3, arguments.voltage_sd_mV),
+        intensity_sd=arguments.intensity_sd,
         rtol=arguments.rtol,
         **vague,
     )
@@ -262,10 +273,11 @@ def _from_files(arguments, choices, half_cycle: int):
     if arguments.cycler is None:
         protocol = diffelec.Protocol.from_strings(arguments.protocol)
         events = readers.read_events(arguments.onsets, surface=surface)
-        return setup.by_protocol(
+        found = setup.by_protocol(
             *(events, protocol, choices, half_cycle),
             from_start=arguments.clock == "cycler",
         )
+        return _whole(arguments, found, (-math.inf, math.inf), 0.0)
     table = cycler_file.read(arguments)
     recording = table.recording()
     try:
@@ -278,7 +290,24 @@ def _from_files(arguments, choices, half_cycle: int):
     )
     print(*cycler.describe(table), sep="\n", file=sys.stderr)
     drive = setup.by_current if arguments.drive == "current" else setup.by_voltage
-    return drive(events, driven, choices, half_cycle)
+    found = drive(events, driven, choices, half_cycle)
+    return _whole(arguments, found, (seen.start, seen.end), origin)
+
+
+def _whole(arguments, found, span, origin: float):
+    """The setup, to whole traces where they are given; `span` of the half cycle."""
+    if arguments.intensities is None:
+        return found
+    from .. import intensities, whole
+    from ..optical import trace_tables
+
+    traces = trace_tables.read_traces(arguments.intensities)
+    time = traces.time + origin
+    try:
+        seen = intensities.binned(time, traces.labels, traces.intensity, span)
+        return whole.with_intensities(found, seen, arguments.intensity_sd)
+    except ValueError as error:
+        raise ValueError(f"{arguments.intensities.name}: {error}") from None
 
 
 def search(job: Job):
@@ -287,24 +316,37 @@ def search(job: Job):
     Raises:
         SimulationError: where the model fails at the best values.
     """
+    import numpy as np
+
     import diffelec
 
-    from .. import optimise, progress
+    from .. import optimise
 
-    problem, arguments = job.setup.problem, job.arguments
-    size = problem.space.size
-    print(f"fitting {size} numbers to {job.setup.events.describe()}", file=sys.stderr)
-    with progress.Search(arguments.starts) as shown:
-        found = optimise.fit(
-            problem,
-            optimise.latin_hypercube(size, arguments.starts, arguments.seed),
-            optimise.LevenbergMarquardt(),
-            max_steps=arguments.max_steps,
-            callback=shown,
-        )
+    arguments, setup = job.arguments, job.setup
+    size = setup.problem.space.size
+    starts = optimise.latin_hypercube(size, arguments.starts, arguments.seed)
+    print(f"fitting {size} numbers to {setup.events.describe()}", file=sys.stderr)
+    if setup.times is not None:
+        ends = _searched(setup.times, starts, arguments.max_steps).optima
+        starts = np.stack([end.raw for end in ends])
+        count = len(setup.seen.labels)
+        print(f"fitting them to {count} whole trace(s) from there", file=sys.stderr)
+    found = _searched(setup.problem, starts, arguments.max_steps)
     if found.result == optimise.FIT_RESULTS.solve_failed:
         raise diffelec.SimulationError(found.message())
     return found
+
+
+def _searched(problem, starts, max_steps: int):
+    """The best end of searches from starts, with their progress."""
+    from .. import optimise, progress
+
+    with progress.Search(len(starts)) as shown:
+        return optimise.fit(
+            *(problem, starts, optimise.LevenbergMarquardt()),
+            max_steps=max_steps,
+            callback=shown,
+        )
 
 
 @contextlib.contextmanager
@@ -334,7 +376,7 @@ def copy_sources(folder: Path, job: Job) -> None:
     from .. import fit_files
 
     with _inputs(job.arguments) as tables:
-        fit_files.write_inputs(folder, *tables)
+        fit_files.write_inputs(folder, *tables, job.arguments.intensities)
     for part in job.folders:
         shutil.copytree(part, folder / part.name)
 
@@ -374,6 +416,9 @@ def words(arguments) -> list[str]:
         words += ["--onsets", "onsets.csv"]
     if arguments.cycler is not None:
         words += ["--cycler", cycler_name(arguments.cycler)]
+    if arguments.intensities is not None:
+        words += ["--intensities", "intensities.csv"]
+        words += ["--intensity-sd", str(arguments.intensity_sd)]
     words += cycler_file.words(arguments)
     names = ("protocol", "drive", "clock", "clock_sd_s", "half_cycle", "seen")
     names += ("free", "leave_out", "capacity_mAh", "voltage_sd_mV")

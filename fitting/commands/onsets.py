@@ -230,13 +230,18 @@ def find(arguments) -> Found:
         )
     people = tuple(_people(traces, one, charge, arguments.seed) for one in found)
     chosen = _chosen(found, arguments.half_cycle)
-    # Without a cycler, a fit is driven by a protocol, whose clock starts with it.
-    zero = -chosen.half.start if arguments.cycler is None else offset
+    zero = zero_of(arguments, chosen.half, offset)
     events = onset_tables.to_events(chosen, offset=zero, change=arguments.change)
     return Found(
         *(arguments, traces, found, people, charge, offset, sd, chosen, events),
         notes=tuple(note for note in notes if note),
     )
+
+
+def zero_of(arguments, half, offset: float) -> float:
+    """What the events' clock reads when the film's reads 0 [s]."""
+    # Without a cycler, a fit is driven by a protocol, whose clock starts with it.
+    return -half.start if arguments.cycler is None else offset
 
 
 def _given_halves(arguments, traces):

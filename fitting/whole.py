@@ -1,0 +1,57 @@
+"""From a fit of times to one of whole intensity traces."""
+
+import dataclasses
+
+import numpy as np
+
+from .intensities import Intensities, IntensityNoise
+from .setup import Setup
+
+_SAVED = 401  # instants of a protocol step, at least
+
+
+def with_intensities(setup: Setup, seen: Intensities, sd: float) -> Setup:
+    """The same fit, to traces in place of the times that were found in them.
+
+    A particle none of whose times is known keeps its bounds: a trace without a jump
+    cannot tell a particle that did not react from one without contrast.
+
+    Args:
+        setup: fits the times.
+        seen: intensities, on the clock of those times.
+        sd: by how much the model may be off, in units of a trace's range.
+
+    Raises:
+        ValueError: where no trace is of a particle with a time.
+    """
+    problem, events = setup.problem, setup.events
+    owner = np.array(events.particles)[events.particle]
+    timed = set(owner[events.exact & setup.fitted])
+    labels = [p for p in events.particles if p in timed and p in seen.labels]
+    if not labels:
+        raise ValueError(
+            "Intensities must be of particles with a time that is fitted, which are "
+            f"{', '.join(sorted(timed))[:80]}, but are of {', '.join(seen.labels)[:80]}"
+            "; correct the names."
+        )
+    seen = seen.of(labels)
+    kept = setup.fitted & ~np.isin(owner, labels)
+    chosen = np.flatnonzero(kept[setup.fitted])
+    forward, names = problem.forward, problem.electrode.network.topology.particle_labels
+    forward = dataclasses.replace(
+        forward,
+        particle=tuple(forward.particle[k] for k in chosen),
+        change=tuple(forward.change[k] for k in chosen),
+        duration=tuple(forward.duration[k] for k in chosen),
+        followed=tuple(names.index(label) for label in labels),
+        num_saved=max(_SAVED, forward.num_saved),
+    )
+    whole = dataclasses.replace(
+        problem,
+        forward=forward,
+        noise=problem.noise.select(chosen),
+        intensities=IntensityNoise.of(seen, sd),
+    )
+    return dataclasses.replace(
+        setup, problem=whole, fitted=kept, seen=seen, times=problem
+    )

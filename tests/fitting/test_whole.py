@@ -1,0 +1,133 @@
+"""From times to whole traces: what is fitted then, and that it finds the truth."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fitting import optimise, setup, summary, whole
+from fitting.events import Event, Events
+from fitting.fit_figures import brightness_figure
+from fitting.intensities import binned
+from fitting.recording import Recording
+from fitting.report import Brightness
+
+from .made_up import made_up_report
+
+HOUR = 3600.0
+HOURS = np.array([1.0, 1.2, 2.0, 6.0, 9.0])
+VOLTAGE = np.array([3.2, 3.8, 3.95, 4.05, 4.3])
+CHOICES = setup.Choices(free=(), num_shells=5, rtol=1e-5)
+FRAMES = HOUR * np.linspace(1.5, 9.0, 46)
+
+
+def prepared():
+    """Two particles with times, one that was never seen to react."""
+    rows = [
+        Event("p", "midpoint", time=3.4 * HOUR, sd=600.0),
+        Event("q", "midpoint", time=5.0 * HOUR, sd=600.0),
+        Event("never", "midpoint", after=9.0 * HOUR, before=np.inf),
+        Event("p", "duration", time=0.9 * HOUR, sd=600.0),
+    ]
+    recording = Recording(HOUR * HOURS, VOLTAGE)
+    return setup.by_voltage(Events.from_rows(rows), recording, CHOICES)
+
+
+def seen_of(intensity, labels=("q", "other", "p")):
+    return binned(FRAMES, labels, intensity)
+
+
+def blank(labels=("q", "other", "p")):
+    return seen_of(np.linspace(0.0, 1.0, 46) * np.ones((len(labels), 1)), labels)
+
+
+def test_traces_take_the_place_of_times_and_leave_bounds():
+    before = prepared()
+    after = whole.with_intensities(before, blank(), 0.05)
+    assert after.seen.labels == ("p", "q")
+    np.testing.assert_array_equal(after.fitted, [False, False, True, False])
+    assert after.times is before.problem
+    forward = after.problem.forward
+    assert (forward.particle, forward.followed) == ((2,), (0, 1))
+    assert after.problem.noise.exact.tolist() == [False]
+    assert after.problem.known.sum() == 2 * 46
+    assert after.forward is before.forward
+
+
+def test_traces_of_other_particles_are_refused():
+    with pytest.raises(ValueError, match=r"with a time .* p, q, but are of never, r"):
+        whole.with_intensities(prepared(), blank(("never", "r")), 0.05)
+
+
+@eqx.filter_jit
+def looked_at(problem, raw):
+    """Half the squared rows, the log density, and the prediction at raw numbers."""
+    half = 0.5 * jnp.sum(problem.residual(raw) ** 2)
+    rows, predicted = problem.log_densities(raw)
+    return half, jnp.sum(rows) + problem.space.log_prior(raw), predicted
+
+
+def midpoints(predicted):
+    """When each particle has given off a quarter [h]."""
+    fallen = np.asarray(predicted.course[0] - predicted.course)
+    hours = np.asarray(predicted.instants) / HOUR
+    return [np.interp(0.25, column, hours) for column in fallen.T]
+
+
+@pytest.fixture(scope="module")
+def found():
+    """What a fit to made traces starts from, what it ends at, and the truth."""
+    before = prepared()
+    blind = whole.with_intensities(before, blank(), 0.05)
+    size = before.problem.space.size
+    truth = np.random.default_rng(2).normal(0.0, 0.5, size)
+    at = looked_at(blind.problem, jnp.asarray(truth))[2]
+    course = np.stack([np.interp(FRAMES, at.instants, c) for c in at.course.T])
+    rng = np.random.default_rng(3)
+    light = 50.0 - 20.0 * course[[1, 0, 0]] + 0.1 * rng.standard_normal((3, 46))
+    after = whole.with_intensities(before, seen_of(light), 0.02)
+    search = optimise.LevenbergMarquardt()
+    fit = optimise.fit(after.problem, np.zeros((1, size)), search, max_steps=25)
+    raws = (np.zeros(size), fit.raw, truth)
+    return [looked_at(after.problem, jnp.asarray(raw)) for raw in raws]
+
+
+def test_a_fit_of_traces_finds_the_times_that_made_them(found):
+    start, end, truth = (midpoints(predicted) for _, _, predicted in found)
+    assert np.max(np.abs(np.subtract(start, truth))) > 0.3
+    np.testing.assert_allclose(end, truth, atol=0.03)
+
+
+def test_rows_and_density_of_a_problem_agree_with_traces(found):
+    sums = [float(half + density) for half, density, _ in found]
+    np.testing.assert_allclose(sums, sums[0], rtol=1e-9)
+    assert float(found[0][0] - found[1][0]) > 10.0
+
+
+def made_brightness():
+    time = HOUR * np.linspace(0.0, 10.0, 30)
+    fitted = 1.0 / (1.0 + np.exp(-(time / HOUR - np.array([[3.0], [6.0]]))))
+    measured = fitted + 0.05 * np.sin(time)
+    measured[0, 3] = np.nan
+    return Brightness(("p", "q"), time, measured, fitted, np.array([20.0, 31.0]))
+
+
+def test_the_report_says_how_well_traces_are_met():
+    report = made_up_report()._replace(brightness=made_brightness(), num_rows=59)
+    p, q = summary.summary(report)["whole_traces"]
+    assert (p["particle"], p["bins"], q["bins"]) == ("p", 29, 30)
+    off = made_brightness().rms
+    assert q["rms_difference_of_range"] == pytest.approx(off[1])
+    assert f"{100 * off.max():.1f} % of its range" in summary.text(report)
+    assert "of 59 rows of data" in summary.text(report)
+    assert summary.summary(made_up_report())["whole_traces"] is None
+
+
+def test_the_figure_shows_dots_and_lines_of_every_particle():
+    axes = brightness_figure(made_brightness()).axes[0]
+    assert len(axes.lines) == 4
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["p", "q"]
+    top, bottom = axes.lines[1].get_ydata(), axes.lines[3].get_ydata()
+    np.testing.assert_allclose(
+        top - bottom, np.subtract(*made_brightness().fitted) + 1.3
+    )
