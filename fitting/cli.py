@@ -6,9 +6,11 @@ that take seconds to import are imported inside the run functions only.
 """
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from .commands import demo, film, fit, infer, onsets, simulate, traces
 
 _COMMANDS = (demo, simulate, film, traces, onsets, fit, infer)
 _CACHE_BYTES = 2 * 1024**3
+_BEING_WRITTEN = 60.0  # s within which another process may still be at an entry
 
 SUCCESS, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -87,6 +90,8 @@ def prepare_environment(environment, *, cache: bool) -> None:
         }
         if importlib.util.find_spec("filelock"):  # JAX needs it to count bytes
             defaults["JAX_COMPILATION_CACHE_MAX_SIZE"] = str(_CACHE_BYTES)
+            if "JAX_COMPILATION_CACHE_DIR" in defaults:
+                _mend_cache(folder)
     else:
         environment["JAX_ENABLE_COMPILATION_CACHE"] = "0"
     for name, value in defaults.items():
@@ -103,6 +108,20 @@ def _cache_folder(environment) -> Path | None:
     except OSError:
         return None
     return folder if os.access(folder, os.W_OK) else None
+
+
+def _mend_cache(folder: Path) -> None:
+    """Removes entries of which nobody knows when they were used.
+
+    JAX looks at that time of every entry before it writes one, and writes none where
+    one lacks it: after a kill in between, or runs that did not count bytes.
+    """
+    now = time.time()
+    for entry in folder.glob("*-cache"):
+        with contextlib.suppress(OSError):
+            known = entry.with_name(f"{entry.name.removesuffix('cache')}atime").exists()
+            if not known and now - entry.stat().st_mtime > _BEING_WRITTEN:
+                entry.unlink()
 
 
 def _is_simulation_error(error: BaseException) -> bool:

@@ -37,7 +37,8 @@ _PER_DRAW = 40  # predictions of each draw
 
 def can_leave_out(setup) -> bool:
     """Whether particles are driven one by one, by contacts of one population."""
-    return setup.drive == "voltage" and _members(setup) is not None
+    by_times = setup.drive == "voltage" and setup.seen is None
+    return by_times and _members(setup) is not None
 
 
 def _members(setup):
@@ -63,8 +64,9 @@ def leave_out(found: Inference, *, count: int = 240, seed: int = 0) -> LeftOut:
     setup = found.setup
     if not can_leave_out(setup):
         raise ValueError(
-            "Particles must be driven by a recorded voltage, each through a contact of "
-            "one population, to leave one out; fit the others alone instead."
+            "Particles must be fitted by their times, driven by a recorded voltage, "
+            "each through a contact of one population, to leave one out; fit the "
+            "others alone instead."
         )
     flat = found.draws.raw.reshape(-1, found.draws.raw.shape[-1])
     chosen = np.linspace(0, len(flat) - 1, min(count, len(flat))).astype(int)

@@ -233,8 +233,11 @@ def _events(found: Inference, which: str) -> list[str]:
     if which == "all":
         return names
     fitted = [n for n, used in zip(names, found.setup.fitted, strict=True) if used]
-    extra = found.draws.log_likelihoods.shape[-1] - len(fitted)
-    return fitted + [f"voltage {k}" for k in range(extra)]
+    problem, seen = found.setup.problem, found.setup.seen
+    points = 0 if problem.trace is None else np.size(problem.trace.measured)
+    traces = () if seen is None else seen.labels
+    voltages = [f"voltage {k}" for k in range(points)]
+    return [*fitted, *voltages, *(f"trace of {label}" for label in traces)]
 
 
 def _per_event(found: Inference, which: str, variables: dict):

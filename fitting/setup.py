@@ -95,7 +95,7 @@ class Choices:
                 raise ValueError(
                     f"`{name}` must be finite and 0 or more, but is {value:g}."
                 )
-        for name in ("capacity", "voltage_sd"):
+        for name in ("capacity", "voltage_sd", "intensity_sd"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(

@@ -13,8 +13,8 @@ _SAVED = 401  # instants of a protocol step, at least
 def with_intensities(setup: Setup, seen: Intensities, sd: float) -> Setup:
     """The same fit, to traces in place of the times that were found in them.
 
-    A particle none of whose times is known keeps its bounds: a trace without a jump
-    cannot tell a particle that did not react from one without contrast.
+    A particle of which only one-sided bounds are known keeps them: a trace without a
+    jump cannot tell a particle that did not react from one without contrast.
 
     Args:
         setup: fits the times.
@@ -22,15 +22,16 @@ def with_intensities(setup: Setup, seen: Intensities, sd: float) -> Setup:
         sd: by how much the model may be off, in units of a trace's range.
 
     Raises:
-        ValueError: where no trace is of a particle with a time.
+        ValueError: where no trace is of a particle with a time or an interval.
     """
     problem, events = setup.problem, setup.events
     owner = np.array(events.particles)[events.particle]
-    timed = set(owner[events.exact & setup.fitted])
+    bounded = events.right_censored | events.left_censored
+    timed = set(owner[~bounded & setup.fitted])
     labels = [p for p in events.particles if p in timed and p in seen.labels]
     if not labels:
         raise ValueError(
-            "Intensities must be of particles with a time that is fitted, which are "
+            "Intensities must be of particles with a time that is fitted, such as "
             f"{', '.join(sorted(timed))[:80]}, but are of {', '.join(seen.labels)[:80]}"
             "; correct the names."
         )

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -274,6 +275,20 @@ def test_environment_keeps_what_the_user_set(prepare, tmp_path):
     kept = {"JAX_COMPILATION_CACHE_DIR": "/elsewhere"}
     prepare(kept, cache=True)
     assert kept["JAX_COMPILATION_CACHE_DIR"] == "/elsewhere"
+
+
+def test_entries_of_the_cache_that_stop_it_are_removed(prepare, tmp_path):
+    pytest.importorskip("filelock")
+    folder = tmp_path / "diffelec" / "jax"
+    folder.mkdir(parents=True)
+    names = ("whole-cache", "whole-atime", "half-cache", "fresh-cache")
+    for name in names:
+        (folder / name).touch()
+    for name in names[:3]:
+        os.utime(folder / name, (1e9, 1e9))
+    prepare({"XDG_CACHE_HOME": str(tmp_path)}, cache=True)
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"whole-cache", "whole-atime", "fresh-cache"}
 
 
 def test_no_cache_touches_no_folder(prepare, tmp_path):

@@ -1,5 +1,6 @@
 """Particles left out, against integrals over the population that are exact."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from fitting.noise import EventNoise
 from fitting.parameters import Free, ParameterSpace
 from fitting.priors import Hierarchical
 from fitting.problem import AbstractForward, Prediction, Problem
+from fitting.setup import Setup
 
 from .linear import HOUR, Numbers
 
@@ -51,13 +53,8 @@ def setup_of_four():
         *(Numbers(np.zeros(4)), ParameterSpace((free,)), EachItsOwn()),
         EventNoise.of(events),
     )
-    return SimpleNamespace(
-        problem=problem,
-        forward=problem.forward,
-        events=events,
-        fitted=np.ones(4, bool),
-        drive="voltage",
-    )
+    fitted = np.ones(4, bool)
+    return Setup(problem, problem.forward, events, fitted, None, "voltage")
 
 
 def population(seen):
@@ -120,7 +117,9 @@ def test_weights_are_worst_of_the_particle_that_is_least_like_the_others(found):
 
 def test_particles_that_feel_each_other_are_refused():
     setup = setup_of_four()
-    setup.drive = "current"
-    assert not left_out.can_leave_out(setup)
-    with pytest.raises(ValueError, match="must be driven by a recorded voltage"):
-        left_out.leave_out(SimpleNamespace(setup=setup))
+    assert left_out.can_leave_out(setup)
+    traced = dataclasses.replace(setup, seen="whole traces")
+    for other in (dataclasses.replace(setup, drive="current"), traced):
+        assert not left_out.can_leave_out(other)
+        with pytest.raises(ValueError, match="driven by a recorded voltage"):
+            left_out.leave_out(SimpleNamespace(setup=other))

@@ -9,7 +9,8 @@ import tifffile
 
 from fitting import cli, files, fit_files, review, style
 from fitting.commands import fit, onset_files
-from fitting.optical import quality_figures
+from fitting.commands.job import prepare as job_of
+from fitting.optical import quality_figures, trace_tables
 from fitting.readers import read_events
 
 from ..made_up import made_up_report
@@ -90,13 +91,14 @@ def done(inputs):
                 inputs / "a",
             ],
             ["fit", "--traces", table, *drive, "--out", inputs / "b"],
+            ["fit", "--traces", table, *drive, "--whole-traces", "--out", inputs / "c"],
         ):
             assert cli.main([str(word) for word in words]) == cli.SUCCESS
     return inputs, jobs
 
 
 def test_one_command_finds_what_three_find(done):
-    folder, (film, table) = done
+    folder, (film, table, _) = done
     expected = read_events(folder / "onsets" / "onsets.csv", surface=True)
     for job, name in ((film, "a"), (table, "b")):
         found = job.setup.events
@@ -111,6 +113,27 @@ def test_one_command_finds_what_three_find(done):
         assert copy.read_text() == (folder / name / "onsets.csv").read_text()
     same = (folder / "traces" / "traces.csv").read_text()
     assert (folder / "a" / "traces" / "traces.csv").read_text() == same
+
+
+def test_whole_traces_are_fitted_on_the_clock_of_the_events(done, monkeypatch):
+    folder, (_, _, job) = done
+    traces = trace_tables.read_traces(folder / "traces" / "traces.csv")
+    seen = job.setup.seen
+    assert set(seen.labels) <= set(traces.labels)
+    assert len(seen.labels) > 1
+    inside = (traces.time + 60.0 >= 0) & (traces.time + 60.0 <= FRAMES * INTERVAL)
+    np.testing.assert_allclose(seen.middle[1:-1], traces.time[inside][1:-1] + 60.0)
+    rows = [traces.labels.index(label) for label in seen.labels]
+    np.testing.assert_allclose(seen.value, traces.intensity[rows][:, inside])
+    # The command in the folder fits the same.
+    monkeypatch.chdir(folder / "c")
+    study = files.read_json(folder / "c" / "study.json")
+    again = cli.parser().parse_args(shlex.split(study["command"])[1:])
+    fit.check(again)
+    repeated = job_of(again).setup
+    np.testing.assert_allclose(repeated.seen.value, seen.value, rtol=1e-6)
+    np.testing.assert_allclose(repeated.seen.edges, seen.edges)
+    np.testing.assert_array_equal(repeated.fitted, job.setup.fitted)
 
 
 def test_the_folder_holds_what_the_steps_before_wrote(done):
@@ -143,7 +166,7 @@ def test_the_study_names_its_sources_and_a_command_that_repeats_the_fit(done):
 
 
 def test_a_vague_clock_of_the_film_is_that_of_the_fit(done):
-    _, (film, _) = done
+    _, (film, *_) = done
     assert film.choices.clock_sd == INTERVAL
 
 
@@ -161,6 +184,13 @@ def test_a_vague_clock_of_the_film_is_that_of_the_fit(done):
         ("--traces t --cycler c --reversals-h 3", "--reversals-h and --discharge"),
         ("--onsets o --cycler c --change 0.2", "--change must come with --film"),
         ("--onsets o --cycler c --times t", "--times must come with --film"),
+        ("--onsets o --cycler c --whole-traces", "--whole-traces must come with"),
+        ("--traces t --cycler c --intensities i", "--intensities must come with --on"),
+        ("--example sharma2022 --intensities i", "--intensities must not be given"),
+        (
+            "--example sharma2022 --intensity-sd 0",
+            "`intensity_sd` must be finite and p",
+        ),
         ("--example sharma2022 --interval-s 9", "--interval-s must come with --film"),
         ("--film f --regions r --cycler c --erode-px -1", "--erode-px must be between"),
         ("--traces no.csv --cycler c.csv", "'no.csv' cannot be used: No such file"),
