@@ -26,6 +26,7 @@ import scipy.stats
 
 from benchmarks.machine import write_result
 from fitting import examples, imaged, parameters, priors, uncertainty
+from fitting.calibration import scattered
 from fitting.events import Event, Events
 from fitting.noise import EventNoise
 from fitting.optimise import LevenbergMarquardt, fit
@@ -51,26 +52,6 @@ class Interval(NamedTuple):
     @property
     def covers(self) -> bool:
         return bool(self.lower <= self.truth <= self.upper)
-
-
-def scattered(
-    noise: EventNoise, times, last: float, rng: np.random.Generator
-) -> EventNoise:
-    """Data about true `times`; an event after `last` is only known to be later, and so
-    nothing is known of the duration that follows it (rows come in pairs).
-    """
-    measured = np.asarray(times) + noise.sd * rng.standard_normal(len(times))
-    unseen = measured[::2] > last
-    exact = ~np.repeat(unseen, 2)
-    after = np.full(len(times), -np.inf)
-    after[::2][unseen] = last
-    return dataclasses.replace(
-        noise,
-        time=np.where(exact, measured, 0.0),
-        after=after,
-        before=np.full(len(times), np.inf),
-        exact=exact,
-    )
 
 
 def recover(

@@ -8,6 +8,7 @@ import importlib
 
 _NAMESPACES = (
     "bath",
+    "calibration",
     "chunks",
     "cli",
     "columns",

@@ -1,4 +1,6 @@
-"""Figures of a posterior: bands of curves, predictions, traces, ranks, pairs."""
+"""Figures of a posterior: bands of curves, predictions, traces, ranks, pairs; ranks of
+truths.
+"""
 
 import textwrap
 
@@ -8,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from scipy.stats import rankdata
 
+from .calibration import Uniformity
 from .fit_figures import MARKERS, colors_of, curve_handles, draw_curves
 from .inference import Inference
 from .style import OKABE_ITO, blank, styled
@@ -225,3 +228,27 @@ def _cycled(found: Inference) -> list:
 
 def _wrapped(label: str, width: int = 60) -> str:
     return textwrap.fill(label, width)
+
+
+@styled
+def calibration_figure(cases: dict[str, Uniformity], labels) -> Figure:
+    """Distribution of ranks less the uniform one, with the band of 95 % of sets of
+    uniform ranks, a panel for each case.
+    """
+    figure = blank(170, 75)
+    panels = figure.subplots(1, len(cases), squeeze=False, sharey=True)[0]
+    colors = colors_of(labels)
+    for axes, (name, found) in zip(panels, cases.items(), strict=True):
+        axes.fill_between(found.points, found.low, found.high, color="0.9", lw=0)
+        for row, color in zip(found.difference, colors, strict=True):
+            axes.plot(found.points, row, color=color, linewidth=0.9)
+        axes.set_title(f"{name}: probability {found.family:.2g}")
+        axes.set_xlabel("rank of the truth over the number of draws")
+    panels[0].set_ylabel("share of truths below, less uniform")
+    handles = [
+        Line2D([], [], color=color, label=label)
+        for color, label in zip(colors, labels, strict=True)
+    ]
+    handles.append(Patch(color="0.9", label="95 % of uniform sets"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    return figure

@@ -1,0 +1,159 @@
+"""Do posteriors hold what they promise? Simulation-based calibration of `infer`.
+
+    python -m benchmarks.calibration [--trials 300] [--broken 100] [--seed 0]
+
+Each trial draws a truth from the prior (a population of contacts, three of its members,
+a diffusivity), lets three particles react under a recorded voltage, scatters midpoints
+and durations, stops imaging before the slowest have reacted, and samples the posterior
+as `diffelec infer` does. The truth's ranks must be uniform; with deviations taken for
+half of what they are, and with particles never seen to react left out, they must not.
+Trials are kept in --folder: a run that is stopped goes on where it was. Writes
+benchmarks/results/calibration.json and calibration.png.
+"""
+
+import argparse
+import dataclasses
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jax
+import numpy as np
+import scipy.stats
+
+from benchmarks.machine import RESULTS, write_result
+from fitting import calibration, imaged, parameters, posterior_figures, priors, style
+from fitting.calibration import Experiment, Trial
+from fitting.events import Event, Events
+from fitting.noise import EventNoise
+from fitting.problem import Problem, Simulated
+from fitting.samplers import NUTS
+
+HOUR = 3600.0
+HOURS = np.array([0.0, 0.1, 1.0, 4.0, 7.0, 10.0])
+VOLTAGE = np.array([3.2, 3.7, 3.95, 4.0, 4.15, 4.3])
+LABELS = ("p", "q", "r")
+SD = 0.15 * HOUR
+LAST_FRAME = 7.5 * HOUR
+
+
+def problem() -> Problem:
+    """Three particles on a recorded voltage."""
+    rows = []
+    for label in LABELS:
+        rows.append(Event(label, "midpoint", time=5.0 * HOUR, sd=SD))
+        rows.append(Event(label, "duration", time=HOUR, sd=SD))
+    events = Events.from_rows(rows)
+    electrode = imaged.imaged_electrode(LABELS, num_shells=6)
+    population = priors.Hierarchical(len(LABELS), -6.6, 0.2, 0.3, 1.4)
+    space = parameters.ParameterSpace(
+        (
+            parameters.contacts(electrode, LABELS, population),
+            parameters.curve_scale("diffusivity"),
+        )
+    )
+    drive = imaged.voltage_drive(HOUR * HOURS, VOLTAGE)
+    forward = Simulated.of(electrode, drive, events, origin=0.0, rtol=1e-4)
+    return Problem(electrode, space, forward, EventNoise.of(events, edge_sd=SD))
+
+
+def measure(noise, times, rng):
+    """Data until the last frame."""
+    return calibration.scattered(noise, times, LAST_FRAME, rng)
+
+
+def halved(noise):
+    """The same data, taken for twice as certain as they are."""
+    return dataclasses.replace(noise, sd=0.5 * noise.sd)
+
+
+def forgetful(noise):
+    """The same data without the particles that were never seen to react."""
+    return dataclasses.replace(noise, after=np.full(len(noise.after), -np.inf))
+
+
+CASES = {"right": lambda noise: noise, "halved": halved, "forgetful": forgetful}
+
+
+def kept(path: Path, make) -> Trial:
+    """A trial, from its file where there is one."""
+    if not path.exists():
+        part = path.with_suffix(".part")
+        with open(part, "wb") as stream:
+            np.savez(stream, **make()._asdict())
+        os.replace(part, path)
+    with np.load(path) as found:
+        columns = {name: found[name] for name in Trial._fields}
+    numbers = ("num_draws", "num_failed", "num_diverging")
+    return Trial(**columns | {name: int(columns[name]) for name in numbers})
+
+
+def run(name: str, count: int, seed: int, folder: Path) -> list[Trial]:
+    """Trials of a case, two at a time."""
+    experiment = Experiment(problem(), measure, CASES[name], NUTS(60), 126, 2)
+    folder = folder / f"{name}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def one(number):
+        make = lambda: calibration.trial(experiment, seed, number)
+        found = kept(folder / f"{number:05d}.npz", make)
+        if number % 20 == 0:
+            print(f"{name} {number}: {time.perf_counter() - begin:.0f} s", flush=True)
+        return found
+
+    begin = time.perf_counter()
+    first = one(0)  # compiled by one thread
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [first, *pool.map(one, range(1, count))]
+
+
+def figures_of(trials: list[Trial]) -> tuple[dict, calibration.Uniformity]:
+    """What is kept of a case."""
+    ranks = np.stack([trial.ranks for trial in trials])
+    found = calibration.uniformity(ranks, trials[0].num_draws)
+    labels = [*problem().space.labels, "log likelihood"]
+    rows = {}
+    for k, label in enumerate(labels):
+        rows[label] = {"probability_of_ranks": float(found.probability[k])}
+        for level in (50, 90):
+            inside = sum(getattr(trial, f"inside{level}")[k] for trial in trials)
+            test = scipy.stats.binomtest(int(inside), len(trials), level / 100)
+            rows[label][f"covered_{level}"] = round(int(inside) / len(trials), 4)
+            rows[label][f"probability_{level}"] = round(test.pvalue, 5)
+    all90 = np.mean([trial.inside90[:-1] for trial in trials])
+    return {
+        "trials": len(trials),
+        "draws_ranked_against": trials[0].num_draws,
+        "family_wise_probability": found.family,
+        "coverage_of_90_over_all_parameters": round(float(all90), 4),
+        "failed": sum(trial.num_failed for trial in trials),
+        "divergences": sum(trial.num_diverging for trial in trials),
+        "quantities": rows,
+    }, found
+
+
+def main() -> None:
+    """Runs, prints, writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--broken", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=Path("calibrated"))
+    arguments = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    results, shown = {}, {}
+    for name in CASES:
+        count = arguments.trials if name == "right" else arguments.broken
+        if count:
+            trials = run(name, count, arguments.seed, arguments.folder)
+            results[name], shown[name] = figures_of(trials)
+            print(name, results[name])
+    labels = [*problem().space.labels, "log likelihood"]
+    figure = posterior_figures.calibration_figure(shown, labels)
+    style.save(figure, RESULTS / "calibration.png")
+    print(write_result("calibration", {"seed": arguments.seed, "cases": results}))
+
+
+if __name__ == "__main__":
+    main()
