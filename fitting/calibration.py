@@ -74,7 +74,7 @@ class Trial(NamedTuple):
         inside50, inside90: whether central intervals of the draws hold it (quantity,).
         num_draws: among which it is ranked, thinned to be independent.
         num_failed: truths that could not be simulated, and failed solves of the chain.
-        num_diverging: trajectories.
+        num_diverging: trajectories that no failed solve ended.
     """
 
     ranks: Int[np.ndarray, " quantity"]
@@ -132,7 +132,7 @@ def trial(experiment: Experiment, seed: int, number: int) -> Trial:
         values,
         experiment.thinning,
         num_failed + int(draws.num_failed.sum()),
-        int(draws.diverging.sum()),
+        int(np.sum(draws.diverging & (draws.num_failed == 0))),
     )
 
 

@@ -57,7 +57,7 @@ class Progress(NamedTuple):
     num_total: int
     num_new: int  # draws of this process
     num_solves: int  # of this process
-    num_diverging: int  # after warm-up, of this process
+    num_diverging: int  # after warm-up, of this process; not by a failed solve
     num_failed: int  # solves, of this process
 
 
@@ -219,7 +219,8 @@ class _Work:
 
     def _tell(self, draw: Draw, counts: bool) -> None:
         with self.lock:
-            new = [1, 1, draw.num_solves, counts * draw.diverging, draw.num_failed]
+            astray = counts & bool(draw.diverging) & (draw.num_failed == 0)
+            new = [1, 1, draw.num_solves, astray, draw.num_failed]
             self.counts += np.array(new, int)
             done, new, solves, diverging, failed = self.counts.tolist()
             total = self.plan.num_chains * self.total

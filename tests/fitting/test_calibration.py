@@ -51,6 +51,13 @@ def test_bent_ranks_are_improbable(name, low, high, rng):
     assert found.family == pytest.approx(min(1.0, 4 * found.probability.min()))
 
 
+def test_ranks_that_are_all_there_once_do_not_stray():
+    found = uniformity(np.arange(64)[:, None], 63)
+    np.testing.assert_allclose(found.difference, 0.0, atol=1e-15)
+    assert found.points[0] == pytest.approx(1 / 64)
+    assert found.probability[0] == pytest.approx(1.0, abs=1e-3)
+
+
 def test_one_set_of_uniform_ranks_in_twenty_leaves_the_band(rng):
     ranks = rng.integers(0, 64, (200, 600))
     found = uniformity(ranks, 63, seed=1)

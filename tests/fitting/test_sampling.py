@@ -100,7 +100,9 @@ def test_bounds_and_failures_give_the_truncated_posterior(tmp_path):
     problem = one_number(Events.from_rows(rows), fails_beyond=1.5)
     centre = posterior.Centre(np.array([1.0]), np.array([[0.3]]))
     plan = sampling.Plan(4, 700, 1, 100)
-    found = sampled(tmp_path, problem, centre, SAMPLER, plan).draws
+    told = []
+    every = sampled(tmp_path, problem, centre, SAMPLER, plan, callback=told.append)
+    found = every.draws
     mean, sd = by_quadrature(problem)
     np.testing.assert_allclose(found.raw.mean(), mean, atol=0.1 * sd)
     np.testing.assert_allclose(found.raw.std(), sd, rtol=0.1)
@@ -109,6 +111,9 @@ def test_bounds_and_failures_give_the_truncated_posterior(tmp_path):
     assert found.num_failed.sum() > 50
     np.testing.assert_array_equal(found.num_failed > 0, found.diverging)
     assert found.num_failed.max() == 1
+    assert max(progress.num_diverging for progress in told) == 0
+    all_failed = found.num_failed.sum() + every.warmup.num_failed.sum()
+    assert max(progress.num_failed for progress in told) == all_failed
 
 
 def test_a_start_that_fails_moves_towards_the_optimum(tmp_path):
