@@ -6,16 +6,8 @@ import sys
 from pathlib import Path
 
 from . import from_film, study
-from .job import (
-    Job,
-    add_arguments,
-    check,
-    copy_sources,
-    prepare,
-    search,
-    words,
-    write_study,
-)
+from .job import Job, copy_sources, prepare, search, write_study
+from .job_arguments import add_arguments, check, words
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:

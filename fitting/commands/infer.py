@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from . import from_film, job, study
+from . import from_film, job, job_arguments, study
 
 _CHUNK = 10  # draws a file: what a kill costs each chain
 _DEFAULTS = {"chains": 4, "draws": 500, "warmup": 300}
@@ -28,7 +28,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "folder --out. An interrupted or killed run goes on with --resume, to the same "
         "draws.",
     )
-    job.add_arguments(parser)
+    job_arguments.add_arguments(parser)
     _add_chains(parser)
     study.add_folder(parser, required=True)
     return parser
@@ -90,7 +90,7 @@ def run(arguments) -> None:
 
 def check(arguments) -> None:
     """Refuses arguments that cannot go together or cannot be."""
-    job.check(arguments)
+    job_arguments.check(arguments)
     for name, least in (("chains", 1), ("draws", 4), ("warmup", 10)):
         value = getattr(arguments, name)
         if value < least:
@@ -203,5 +203,5 @@ def command(arguments) -> str:
     """The command line that repeats a run from within its folder of results."""
     own = [f"--{name} {getattr(arguments, name)}" for name in _DEFAULTS]
     chains = " ".join([*own, f"--sampler {arguments.sampler}"]).split()
-    words = ["diffelec", "infer", *job.words(arguments), *chains]
+    words = ["diffelec", "infer", *job_arguments.words(arguments), *chains]
     return shlex.join([*words, "--out", "again"])
