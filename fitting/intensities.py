@@ -142,11 +142,14 @@ class IntensityNoise(eqx.Module):
         edges: of bins on the events' clock [s] (edge,).
         value: in units of each particle's range about its mean (particle, bin).
         weight: one over the standard deviation, 0 where nothing was seen.
+        counts: for how many independent numbers a bin stands, 1 where its scatter is
+            the frames' alone, a quarter where it is the model's.
     """
 
     edges: Float[Array, " edge"]
     value: Float[Array, "particle bin"]
     weight: Float[Array, "particle bin"]
+    counts: Float[Array, "particle bin"]
 
     @staticmethod
     def of(seen: Intensities, sd: float) -> "IntensityNoise":
@@ -174,10 +177,12 @@ class IntensityNoise(eqx.Module):
         middle = np.nanmean(seen.value, axis=1, keepdims=True)
         known = seen.count > 0
         frame = (seen.noise[:, None] / size) ** 2 / np.maximum(seen.count, 1.0)
+        variance = frame + _CORRELATED * sd**2
         return IntensityNoise(
             edges=seen.edges,
             value=np.where(known, (seen.value - middle) / size, 0.0),
-            weight=np.where(known, 1.0 / np.sqrt(frame + _CORRELATED * sd**2), 0.0),
+            weight=np.where(known, 1.0 / np.sqrt(variance), 0.0),
+            counts=np.where(known, (frame + sd**2) / variance, 0.0),
         )
 
     def match(self, instants, course, shift=0.0) -> Matched:
@@ -214,11 +219,10 @@ class IntensityNoise(eqx.Module):
         return jnp.concatenate([jnp.ravel(part) for part in rows])
 
     @property
-    def seen(self) -> np.ndarray:
-        """Which of the rows of `residual` are of bins that were seen."""
-        weight = np.asarray(self.weight)
-        others = np.zeros(3 * len(weight), bool)
-        return np.concatenate([weight.ravel() > 0, others])
+    def row_counts(self) -> np.ndarray:
+        """`counts` of the rows of `residual`, 0 for those that are no measurement."""
+        counts = np.asarray(self.counts)
+        return np.concatenate([counts.ravel(), np.zeros(3 * len(counts))])
 
     def log_densities(self, instants, course, shift=0.0) -> Float[Array, " particle"]:
         """Log density of each particle's trace."""

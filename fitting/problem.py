@@ -238,13 +238,16 @@ class Problem(eqx.Module):
     intensities: IntensityNoise | None = None
 
     @property
-    def known(self) -> Bool[np.ndarray, " row"]:
-        """Rows of data that tell a number: no bounds, nothing of levels and gains."""
-        parts = [np.asarray(self.noise.exact)]
+    def counts(self) -> Float[np.ndarray, " row"]:
+        """For how many independent numbers each row of data stands: 1 for a time, less
+        where neighbours err alike, 0 for bounds and for levels and gains.
+        """
+        parts = [np.asarray(self.noise.exact, float)]
         if self.trace is not None:
-            parts.append(np.ones(np.size(self.trace.measured), bool))
+            size = np.size(self.trace.measured)
+            parts.append(np.full(size, 1.0 / self.trace.thinning))
         if self.intensities is not None:
-            parts.append(self.intensities.seen)
+            parts.append(self.intensities.row_counts)
         return np.concatenate(parts)
 
     def rows_and_slopes(self, raw: Float[Array, " component"]):

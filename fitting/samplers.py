@@ -106,7 +106,8 @@ class NUTS(AbstractSampler):
 
     A chain starts at a draw of Laplace's law, halved towards the optimum until it can
     be solved. Warm-up adapts step size and a diagonal mass; about the optimum's own
-    covariance both are near to what they end at.
+    covariance both are near to what they end at. A dense mass is no help: from windows
+    of a hundred draws of 23 numbers it made trees five times as long.
 
     A failed solve ends its trajectory, as one that diverges does, and is never drawn.
     Each point carries the number of failures on the way to it, so that the two ends

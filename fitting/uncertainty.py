@@ -190,6 +190,7 @@ class Goodness(NamedTuple):
 
     chi_square: float
     num_rows: int
+    num_independent: float  # that they stand for, where neighbours err alike
     num_fitted: float  # degrees of freedom that the fit used up in them
     probability: float  # of a larger chi-square; NaN where nothing is left to test
     largest: float  # row, in standard deviations
@@ -197,7 +198,7 @@ class Goodness(NamedTuple):
     @property
     def degrees(self) -> float:
         """Degrees of freedom left."""
-        return self.num_rows - self.num_fitted
+        return self.num_independent - self.num_fitted
 
     def describe(self) -> str:
         """As a sentence."""
@@ -212,15 +213,17 @@ def goodness(problem: Problem, fitted: Fit) -> Goodness:
     """Chi-square of the rows that are not bounds. Degrees used up are the trace of
     J (J^T J + I)^-1 J^T, since the prior carries a part of the parameters.
     """
-    known = problem.known
+    counts = problem.counts
+    known = counts > 0
     rows, slopes = fitted.residual[known], fitted.slopes[known]
     used = float(np.trace(slopes @ fitted.covariance @ slopes.T))
     if problem.intensities is not None:  # a level and a gain each
         used += 2.0 * len(problem.intensities.value)
-    chi_square, left = float(np.sum(rows**2)), rows.size - used
+    independent = float(np.sum(counts))
+    chi_square, left = float(np.sum(rows**2)), independent - used
     tail = scipy.stats.chi2.sf(chi_square, left) if left > 0.5 else np.nan
     largest = float(np.max(np.abs(rows), initial=0.0))
-    return Goodness(chi_square, rows.size, used, float(tail), largest)
+    return Goodness(chi_square, rows.size, independent, used, float(tail), largest)
 
 
 class _Pinned(eqx.Module):

@@ -91,8 +91,25 @@ def test_rows_and_density_differ_by_a_constant(seen):
         density = jnp.sum(noise.log_densities(TIME, course))
         sums.append(float(0.5 * jnp.sum(rows**2) + density))
     np.testing.assert_allclose(sums, sums[0], rtol=1e-9)
-    assert noise.seen.shape == rows.shape
-    assert noise.seen.sum() == np.sum(seen.count > 0)
+    assert noise.row_counts.shape == rows.shape
+    assert np.sum(noise.row_counts > 0) == np.sum(seen.count > 0)
+
+
+@pytest.mark.parametrize(("noise", "sd"), [(0.1, 1e-6), (1e-9, 0.05), (0.03, 0.03)])
+def test_bins_count_as_many_as_their_squares_come_to(rng, noise, sd):
+    times = np.arange(4000.0)
+    alike = np.repeat(rng.standard_normal(1000), 4) * sd
+    trace = np.linspace(0.0, 1.0, 4000) + alike + noise * rng.standard_normal(4000)
+    weight, counts = [], []
+    for part in np.split(np.arange(4000), 40):
+        seen = binned(times[part], ("a",), trace[None, part])
+        seen = seen._replace(noise=np.array([noise]), value=seen.value * 0 + 1.0)
+        seen.value[0, ::2] = 0.0  # a range of 1
+        law = IntensityNoise.of(seen, sd)
+        weight.append(law.weight[0])
+        counts.append(law.counts[0])
+    rows = np.concatenate(weight) * (trace - np.linspace(0.0, 1.0, 4000))
+    assert np.sum(rows**2) == pytest.approx(np.sum(counts), rel=0.1)
 
 
 def test_contrast_and_brightness_do_not_matter(seen):

@@ -120,7 +120,7 @@ def test_chi_square_is_of_rows_with_a_time_only(problem, fitted):
     found = uncertainty.goodness(problem, fitted)
     rows = np.delete(fitted.residual, 6)  # the censored onset
     np.testing.assert_allclose(found.chi_square, np.sum(rows**2))
-    assert found.num_rows == 7
+    assert found.num_rows == found.num_independent == 7
     # Three contacts and about one direction of the curve are used up.
     assert 3.5 < found.num_fitted < 5.0
     expected = scipy.stats.chi2.sf(found.chi_square, found.degrees)
