@@ -17,6 +17,7 @@ from . import onset_files, onsets, traces
 TRACES, ONSETS, INTENSITIES = "traces", "onsets", "intensities.csv"
 """Folders of the two commands' results inside that of the fit, and a table."""
 _QUALITY = "quality.csv"
+_HOUR = 3600.0
 
 
 class Stages(NamedTuple):
@@ -118,6 +119,8 @@ def stages(arguments) -> Iterator[Stages]:
     Raises:
         ValueError: where the film or the traces cannot be used, or tell no event.
     """
+    import numpy as np
+
     if not begins(arguments):
         yield Stages(arguments)
         return
@@ -135,7 +138,11 @@ def stages(arguments) -> Iterator[Stages]:
             "half_cycle": found.chosen.half.number,
             "seen": arguments.seen or "surface",
             "clock_sd_s": found.offset_sd or None,
+            "edge_h": arguments.edge_h,
         }
+        if arguments.edge_h is None:
+            frame = float(np.median(np.diff(found.traces.time)))
+            own["edge_h"] = frame / _HOUR
         if arguments.whole_traces:
             own["intensities"] = _write_intensities(place / INTENSITIES, found)
         known = argparse.Namespace(**(vars(arguments) | own))

@@ -29,7 +29,9 @@ def prepare(arguments) -> Job:
     """Reads what the arguments name."""
     from .. import examples, setup
 
-    vague = {} if arguments.clock_sd_s is None else {"clock_sd": arguments.clock_sd_s}
+    given = {"clock_sd": arguments.clock_sd_s}
+    given["edge_sd"] = _times(_HOUR, arguments.edge_h)
+    given = {name: value for name, value in given.items() if value is not None}
     choices = setup.Choices(
         free=tuple(arguments.free),
         material=arguments.material,
@@ -37,14 +39,13 @@ def prepare(arguments) -> Job:
         num_shells=arguments.shells,
         left_out=tuple(arguments.leave_out),
         discrepancy=_HOUR * arguments.discrepancy_h,
-        edge_sd=_HOUR * arguments.edge_h,
         robust=arguments.robust,
         series_resistance=arguments.series_ohm,
         capacity=_times(3.6, arguments.capacity_mAh),
         voltage_sd=_times(1e-3, arguments.voltage_sd_mV),
         intensity_sd=arguments.intensity_sd,
         rtol=arguments.rtol,
-        **vague,
+        **given,
     )
     half_cycle = (arguments.half_cycle or 1) - 1
     if arguments.example is None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from . import cycler_file, from_film
 
-_HOUR = 3600.0
+_EDGE = "default 0.083; of a film or its traces the time of a frame"
 _FREE = ("conductivity", "diffusivity")
 _KINDS = ("onset", "midpoint", "completion", "duration")
 
@@ -113,7 +113,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     numbers = (
         ("--radius-um", 5.0, "of particles whose table gives none"),
         ("--series-ohm", 0.0, "resistance taken off the recorded voltage"),
-        ("--edge-h", 300 / _HOUR, "deviation of the bounds of intervals"),
+        ("--edge-h", None, f"deviation of the bounds of intervals ({_EDGE})"),
         ("--discrepancy-h", 0.0, "by how much the model may be off in any time"),
         ("--capacity-mAh", None, "of the cell, all its lithium, for --drive current"),
         ("--voltage-sd-mV", None, "makes the voltage data too, for --drive current"),

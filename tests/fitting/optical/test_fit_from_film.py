@@ -103,6 +103,7 @@ def test_one_command_finds_what_three_find(done):
     for job, name in ((film, "a"), (table, "b")):
         found = job.setup.events
         assert found.surface
+        assert job.choices.edge_sd == pytest.approx(INTERVAL)
         assert found.particles == expected.particles
         for column in ("time", "sd", "after", "before", "change"):
             np.testing.assert_array_equal(
