@@ -20,13 +20,12 @@ SD, LAST = 0.6 * HOUR, 5.8 * HOUR
 TRIALS = 50
 
 
-@pytest.fixture
-def noise():
+def events():
     rows = []
     for label in ("p", "q"):
         rows.append(Event(label, "midpoint", time=5.0 * HOUR, sd=SD))
         rows.append(Event(label, "duration", time=HOUR, sd=SD))
-    return EventNoise.of(Events.from_rows(rows), edge_sd=SD)
+    return Events.from_rows(rows)
 
 
 def ranks_of(name, rng, total=300, num_draws=63):
@@ -68,7 +67,8 @@ def test_one_set_of_uniform_ranks_in_twenty_leaves_the_band(rng):
     assert scipy.stats.binomtest(int(left), 600, 0.05).pvalue > 0.01
 
 
-def test_data_about_a_truth_end_with_the_last_frame(noise, rng):
+def test_data_about_a_truth_end_with_the_last_frame(rng):
+    noise = EventNoise.of(events(), edge_sd=SD)
     times = HOUR * np.array([5.0, 1.0, 9.0, 2.0])
     found = calibration.scattered(noise, times, LAST, rng)
     np.testing.assert_array_equal(found.exact, [True, True, False, False])
@@ -98,11 +98,7 @@ CASES = {"right": lambda noise: noise, "forgetful": forgetful, "certain": certai
 @pytest.fixture(scope="module")
 def trials():
     """Trials of a posterior that is right, and of two with a wrong likelihood."""
-    rows = []
-    for label in ("p", "q"):
-        rows.append(Event(label, "midpoint", time=5.0 * HOUR, sd=SD))
-        rows.append(Event(label, "duration", time=HOUR, sd=SD))
-    problem = problem_of(MATRIX, Events.from_rows(rows), edge_sd=SD)
+    problem = problem_of(MATRIX, events(), edge_sd=SD)
     made = {}
     for name, believed in CASES.items():
         own = Experiment(problem, measure, believed, NUTS(50), 96, 3)
