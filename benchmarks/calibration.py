@@ -1,6 +1,6 @@
 """Do posteriors hold what they promise? Simulation-based calibration of `infer`.
 
-    python -m benchmarks.calibration [--trials 300] [--broken 100] [--seed 0]
+    python -m benchmarks.calibration [--trials 300] [--broken 100] [--seed 0] [CASE ...]
 
 Each trial draws a truth from the prior (two contacts, a diffusivity), lets the two
 particles react under a recorded voltage, scatters midpoints and durations, stops
@@ -137,6 +137,7 @@ def figures_of(trials: list[Trial]) -> tuple[dict, calibration.Uniformity]:
 def main() -> None:
     """Runs, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", nargs="*", default=list(CASES))
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--broken", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
@@ -144,12 +145,11 @@ def main() -> None:
     arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     results, shown = {}, {}
-    for name in CASES:
+    for name in arguments.cases:
         count = arguments.trials if name == "right" else arguments.broken
-        if count:
-            trials = run(name, count, arguments.seed, arguments.folder)
-            results[name], shown[name] = figures_of(trials)
-            print(name, results[name])
+        trials = run(name, count, arguments.seed, arguments.folder)
+        results[name], shown[name] = figures_of(trials)
+        print(name, results[name])
     labels = [*problem().space.labels, "log likelihood"]
     figure = posterior_figures.calibration_figure(shown, labels)
     style.save(figure, RESULTS / "calibration.png")
