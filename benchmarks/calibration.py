@@ -1,6 +1,6 @@
 """Do posteriors hold what they promise? Simulation-based calibration of `infer`.
 
-    python -m benchmarks.calibration [--trials 300] [--broken 100] [--seed 0] [CASE ...]
+    python -m benchmarks.calibration [--trials 300] [--broken 100] [--cases CASE ...]
 
 Each trial draws a truth from the prior (two contacts, a diffusivity), lets the two
 particles react under a recorded voltage, scatters midpoints and durations, stops
@@ -91,7 +91,7 @@ def kept(path: Path, make) -> Trial:
 
 
 def run(name: str, count: int, seed: int, folder: Path) -> list[Trial]:
-    """Trials of a case, two at a time."""
+    """Trials of a case, as many at a time as there are cores."""
     experiment = Experiment(problem(), measure, CASES[name], NUTS(60), 126, 2)
     folder = folder / f"{name}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,11 +109,12 @@ def run(name: str, count: int, seed: int, folder: Path) -> list[Trial]:
         return [first, *pool.map(one, range(1, count))]
 
 
-def figures_of(trials: list[Trial]) -> tuple[dict, calibration.Uniformity]:
+def figures_of(
+    trials: list[Trial], labels: list[str]
+) -> tuple[dict, calibration.Uniformity]:
     """What is kept of a case."""
     ranks = np.stack([trial.ranks for trial in trials])
     found = calibration.uniformity(ranks, trials[0].num_draws)
-    labels = [*problem().space.labels, "log likelihood"]
     rows = {}
     for k, label in enumerate(labels):
         rows[label] = {"probability_of_ranks": float(found.probability[k])}
@@ -137,20 +138,20 @@ def figures_of(trials: list[Trial]) -> tuple[dict, calibration.Uniformity]:
 def main() -> None:
     """Runs, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", default=list(CASES))
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--broken", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("calibrated"))
     arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
+    labels = [*problem().space.labels, "log likelihood"]
     results, shown = {}, {}
     for name in arguments.cases:
         count = arguments.trials if name == "right" else arguments.broken
         trials = run(name, count, arguments.seed, arguments.folder)
-        results[name], shown[name] = figures_of(trials)
+        results[name], shown[name] = figures_of(trials, labels)
         print(name, results[name])
-    labels = [*problem().space.labels, "log likelihood"]
     figure = posterior_figures.calibration_figure(shown, labels)
     style.save(figure, RESULTS / "calibration.png")
     print(write_result("calibration", {"seed": arguments.seed, "cases": results}))

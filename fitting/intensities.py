@@ -52,7 +52,7 @@ class Intensities(NamedTuple):
         low, high = np.nanquantile(self.value, [0.02, 0.98], axis=1)
         return high - low
 
-    def of(self, labels: Sequence[str]) -> "Intensities":
+    def select(self, labels: Sequence[str]) -> "Intensities":
         """The same of some of the particles."""
         rows = [self.labels.index(label) for label in labels]
         return self._replace(

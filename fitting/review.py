@@ -84,7 +84,7 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
         remarks=space.remarks,
         statistics=_statistics(fit),
         drive=setup.drive,
-        brightness=_brightness(setup, fit, offset),
+        brightness=brightness_of(setup, fit, offset),
     )
 
 
@@ -95,7 +95,7 @@ def _recorded(recording) -> tuple[np.ndarray, np.ndarray]:
     return recording.time, recording.voltage
 
 
-def _brightness(setup: Setup, fit: Fit, offset: float) -> Brightness | None:
+def brightness_of(setup: Setup, fit: Fit, offset: float) -> Brightness | None:
     """Measured and fitted traces; None without."""
     if setup.seen is None:
         return None

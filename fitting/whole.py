@@ -35,7 +35,7 @@ def with_intensities(setup: Setup, seen: Intensities, sd: float) -> Setup:
             f"{', '.join(sorted(timed))[:80]}, but are of {', '.join(seen.labels)[:80]}"
             "; correct the names."
         )
-    seen = seen.of(labels)
+    seen = seen.select(labels)
     kept = setup.fitted & ~np.isin(owner, labels)
     chosen = np.flatnonzero(kept[setup.fitted])
     forward, names = problem.forward, problem.electrode.network.topology.particle_labels

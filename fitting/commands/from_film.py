@@ -119,8 +119,6 @@ def stages(arguments) -> Iterator[Stages]:
     Raises:
         ValueError: where the film or the traces cannot be used, or tell no event.
     """
-    import numpy as np
-
     if not begins(arguments):
         yield Stages(arguments)
         return
@@ -138,11 +136,9 @@ def stages(arguments) -> Iterator[Stages]:
             "half_cycle": found.chosen.half.number,
             "seen": arguments.seen or "surface",
             "clock_sd_s": found.offset_sd or None,
-            "edge_h": arguments.edge_h,
         }
         if arguments.edge_h is None:
-            frame = float(np.median(np.diff(found.traces.time)))
-            own["edge_h"] = frame / _HOUR
+            own["edge_h"] = onsets.frame_time(found.traces) / _HOUR
         if arguments.whole_traces:
             own["intensities"] = _write_intensities(place / INTENSITIES, found)
         known = argparse.Namespace(**(vars(arguments) | own))

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import math
 import shutil
 import sys
@@ -81,7 +82,7 @@ def _from_files(arguments, choices, half_cycle: int):
             *(events, protocol, choices, half_cycle),
             from_start=arguments.clock == "cycler",
         )
-        return _whole(arguments, found, (-math.inf, math.inf), 0.0)
+        return _whole(arguments, choices, found, (-math.inf, math.inf), 0.0)
     table = cycler_file.read(arguments)
     recording = table.recording()
     try:
@@ -95,10 +96,10 @@ def _from_files(arguments, choices, half_cycle: int):
     print(*cycler.describe(table), sep="\n", file=sys.stderr)
     drive = setup.by_current if arguments.drive == "current" else setup.by_voltage
     found = drive(events, driven, choices, half_cycle)
-    return _whole(arguments, found, (seen.start, seen.end), origin)
+    return _whole(arguments, choices, found, (seen.start, seen.end), origin)
 
 
-def _whole(arguments, found, span, origin: float):
+def _whole(arguments, choices, found, span, origin: float):
     """The setup, to whole traces where they are given; `span` of the half cycle."""
     if arguments.intensities is None:
         return found
@@ -109,7 +110,7 @@ def _whole(arguments, found, span, origin: float):
     time = traces.time + origin
     try:
         seen = intensities.binned(time, traces.labels, traces.intensity, span)
-        return whole.with_intensities(found, seen, arguments.intensity_sd)
+        return whole.with_intensities(found, seen, choices.intensity_sd)
     except ValueError as error:
         raise ValueError(f"{arguments.intensities.name}: {error}") from None
 
@@ -120,25 +121,36 @@ def search(job: Job):
     Raises:
         SimulationError: where the model fails at the best values.
     """
-    import numpy as np
-
     import diffelec
 
     from .. import optimise
 
     arguments, setup = job.arguments, job.setup
-    size = setup.problem.space.size
+    size, most = setup.problem.space.size, arguments.max_steps
     starts = optimise.latin_hypercube(size, arguments.starts, arguments.seed)
     print(f"fitting {size} numbers to {setup.events.describe()}", file=sys.stderr)
-    if setup.times is not None:
-        ends = _searched(setup.times, starts, arguments.max_steps).optima
-        starts = np.stack([end.raw for end in ends])
+    if setup.times is None:
+        found = _searched(setup.problem, starts, most)
+    else:
+        first = _searched(setup.times, starts, most)
         count = len(setup.seen.labels)
         print(f"fitting them to {count} whole trace(s) from there", file=sys.stderr)
-    found = _searched(setup.problem, starts, arguments.max_steps)
+        found = _searched_on(setup.problem, first, most)
     if found.result == optimise.FIT_RESULTS.solve_failed:
         raise diffelec.SimulationError(found.message())
     return found
+
+
+def _searched_on(problem, first, max_steps: int):
+    """The best end of searches from where others ended; solves of both count."""
+    import numpy as np
+
+    found = _searched(problem, np.stack([o.raw for o in first.optima]), max_steps)
+    return dataclasses.replace(
+        found,
+        num_evaluations=first.num_evaluations + found.num_evaluations,
+        num_failed=first.num_failed + found.num_failed,
+    )
 
 
 def _searched(problem, starts, max_steps: int):

@@ -21,6 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_data(parser: argparse.ArgumentParser) -> None:
     """What was measured."""
     what = parser.add_argument_group("what was measured")
+    _add_tables(what)
+    _add_drive(what)
+    _add_meaning(what)
+    cycler_file.add_arguments(what)
+
+
+def _add_tables(what) -> None:
+    """What was seen of the particles."""
     what.add_argument(
         "--onsets",
         metavar="FILE",
@@ -41,6 +49,10 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         help="a packaged set instead: wolfman2023-nmc333, wolfman2023-nmc532, "
         "sharma2022",
     )
+
+
+def _add_drive(what) -> None:
+    """What drives the model."""
     drive = what.add_mutually_exclusive_group()
     drive.add_argument(
         "--cycler",
@@ -63,6 +75,10 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "which the particles that were seen need no others, or the current, which "
         "unseen particles with free contacts carry",
     )
+
+
+def _add_meaning(what) -> None:
+    """When and of what the events tell."""
     what.add_argument(
         "--clock",
         choices=("cycler", "half-cycle"),
@@ -81,7 +97,6 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         help="what the events tell of: a particle's mean (X-rays, default of tables) "
         "or its surface (light, default of films)",
     )
-    cycler_file.add_arguments(what)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -110,6 +125,18 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         default="nmc532",
         help="literature curves to begin from: nmc532 (default), nmc811",
     )
+    _add_numbers(model)
+    model.add_argument("--robust", action="store_true", help="bear with outliers")
+    model.add_argument(
+        "--shells", metavar="N", type=int, default=16, help="per particle (default 16)"
+    )
+    model.add_argument(
+        "--rtol", metavar="TOL", type=float, default=1e-4, help="default 1e-4"
+    )
+
+
+def _add_numbers(model) -> None:
+    """What is known of the cell and of the data, in units of their names."""
     numbers = (
         ("--radius-um", 5.0, "of particles whose table gives none"),
         ("--series-ohm", 0.0, "resistance taken off the recorded voltage"),
@@ -127,13 +154,6 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
             default=default,
             help=text if default is None else f"{text} (default {default:.3g})",
         )
-    model.add_argument("--robust", action="store_true", help="bear with outliers")
-    model.add_argument(
-        "--shells", metavar="N", type=int, default=16, help="per particle (default 16)"
-    )
-    model.add_argument(
-        "--rtol", metavar="TOL", type=float, default=1e-4, help="default 1e-4"
-    )
 
 
 def _add_search(parser: argparse.ArgumentParser) -> None:

@@ -238,6 +238,13 @@ def find(arguments) -> Found:
     )
 
 
+def frame_time(traces) -> float:
+    """From one frame to the next, mostly [s]."""
+    import numpy as np
+
+    return float(np.median(np.diff(traces.time)))
+
+
 def zero_of(arguments, half, offset: float) -> float:
     """What the events' clock reads when the film's reads 0 [s]."""
     # Without a cycler, a fit is driven by a protocol, whose clock starts with it.
@@ -276,7 +283,7 @@ def _offset(arguments, traces, recording) -> tuple[float, float, str]:
     """(offset, its deviation [s], a note where it was not given)."""
     import numpy as np
 
-    frame = float(np.median(np.diff(traces.time)))
+    frame = frame_time(traces)
     text, sd = arguments.clock_offset_s, arguments.clock_sd_s
     if text is None:
         note = (

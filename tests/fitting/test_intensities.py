@@ -171,7 +171,7 @@ def test_what_cannot_be_used_is_named(rng):
 
 
 def test_particles_are_taken_by_name(seen):
-    turned = seen.of(("b", "a"))
+    turned = seen.select(("b", "a"))
     np.testing.assert_array_equal(turned.value, seen.value[::-1])
     np.testing.assert_array_equal(turned.noise, seen.noise[::-1])
-    assert seen.of(("b",)).labels == ("b",)
+    assert seen.select(("b",)).labels == ("b",)

@@ -1,11 +1,16 @@
 """From times to whole traces: what is fitted then, and that it finds the truth."""
 
+import dataclasses
+from types import SimpleNamespace
+from typing import NamedTuple
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fitting import optimise, setup, summary, whole
+from fitting import fit_files, optimise, review, setup, summary, whole
+from fitting.commands import job
 from fitting.events import Event, Events
 from fitting.fit_figures import brightness_figure
 from fitting.intensities import binned
@@ -89,19 +94,80 @@ def found():
     search = optimise.LevenbergMarquardt()
     fit = optimise.fit(after.problem, np.zeros((1, size)), search, max_steps=25)
     raws = (np.zeros(size), fit.raw, truth)
-    return [looked_at(after.problem, jnp.asarray(raw)) for raw in raws]
+    seen = [looked_at(after.problem, jnp.asarray(raw)) for raw in raws]
+    return seen, review.brightness_of(after, fit, 0.0)
 
 
 def test_a_fit_of_traces_finds_the_times_that_made_them(found):
-    start, end, truth = (midpoints(predicted) for _, _, predicted in found)
+    start, end, truth = (midpoints(predicted) for _, _, predicted in found[0])
     assert np.max(np.abs(np.subtract(start, truth))) > 0.3
     np.testing.assert_allclose(end, truth, atol=0.03)
 
 
 def test_rows_and_density_of_a_problem_agree_with_traces(found):
-    sums = [float(half + density) for half, density, _ in found]
+    sums = [float(half + density) for half, density, _ in found[0]]
     np.testing.assert_allclose(sums, sums[0], rtol=1e-9)
-    assert float(found[0][0] - found[1][0]) > 10.0
+    assert float(found[0][0][0] - found[0][1][0]) > 10.0
+
+
+def test_the_traces_of_the_fit_lie_on_those_that_were_measured(found):
+    _, brightness = found
+    assert brightness.labels == ("p", "q")
+    np.testing.assert_allclose(brightness.time, FRAMES, atol=1e-6)
+    # The noise is 1 % of a range, the search stops within a few.
+    assert np.all(brightness.rms < 0.03)
+    assert np.all(np.ptp(brightness.fitted, axis=1) > 0.9)
+
+
+class Ended(NamedTuple):
+    """What a search says, as far as the next one asks."""
+
+    raw: np.ndarray
+
+
+def ended(offset, evaluations, failed):
+    blank = dict.fromkeys(f.name for f in dataclasses.fields(optimise.Fit))
+    return optimise.Fit(
+        **blank
+        | {
+            "optima": (Ended(np.full(5, offset)), Ended(np.full(5, 2 * offset))),
+            "num_evaluations": evaluations,
+            "num_failed": failed,
+            "result": optimise.FIT_RESULTS.converged,
+        }
+    )
+
+
+def test_the_search_begins_where_that_of_the_times_ended(monkeypatch):
+    before = prepared()
+    after = whole.with_intensities(before, blank(), 0.05)
+    asked = []
+
+    def fit(problem, starts, *_, **__):
+        asked.append((problem, starts))
+        return ended(0.5, 7, 2) if len(asked) == 1 else ended(3.0, 10, 1)
+
+    monkeypatch.setattr(optimise, "fit", fit)
+    arguments = SimpleNamespace(starts=3, seed=0, max_steps=4)
+    found = job.search(job.Job(arguments, None, after, "made"))
+    assert asked[0][0] is before.problem
+    assert asked[1][0] is after.problem
+    np.testing.assert_array_equal(asked[1][1], [[0.5] * 5, [1.0] * 5])
+    # Solves of both searches count, those that failed among them.
+    assert (found.num_evaluations, found.num_failed) == (17, 3)
+
+
+def test_files_of_a_fit_hold_the_traces_that_were_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit_files, "_FIGURES", {})
+    report = made_up_report()._replace(brightness=made_brightness())
+    fit_files.write_report(tmp_path, report)
+    rows = (tmp_path / "brightness.csv").read_text().splitlines()
+    assert rows[0] == "particle,time_h,measured,fitted"
+    assert len(rows) == 1 + 29 + 30  # one bin of p was not seen
+    last = [float(cell) for cell in rows[-1].split(",")[1:]]
+    made = made_brightness()
+    assert last == pytest.approx([10.0, made.measured[1, -1], made.fitted[1, -1]])
+    assert (tmp_path / "brightness.png").stat().st_size > 10_000
 
 
 def made_brightness():
