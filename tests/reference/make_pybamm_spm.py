@@ -60,201 +60,34 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pybamm
-from scipy.constants import physical_constants
-from scipy.interpolate import PchipInterpolator
-
-# ----------------------------------------------------------------- constants
-F = physical_constants["Faraday constant"][0]
-R_GAS = physical_constants["molar gas constant"][0]
-T = 298.15
-VT = R_GAS * T / F
-
-R_P = 5e-6  # particle radius, m
-C_MAX = 49600.0  # mol/m3
-X_INIT = 0.999
-I_C20 = F * C_MAX * 0.63 * R_P / 3 / 72000.0  # A/m2 of particle surface
-CUT_RATIO = 0.4  # C/50 over C/20
-V_MAX, V_MIN = 4.3, 2.5
-
-X_KNOTS = [0.30, 0.70, 0.88, 0.92, 0.94, 0.96, 0.98, 1.00]
-LOG10_D = [-14.60, -14.75, -14.80, -14.95, -15.30, -16.00, -17.20, -19.00]
-PCHIP = PchipInterpolator(X_KNOTS, LOG10_D)
-
-P_COEF = [
-    5.3147356330003,
-    -4.15827660360906,
-    27.2340921804213,
-    -272.485166844578,
-    1190.22342119331,
-    -2073.76554757481,
-    -829.790460410703,
-    8698.11275534872,
-    -10743.7433318619,
-    -2057.80887352635,
-    12656.3097851240,
-    -1571.09426436509,
-    -14557.4206229139,
-    13176.5754448427,
-    -3640.11769200149,
-]
-E_A, E_B, E_P = 5.573191762723310e-04, 6.560240842659690, 41.48209275061330
-W_SP = 1e-5
-X_LIN = 0.9998
-
-X_LO, X_HI = 0.2, 1.002  # range of the tables of D and Phi
-N_TAB = 4011  # points in the tables (spacing 2e-4)
-
-
-# ------------------------------------------------------- material functions
-def open_circuit_potential(x, lib):
-    """U(x) in V; ``lib`` is numpy or pybamm (same formula for both)."""
-    poly = P_COEF[-1]
-    for c in P_COEF[-2::-1]:
-        poly = poly * x + c
-    u = poly - E_A * lib.exp(E_B * x**E_P)
-    # VT*log1p(-x^60), continued linearly (value and slope) above X_LIN
-    x60 = X_LIN**60
-    val, slope = np.log1p(-x60), -60 * X_LIN**59 / (1 - x60)
-    xc = lib.minimum(x, X_LIN)
-    u = u + VT * (lib.log(1 - xc**60) + slope * (x - xc))
-    assert abs(np.log(1 - x60) - val) < 1e-12
-    # softplus without overflow
-    z = (x - 0.9995) / W_SP
-    softplus = lib.maximum(z, 0) + lib.log(1 + lib.exp(-abs(z)))
-    return u - 2000 * W_SP * softplus
-
-
-def exchange_current_density(x, lib):
-    return 2 * lib.sqrt(lib.maximum(x * (1 - x), 1e-12))
-
-
-def log10_diffusivity(x):
-    """PCHIP of log10 D; PCHIP's own cubic below 0.30, constant above 1."""
-    return PCHIP(np.minimum(x, 1.0))
-
-
-def build_tables(n_tab):
-    """log10 D and the Kirchhoff potential -int_x^1 D ds (m2/s) on a grid."""
-    xg = np.linspace(X_LO, X_HI, n_tab)
-    gx, gw = np.polynomial.legendre.leggauss(8)
-    a, b = xg[:-1], xg[1:]
-    mid, half = (a + b) / 2, (b - a) / 2
-    nodes = mid[:, None] + half[:, None] * gx
-    cell = half * (10.0 ** log10_diffusivity(nodes) @ gw)
-    # accumulate downwards from the top so that small values near x = 1 keep
-    # their relative precision
-    phi = -np.concatenate([np.cumsum(cell[::-1])[::-1], [0.0]])
-    return xg, log10_diffusivity(xg), phi
-
-
-XG, LOGD_TAB, PHI_TAB = build_tables(N_TAB)
-PHI_SCALE = R_P**2  # the model works with Phi / R^2 in 1/s and r / R
-
-
-def phi_of(x):
-    return pybamm.Interpolant(
-        XG, PHI_TAB / PHI_SCALE, x, interpolator="cubic", name="kirchhoff_potential"
-    )
-
-
-def diffusivity_of(x):
-    """D(x)/R^2 in 1/s."""
-    logd = pybamm.Interpolant(XG, LOGD_TAB, x, interpolator="cubic", name="log10_D")
-    return pybamm.exp(np.log(10.0) * logd) / PHI_SCALE
-
-
-# ---------------------------------------------------------------------- mesh
-def mesh_edges(dr_min, dr_max, growth):
-    """Edges of r/R: cells grow from dr_min at the surface to dr_max (metres)."""
-    h, d, cells = dr_min / R_P, 0.0, []
-    while h < dr_max / R_P and d + h < 0.5:
-        cells.append(h)
-        d += h
-        h *= growth
-    n = int(np.ceil((1 - d) / (dr_max / R_P)))
-    depth = np.concatenate([[0.0], np.cumsum(cells)])
-    edges = np.concatenate([np.linspace(0, 1 - d, n + 1)[:-1], 1 - depth[::-1]])
-    edges[0], edges[-1] = 0.0, 1.0
-    return edges
-
-
-# --------------------------------------------------------------------- model
-def build_model(step, edges, plain):
-    """Discretised model of one protocol step (0 charge, 1 hold, 2 discharge)."""
-    dom = ["positive particle"]
-    model = pybamm.BaseModel(name=f"step {step}")
-    x = pybamm.Variable("x", domain=dom)
-    xs = pybamm.Variable("x_surf")
-    r = pybamm.SpatialVariable("r", domain=dom, coord_sys="spherical polar")
-
-    if step == 1:
-        cur = pybamm.Variable("i")
-    else:
-        cur = pybamm.Scalar(I_C20 if step == 0 else -I_C20)
-    q = cur / (F * C_MAX * R_P)  # outward flux of x over R, 1/s
-
-    if plain:
-        flux = -diffusivity_of(x) * pybamm.grad(x)
-        model.rhs = {x: -pybamm.div(flux)}
-        model.boundary_conditions = {
-            x: {
-                "left": (pybamm.Scalar(0), "Neumann"),
-                "right": (-q / diffusivity_of(xs), "Neumann"),
-            }
-        }
-        model.algebraic = {xs: xs - pybamm.surf(x)}
-    else:
-        phi = phi_of(x)
-        model.rhs = {x: pybamm.div(pybamm.grad(phi))}
-        model.boundary_conditions = {
-            phi: {"left": (pybamm.Scalar(0), "Neumann"), "right": (-q, "Neumann")}
-        }
-        # divided by D(x_s): a residual in units of stoichiometry
-        model.algebraic = {xs: (phi_of(xs) - pybamm.surf(phi)) / diffusivity_of(xs)}
-
-    u = open_circuit_potential(xs, pybamm)
-    i0 = exchange_current_density(xs, pybamm)
-    eta = 2 * VT * pybamm.arcsinh(cur / (2 * i0))
-    volt = u + eta
-    model.initial_conditions = {x: pybamm.Scalar(X_INIT), xs: pybamm.Scalar(X_INIT)}
-    if step == 1:
-        model.algebraic[cur] = volt - V_MAX
-        model.initial_conditions[cur] = pybamm.Scalar(I_C20)
-        model.events = [pybamm.Event("cut-off", cur / I_C20 - CUT_RATIO)]
-    elif step == 0:
-        model.events = [pybamm.Event("V max", V_MAX - volt)]
-    else:
-        model.events = [pybamm.Event("V min", volt - V_MIN)]
-    model.variables = {"x": x, "x_surf": xs, "i": cur, "V": volt}
-
-    geometry = {dom[0]: {r: {"min": pybamm.Scalar(0), "max": pybamm.Scalar(1)}}}
-    submesh = pybamm.MeshGenerator(pybamm.UserSupplied1DSubMesh, {"edges": edges})
-    mesh = pybamm.Mesh(geometry, {dom[0]: submesh}, {r: len(edges) - 1})
-    methods = {
-        dom[0]: pybamm.FiniteVolume(
-            {
-                "extrapolation": {
-                    "order": {"gradient": "linear", "value": "linear"},
-                    "use bcs": True,
-                }
-            }
-        )
-    }
-    pybamm.Discretisation(mesh, methods).process_model(model)
-    return model
-
+from pybamm_spm_model import (
+    C_MAX,
+    I_C20,
+    N_TAB,
+    R_P,
+    VT,
+    X_INIT,
+    X_KNOTS,
+    F,
+    build_model,
+    build_tables,
+    exchange_current_density,
+    mesh_edges,
+    open_circuit_potential,
+)
 
 N_ROWS = (200, 50, 200)
 T_MAX = (100000.0, 40000.0, 100000.0)
 
 
-def run(edges, rtol, atol, plain=False):
+def run(edges, rtol, atol, plain=False, tables=None):
     """Whole protocol; returns the table, the durations and the charges."""
     w = np.diff(edges**3)  # cell volumes over the particle volume
     rows, durations, charges, mean_err, prev, steps = [], [], [], 0.0, None, []
     mean0 = X_INIT
+    tables = build_tables() if tables is None else tables
     for step in range(3):
-        model = build_model(step, edges, plain)
+        model = build_model(step, edges, tables, plain)
         if prev is not None:
             model.set_initial_conditions_from(prev, inplace=True)
         solver = pybamm.IDAKLUSolver(
@@ -317,7 +150,7 @@ LEVELS = [  # dr_min, dr_max (m), growth
     (1e-12, 10e-9, 1.10),
     (5e-13, 5e-9, 1.05),
 ]
-RTOL, ATOL = 1e-8, 1e-10
+TOL = 1e-8, 1e-10  # relative, absolute
 
 
 def report(name, res, wall):
@@ -330,8 +163,7 @@ def report(name, res, wall):
     )
 
 
-def main():
-    global XG, LOGD_TAB, PHI_TAB
+def options():
     ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     ap.add_argument(
         "--levels",
@@ -350,82 +182,76 @@ def main():
         help="also run the D*grad(x) form on the first three meshes",
     )
     ap.add_argument("--out", default="pybamm_spm_nmc532.csv")
-    args = ap.parse_args()
-    pybamm.set_logging_level("ERROR")
+    return ap.parse_args()
 
-    print("PyBaMM", pybamm.__version__, "Python", platform.python_version())
-    print(f"C/20 current density {I_C20:.8f} A/m2")
-    for xx in (0.3, 0.5, 0.9, 0.999):
-        print(f"U({xx}) = {float(open_circuit_potential(np.float64(xx), np)):.5f} V")
 
-    levels = LEVELS[: args.levels]
-    if args.no_refine:
-        levels = levels[-1:]
+def reported(name, edges, tol, **fields):
+    """A run, with its line of the table."""
+    t0 = time.time()
+    res = run(edges, *tol, **fields)
+    report(name, res, time.time() - t0)
+    return res
+
+
+def print_difference(one, other, text="   mV: "):
+    print(text + ", ".join(f"{v:.4f}" for v in compare(one, other)), flush=True)
+
+
+def refine(levels):
+    """Runs of all meshes, coarsest first."""
     print(
-        f"\nMesh refinement (rtol {RTOL:g}, atol {ATOL:g}); durations of charge, "
+        f"\nMesh refinement (rtol {TOL[0]:g}, atol {TOL[1]:g}); durations of charge, "
         "hold, discharge; max |dV| at equal CSV rows"
     )
     results = []
     for lev in levels:
-        t0 = time.time()
-        res = run(mesh_edges(*lev), RTOL, ATOL)
-        report(f"dr {lev[0]:.0e}..{lev[1]:.0e} m", res, time.time() - t0)
+        res = reported(f"dr {lev[0]:.0e}..{lev[1]:.0e} m", mesh_edges(*lev), TOL)
         print(
             f"   V(0+) on this mesh differs from the exact limit by {res['dv0']:.3f} mV"
         )
         if results:
-            dv = compare(results[-1], res)
-            print(
-                "   max |dV| to the mesh before, mV (charge, hold, discharge): "
-                + ", ".join(f"{v:.4f}" for v in dv),
-                flush=True,
-            )
+            text = "   max |dV| to the mesh before, mV (charge, hold, discharge): "
+            print_difference(results[-1], res, text)
         results.append(res)
-    best = results[-1]
-    conv = compare(results[-2], best) if len(results) > 1 else None
+    return results
 
-    if not args.no_refine:
-        base = results[0]
-        print(
-            f"\nOther checks, on the first mesh (n={base['npts']}); dV to its row above"
-        )
-        edges = mesh_edges(*levels[0])
-        for name, tol in (
-            ("rtol 1e-7, atol 1e-9", (1e-7, 1e-9)),
-            ("rtol 3e-9, atol 3e-11", (3e-9, 3e-11)),
-        ):
-            t0 = time.time()
-            res = run(edges, *tol)
-            report(name, res, time.time() - t0)
-            print("   mV: " + ", ".join(f"{v:.4f}" for v in compare(base, res)))
-        keep = XG, LOGD_TAB, PHI_TAB
-        XG, LOGD_TAB, PHI_TAB = build_tables(2 * N_TAB - 1)
-        t0 = time.time()
-        res = run(edges, RTOL, ATOL)
-        report("tables twice as fine", res, time.time() - t0)
-        print("   mV: " + ", ".join(f"{v:.4f}" for v in compare(base, res)), flush=True)
-        XG, LOGD_TAB, PHI_TAB = keep
 
-    step_no = best["table"][:, 0]
-    xs = best["table"][:, 5]
-    assert xs.min() > X_KNOTS[0], "left the table of D"
-    assert xs.max() < 1, "left the table of D"
-    conv_text = (
-        "not measured"
-        if conv is None
-        else "max |dV| between the two finest meshes (mV) "
-        + ", ".join(
-            f"{n} {v:.4f}"
-            for n, v in zip(("charge", "hold", "discharge"), conv, strict=True)
-        )
+def check_tolerances(base, edges):
+    """Other tolerances and finer tables on the mesh of `base`."""
+    print(f"\nOther checks, on the first mesh (n={base['npts']}); dV to its row above")
+    for tol in ((1e-7, 1e-9), (3e-9, 3e-11)):
+        name = f"rtol {tol[0]:g}, atol {tol[1]:g}"
+        print_difference(base, reported(name, edges, tol))
+    finer = build_tables(2 * N_TAB - 1)
+    print_difference(base, reported("tables twice as fine", edges, TOL, tables=finer))
+
+
+def check_plain(best):
+    """The same protocol with the textbook flux."""
+    print(
+        "\nSame protocol with the flux D(x)*grad(x) and PyBaMM's edge averaging; "
+        "dV to the CSV's solution"
     )
+    for lev in LEVELS[:3]:
+        name = f"plain, dr {lev[0]:.0e}..{lev[1]:.0e} m"
+        try:
+            res = reported(name, mesh_edges(*lev), TOL, plain=True)
+        except Exception as err:  # a solver failure is a result here
+            print(f"{name}: {type(err).__name__}: {err}")
+            continue
+        print_difference(best, res)
+
+
+def write(path, best, finest, convergence):
+    """The CSV, with what made it in its first line."""
     d = best["durations"]
-    with open(args.out, "w", newline="\n") as fh:
+    with open(path, "w", newline="\n") as fh:
         fh.write(
             f"# PyBaMM {pybamm.__version__} IDAKLU; Python {platform.python_version()}; "
-            f"{best['npts']} finite volumes, {levels[-1][0]:g} m at the surface to "
-            f"{levels[-1][1]:g} m; rtol {RTOL:g} atol {ATOL:g}; {conv_text}; "
-            f"durations {d[0]:.3f} {d[1]:.3f} {d[2]:.3f} s; loss {100 * best['loss']:.4f} %; "
+            f"{best['npts']} finite volumes, {finest[0]:g} m at the surface to "
+            f"{finest[1]:g} m; rtol {TOL[0]:g} atol {TOL[1]:g}; {convergence}; "
+            f"durations {d[0]:.3f} {d[1]:.3f} {d[2]:.3f} s; "
+            f"loss {100 * best['loss']:.4f} %; "
             "the first row is the exact limit t -> 0+\n"
         )
         fh.write(
@@ -437,36 +263,54 @@ def main():
                 f"{int(row[0])},{row[1]:.6f},{row[2]:.8f},{row[3]:.10f},"
                 f"{row[4]:.10f},{row[5]:.10f}\n"
             )
-    q = best["charges"]
-    print(
-        f"\nwrote {args.out}: "
-        + ", ".join(f"{int((step_no == k).sum())} rows" for k in range(3))
-    )
+
+
+def summarise(path, best, convergence):
+    """What the CSV holds."""
+    step_no, xs = best["table"][:, 0], best["table"][:, 5]
+    d, q = best["durations"], best["charges"]
+    counts = ", ".join(f"{int((step_no == k).sum())} rows" for k in range(3))
+    print(f"\nwrote {path}: {counts}")
     print(
         f"durations {d[0]:.4f} s, {d[1]:.4f} s, {d[2]:.4f} s; x_s in "
         f"[{xs.min():.5f}, {xs.max():.5f}]"
     )
     print(f"Q_CC {q[0]:.6f}  Q_CV {q[1]:.6f}  Q_dis {q[2]:.6f} C/m2")
     print(f"loss = 1 - Q_dis/(Q_CC+Q_CV) = {100 * best['loss']:.5f} %")
-    print("convergence:", conv_text)
+    print("convergence:", convergence)
 
+
+def convergence_of(results):
+    """How far the two finest meshes are apart, in words."""
+    if len(results) < 2:
+        return "not measured"
+    pairs = zip(("charge", "hold", "discharge"), compare(*results[-2:]), strict=True)
+    return "max |dV| between the two finest meshes (mV) " + ", ".join(
+        f"{n} {v:.4f}" for n, v in pairs
+    )
+
+
+def main():
+    args = options()
+    pybamm.set_logging_level("ERROR")
+    print("PyBaMM", pybamm.__version__, "Python", platform.python_version())
+    print(f"C/20 current density {I_C20:.8f} A/m2")
+    for xx in (0.3, 0.5, 0.9, 0.999):
+        print(f"U({xx}) = {float(open_circuit_potential(np.float64(xx), np)):.5f} V")
+    levels = LEVELS[: args.levels]
+    if args.no_refine:
+        levels = levels[-1:]
+    results = refine(levels)
+    best, convergence = results[-1], convergence_of(results)
+    if not args.no_refine:
+        check_tolerances(results[0], mesh_edges(*levels[0]))
+    xs = best["table"][:, 5]
+    assert xs.min() > X_KNOTS[0], "left the table of D"
+    assert xs.max() < 1, "left the table of D"
+    write(args.out, best, levels[-1], convergence)
+    summarise(args.out, best, convergence)
     if args.plain:
-        print(
-            "\nSame protocol with the flux D(x)*grad(x) and PyBaMM's edge averaging; "
-            "dV to the CSV's solution"
-        )
-        for lev in LEVELS[:3]:
-            t0 = time.time()
-            try:
-                res = run(mesh_edges(*lev), RTOL, ATOL, plain=True)
-            except Exception as err:  # a solver failure is a result here
-                print(f"dr {lev[0]:.0e}..{lev[1]:.0e} m: {type(err).__name__}: {err}")
-                continue
-            report(f"plain, dr {lev[0]:.0e}..{lev[1]:.0e} m", res, time.time() - t0)
-            print(
-                "   mV: " + ", ".join(f"{v:.4f}" for v in compare(best, res)),
-                flush=True,
-            )
+        check_plain(best)
 
 
 if __name__ == "__main__":
