@@ -28,7 +28,7 @@ class Electrode(eqx.Module):
 
     Site (radial column of a particle), shell by shell:
     $$ \dot x = r^{-2} \partial_r (r^2 D(x) \partial_r x), \quad
-       -D\, \partial_r x |_R = i / (F c_{max}) $$
+       -D\, \partial_r x |_R = i / (F c_{max}), \quad i_0 \to \rho\, i_0 $$
     Node: $$ \sum_e I_e + A\, i = 0, \quad \eta = \phi - U(x_s) $$
     Terminal: $$ V = \phi_c + R_s I + \tfrac{2RT}{F}\,\mathrm{asinh}(I / 2 I_{Li}) $$
 
@@ -43,6 +43,8 @@ class Electrode(eqx.Module):
         series_resistance: in the cell voltage [ohm].
         counter_exchange_current: of the lithium metal, i0 times its area [A];
             infinite (off) by default.
+        reactivity: exchange current of each particle over the material's, or one
+            number for all: what a film on it, or dry surface, leaves of it.
         conduct_at_surface: evaluate kappa at the surface instead of the mean.
 
     Raises:
@@ -62,6 +64,9 @@ class Electrode(eqx.Module):
     series_resistance: Float[Array, ""] = eqx.field(converter=as_leaf, default=0.0)
     counter_exchange_current: Float[Array, ""] = eqx.field(
         converter=as_leaf, default=np.inf
+    )
+    reactivity: Float[Array, " particle"] | Float[Array, ""] = eqx.field(
+        converter=as_leaf, default=1.0
     )
     kinetics: AbstractKinetics = eqx.field(default_factory=ButlerVolmer)
     mesh: RadialMesh = eqx.field(default_factory=RadialMesh)
@@ -105,6 +110,7 @@ def _check_particles(electrode: Electrode) -> None:
     rules = {
         "radius": (lambda v: (v > 0) & np.isfinite(v), "be positive [m]"),
         "multiplicity": (lambda v: v > 0, "be positive"),
+        "reactivity": (lambda v: (v > 0) & np.isfinite(v), "be positive"),
         "initial_stoichiometry": (
             lambda v: (v > 0) & (v < 1),
             "lie strictly between 0 and 1 (0.999 is pristine)",
@@ -114,6 +120,8 @@ def _check_particles(electrode: Electrode) -> None:
         values = getattr(electrode, name)
         if not isinstance(values, np.ndarray):
             continue
+        if name == "reactivity" and values.ndim == 0:
+            values = np.full(len(labels), values)
         if values.shape[-1:] != (len(labels),):
             raise ValueError(
                 f"`{name}` must have one value per particle, but has {values.size} "

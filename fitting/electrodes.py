@@ -171,6 +171,7 @@ def _curves_from_dict(data: dict, material: diffelec.Curves) -> diffelec.Curves:
 def _network_to_dict(electrode) -> dict:
     """Nodes and edges in the explicit form."""
     network, topology = electrode.network, electrode.network.topology
+    reactivity = _spread(electrode.reactivity, topology.num_particles)
     particles = []
     for k, label in enumerate(topology.particle_labels):
         particle = {
@@ -178,6 +179,7 @@ def _network_to_dict(electrode) -> dict:
             "radius_m": _plain(electrode.radius[k]),
             "initial_stoichiometry": _plain(electrode.initial_stoichiometry[k]),
             "multiplicity": _plain(electrode.multiplicity[k]),
+            "reactivity": _plain(reactivity[k]),
             "imaged": bool(topology.imaged[k]),
         }
         if topology.positions is not None:
@@ -209,6 +211,7 @@ def _network_from_dict(data: dict, table):
         "radius": given.get("radius_m", 5e-6),
         "initial_stoichiometry": given.get("initial_stoichiometry", 0.999),
         "multiplicity": given.get("multiplicity", 1.0),
+        "reactivity": given.get("reactivity", 1.0),
     }
     if "builder" in network:
         return _built(network), defaults
@@ -289,6 +292,7 @@ def _explicit(data: dict):
             p.get("initial_stoichiometry", 0.999) for p in particles
         ],
         "multiplicity": [p.get("multiplicity", 1.0) for p in particles],
+        "reactivity": [p.get("reactivity", 1.0) for p in particles],
     }
 
 

@@ -91,6 +91,7 @@ _PARTICLE = _object(
         "radius_m": _NUMBER,
         "initial_stoichiometry": _NUMBER,
         "multiplicity": _NUMBER,
+        "reactivity": _NUMBER,
         "imaged": _FLAG,
         "position_m": {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 3},
     },
@@ -143,6 +144,7 @@ _PARTICLES = _object(
         "radius_m": _NUMBER_OR_NUMBERS,
         "initial_stoichiometry": _NUMBER_OR_NUMBERS,
         "multiplicity": _NUMBER_OR_NUMBERS,
+        "reactivity": _NUMBER_OR_NUMBERS,
     }
 )
 _CURVES = _object(

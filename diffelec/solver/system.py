@@ -86,6 +86,14 @@ class System(eqx.Module):
     def site_multiplicity(self):
         return self.topology.at_sites(jnp.asarray(self.electrode.multiplicity))
 
+    def site_kinetics(self, surface):
+        """(U [V], i0 [A/m2]) of each site and their slopes in x."""
+        (rest, rate), (rest_slope, rate_slope) = self.tables.kinetics(surface)
+        particles = self.electrode.num_particles
+        own = jnp.broadcast_to(self.electrode.reactivity, (particles,))
+        own = self.topology.at_sites(own)
+        return (rest, own * rate), (rest_slope, own * rate_slope)
+
     def current(self, algebraic):
         """Cell current [A]."""
         return algebraic[-1] * self.current_scale
@@ -105,14 +113,14 @@ class System(eqx.Module):
 
     def current_density(self, surface, potential):
         """Reaction current density [A/m2] of each site."""
-        (rest, rate), _ = self.tables.kinetics(surface)
+        (rest, rate), _ = self.site_kinetics(surface)
         return self.electrode.kinetics.current_density(
             potential - rest, rate, self.electrode.temperature
         )
 
     def current_density_slopes(self, surface, potential):
         """d(density)/d(surface x), U(x) followed, and d(density)/d(potential)."""
-        (rest, rate), (rest_slope, rate_slope) = self.tables.kinetics(surface)
+        (rest, rate), (rest_slope, rate_slope) = self.site_kinetics(surface)
 
         def law(eta, i0):
             return self.electrode.kinetics.current_density(
