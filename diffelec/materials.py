@@ -3,6 +3,8 @@
 Functions, not constants: nothing is evaluated at import.
 """
 
+import numpy as np
+
 from .constants import FARADAY
 from .curves import (
     AbstractCurve,
@@ -64,6 +66,35 @@ def rate_constant(
         2.0 * exchange_current_density / (FARADAY * maximum_concentration),
         unit="m/s",
         source="i0 = 1 A/m2: between Tsai 2018 and Xu 2019",
+    )
+
+
+def autocatalytic_rate_constant(
+    exchange_current_density: float = 1.0,
+    maximum_concentration: float = NMC532_CONCENTRATION,
+) -> PchipCurve:
+    r"""k(x) [m/s] of a reaction that delithiation speeds up: four decades from x = 0.98
+    to 0.5.
+
+    $$ i_0 = k_0 / (1 + e^{25 (x - 0.6)}), \quad
+       k = i_0 / (F c_{max} \sqrt{x (1 - x)}) $$
+
+    of Park 2021, as coded in MPET, tabulated up to x = 0.98, beyond which it stays.
+
+    Args:
+        exchange_current_density: i0 at x = 0.5 [A/m2].
+        maximum_concentration: lithium sites [mol/m3].
+    """
+    knots = np.array([0.3, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9, 0.95, 0.98])
+    shape = 1.0 / (1.0 + np.exp(25.0 * (knots - 0.6)))
+    scale = exchange_current_density * (1.0 + np.exp(-2.5))
+    concentration = maximum_concentration * np.sqrt(knots * (1.0 - knots))
+    rate = scale * shape / (FARADAY * concentration)
+    return PchipCurve(
+        knots,
+        np.log10(rate),
+        unit="m/s",
+        source="table through Park 2021 (NMC532), i0 = 1 A/m2 at x = 0.5 unless given",
     )
 
 

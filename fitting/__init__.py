@@ -9,6 +9,7 @@ import importlib
 _NAMESPACES = (
     "bath",
     "calibration",
+    "choices",
     "chunks",
     "cli",
     "columns",
@@ -27,6 +28,7 @@ _NAMESPACES = (
     "inference",
     "intensities",
     "left_out",
+    "mechanisms",
     "noise",
     "optical",
     "optimise",

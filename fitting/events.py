@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float, Int
 
 CHANGES = {"onset": 0.05, "midpoint": 0.25, "completion": 0.40, "duration": 0.40}
 """Kinds of events, and the change of stoichiometry that each means by default."""
+SEEN = -1
+"""Stands for the number of the half cycle that a fit says was seen."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,8 +23,9 @@ class Event:
     """One row of a table of events: `time` and `sd`, or `after` and `before` [s].
 
     `change` is the default of the kind where it is None, `radius` [m] is NaN where it
-    is not known. `after = -inf`: already on at the first frame; `before = inf`: never
-    seen.
+    is not known, `half_cycle` (0 first) is None for the one that was seen; give it
+    where several were. `after = -inf`: already on at the first frame; `before = inf`:
+    never seen.
     """
 
     particle: str
@@ -33,6 +36,7 @@ class Event:
     before: float = math.nan
     change: float | None = None
     radius: float = math.nan
+    half_cycle: int | None = None
 
 
 def _floats(values):
@@ -59,6 +63,7 @@ class Events(eqx.Module):
             (right-censored).
         surface: whether the surface was seen (light) or the volume mean (X-rays).
         radius: (particle,) [m], NaN where not known.
+        half_cycle: (event,) 0 first; `SEEN` for the one that a fit says was seen.
 
     Raises:
         ValueError: naming the particle and event that cannot be used, and why.
@@ -77,6 +82,7 @@ class Events(eqx.Module):
     before: Float[np.ndarray, " event"] = eqx.field(converter=_floats)
     surface: bool = eqx.field(static=True)
     radius: Float[np.ndarray, " particle"] = eqx.field(converter=_floats)
+    half_cycle: Int[np.ndarray, " event"]
 
     @staticmethod
     def from_rows(rows: Sequence[Event], *, surface: bool = False) -> "Events":
@@ -106,12 +112,16 @@ class Events(eqx.Module):
             kind=tuple(row.kind for row in rows),
             surface=surface,
             radius=radius,
+            half_cycle=np.array(
+                [SEEN if row.half_cycle is None else row.half_cycle for row in rows],
+                int,
+            ),
             **columns,
         )
 
     def __check_init__(self):
         columns = (self.particle, self.change, self.time, self.sd)
-        columns += (self.after, self.before)
+        columns += (self.after, self.before, self.half_cycle)
         if not all(isinstance(c, np.ndarray) for c in (*columns, self.radius)):
             return
         if any(c.shape != (len(self.kind),) for c in columns):
@@ -125,15 +135,32 @@ class Events(eqx.Module):
             label = self.particles[self.particle[k]]
             where = self.name_of(k)
             _check_definition(where, kind, self.change[k])
-            _check_bounds(where, kind, *(float(c[k]) for c in columns[2:]))
-            if (label, kind, float(self.change[k])) in seen:
+            _check_bounds(where, kind, *(float(c[k]) for c in columns[2:6]))
+            if self.half_cycle[k] < SEEN:
+                raise ValueError(
+                    f"{where} must be of half cycle 0 or later, but is of "
+                    f"{self.half_cycle[k]}."
+                )
+            key = (label, kind, float(self.change[k]), int(self.half_cycle[k]))
+            if key in seen:
                 raise ValueError(f"{where} is given twice; keep one of its rows.")
-            seen.add((label, kind, float(self.change[k])))
+            seen.add(key)
 
     def name_of(self, event: int) -> str:
         """What to call an event in a message."""
         label = self.particles[self.particle[event]]
-        return f"The {self.kind[event]} of particle '{label}'"
+        return f"The {self.title_of(event)} of particle '{label}'"
+
+    def title_of(self, event: int) -> str:
+        """Its kind, and its half cycle (1 first) where that was given."""
+        number = self.number_of(event)
+        own = "" if number is None else f", half cycle {number}"
+        return f"{self.kind[event]}{own}"
+
+    def number_of(self, event: int) -> int | None:
+        """Its half cycle, 1 first; None for the one that was seen."""
+        number = int(self.half_cycle[event])
+        return None if number == SEEN else number + 1
 
     @property
     def exact(self) -> Bool[np.ndarray, " event"]:
@@ -155,6 +182,10 @@ class Events(eqx.Module):
         """Rows of events that were over when the first frame was taken."""
         return np.isneginf(self.after)
 
+    def half_cycles(self, seen: int) -> tuple[int, ...]:
+        """Number of the half cycle of each event, where `seen` is the one seen."""
+        return tuple(seen if h == SEEN else int(h) for h in self.half_cycle)
+
     @property
     def is_duration(self) -> Bool[np.ndarray, " event"]:
         """Rows whose times are differences, which no clock shifts."""
@@ -174,7 +205,7 @@ class Events(eqx.Module):
         """The events of a mask; particles that have none of them are gone."""
         rows = np.flatnonzero(kept)
         used = list(dict.fromkeys(self.particle[rows].tolist()))
-        columns = ("change", "time", "sd", "after", "before")
+        columns = ("change", "time", "sd", "after", "before", "half_cycle")
         return Events(
             particles=tuple(self.particles[k] for k in used),
             particle=np.array([used.index(k) for k in self.particle[rows]], int),

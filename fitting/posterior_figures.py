@@ -81,7 +81,9 @@ def _draw_predictive(axes, found: Inference, rows) -> None:
             without = found.left_out.quantiles[[0, -1], k] / HOUR
             axes.plot(without, [height - 0.3] * 2, ":", color=color, linewidth=1.2)
         _draw_measured(axes, found, k, height + 0.25, width)
-    names = [f"{events.particles[events.particle[k]]}, {events.kind[k]}" for k in rows]
+    names = [
+        f"{events.particles[events.particle[k]]}, {events.title_of(k)}" for k in rows
+    ]
     axes.set_yticks(np.arange(len(rows)), names[::-1])
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_xlim(span[0] - 0.08 * width, span[1] + 0.2 * width)

@@ -30,7 +30,7 @@ PARAMETER_COLUMNS = (
     "ess_tail",
 )
 EVENT_COLUMNS = (
-    *("particle", "event", "change", "fitted"),
+    *("particle", "event", "half_cycle", "change", "fitted"),
     *("time_h", "sd_h", "after_h", "before_h"),
     *(f"predicted_{100 * level:g}_h" for level in LEVELS),
     *("left_out_5_h", "left_out_50_h", "left_out_95_h", "left_out_pareto_k"),
@@ -65,7 +65,8 @@ def event_rows(found: Inference) -> list[list]:
             without = [*ends, _finite(found.left_out.shapes[events.particle[k]])]
         rows.append(
             [
-                *(events.particles[events.particle[k]], kind, float(events.change[k])),
+                *(events.particles[events.particle[k]], kind, events.number_of(k)),
+                float(events.change[k]),
                 bool(found.setup.fitted[k]),
                 *(_hours(float(number)) for number in measured),
                 *(_hours(float(end)) for end in found.predicted.quantiles[:, k]),
@@ -225,10 +226,8 @@ def _events(found: Inference, which: str) -> list[str]:
     """Names of all events, or of those that were fitted."""
     events = found.setup.events
     names = [
-        f"{events.particles[p]} {kind} {change:g}"
-        for p, kind, change in zip(
-            events.particle, events.kind, events.change, strict=True
-        )
+        f"{events.particles[p]} {events.title_of(k)} {events.change[k]:g}"
+        for k, p in enumerate(events.particle)
     ]
     if which == "all":
         return names
@@ -301,11 +300,11 @@ def _event_table(found: Inference) -> list[tuple]:
     rows = [("particle", "event", "measured (h)", "90 % of the posterior (h)")]
     if found.left_out is not None:
         rows[0] += ("90 % without the particle (h)",)
-    for k, kind in enumerate(events.kind):
+    for k in range(len(events.kind)):
         low, high = found.predicted.quantiles[[0, -1], k] / HOUR
         row = (
             events.particles[events.particle[k]],
-            kind + ("" if found.setup.fitted[k] else " (not fitted)"),
+            events.title_of(k) + ("" if found.setup.fitted[k] else " (not fitted)"),
             known(events, k),
             f"{low:.2f} to {high:.2f}",
         )

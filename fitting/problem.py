@@ -9,6 +9,7 @@ one shape.
 """
 
 import abc
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -62,10 +63,10 @@ class AbstractForward(eqx.Module):
 class Simulated(AbstractForward):
     r"""Event times from a simulated protocol.
 
-    Within the half cycle: the first time at which stoichiometry x has moved by the
-    event's change c. A particle that has moved by less, m < c, at the end t_e of the
-    half cycle of length s gets the smooth continuation $$ T = t_e + s (c - m) / c $$,
-    which is beyond every observation and never infinite.
+    Within the half cycle of each: the first time at which stoichiometry x has moved by
+    the event's change c. A particle that has moved by less, m < c, at the end t_e of
+    the half cycle of length s gets the smooth continuation
+    $$ T = t_e + s (c - m) / c $$, which is beyond every observation and never infinite.
 
     The crossing of mean x is taken on the integrator's dense output; that of surface x
     between neighbouring saved instants, along a line.
@@ -81,7 +82,8 @@ class Simulated(AbstractForward):
         duration: whether each event is a duration, counted from the onset's change.
         surface: events are of the surface, not the mean.
         half_cycle: number of the half cycle that was seen.
-        delithiates: x falls in that half cycle (a charge).
+        half_cycles: number of the half cycle of each event.
+        delithiates: x falls in the half cycle of each event (a charge).
         rtol: of the simulation.
         num_saved: instants saved a protocol step.
         followed: index into the electrode's particles, of each intensity trace.
@@ -95,7 +97,8 @@ class Simulated(AbstractForward):
     duration: tuple[bool, ...] = eqx.field(static=True)
     surface: bool = eqx.field(static=True)
     half_cycle: int = eqx.field(static=True)
-    delithiates: bool = eqx.field(static=True)
+    half_cycles: tuple[int, ...] = eqx.field(static=True)
+    delithiates: tuple[bool, ...] = eqx.field(static=True)
     rtol: float = eqx.field(static=True)
     num_saved: int = eqx.field(static=True)
     followed: tuple[int, ...] = eqx.field(static=True, default=())
@@ -109,15 +112,26 @@ class Simulated(AbstractForward):
         origin: float | None = None,
         trace_times=(),
         half_cycle: int = 0,
-        delithiates: bool = True,
+        delithiates: bool | Sequence[bool] = True,
         rtol: float = 1e-5,
         num_saved: int | None = None,
     ) -> "Simulated":
         """The forward model of a table of events; see the class for the arguments.
 
+        `delithiates` is of all half cycles, or of each from the first.
+
         Raises:
-            ValueError: for a particle that the electrode does not have.
+            ValueError: for a particle that the electrode does not have, or a half
+                cycle that the protocol does not.
         """
+        own = events.half_cycles(half_cycle)
+        every = max(max(own), half_cycle) + 1
+        falls = [delithiates] * every if isinstance(delithiates, bool) else delithiates
+        if len(falls) < every:
+            raise ValueError(
+                f"The half cycle must be among the first {len(falls)}, but is number "
+                f"{every}; record or give the protocol of more."
+            )
         labels = electrode.network.topology.particle_labels
         missing = [label for label in events.particles if label not in labels]
         if missing:
@@ -136,7 +150,8 @@ class Simulated(AbstractForward):
             duration=tuple(bool(d) for d in events.is_duration),
             surface=events.surface,
             half_cycle=half_cycle,
-            delithiates=delithiates,
+            half_cycles=own,
+            delithiates=tuple(bool(falls[h]) for h in own),
             rtol=rtol,
             num_saved=fine if num_saved is None else num_saved,
         )
@@ -154,21 +169,31 @@ class Simulated(AbstractForward):
     def observe(self, solution: diffelec.Solution) -> Prediction:
         """The prediction that a solution of the protocol makes."""
         start, _ = solution.half_cycle_span(self.half_cycle)
-        shift = 0.0 if self.origin is None else self.origin + start
-        levels = sorted({*self.change, CHANGES["onset"]})
-        reached = self._change_times(solution, np.array(levels))
-        at = np.array([levels.index(c) for c in self.change], int)
-        who = np.array(self.particle, int)
-        times = reached[at, who] + shift
-        onset = reached[levels.index(CHANGES["onset"]), who] + shift
-        times = jnp.where(np.array(self.duration, bool), times - onset, times)
+        times = jnp.zeros(len(self.particle), solution.time.dtype)
+        for half_cycle in dict.fromkeys(self.half_cycles):
+            rows = np.flatnonzero(np.array(self.half_cycles) == half_cycle)
+            times = times.at[rows].set(self._times_in(solution, half_cycle, rows))
         voltage = jnp.interp(self.trace_times, solution.time, solution.voltage)
         course = self._series(solution)[:, np.array(self.followed, int)]
         finite = [jnp.all(jnp.isfinite(part)) for part in (times, voltage, course)]
-        instants = solution.time + (shift - start)
+        instants = solution.time + (-start if self.origin is None else self.origin)
         instants = instants if self.followed else instants[:0]
         course = course if self.followed else course[:0]
         return Prediction(times, voltage, ~jnp.all(jnp.stack(finite)), instants, course)
+
+    def _times_in(self, solution, half_cycle: int, rows) -> Float[Array, " row"]:
+        """Times of the events of one half cycle, on their clock [s]."""
+        start, _ = solution.half_cycle_span(half_cycle)
+        shift = 0.0 if self.origin is None else self.origin + start
+        pick = lambda column, kind: np.array([column[k] for k in rows], kind)
+        change, who = pick(self.change, float), pick(self.particle, int)
+        levels = sorted({*change.tolist(), CHANGES["onset"]})
+        sign = -1.0 if self.delithiates[rows[0]] else 1.0
+        reached = self._change_times(solution, np.array(levels), half_cycle, sign)
+        at = np.array([levels.index(c) for c in change], int)
+        times = reached[at, who] + shift
+        onset = reached[levels.index(CHANGES["onset"]), who] + shift
+        return jnp.where(pick(self.duration, bool), times - onset, times)
 
     def _series(self, solution) -> Float[Array, "time particle"]:
         """What was seen of the particles."""
@@ -176,15 +201,16 @@ class Simulated(AbstractForward):
             return solution.surface_stoichiometry
         return solution.stoichiometry
 
-    def _change_times(self, solution, levels) -> Float[Array, "level particle"]:
+    def _change_times(
+        self, solution, levels, half_cycle: int, sign: float
+    ) -> Float[Array, "level particle"]:
         """When each particle has moved by each of `levels` [s from the half cycle's
         start], continued smoothly beyond its end.
         """
-        start, end = solution.half_cycle_span(self.half_cycle)
+        start, end = solution.half_cycle_span(half_cycle)
         series = self._series(solution)
         at = jax.vmap(jnp.interp, in_axes=(None, None, 1))
         first, last = at(start, solution.time, series), at(end, solution.time, series)
-        sign = -1.0 if self.delithiates else 1.0
         targets = first + sign * levels[:, None]
         if self.surface:
             find = jax.vmap(_crossing_of_series, in_axes=(None, 1, 0, None, None, None))
@@ -192,7 +218,7 @@ class Simulated(AbstractForward):
             crossed = jax.vmap(find, in_axes=(None, None, 0, None, None, None))(*along)
         else:
             crossed = jax.vmap(solution.crossing_times, in_axes=(0, None))(
-                targets, self.half_cycle
+                targets, half_cycle
             )
         short = 1.0 - sign * (last - first) / levels[:, None]
         beyond = (end - start) * (1.0 + short)

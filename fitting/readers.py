@@ -9,14 +9,19 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from .columns import LENGTH, TIME
-from .events import CHANGES, Event, Events, check_informative
+from .events import CHANGES, SEEN, Event, Events, check_informative
 from .optical.cycler import read_cycler
 from .recording import Recording
 from .sheets import read_number, read_rows
 
 _EVENT_TIMES = ("time", "after", "before")
-_EXAMPLE = "particle, event, time_h, sd_h (or after_h, before_h), radius_um, change"
+_EXAMPLE = (
+    "particle, event, time_h, sd_h (or after_h, before_h), radius_um, change, "
+    "half_cycle"
+)
 
 
 def read_recording(path: str | os.PathLike, **options) -> Recording:
@@ -43,6 +48,7 @@ def read_events(
     path: str | os.PathLike,
     *,
     recording: Recording | None = None,
+    half_cycle: int | None = None,
     origin: float = 0.0,
     surface: bool = False,
 ) -> Events:
@@ -50,12 +56,14 @@ def read_events(
 
     Columns `particle`, `event` (onset, midpoint, completion, duration), `time_h` and
     `sd_h` or `after_h` and `before_h` (an empty bound is infinite), and if wanted
-    `radius_um` and `change`; `_s` and `_min` serve as well as `_h`, one unit for all
-    instants.
+    `radius_um`, `change` and `half_cycle` (1 first; where several were seen); `_s` and
+    `_min` serve as well as `_h`, one unit for all instants.
 
     Args:
         path: a CSV file.
-        recording: the half cycle that the events are of, to check them against.
+        recording: to check the events against, each in its half cycle.
+        half_cycle: of the recording that rows are of which do not say; 0 first. None:
+            the whole of it.
         origin: the instant on the recording's clock that the table calls 0 [s].
         surface: whether the surface of particles was seen, not their volume.
 
@@ -71,7 +79,7 @@ def read_events(
     read, lines = [], {}
     for line, cells in rows:
         event = _event(path, line, cells, units)
-        key = (event.particle, event.kind, event.change)
+        key = (event.particle, event.kind, event.change, event.half_cycle)
         if key in lines:
             raise ValueError(
                 f"{Path(path).name}, line {line}, must be another event, but gives the "
@@ -81,19 +89,30 @@ def read_events(
         lines[key] = line
         read.append(event)
     numbers = list(lines.values())
-
-    def place(k: int, base: str) -> str:
-        what = f"{read[k].kind} of particle '{read[k].particle}'"
-        return f"line {numbers[k]}, column {units[base][0]} ({what}),"
-
     try:
         events = Events.from_rows(read, surface=surface).shift(origin)
         check_informative(events)
         if recording is not None:
-            recording.check_events(events, place)
+            _check_in(recording, half_cycle, events, numbers, units)
     except ValueError as error:
         raise ValueError(f"{Path(path).name}: {error}") from None
     return events
+
+
+def _check_in(recording, seen: int | None, events: Events, lines, units) -> None:
+    """Refuses events that their half cycle of a recording cannot hold."""
+    for number in np.unique(events.half_cycle):
+        rows = np.flatnonzero(events.half_cycle == number)
+        of_half = seen if number == SEEN else int(number)
+        part = recording if of_half is None else recording.half_cycle(of_half)
+
+        def place(k: int, base: str, rows=rows) -> str:
+            row = rows[k]
+            label = events.particles[events.particle[row]]
+            what = f"{events.kind[row]} of particle '{label}'"
+            return f"line {lines[row]}, column {units[base][0]} ({what}),"
+
+        part.check_events(events.select(events.half_cycle == number), place)
 
 
 def _event_units(path, header) -> dict[str, tuple[str, float]]:
@@ -102,7 +121,7 @@ def _event_units(path, header) -> dict[str, tuple[str, float]]:
     for label in header:
         base, _, unit = label.rpartition("_")
         family = LENGTH if base == "radius" else TIME
-        if label in ("particle", "event", "change"):
+        if label in ("particle", "event", "change", "half_cycle"):
             base, factor = label, 1.0
         elif base in (*_EVENT_TIMES, "sd", "radius") and unit in family:
             factor = family[unit]
@@ -151,10 +170,22 @@ def _event(path, line: int, cells: dict, units: dict) -> Event:
         if base not in ("particle", "event") and text:
             given[base] = factor * _signed(path, line, label, text)
     _check_row(file, lambda base: units[base][0], given)
+    if "half_cycle" in given:
+        given["half_cycle"] = _counted(file, given["half_cycle"])
     if "time" not in given:
         given = {"after": -math.inf, "before": math.inf} | given
     given.setdefault("change", CHANGES[kind])
     return Event(particle, kind, **given)
+
+
+def _counted(file: str, number: float) -> int:
+    """A half cycle counted from 0, of one counted from 1."""
+    if number < 1 or number != round(number):
+        raise ValueError(
+            f"{file}, column half_cycle, must be a whole number, 1 or more, but is "
+            f"{number:g}."
+        )
+    return int(number) - 1
 
 
 def _signed(path, line: int, label: str, text: str) -> float:

@@ -6,17 +6,18 @@ unseen particles that carry it, a `bath`; then the voltage is a prediction.
 """
 
 import dataclasses
-import inspect
-import math
 
 import numpy as np
 
 import diffelec
 
 from . import bath, parameters
+from .choices import Choices as Choices
+from .choices import material as material
 from .events import Events, check_informative
 from .imaged import imaged_electrode, rows_needed, voltage_drive
 from .intensities import Intensities
+from .mechanisms import NETWORK, mechanism
 from .noise import EventNoise, Normal, StudentT, TraceNoise
 from .parameters import ParameterSpace
 from .problem import Problem, Simulated
@@ -26,81 +27,7 @@ _DRIVE_TOLERANCE = 2e-4  # V, about what a cycler resolves; x moves by 3e-4
 _CURRENT_TOLERANCE = 1e-3  # of the largest current
 _VOLTAGE_POINTS = 24  # of a half cycle at which its voltage is compared
 _VOLTAGE_THINNING = 3.0  # of them count as one: a model is off for hours
-_CURVES = ("conductivity", "diffusivity")
 _JUMP_KNOTS = (0.8, 0.95, 0.98)  # stoichiometries
-FREE = (*_CURVES, "diffusivity-scale", "exchange-current", "radius", "clock")
-"""What may be free beside the contacts, which always are."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Choices:
-    """What a person decides about a fit.
-
-    Attributes:
-        free: names of `FREE` beside the contacts.
-        material: a function of `diffelec.materials` that gives curves.
-        radius: of particles whose table gives none [m].
-        num_shells: of a particle.
-        left_out: kinds of events that are predicted but not fitted.
-        discrepancy: by how much the model may be off in any time [s].
-        edge_sd: of the bounds of intervals [s].
-        clock_sd: of the zero of the events' clock, where "clock" is free [s].
-        robust: Student's law in place of the normal one.
-        series_resistance: taken off a recorded voltage, or added to a predicted one
-            [ohm].
-        capacity: of the cell if it gave all its lithium [C]; None where it is not
-            known. Says what a recorded current means.
-        voltage_sd: by which a predicted voltage may be off [V]; None leaves the
-            recorded voltage out of the data.
-        intensity_sd: by which a whole trace of intensities may be off the model, in
-            units of its range.
-        rtol: of the simulations.
-    """
-
-    free: tuple[str, ...] = _CURVES
-    material: str = "nmc532"
-    radius: float = 5e-6
-    num_shells: int = 16
-    left_out: tuple[str, ...] = ()
-    discrepancy: float = 0.0
-    edge_sd: float = 300.0
-    clock_sd: float = 300.0
-    robust: bool = False
-    series_resistance: float = 0.0
-    capacity: float | None = None
-    voltage_sd: float | None = None
-    intensity_sd: float = 0.05
-    rtol: float = 1e-4
-
-    def __post_init__(self):
-        unknown = [name for name in self.free if name not in FREE]
-        if unknown:
-            raise ValueError(
-                f"What is free must be among {', '.join(FREE)}, but '{unknown[0]}' is "
-                "not; contacts always are."
-            )
-        if {"diffusivity", "diffusivity-scale"} <= set(self.free):
-            raise ValueError(
-                "Either the diffusivity's knots or its scale must be free, but both "
-                "are; drop one of 'diffusivity' and 'diffusivity-scale'."
-            )
-        if not 1e-8 <= self.radius <= 1e-3:
-            raise ValueError(
-                "The radius must lie between 0.01 and 1000 um, but is "
-                f"{1e6 * self.radius:g} um."
-            )
-        for name in ("discrepancy", "edge_sd", "clock_sd", "series_resistance"):
-            value = getattr(self, name)
-            if not 0 <= value < math.inf:
-                raise ValueError(
-                    f"`{name}` must be finite and 0 or more, but is {value:g}."
-                )
-        for name in ("capacity", "voltage_sd", "intensity_sd"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(
-                    f"`{name}` must be finite and positive, but is {value:g}."
-                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +63,7 @@ def by_voltage(
     """The imaged particles behind a recorded voltage.
 
     Args:
-        events: on the recording's clock.
+        events: on the recording's clock, of one half cycle or several.
         recording: from the start of the first half cycle, when all is pristine.
         choices: about the fit.
         half_cycle: that was seen.
@@ -154,11 +81,11 @@ def by_voltage(
         series_resistance=choices.series_resistance,
         tolerance=_DRIVE_TOLERANCE,
     )
-    seen = recording.half_cycle(half_cycle)
+    halves = [recording.half_cycle(k) for k in range(len(recording.half_cycles()))]
     fields = {
         "origin": recording.start,
         "half_cycle": half_cycle,
-        "delithiates": bool(seen.voltage[-1] > seen.voltage[0]),
+        "delithiates": [half.voltage[-1] > half.voltage[0] for half in halves],
     }
     model = electrode, space_of(electrode, events.particles, choices)
     how = {"drive": "voltage", "recording": recording}
@@ -182,6 +109,7 @@ def by_current(
     Raises:
         ValueError: for a recording without a current, or that tells no capacity.
     """
+    _check_alone(choices)
     if recording.current is None:
         raise ValueError(
             "The current must be recorded to drive the model, but the table has none; "
@@ -193,10 +121,11 @@ def by_current(
     unseen = (bath.population_contacts(electrode), share)
     space = dataclasses.replace(space, frees=(*space.frees, *unseen))
     seen = recording.half_cycle(half_cycle)
+    halves = [recording.half_cycle(k) for k in range(len(recording.half_cycles()))]
     fields = {
         "origin": recording.start,
         "half_cycle": half_cycle,
-        "delithiates": bool(np.mean(seen.current) > 0),
+        "delithiates": [np.mean(half.current) > 0 for half in halves],
     }
     trace = None
     if choices.voltage_sd is not None:
@@ -267,8 +196,8 @@ def by_protocol(
     Raises:
         ValueError: for a half cycle that the protocol does not have.
     """
-    steps = [k for k, h in enumerate(protocol.half_cycles) if h == half_cycle]
-    if not steps or half_cycle < 0:
+    _check_alone(choices)
+    if not 0 <= half_cycle <= max(protocol.half_cycles):
         raise ValueError(
             f"The half cycle must be among the first {max(protocol.half_cycles) + 1}, "
             f"but is number {half_cycle + 1}; add steps to the protocol."
@@ -276,13 +205,27 @@ def by_protocol(
     electrode = _in_bath(events, choices, bath.GIVEN)
     rows = protocol.rows
     currents = np.asarray(rows.current) + np.asarray(rows.current_rate)
+    half_cycles = np.asarray(protocol.half_cycles)
+    falls = [
+        np.sum(currents[half_cycles == k]) >= 0 for k in range(half_cycles.max() + 1)
+    ]
     fields = {
         "origin": 0.0 if from_start else None,
         "half_cycle": half_cycle,
-        "delithiates": bool(np.sum(currents[steps]) >= 0),
+        "delithiates": falls,
     }
     model = electrode, space_of(electrode, events.particles, choices)
     return _setup(events, model, protocol, choices, fields, drive="protocol")
+
+
+def _check_alone(choices: Choices) -> None:
+    """Refuses a mechanism for which there are no unseen particles."""
+    if choices.mechanism != NETWORK:
+        raise ValueError(
+            f"The mechanism '{choices.mechanism}' must be driven by a recorded voltage,"
+            " but there is none; the unseen particles that carry a current are those "
+            "of the network."
+        )
 
 
 def _in_bath(events, choices, unseen: bath.Bath) -> diffelec.Electrode:
@@ -303,7 +246,7 @@ def _curves(choices: Choices) -> diffelec.Curves:
     """The material's curves; a conductivity that is free gets knots where particles
     jump, so that data may bend it there.
     """
-    curves = material(choices.material)
+    curves = mechanism(choices.mechanism).curves(material(choices.material))
     table = curves.conductivity
     if "conductivity" not in choices.free or not hasattr(table, "knots"):
         return curves
@@ -311,38 +254,21 @@ def _curves(choices: Choices) -> diffelec.Curves:
     return dataclasses.replace(curves, conductivity=finer)
 
 
-def material(name: str) -> diffelec.Curves:
-    """The curves that a function of `diffelec.materials` gives by default.
-
-    Raises:
-        ValueError: for a name that is none of them.
-    """
-    known = {
-        key: value
-        for key, value in vars(diffelec.materials).items()
-        if inspect.isfunction(value)
-        and inspect.signature(value).return_annotation is diffelec.Curves
-    }
-    if name not in known:
-        raise ValueError(
-            f"The material must be one of {', '.join(known)}, but is '{name}'."
-        )
-    return known[name]()
-
-
 def space_of(electrode, particles, choices: Choices) -> ParameterSpace:
-    """The contacts of the particles, and what else is chosen.
+    """The number of each particle, and what else is chosen.
 
-    The conductivity is held at full lithiation: only its product with a contact's
-    radius is identifiable.
+    The conductivity and the rate constant are held at full lithiation: only their
+    products with contact radii and reactivities are identifiable.
     """
-    frees = [parameters.contacts(electrode, particles)]
+    frees = [mechanism(choices.mechanism).own(electrode, particles)]
     if "conductivity" in choices.free:
         frees.append(
             parameters.curve_values(
                 electrode, "conductivity", fixed=(-1,), sd=1.0, roughness=0.7
             )
         )
+    if "rate-constant" in choices.free:
+        frees.append(parameters.curve_values(electrode, "rate_constant", fixed=(-1,)))
     if "diffusivity" in choices.free:
         frees.append(parameters.curve_values(electrode, "diffusivity"))
     if "diffusivity-scale" in choices.free:

@@ -12,6 +12,7 @@ HOUR = 3600.0
 EVENT_COLUMNS = (
     "particle",
     "event",
+    "half_cycle",
     "change",
     "fitted",
     "time_h",
@@ -44,6 +45,7 @@ def event_rows(report: Report) -> list[list]:
             [
                 events.particles[events.particle[k]],
                 kind,
+                events.number_of(k),
                 float(events.change[k]),
                 bool(report.fitted[k]),
                 *(_hours(float(number)) for number in numbers),
@@ -147,11 +149,11 @@ def text(report: Report) -> str:
     """The events with their predictions, the misfit, and what stayed open."""
     events = report.events
     rows = [("particle", "event", "measured (h)", "model (h)", "misfit (sd)")]
-    for k, kind in enumerate(events.kind):
+    for k in range(len(events.kind)):
         rows.append(
             (
                 events.particles[events.particle[k]],
-                kind + ("" if report.fitted[k] else " (not fitted)"),
+                events.title_of(k) + ("" if report.fitted[k] else " (not fitted)"),
                 known(events, k),
                 f"{report.predicted[k] / HOUR:.2f}",
                 f"{report.misfit[k]:.1f}",

@@ -28,13 +28,27 @@ class Job(NamedTuple):
 
 def prepare(arguments) -> Job:
     """Reads what the arguments name."""
+    from .. import mechanisms
+
+    if arguments.free is not None:
+        free = tuple(arguments.free)
+    elif arguments.mechanism == mechanisms.NETWORK:
+        free = ("conductivity", "diffusivity")
+    else:
+        free = mechanisms.mechanism(arguments.mechanism).free
+    return prepare_one(arguments, arguments.mechanism, free)
+
+
+def prepare_one(arguments, mechanism: str, free: tuple[str, ...]) -> Job:
+    """Reads what the arguments name, for a mechanism and what is free in it."""
     from .. import examples, setup
 
     given = {"clock_sd": arguments.clock_sd_s}
     given["edge_sd"] = _times(_HOUR, arguments.edge_h)
     given = {name: value for name, value in given.items() if value is not None}
     choices = setup.Choices(
-        free=tuple(arguments.free),
+        mechanism=mechanism,
+        free=free,
         material=arguments.material,
         radius=1e-6 * arguments.radius_um,
         num_shells=arguments.shells,
@@ -86,13 +100,24 @@ def _from_files(arguments, choices, half_cycle: int):
     table = cycler_file.read(arguments)
     recording = table.recording()
     try:
-        seen, driven = recording.half_cycle(half_cycle), recording.part(0, half_cycle)
+        seen = recording.half_cycle(half_cycle)
     except ValueError as error:
         raise ValueError(f"{arguments.cycler.name}: {error}") from None
     origin = seen.start if arguments.clock == "half-cycle" else 0.0
     events = readers.read_events(
-        arguments.onsets, recording=seen, origin=origin, surface=surface
+        arguments.onsets,
+        recording=recording,
+        half_cycle=half_cycle,
+        origin=origin,
+        surface=surface,
     )
+    several = set(events.half_cycles(half_cycle))
+    if arguments.clock == "half-cycle" and several != {half_cycle}:
+        raise ValueError(
+            f"{arguments.onsets.name}: times of several half cycles must be on the "
+            "cycler's clock, but --clock half-cycle is given; leave it out."
+        )
+    driven = recording.part(0, max(several))
     print(*cycler.describe(table), sep="\n", file=sys.stderr)
     drive = setup.by_current if arguments.drive == "current" else setup.by_voltage
     found = drive(events, driven, choices, half_cycle)

@@ -6,15 +6,19 @@ from pathlib import Path
 from . import cycler_file, from_film
 
 _EDGE = "default 0.083; of a film or its traces the time of a frame"
-_FREE = ("conductivity", "diffusivity")
 _KINDS = ("onset", "midpoint", "completion", "duration")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """All that names the data, the model and the search."""
+def add_arguments(parser: argparse.ArgumentParser, *, rivals: bool = False) -> None:
+    """All that names the data, the model and the search; of `rivals`, nothing that says
+    which mechanism it is.
+    """
     _add_data(parser)
     from_film.add_arguments(parser)
-    _add_model(parser)
+    model = parser.add_argument_group("model")
+    if not rivals:
+        _add_mechanism(model)
+    _add_model(model)
     _add_search(parser)
 
 
@@ -99,18 +103,29 @@ def _add_meaning(what) -> None:
     )
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    """What is assumed and what is free."""
-    model = parser.add_argument_group("model")
+def _add_mechanism(model) -> None:
+    """What explains the data, and what of it is free."""
+    model.add_argument(
+        "--mechanism",
+        metavar="NAME",
+        default="network",
+        help="why particles react one after another: network (default), autocatalytic, "
+        "diffusion, network+autocatalytic, autocatalytic+diffusion; `compare` "
+        "compares them",
+    )
     model.add_argument(
         "--free",
         metavar="NAME",
         nargs="*",
-        default=list(_FREE),
-        help="beside the contacts: conductivity, diffusivity (knots), "
-        "diffusivity-scale, exchange-current, radius (known to 10 %%), clock (default: "
-        "conductivity diffusivity)",
+        help="beside the number of each particle: conductivity, diffusivity, "
+        "rate-constant (knots), diffusivity-scale, exchange-current, radius (known to "
+        "10 %%), clock (default: conductivity diffusivity, of another mechanism its "
+        "own)",
     )
+
+
+def _add_model(model) -> None:
+    """What is assumed."""
     model.add_argument(
         "--leave-out",
         metavar="KIND",
@@ -241,11 +256,11 @@ def words(arguments) -> list[str]:
         words += ["--intensity-sd", str(arguments.intensity_sd)]
     words += cycler_file.words(arguments)
     names = ("protocol", "drive", "clock", "clock_sd_s", "half_cycle", "seen")
-    names += ("free", "leave_out", "capacity_mAh", "voltage_sd_mV")
+    names += ("mechanism", "free", "leave_out", "capacity_mAh", "voltage_sd_mV")
     names += ("material", "radius_um", "series_ohm", "edge_h", "discrepancy_h")
     names += ("robust", "shells", "rtol", "starts", "max_steps", "seed")
     for name in names:
-        value, option = getattr(arguments, name), f"--{name.replace('_', '-')}"
+        value, option = getattr(arguments, name, None), f"--{name.replace('_', '-')}"
         if value is True:
             words.append(option)
         elif isinstance(value, list):

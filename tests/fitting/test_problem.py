@@ -205,3 +205,44 @@ def test_an_unknown_particle_is_refused_by_name(simulated):
     events = Events.from_rows([Event("ghost", "onset", time=1.0, sd=1.0)])
     with pytest.raises(ValueError, match="Particle 'ghost' of the events"):
         Simulated.of(problem.electrode, problem.forward.protocol, events)
+
+
+def test_events_of_several_half_cycles_are_found_each_in_its_own():
+    """A second charge, in which the particles start from where the discharge left."""
+    electrode = imaged.imaged_electrode(("a", "b"), contact_radius=5e-7, num_shells=6)
+    drive = diffelec.Protocol.from_recording(
+        HOUR * np.array([0.0, 6.0, 6.1, 12.0, 12.1, 18.0]),
+        voltage=np.array([3.4, 4.2, 4.1, 3.3, 3.4, 4.2]),
+        current=np.array([1.0, 1.0, -1.0, -1.0, 1.0, 1.0]),
+    )
+    solution = diffelec.simulate(electrode, drive, rtol=1e-6)
+    kinds = ("onset", "midpoint", "duration")
+
+    def rows(number):
+        return [
+            Event(label, kind, time=HOUR, sd=60.0, half_cycle=number)
+            for label in ("a", "b")
+            for kind in kinds
+        ]
+
+    def found(rows, half_cycle, origin):
+        falls = (True, False, True)
+        forward = Simulated.of(
+            *(electrode, drive, Events.from_rows(rows)),
+            **{"origin": origin, "half_cycle": half_cycle, "delithiates": falls},
+        )
+        return np.asarray(forward.observe(solution).times)
+
+    for origin in (None, HOUR):
+        alone = [found(rows(None), k, origin) for k in range(3)]
+        both = found(rows(2) + rows(None) + rows(1), 0, origin)
+        together = np.concatenate([alone[2], alone[0], alone[1]])
+        np.testing.assert_array_equal(both, together)
+        for k, sign in enumerate((-1.0, 1.0, -1.0)):
+            start, _ = solution.half_cycle_span(k)
+            x = np.interp(start, solution.time, solution.stoichiometry[:, 0])
+            crossed = solution.crossing_times(jnp.full(2, x + sign * 0.25), k)[0]
+            zero = 0.0 if origin is None else origin + start
+            np.testing.assert_allclose(alone[k][1], zero + crossed, rtol=1e-9)
+    with pytest.raises(ValueError, match="among the first 3, but is number 4"):
+        found(rows(3), 0, None)

@@ -200,3 +200,27 @@ def test_hours_in_a_column_of_seconds_are_noticed(written):
     rows = ["particle,event,time_s,sd_s", "a,midpoint,3.5,1"]
     with pytest.raises(ValueError, match="check the unit of their times"):
         read_events(written(*rows), recording=charge(), origin=charge().start)
+
+
+def test_events_of_several_half_cycles_are_checked_each_in_its_own(written):
+    time = HOUR * np.array([0.0, 4.0, 4.01, 8.0, 8.01, 12.0])
+    cycled = Recording(
+        time,
+        np.array([3.2, 4.3, 4.2, 3.0, 3.3, 4.3]),
+        np.array([1.0, 1.0, -1.0, -1.0, 1.0, 1.0]),
+    )
+    head = "particle,event,time_h,sd_h,half_cycle"
+    rows = ("a,midpoint,2,0.1,1", "a,midpoint,9,0.1,3", "b,midpoint,3,0.1,")
+    events = read_events(written(head, *rows), recording=cycled, half_cycle=0)
+    assert events.half_cycles(0) == (0, 2, 0)
+    assert events.title_of(1) == "midpoint, half cycle 3"
+    assert events.title_of(2) == "midpoint"
+    for row, words in (
+        ("a,midpoint,2,0.1,3", r"line 2, column time_h .* before its start"),
+        ("a,midpoint,2,0.1,4", "among the first 3, but is number 4"),
+        ("a,midpoint,2,0.1,1.5", "half_cycle, must be a whole number, .* but is 1.5"),
+        ("a,midpoint,2,0.1,0", "half_cycle, must be a whole number, 1 or more"),
+    ):
+        with pytest.raises(ValueError, match=words) as caught:
+            read_events(written(head, row), recording=cycled)
+        assert str(caught.value).startswith("table.csv")
