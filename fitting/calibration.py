@@ -37,7 +37,7 @@ _TRIES = 100  # truths, of which one can be simulated
 def scattered(
     noise: EventNoise,
     times: Float[np.ndarray, " event"],
-    last: float,
+    last: float | Float[np.ndarray, " pair"],
     rng: np.random.Generator,
 ) -> EventNoise:
     """Data about true times, seen until an instant.
@@ -49,14 +49,14 @@ def scattered(
     Args:
         noise: how they scatter.
         times: of the truth [s].
-        last: instant of the last frame [s].
+        last: instant of the last frame, of all or of each pair [s].
         rng: of the scatter.
     """
     measured = np.asarray(times) + noise.sd * rng.standard_normal(len(times))
     unseen = measured[::2] > last
     exact = ~np.repeat(unseen, 2)
     after = np.full(len(times), -np.inf)
-    after[::2][unseen] = last
+    after[::2][unseen] = np.broadcast_to(last, unseen.shape)[unseen]
     return dataclasses.replace(
         noise,
         time=np.where(exact, measured, 0.0),

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .diagnostics import Diagnosis, diagnose, resampled
+from .left_out import LeftOut
 from .noise import StudentT
 from .report import Band
 from .review import curve_bands
@@ -38,19 +39,6 @@ class Prediction(NamedTuple):
     times: Float[np.ndarray, "chain draw event"]
     replicated: Float[np.ndarray, "chain draw event"]
     quantiles: Float[np.ndarray, "level event"]
-
-
-class LeftOut(NamedTuple):
-    """Events of each particle as all the others predict them.
-
-    Attributes:
-        quantiles: of what should be measured, at 5, 50 and 95 % (3, event) [s].
-        shapes: k of the weights, of each particle (particle,); above 0.7 the
-            intervals do not hold.
-    """
-
-    quantiles: Float[np.ndarray, "3 event"]
-    shapes: Float[np.ndarray, " particle"]
 
 
 class Inference(NamedTuple):

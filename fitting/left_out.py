@@ -11,22 +11,29 @@ et al. 2016, arXiv 1412.7461). T_p(z) is solved at nodes and interpolated. Witho
 integral the weights would never hold: a particle's own data fix its contact to a small
 part of the population's spread.
 
+The density of the particle's own data there, its logarithm summed over particles, says
+how well a model predicts what it has not seen:
+
+$$ \log p(y_p | y_{-p}) = \log \sum_s w_s\, p(y_p | s) / \sum_s w_s $$
+
 That needs particles that do not feel each other: a recorded voltage drives them. Then
-one solve moves the contacts of all of them at once.
+one solve moves the numbers of all of them at once (contacts, or what another mechanism
+gives each of them).
 """
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 from scipy.interpolate import PchipInterpolator
+from scipy.special import logsumexp
 
 from .coordinates import populations
-from .inference import Inference, LeftOut
-from .parameters import CONTACTS
 from .pareto import smooth_weights
 
 # The law's tails beyond hold 6e-5; a particle out there has weights that do not hold.
@@ -35,45 +42,67 @@ _FINE = np.linspace(-4.0, 4.0, 1601)
 _PER_DRAW = 40  # predictions of each draw
 
 
+class LeftOut(NamedTuple):
+    """Events of each particle as all the others predict them.
+
+    Attributes:
+        quantiles: of what should be measured, at 5, 50 and 95 % (3, event) [s].
+        shapes: k of the weights, of each particle (particle,); above 0.7 neither the
+            intervals nor the densities hold.
+        log_densities: of each particle's own data, times in s (particle,).
+    """
+
+    quantiles: Float[np.ndarray, "3 event"]
+    shapes: Float[np.ndarray, " particle"]
+    log_densities: Float[np.ndarray, " particle"]
+
+
 def can_leave_out(setup) -> bool:
-    """Whether particles are driven one by one, by contacts of one population."""
+    """Whether particles are driven one by one, each by a number of one population."""
     by_times = setup.drive == "voltage" and setup.seen is None
     return by_times and _members(setup) is not None
 
 
 def _members(setup):
-    """Components that are the contacts of the events' particles; None without."""
-    found = populations(setup.problem.space)
-    if CONTACTS not in found:
-        return None
-    first, _ = found[CONTACTS]
-    return first + 2 + np.arange(len(setup.events.particles))
+    """Components that are the numbers of the events' particles; None without."""
+    count = len(setup.events.particles)
+    for first, prior in populations(setup.problem.space).values():
+        if prior.count == count:
+            return first + 2 + np.arange(count)
+    return None
 
 
-def leave_out(found: Inference, *, count: int = 240, seed: int = 0) -> LeftOut:
+def leave_out(
+    setup,
+    raws: Float[np.ndarray, "draw component"],
+    times: Float[np.ndarray, "draw event"],
+    *,
+    count: int = 240,
+    seed: int = 0,
+) -> LeftOut:
     """Events of each particle as the others predict them.
 
     Args:
-        found: the posterior of all.
-        count: of its draws that are taken, evenly.
+        setup: what was fitted.
+        raws: draws of the posterior of all.
+        times: of all events, that they predict [s].
+        count: of the draws that are taken, evenly.
         seed: of the predictions' scatter.
 
     Raises:
         ValueError: where particles feel each other.
     """
-    setup = found.setup
     if not can_leave_out(setup):
         raise ValueError(
             "Particles must be fitted by their times, driven by a recorded voltage, "
-            "each through a contact of one population, to leave one out; fit the "
+            "each through a number of one population, to leave one out; fit the "
             "others alone instead."
         )
-    flat = found.draws.raw.reshape(-1, found.draws.raw.shape[-1])
-    chosen = np.linspace(0, len(flat) - 1, min(count, len(flat))).astype(int)
+    chosen = np.linspace(0, len(raws) - 1, min(count, len(raws))).astype(int)
     members = _members(setup)
-    times = _at_nodes(setup, flat[chosen], members)  # (draw, node, event)
-    own = found.predicted.times.reshape(-1, times.shape[-1])[chosen]
-    fine = _interpolated(setup, times, own, flat[chosen][:, members])
+    at_nodes = _at_nodes(setup, raws[chosen], members)  # (draw, node, event)
+    placed = raws[chosen][:, members]
+    fine = _interpolated(setup, at_nodes, times[chosen], placed)
     noise = setup.problem.noise.over(setup.events)
     logs = np.asarray(
         jax.jit(jax.vmap(jax.vmap(lambda t: noise.log_densities(t, 0.0))))(fine)
@@ -82,7 +111,7 @@ def leave_out(found: Inference, *, count: int = 240, seed: int = 0) -> LeftOut:
 
 
 def _at_nodes(setup, raws, members):
-    """Times of all events with every contact at each node (draw, node, event) [s]."""
+    """Times of all events with every number at each node (draw, node, event) [s]."""
     problem = setup.problem
     forward = problem.forward if setup.fitted.all() else setup.forward
 
@@ -106,8 +135,8 @@ def _at_nodes(setup, raws, members):
 
 
 def _interpolated(setup, times, own, placed):
-    """Times on the fine grid of contacts (draw, point, event), through the nodes and
-    through the draw's own contact.
+    """Times on the fine grid of numbers (draw, point, event), through the nodes and
+    through the draw's own.
     """
     fine = np.empty((len(times), len(_FINE), times.shape[-1]))
     for s in range(len(times)):
@@ -128,6 +157,7 @@ def _predictions(setup, fine, logs, noise, seed) -> LeftOut:
     chance /= chance.sum()
     quantiles = np.full((3, len(events.kind)), np.nan)
     shapes = np.full(len(events.particles), np.nan)
+    densities = np.full(len(events.particles), np.nan)
     picked = rng.choice(_FINE.size, size=(len(fine), _PER_DRAW), p=chance)
     for particle in range(len(events.particles)):
         rows = np.flatnonzero(events.particle == particle)
@@ -136,12 +166,13 @@ def _predictions(setup, fine, logs, noise, seed) -> LeftOut:
         likelihood = np.log(np.exp(of_data - top) @ chance) + top[:, 0]
         smoothed = smooth_weights(-likelihood)
         shapes[particle] = smoothed.shape
+        densities[particle] = logsumexp(likelihood, b=smoothed.weights)
         weights = np.repeat(smoothed.weights / _PER_DRAW, _PER_DRAW)
         for k in rows:
             times = np.take_along_axis(fine[:, :, k], picked, axis=1).ravel()
             scattered = times + noise.scale[k] * rng.standard_normal(times.size)
             quantiles[:, k] = _weighted(scattered, weights)
-    return LeftOut(quantiles, shapes)
+    return LeftOut(quantiles, shapes, densities)
 
 
 def _weighted(values, weights):

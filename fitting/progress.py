@@ -220,6 +220,29 @@ class Draws(_AbstractBar):
         self._bar.update(progress.num_done - self._bar.n)
 
 
+class Count(_AbstractBar):
+    """A bar over solves; call it with the number of them that are over."""
+
+    def __init__(self, what: str, total: int, stream=None):
+        super().__init__(f"compiling the {what}", stream)
+        self.what, self.total = what, total
+
+    def __call__(self, progress) -> None:
+        """Shows how many are over."""
+        if not self.stream.isatty():
+            return
+        if self._bar is None:
+            self._waiting.__exit__(None, None, None)
+            self._bar = tqdm.tqdm(
+                desc=self.what,
+                total=self.total,
+                file=self.stream,
+                unit="solve",
+                leave=False,
+            )
+        self._bar.update(progress - self._bar.n)
+
+
 def meter_for(num_particles: int, num_steps: int, stream=None):
     """A `ProtocolMeter` where the solve is long and a person watches, else None."""
     stream = sys.stderr if stream is None else stream

@@ -144,7 +144,9 @@ def solve(prepared, store):
         )
     if left_out.can_leave_out(prepared.setup):
         with progress.Waiting("predictions without each particle"):
-            without = left_out.leave_out(found, seed=arguments.seed)
+            flat = lambda leaf: leaf.reshape(-1, leaf.shape[-1])
+            draws = flat(found.draws.raw), flat(found.predicted.times)
+            without = left_out.leave_out(found.setup, *draws, seed=arguments.seed)
         found = found._replace(left_out=without)
     return centre, found
 

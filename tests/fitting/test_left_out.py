@@ -1,7 +1,6 @@
 """Particles left out, against integrals over the population that are exact."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -88,12 +87,7 @@ def found():
     first, second = raw[:, 0], raw[:, 1]
     spread = PRIOR.spread * PRIOR.factor_spread**second
     times = HOUR * (5.0 - 2.0 * (first[:, None] + spread[:, None] * raw[:, 2:]))
-    posterior = SimpleNamespace(
-        setup=setup,
-        draws=SimpleNamespace(raw=raw.reshape(4, 750, 6)),
-        predicted=SimpleNamespace(times=times.reshape(4, 750, 4)),
-    )
-    return left_out.leave_out(posterior, count=3000)
+    return left_out.leave_out(setup, raw, times, count=3000)
 
 
 @pytest.mark.parametrize("particle", range(4))
@@ -110,6 +104,13 @@ def test_intervals_are_those_of_a_posterior_without_the_particle(found, particle
     )
 
 
+@pytest.mark.parametrize("particle", range(3))
+def test_densities_are_those_of_a_posterior_without_the_particle(found, particle):
+    first, _, _, wide, chance = population(np.delete(SEEN, particle))
+    density = norm.pdf(SEEN[particle], 5.0 - 2.0 * first, wide) @ chance / HOUR
+    assert abs(found.log_densities[particle] - np.log(density)) < 0.03
+
+
 def test_weights_are_worst_of_the_particle_that_is_least_like_the_others(found):
     assert np.all(found.shapes[:3] < 0.5)
     assert 0.5 < found.shapes[3] < 1.0
@@ -122,4 +123,4 @@ def test_particles_that_feel_each_other_are_refused():
     for other in (dataclasses.replace(setup, drive="current"), traced):
         assert not left_out.can_leave_out(other)
         with pytest.raises(ValueError, match="driven by a recorded voltage"):
-            left_out.leave_out(SimpleNamespace(setup=other))
+            left_out.leave_out(other, np.zeros((1, 6)), np.zeros((1, 4)))

@@ -1,0 +1,249 @@
+"""Can data tell why particles react one after another? Known truths, then real cells.
+
+    python -m benchmarks.mechanisms [--sets 10] [--designs plain informative real]
+
+Truths are drawn from the prior of each mechanism: four particles behind a recorded
+voltage, midpoints and durations known to 9 minutes, each mechanism with one number a
+particle and a curve of its own. `plain`: the first charge, every particle on a contact
+with the collector. `informative`: the particles are known to sit behind 0, 1, 2 and 3
+others, and a second charge is seen too. Every rival is fitted to every set and weighed
+by its evidence. `real`: the packaged measured sets. Sets are kept in --folder: a run
+that is stopped goes on where it was. Writes benchmarks/results/mechanisms.json.
+"""
+
+import argparse
+import itertools
+import json
+import time
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.machine import write_result
+from fitting import (
+    compare,
+    compare_files,
+    evidence,
+    examples,
+    left_out,
+    mechanisms,
+    optimise,
+    setup,
+    uncertainty,
+)
+from fitting.calibration import scattered
+from fitting.events import Event, Events
+from fitting.files import write_json
+from fitting.imaged import imaged_electrode, voltage_drive
+from fitting.noise import EventNoise
+from fitting.optimisers import LevenbergMarquardt
+from fitting.problem import Problem, Simulated
+
+HOUR = 3600.0
+LABELS = ("p", "q", "r", "s")
+RIVALS = ("network", "autocatalytic", "diffusion")
+REAL = ("wolfman2023-nmc333", "wolfman2023-nmc532")
+SD = 0.15 * HOUR
+CHARGE_HOURS = np.array([0.0, 0.1, 1.0, 6.0, 12.0, 16.0, 18.0])
+CHARGE = np.array([3.2, 3.7, 3.9, 3.97, 4.03, 4.15, 4.3])
+DISCHARGE_HOURS = np.array([18.05, 19.0, 26.0, 30.0])
+DISCHARGE = np.array([4.25, 4.05, 3.7, 3.2])
+TIMES_SEEN = 2  # particles that must react in the first charge for a set to be kept
+_TRIES = 200
+
+
+def drive(cycles: int):
+    """A recorded voltage: slow charges, with a discharge between."""
+    hours, volts = CHARGE_HOURS, CHARGE
+    current = np.ones(hours.size)
+    for _ in range(cycles - 1):
+        start = DISCHARGE_HOURS[-1] + 0.05
+        hours = np.concatenate([hours, DISCHARGE_HOURS, start + CHARGE_HOURS])
+        volts = np.concatenate([volts, DISCHARGE, CHARGE])
+        signs = [-np.ones(DISCHARGE.size), np.ones(CHARGE.size)]
+        current = np.concatenate([current, *signs])
+    return voltage_drive(HOUR * hours, volts, current)
+
+
+class Design:
+    """What is filmed: charges, and how many particles are in the way of each."""
+
+    def __init__(self, charges: int, obstructions):
+        self.charges = tuple(2 * k for k in range(charges))
+        self.obstructions = obstructions
+        self.protocol = drive(charges)
+        rows = [
+            Event(label, kind, time=HOUR, sd=SD, half_cycle=half_cycle)
+            for half_cycle, label, kind in itertools.product(
+                self.charges, LABELS, ("midpoint", "duration")
+            )
+        ]
+        self.events = Events.from_rows(rows)
+        starts = [0.0, *([DISCHARGE_HOURS[-1] + 0.05] * (charges - 1))]
+        lasts = HOUR * (np.array(starts) + CHARGE_HOURS[-1])
+        self.last = np.repeat(lasts, len(LABELS))
+
+    def problem(self, name: str) -> Problem:
+        """The fit of a mechanism; its data are to be replaced."""
+        rival = mechanisms.mechanism(name)
+        choices = setup.Choices(mechanism=name, free=rival.free)
+        electrode = imaged_electrode(
+            LABELS,
+            rival.curves(setup.material("nmc532")),
+            obstructions=self.obstructions,
+            num_shells=6,
+        )
+        forward = Simulated.of(
+            *(electrode, self.protocol, self.events),
+            origin=0.0,
+            delithiates=[k % 2 == 0 for k in range(self.charges[-1] + 1)],
+        )
+        noise = EventNoise.of(self.events, edge_sd=SD)
+        space = setup.space_of(electrode, LABELS, choices)
+        return Problem(electrode, space, forward, noise)
+
+
+DESIGNS = {"plain": Design(1, 0), "informative": Design(2, (0, 1, 2, 3))}
+
+
+@eqx.filter_jit
+def _predicted(problem, raw):
+    return problem.predict(problem.space.constrain(raw))
+
+
+def data_of(design: Design, name: str, rng) -> EventNoise:
+    """Data of a truth of a mechanism's prior, in which some particles react."""
+    problem = design.problem(name)
+    for _ in range(_TRIES):
+        truth = rng.standard_normal(problem.space.size)
+        made = _predicted(problem, jnp.asarray(truth))
+        if bool(made.failed):
+            continue
+        noise = scattered(problem.noise, np.asarray(made.times), design.last, rng)
+        if noise.exact[::2][: len(LABELS)].sum() >= TIMES_SEEN:
+            return noise
+    raise ValueError(f"No truth of '{name}' in {_TRIES} reacts in the first charge.")
+
+
+def weighed(problem: Problem, seed: int) -> dict:
+    """Fit and evidence of one mechanism on one set."""
+    starts = optimise.latin_hypercube(problem.space.size, 2, seed)
+    found = optimise.fit(problem, starts, LevenbergMarquardt(), max_steps=40)
+    weight = evidence.evidence(problem, found, seed=seed)
+    return {
+        "log_evidence": weight.log_evidence,
+        "sd": weight.sd,
+        "shape": weight.shape,
+        "bound": weight.bound,
+        "chi_square": float(np.sum(np.asarray(found.residual) ** 2)),
+    }
+
+
+def set_of(design: str, truth: str, number: int, folder: Path) -> dict:
+    """One set weighed by all rivals, from its file where there is one."""
+    path = folder / f"{design}-{truth}-{number:03d}.json"
+    if not path.exists():
+        begin = time.perf_counter()
+        rng = np.random.default_rng([RIVALS.index(truth), number])
+        noise = data_of(DESIGNS[design], truth, rng)
+        found = {}
+        for name in RIVALS:
+            problem = DESIGNS[design].problem(name)
+            own = eqx.tree_at(lambda p: p.noise, problem, noise)
+            found[name] = weighed(own, number)
+        exact = int(noise.exact.sum())
+        seconds = time.perf_counter() - begin
+        write_json(path, {"rivals": found, "exact": exact, "seconds": seconds})
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def judged(one: dict) -> tuple[str, float, bool]:
+    """(first mechanism, its least probability, whether all weights hold) of a set."""
+    rivals = one["rivals"]
+    order = sorted(rivals, key=lambda name: -rivals[name]["log_evidence"])
+    best = rivals[order[0]]
+    logs = [0.0] + [
+        rivals[name]["log_evidence"]
+        - best["log_evidence"]
+        + 2.0 * np.hypot(rivals[name]["sd"], best["sd"])
+        for name in order[1:]
+    ]
+    near = [r for r in rivals.values() if r["bound"] > best["log_evidence"] - 5.0]
+    holds = all(r["shape"] < 0.7 for r in near)
+    return order[0], float(1.0 / np.sum(np.exp(logs))), holds
+
+
+def of_design(design: str, count: int, folder: Path) -> dict:
+    """Counts of a design: how often the truth is first, sure, and wrongly sure."""
+    table, total, wrong = {}, 0, 0
+    for truth in RIVALS:
+        sets = [set_of(design, truth, k, folder) for k in range(count)]
+        found = [judged(one) for one in sets]
+        sure = [holds and p >= compare.SURE for _, p, holds in found]
+        first = [name == truth for name, *_ in found]
+        missed = sum(s and not f for s, f in zip(sure, first, strict=True))
+        total, wrong = total + count, wrong + missed
+        table[truth] = {
+            "sets": count,
+            "first": sum(first),
+            "favoured": sum(s and f for s, f in zip(sure, first, strict=True)),
+            "confidently_wrong": missed,
+            "weights_that_do_not_hold": sum(not holds for *_, holds in found),
+            "chosen": {n: sum(name == n for name, *_ in found) for n in RIVALS},
+            "median_exact_events": float(np.median([one["exact"] for one in sets])),
+            "median_seconds": float(np.median([one["seconds"] for one in sets])),
+        }
+        print(design, truth, table[truth], flush=True)
+    return {"truths": table, "confidently_wrong": f"{wrong} of {total}"}
+
+
+def of_real(name: str, folder: Path) -> dict:
+    """What a measured set says of all mechanisms."""
+    path = folder / f"real-{name}.json"
+    if not path.exists():
+        example, found = examples.load(name), []
+        for rival, mechanism in mechanisms.MECHANISMS.items():
+            found.append(_contender(example, rival, mechanism))
+            print(name, rival, found[-1].evidence.log_evidence, flush=True)
+        whole = compare.compared(example.title, found)
+        print(compare_files.text(whole), flush=True)
+        write_json(path, compare_files.summary(whole))
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _contender(example, rival: str, mechanism) -> compare.Contender:
+    choices = setup.Choices(mechanism=rival, free=mechanism.free)
+    own = setup.by_voltage(example.events, example.recording, choices)
+    starts = optimise.latin_hypercube(own.problem.space.size, 2, 0)
+    fit = optimise.fit(own.problem, starts, LevenbergMarquardt(), max_steps=40)
+    found = evidence.evidence(own.problem, fit)
+    without = left_out.leave_out(own, found.raw, found.times, count=160)
+    quality = uncertainty.goodness(own.problem, fit)
+    numbers = quality.chi_square, quality.probability
+    return compare.Contender(rival, own, fit, found, without, *numbers)
+
+
+def main() -> None:
+    """Runs, prints, writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sets", type=int, default=10)
+    parser.add_argument("--folder", type=Path, default=Path("weighed"))
+    every = [*DESIGNS, "real"]
+    parser.add_argument("--designs", nargs="+", choices=every, default=every)
+    arguments = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    results = {}
+    for design in arguments.designs:
+        if design == "real":
+            results["real"] = {n: of_real(n, arguments.folder) for n in REAL}
+        else:
+            results[design] = of_design(design, arguments.sets, arguments.folder)
+    print(write_result("mechanisms", results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""`diffelec compare`: which mechanism do the data favour, and can they tell?
+
+Takes what `fit` takes, but for what is free: each mechanism has one number a particle
+and one curve of its own, as `fitting.mechanisms` says.
+"""
+
+import argparse
+import math
+import shlex
+import sys
+from pathlib import Path
+
+from . import from_film, job, job_arguments, study
+
+_LEAST_DRAWS = 100
+
+
+def add_parser(subparsers) -> argparse.ArgumentParser:
+    """Adds `compare` and its arguments."""
+    parser = subparsers.add_parser(
+        "compare",
+        help="weigh rival mechanisms against each other on the same data",
+        description="Fits every mechanism to the same events of particles behind a "
+        "recorded voltage, each with one number a particle and a curve of its own, and "
+        "says how probable each makes the data (evidence), how well each foretells a "
+        "particle that it has not seen, and whether the data can tell them apart.",
+    )
+    job_arguments.add_arguments(parser, rivals=True)
+    weigh = parser.add_argument_group("comparison")
+    weigh.add_argument(
+        "--mechanisms",
+        metavar="NAME",
+        nargs="+",
+        help="network (conductivity, Sharma 2022), autocatalytic (rate constant, Park "
+        "2021), diffusion, network+autocatalytic, autocatalytic+diffusion (default: "
+        "all)",
+    )
+    weigh.add_argument(
+        "--draws",
+        metavar="N",
+        type=int,
+        default=1200,
+        help="weighted draws behind each evidence (default 1200)",
+    )
+    study.add_folder(parser, required=True)
+    return parser
+
+
+def run(arguments) -> None:
+    """Reads, fits each mechanism, weighs them, prints, writes."""
+    from .. import compare_files, files, mechanisms
+
+    names = arguments.mechanisms or list(mechanisms.MECHANISMS)
+    check(arguments, names)
+    files.check_folder(arguments.out, overwrite=arguments.overwrite)
+    with from_film.stages(arguments) as before:
+        prepared, found = weigh(before.arguments, names)
+        prepared = prepared._replace(folders=before.folders)
+        print(compare_files.text(found))
+        with files.result_folder(
+            arguments.out, overwrite=arguments.overwrite
+        ) as folder:
+            written = write(folder, prepared, found)
+    print(f"wrote {', '.join(written)} to {arguments.out}", file=sys.stderr)
+
+
+def check(arguments, names) -> None:
+    """Refuses arguments that cannot go together or cannot be."""
+    from .. import mechanisms
+
+    job_arguments.check(arguments)
+    for name in names:
+        mechanisms.mechanism(name)
+    if len(set(names)) < max(len(names), 2):
+        raise ValueError(
+            "--mechanisms must name two different ones or more, but names "
+            f"{', '.join(names)}."
+        )
+    if arguments.draws < _LEAST_DRAWS:
+        raise ValueError(
+            f"--draws must be {_LEAST_DRAWS} or more, but is {arguments.draws}."
+        )
+
+
+def weigh(arguments, names):
+    """(job of the first mechanism, comparison), with progress on stderr.
+
+    Raises:
+        SimulationError: where a mechanism fails at its optimum.
+        ValueError: where what drives the model does not serve all mechanisms.
+    """
+    from .. import compare, mechanisms
+
+    first, contenders = None, []
+    for name in names:
+        prepared = job.prepare_one(arguments, name, mechanisms.mechanism(name).free)
+        first = first or prepared
+        print(f"{name}: {mechanisms.MECHANISMS[name].sentence}", file=sys.stderr)
+        contenders.append(_contender(prepared, name, arguments))
+    return first, compare.compared(first.title, contenders)
+
+
+def _contender(prepared, name: str, arguments):
+    """One mechanism, fitted and weighed."""
+    from .. import compare, evidence, left_out, progress, uncertainty
+
+    setup = prepared.setup
+    fit = job.search(prepared)
+    rounds = max(3, round(arguments.draws / 240))
+    count = math.ceil(arguments.draws / rounds)
+    with progress.Count(f"evidence of {name}", rounds * count) as shown:
+        found = evidence.evidence(
+            *(setup.problem, fit),
+            rounds=rounds,
+            count=count,
+            seed=arguments.seed,
+            callback=shown,
+        )
+    without = None
+    if left_out.can_leave_out(setup) and setup.fitted.all():
+        with progress.Waiting(f"{name} without each particle"):
+            without = left_out.leave_out(
+                setup, found.raw, found.times, count=160, seed=arguments.seed
+            )
+    quality = uncertainty.goodness(setup.problem, fit)
+    return compare.Contender(
+        *(name, setup, fit, found, without),
+        chi_square=quality.chi_square,
+        probability_of_larger=quality.probability,
+    )
+
+
+def write(folder: Path, prepared, found) -> list[str]:
+    """All files of a comparison into an empty folder; their names."""
+    from .. import compare_files, progress
+
+    with progress.Waiting("writing files and figures"):
+        job.copy_sources(folder, prepared)
+        compare_files.write(folder, found)
+        again = command(prepared.arguments)
+        return job.write_study(
+            *(folder, prepared, "diffelec compare", again),
+            mechanisms=[contender.name for contender in found.contenders],
+            outcome=found.verdict(),
+        )
+
+
+def command(arguments) -> str:
+    """The command line that repeats a run from within its folder of results."""
+    words = ["diffelec", "compare", *job_arguments.words(arguments)]
+    if arguments.mechanisms:
+        words += ["--mechanisms", *arguments.mechanisms]
+    words += ["--draws", str(arguments.draws)]
+    return shlex.join([*words, "--out", "again"])

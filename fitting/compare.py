@@ -1,0 +1,153 @@
+"""Which mechanism do the data favour, and can they tell at all?
+
+Two answers that need not agree. The evidence asks how probable each mechanism makes
+these data, its priors included; equally probable beforehand, its share of the sum is
+its probability. Leaving particles out asks how well each foretells a particle that it
+has not seen; there the scatter among the particles says how sure the answer is.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import softmax
+
+from .evidence import Evidence
+from .left_out import LeftOut
+from .optimise import Fit
+from .pareto import RELIABLE
+from .setup import Setup
+
+SURE = 0.95
+"""Probability from which on a mechanism is said to be favoured."""
+_HOPELESS = -5.0  # ln evidence below the best, from which on it does not matter
+_BAD_FIT = 1e-3  # probability of a larger chi-square, below which none explains them
+
+
+class Contender(NamedTuple):
+    """One mechanism, fitted.
+
+    Attributes:
+        name: of `mechanisms.MECHANISMS`.
+        setup: with its model and priors; the data are those of all.
+        fit: the optimum.
+        evidence: with draws of the posterior.
+        left_out: each particle as the others predict it; None where not worked out.
+        chi_square: of the rows with a time, at the optimum.
+        probability_of_larger: a chi-square; NaN where no degrees of freedom are left.
+    """
+
+    name: str
+    setup: Setup
+    fit: Fit
+    evidence: Evidence
+    left_out: LeftOut | None
+    chi_square: float
+    probability_of_larger: float
+
+
+class Difference(NamedTuple):
+    """Log density of left-out particles, less that of the best mechanism.
+
+    Attributes:
+        value: sum over particles, 0 or below.
+        sd: of it, by the scatter among the particles.
+        shape: the worst k of the weights.
+    """
+
+    value: float
+    sd: float
+    shape: float
+
+
+class Comparison(NamedTuple):
+    """Mechanisms on the same data, the most probable first."""
+
+    title: str
+    contenders: tuple[Contender, ...]
+
+    @property
+    def probabilities(self) -> Float[np.ndarray, " contender"]:
+        """Of each, if all are equally probable beforehand and one of them is right."""
+        return softmax([c.evidence.log_evidence for c in self.contenders])
+
+    @property
+    def least_probability(self) -> float:
+        """Of the best one, if Monte Carlo errors are two deviations to its harm."""
+        best, *others = (c.evidence for c in self.contenders)
+        off = [2.0 * np.hypot(best.sd, other.sd) for other in others]
+        logs = [best.log_evidence]
+        logs += [o.log_evidence + d for o, d in zip(others, off, strict=True)]
+        return float(softmax(logs)[0])
+
+    @property
+    def unreliable(self) -> tuple[str, ...]:
+        """Mechanisms whose evidence is not known, and may be that of the best."""
+        best = self.contenders[0].evidence.log_evidence
+        return tuple(
+            c.name
+            for c in self.contenders
+            if not c.evidence.reliable and c.evidence.bound > best + _HOPELESS
+        )
+
+    @property
+    def favoured(self) -> str | None:
+        """The mechanism that the data tell from all others; None where they do not."""
+        sure = not self.unreliable and self.least_probability >= SURE
+        return self.contenders[0].name if sure else None
+
+    def differences(self) -> tuple[Difference, ...] | None:
+        """How much worse each foretells particles than the best; None where particles
+        were not left out.
+        """
+        parts = [c.left_out for c in self.contenders]
+        if any(part is None for part in parts):
+            return None
+        each = np.stack([part.log_densities for part in parts])
+        off = each - each[np.argmax(each.sum(axis=1))]
+        scatter = np.sqrt(each.shape[1] * off.var(axis=1, ddof=min(1, len(off.T) - 1)))
+        return tuple(
+            Difference(float(row.sum()), float(sd), float(part.shapes.max()))
+            for row, sd, part in zip(off, scatter, parts, strict=True)
+        )
+
+    def verdict(self) -> str:
+        """What the data say, in a sentence or two."""
+        best = self.contenders[0]
+        shares = self.probabilities
+        parts = []
+        if len(self.contenders) == 1:
+            parts.append(f"Only '{best.name}' was fitted: nothing to compare")
+        elif self.favoured is not None:
+            parts.append(
+                f"The data favour '{best.name}': its probability is {shares[0]:.3f} "
+                f"(at least {self.least_probability:.3f}) if one of the "
+                f"{len(shares)} is right and all were equally probable before"
+            )
+        else:
+            parts.append(
+                "The data cannot tell: "
+                + ", ".join(
+                    f"'{c.name}' {p:.2f}"
+                    for c, p in zip(self.contenders, shares, strict=True)
+                    if p > 0.01
+                )
+            )
+        if self.unreliable:
+            parts.append(
+                f"the weights behind the evidence of {', '.join(self.unreliable)} do "
+                f"not hold (shape above {RELIABLE}); raise --draws"
+            )
+        if best.probability_of_larger < _BAD_FIT:
+            parts.append(
+                "even the best of them does not explain the data (a larger chi-square "
+                f"has a probability of {best.probability_of_larger:.1g})"
+            )
+        return "; ".join(parts) + "."
+
+
+def compared(title: str, contenders: Sequence[Contender]) -> Comparison:
+    """Contenders in order, the most probable first."""
+    order = sorted(contenders, key=lambda c: -c.evidence.log_evidence)
+    return Comparison(title, tuple(order))

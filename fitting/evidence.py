@@ -1,0 +1,217 @@
+r"""The evidence of a fit: how probable its model makes the data, priors and all.
+
+$$ Z = \int p(y | z) N(z; 0, 1) dz = \frac1N \sum_s \frac{p(y | z_s) N(z_s)}{q(z_s)} $$
+
+by importance sampling that adapts: the first draws are of Student's law about every
+optimum, each later round of the law with the mean and covariance that all draws before
+it have found, and every draw is weighted against the mixture of all rounds. Solves are
+independent of each other, so they fill all cores; no gradients are needed.
+
+Source: Cornuet et al. 2012, doi 10.1111/j.1467-9469.2011.00756.x (adaptive multiple
+    importance sampling); weights after Vehtari et al. 2024, arXiv 1507.02646.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from scipy.special import logsumexp
+from scipy.stats import multivariate_t
+
+from .optimise import Fit
+from .pareto import RELIABLE, smooth_weights
+from .posterior import Posterior
+from .problem import Problem
+
+_DEGREES = 5.0  # of Student's law: tails wider than the posterior's
+_WIDER = 1.2  # of the first law than the normal law at the optimum
+_WITHIN = 15.0  # loss above the best of an optimum that is an origin too
+
+
+class Evidence(NamedTuple):
+    """What the data say for a model, whatever its numbers.
+
+    Attributes:
+        log_evidence: ln Z; densities of times are in 1/s.
+        sd: of it, by Monte Carlo.
+        shape: k of the weights; above 0.7 neither of the two holds.
+        effective: draws of the posterior that the weighted ones are worth.
+        raw: draws of the posterior, drawn again by their weights (draw, component).
+        times: of the events that they predict [s] (draw, event).
+        log_likelihood: of each (draw,).
+        num_solves, num_failed: counts.
+    """
+
+    log_evidence: float
+    sd: float
+    shape: float
+    effective: float
+    raw: Float[np.ndarray, "draw component"]
+    times: Float[np.ndarray, "draw event"]
+    log_likelihood: Float[np.ndarray, " draw"]
+    num_solves: int
+    num_failed: int
+
+    @property
+    def bound(self) -> float:
+        """What ln Z cannot exceed, since priors integrate to 1: the largest log
+        likelihood that was met.
+        """
+        return float(np.max(self.log_likelihood))
+
+    @property
+    def reliable(self) -> bool:
+        """Whether the weights hold."""
+        return bool(self.shape < RELIABLE)
+
+
+class _Drawn(NamedTuple):
+    """Points of u with what their solves said."""
+
+    u: np.ndarray  # (draw, component)
+    log_density: np.ndarray  # of u (draw,)
+    raw: np.ndarray
+    times: np.ndarray
+    log_likelihood: np.ndarray
+    failed: np.ndarray
+
+
+def evidence(
+    problem: Problem,
+    found: Fit,
+    *,
+    rounds: int = 5,
+    count: int = 240,
+    seed: int = 0,
+    callback: Callable[[int], None] | None = None,
+) -> Evidence:
+    """The evidence of a problem, and draws of its posterior.
+
+    Args:
+        problem: data, model and priors.
+        found: its optimum, and others that searches ended at.
+        rounds: of draws.
+        count: of draws a round.
+        seed: of the draws.
+        callback: told how many solves are over.
+
+    Raises:
+        ValueError: where no draw can be solved.
+    """
+    target, rng = Posterior.about(problem, found), np.random.default_rng(seed)
+    laws = [_first_laws(target, found)]
+    parts: list[_Drawn] = []
+    done = 0
+    for _ in range(rounds):
+        u = _draws(laws[-1], count, rng)
+        parts.append(_solved(target, u, done, callback))
+        done += count
+        drawn = _Drawn(*(np.concatenate(leaf) for leaf in zip(*parts, strict=True)))
+        log_weights = drawn.log_density - _log_mixture(laws, drawn.u)
+        if not np.any(np.isfinite(log_weights)):
+            raise ValueError(
+                "One draw about the optimum or more must be one that can be solved, "
+                "but none is; narrow the priors."
+            )
+        laws.append([_matched(drawn.u, log_weights)])
+    return _concluded(drawn, log_weights, rng)
+
+
+def _first_laws(target: Posterior, found: Fit) -> list:
+    """Student's laws about the best optimum and those that are nearly as good."""
+    laws = []
+    for optimum in found.optima:
+        if optimum.loss > found.loss + _WITHIN:
+            continue
+        place = target.coordinates.inverse(jnp.asarray(optimum.raw)) - target.optimum
+        middle = np.linalg.solve(target.factor, np.asarray(place))
+        spread = _WIDER**2 * np.eye(target.size)
+        laws.append(multivariate_t(middle, spread, df=_DEGREES))
+    return laws
+
+
+def _draws(laws: list, count: int, rng) -> np.ndarray:
+    """Of a mixture of equal shares (draw, component)."""
+    shares = np.diff(np.linspace(0, count, len(laws) + 1).round().astype(int))
+    parts = [
+        np.reshape(law.rvs(share, random_state=rng), (share, -1))
+        for law, share in zip(laws, shares, strict=True)
+        if share
+    ]
+    return np.concatenate(parts)
+
+
+def _log_mixture(rounds: list[list], u) -> np.ndarray:
+    """Log density of the mixture of all rounds but the one to come."""
+    each = [
+        logsumexp([np.atleast_1d(law.logpdf(u)) for law in laws], axis=0)
+        - np.log(len(laws))
+        for laws in rounds
+    ]
+    return logsumexp(each, axis=0) - np.log(len(rounds))
+
+
+def _matched(u, log_weights):
+    """Student's law with the weighted mean and covariance, drawn towards the normal law
+    at the optimum where few draws count.
+    """
+    smoothed = smooth_weights(log_weights)
+    mean = smoothed.weights @ u
+    off = (u - mean) * np.sqrt(smoothed.weights)[:, None]
+    size, worth = u.shape[1], smoothed.effective
+    covariance = (worth * (off.T @ off) + size * np.eye(size)) / (worth + size)
+    mean = worth / (worth + 1.0) * mean
+    # Student's covariance exceeds its shape matrix by nu / (nu - 2).
+    shape = covariance * (_DEGREES - 2.0) / _DEGREES * _WIDER**2
+    return multivariate_t(mean, shape, df=_DEGREES)
+
+
+@eqx.filter_jit
+def _solve(target: Posterior, u):
+    raw = target.raw(u)
+    found = target.evaluate(raw)
+    log_density = found.log_density + target.log_volume(u)
+    log_density = log_density + jnp.sum(jnp.log(jnp.diag(target.factor)))
+    total = jnp.sum(found.log_likelihoods)
+    return raw, log_density, found.times, total, found.failed
+
+
+def _solved(target, u, done: int, callback) -> _Drawn:
+    """Solves all points, as many at a time as there are cores."""
+    rows = []
+
+    def one(point):
+        return [np.asarray(leaf) for leaf in _solve(target, jnp.asarray(point))]
+
+    rows.append(one(u[0]))  # compiled here once, before the threads
+    with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
+        for k, row in enumerate(pool.map(one, u[1:])):
+            rows.append(row)
+            if callback is not None:
+                callback(done + k + 2)
+    raw, log_density, times, total, failed = map(np.stack, zip(*rows, strict=True))
+    log_density = np.where(np.isnan(log_density), -np.inf, log_density)
+    return _Drawn(u, log_density, raw, times, total, failed)
+
+
+def _concluded(drawn: _Drawn, log_weights, rng) -> Evidence:
+    smoothed = smooth_weights(log_weights)
+    count = len(log_weights)
+    relative = 1.0 / smoothed.effective - 1.0 / count
+    chosen = rng.choice(count, count, p=smoothed.weights)
+    return Evidence(
+        log_evidence=float(logsumexp(log_weights) - np.log(count)),
+        sd=float(np.sqrt(max(relative, 0.0))),
+        shape=smoothed.shape,
+        effective=smoothed.effective,
+        raw=drawn.raw[chosen],
+        times=drawn.times[chosen],
+        log_likelihood=drawn.log_likelihood[chosen],
+        num_solves=count,
+        num_failed=int(drawn.failed.sum()),
+    )
