@@ -103,7 +103,7 @@ class Diagnosis(NamedTuple):
     Attributes:
         quantities: every component of the values.
         num_chains, num_draws: of each chain, after warm-up.
-        ebfmi: of each chain; empty where draws are independent.
+        ebfmi: of each chain; empty where draws have no energy.
         num_diverging: trajectories that diverged though every solve succeeded.
         num_failed: trajectories (or draws) that ended at a failed solve.
         num_failed_warmup: the same in warm-up.
@@ -154,7 +154,7 @@ class Diagnosis(NamedTuple):
                     f"the {name} effective size of {quantity.label} is {size:.0f} "
                     f"(below {MIN_SIZE})"
                 )
-        if min(self.ebfmi) < MIN_EBFMI:
+        if self.ebfmi and min(self.ebfmi) < MIN_EBFMI:
             found.append(f"E-BFMI is {min(self.ebfmi):.2f} (below {MIN_EBFMI})")
         if self.num_diverging:
             found.append(f"{self.num_diverging} trajectories diverged")
@@ -181,11 +181,13 @@ class Diagnosis(NamedTuple):
             )
         rhat, bulk, tail = self.worst
         ends = f"; {self.num_failed} trajectories ended at a failed solve"
+        energies = ""
+        if self.ebfmi:
+            energies = f", E-BFMI at least {min(self.ebfmi):.2f}"
         return (
             f"The draws may be trusted: R-hat is at most {rhat.rhat:.3f}, effective "
-            f"sizes are at least {bulk.bulk:.0f} (bulk) and {tail.tail:.0f} (tail), "
-            f"E-BFMI at least {min(self.ebfmi):.2f}, and no trajectory diverged"
-            f"{ends if self.num_failed else ''}."
+            f"sizes are at least {bulk.bulk:.0f} (bulk) and {tail.tail:.0f} (tail)"
+            f"{energies}, and no trajectory diverged{ends if self.num_failed else ''}."
         )
 
 
@@ -241,12 +243,13 @@ def diagnose(
             q._replace(rhat=np.nan, bulk=smoothed.effective, tail=np.nan)
             for q in described
         )
+    energies = shape is None and not np.any(np.isnan(draws.energy))
     deep = 0 if max_depth is None else int(np.sum(draws.depth >= max_depth))
     return Diagnosis(
         quantities=described,
         num_chains=draws.energy.shape[0],
         num_draws=draws.energy.shape[1],
-        ebfmi=() if shape is not None else tuple(ebfmi(draws.energy).tolist()),
+        ebfmi=tuple(ebfmi(draws.energy).tolist()) if energies else (),
         num_diverging=int(np.sum(draws.diverging & (draws.num_failed == 0))),
         num_failed=int(np.sum(draws.num_failed)),
         num_failed_warmup=int(np.sum(warmup.num_failed)),

@@ -25,7 +25,7 @@ from scipy.stats import multivariate_t
 
 from .optimise import Fit
 from .pareto import RELIABLE, smooth_weights
-from .posterior import Posterior
+from .posterior import Centre, Posterior
 from .problem import Problem
 
 _DEGREES = 5.0  # of Student's law: tails wider than the posterior's
@@ -70,6 +70,20 @@ class Evidence(NamedTuple):
         return bool(self.shape < RELIABLE)
 
 
+class Law(NamedTuple):
+    """Student's law in the coordinates of a posterior, near to it.
+
+    Attributes:
+        middle: (component,).
+        factor: lower triangular, of its shape matrix (component, component).
+        degrees: of freedom.
+    """
+
+    middle: Float[np.ndarray, " component"]
+    factor: Float[np.ndarray, "component component"]
+    degrees: float = _DEGREES
+
+
 class _Drawn(NamedTuple):
     """Points of u with what their solves said."""
 
@@ -103,6 +117,21 @@ def evidence(
     Raises:
         ValueError: where no draw can be solved.
     """
+    return adapted(
+        problem, found, rounds=rounds, count=count, seed=seed, callback=callback
+    )[0]
+
+
+def adapted(
+    problem: Problem,
+    found: Fit | Centre,
+    *,
+    rounds: int = 5,
+    count: int = 240,
+    seed: int = 0,
+    callback: Callable[[int], None] | None = None,
+) -> tuple[Evidence, Law]:
+    """The same, and the law that the next round would have drawn from."""
     target, rng = Posterior.about(problem, found), np.random.default_rng(seed)
     laws = [_first_laws(target, found)]
     parts: list[_Drawn] = []
@@ -119,16 +148,19 @@ def evidence(
                 "but none is; narrow the priors."
             )
         laws.append([_matched(drawn.u, log_weights)])
-    return _concluded(drawn, log_weights, rng)
+    last = laws[-1][0]
+    law = Law(np.asarray(last.loc), np.linalg.cholesky(last.shape))
+    return _concluded(drawn, log_weights, rng), law
 
 
-def _first_laws(target: Posterior, found: Fit) -> list:
+def _first_laws(target: Posterior, found: Fit | Centre) -> list:
     """Student's laws about the best optimum and those that are nearly as good."""
-    laws = []
-    for optimum in found.optima:
-        if optimum.loss > found.loss + _WITHIN:
-            continue
-        place = target.coordinates.inverse(jnp.asarray(optimum.raw)) - target.optimum
+    laws, raws = [], [found.raw]
+    if isinstance(found, Fit):
+        near = [o for o in found.optima if o.loss <= found.loss + _WITHIN]
+        raws = [optimum.raw for optimum in near]
+    for raw in raws:
+        place = target.coordinates.inverse(jnp.asarray(raw)) - target.optimum
         middle = np.linalg.solve(target.factor, np.asarray(place))
         spread = _WIDER**2 * np.eye(target.size)
         laws.append(multivariate_t(middle, spread, df=_DEGREES))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import from_film, job, job_arguments, study
 
+_ADAPTATION = (8, 300)  # rounds, draws of each
 _CHUNK = 10  # draws a file: what a kill costs each chain
 _DEFAULTS = {"chains": 4, "draws": 500, "warmup": 300}
 _PACKAGES = ("jax", "jaxlib", "diffrax", "equinox", "numpyro", "numpy")
@@ -51,10 +52,11 @@ def _add_chains(parser: argparse.ArgumentParser) -> None:
         )
     chains.add_argument(
         "--sampler",
-        choices=("nuts", "laplace"),
+        choices=("nuts", "independence", "laplace"),
         default="nuts",
-        help="nuts (default), or independent draws of the normal law at the optimum, "
-        "weighted: a quick look",
+        help="nuts (default); independence: Metropolis among draws of a law that is "
+        "adapted to the posterior, a solve a draw and no gradient; laplace: draws of "
+        "the normal law at the optimum, weighted, a quick look",
     )
     chains.add_argument(
         "--resume",
@@ -104,12 +106,17 @@ def _store(arguments):
     return Store(arguments.out.parent / f"{arguments.out.name}.chunks")
 
 
-def _sampler(arguments):
+def _sampler(arguments, law=None):
+    """The sampler; of `Independence`, a blank one until its law is known."""
     from .. import samplers
 
     if arguments.sampler == "laplace":
         return samplers.Laplace()
-    return samplers.NUTS(num_warmup=arguments.warmup)
+    if arguments.sampler == "nuts":
+        return samplers.NUTS(num_warmup=arguments.warmup)
+    if law is None:
+        return samplers.Independence.example()
+    return samplers.Independence(law["law_middle"], law["law_factor"])
 
 
 def solve(prepared, store):
@@ -122,11 +129,13 @@ def solve(prepared, store):
     from .. import identity, inference, left_out, posterior, progress, sampling
 
     arguments, problem = prepared.arguments, prepared.setup.problem
-    sampler = _sampler(arguments)
-    same = identity.identity_of(problem, sampler, arguments.seed, _CHUNK)
+    blank = _sampler(arguments)
+    same = identity.identity_of(problem, blank, arguments.seed, _CHUNK)
     (store.check if arguments.resume else store.create)(same)
     try:
-        centre = _centre(prepared, store)
+        known = _known(prepared, store)
+        centre = posterior.Centre(known["raw"], known["covariance"])
+        sampler = _sampler(arguments, known)
         plan = sampling.Plan(arguments.chains, arguments.draws, arguments.seed, _CHUNK)
         target = posterior.Posterior.about(problem, centre)
         with progress.Draws() as shown:
@@ -151,17 +160,41 @@ def solve(prepared, store):
     return centre, found
 
 
-def _centre(prepared, store):
-    """The optimum and its covariance, from an earlier start of the run or a search."""
-    from ..posterior import Centre
-
+def _known(prepared, store) -> dict:
+    """The optimum, its covariance and the law of independent draws, from an earlier
+    start of the run or a search.
+    """
     known = store.read_centre()
     if known is None:
         found = job.search(prepared)
         print(f"search: {found.message()}", file=sys.stderr)
         known = {"raw": found.raw, "covariance": found.covariance}
+        if prepared.arguments.sampler == "independence":
+            known |= _law(prepared, found)
         store.write_centre(known)
-    return Centre(known["raw"], known["covariance"])
+    return known
+
+
+def _law(prepared, found) -> dict:
+    """A law that is near to the posterior, by draws about the optimum."""
+    from .. import evidence, progress
+
+    rounds, count = _ADAPTATION
+    with progress.Count("adaptation", rounds * count) as shown:
+        made, law = evidence.adapted(
+            *(prepared.setup.problem, found),
+            rounds=rounds,
+            count=count,
+            seed=prepared.arguments.seed,
+            callback=shown,
+        )
+    print(
+        f"adaptation: {made.num_solves} draws are worth {made.effective:.0f}, the shape"
+        f" of their weights is {made.shape:.2f}"
+        + ("" if made.reliable else " (above 0.7: sample with --sampler nuts)"),
+        file=sys.stderr,
+    )
+    return {"law_middle": law.middle, "law_factor": law.factor}
 
 
 def write(folder: Path, prepared, centre, found) -> list[str]:

@@ -1,0 +1,124 @@
+"""Evidence and adapted laws, against posteriors that are known."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal, norm
+
+from fitting import chunks, diagnostics, evidence, optimise, posterior, sampling
+from fitting.events import Event, Events
+from fitting.noise import EventNoise
+from fitting.problem import AbstractForward, Prediction
+from fitting.samplers import Independence
+
+from .linear import (
+    HOUR,
+    MATRIX,
+    SD,
+    SEEN,
+    exact,
+    linear_problem,
+    off_centre,
+    problem_of,
+)
+
+
+class Squared(AbstractForward):
+    """A time 5 h + v^2: two values explain each one."""
+
+    def __call__(self, electrode):
+        times = HOUR * (5.0 + electrode.values**2)
+        return Prediction(times, jnp.zeros(0), jnp.any(~jnp.isfinite(times)))
+
+
+@pytest.fixture(scope="module")
+def linear():
+    told = []
+    found = evidence.adapted(
+        *(linear_problem(), off_centre()), rounds=6, count=400, callback=told.append
+    )
+    return *found, told
+
+
+def test_the_evidence_of_linear_times_is_exact(linear):
+    found, _, told = linear
+    covariance = MATRIX @ MATRIX.T + np.diag(SD**2)
+    known = multivariate_normal(np.full(4, 5.0), covariance).logpdf(SEEN)
+    known -= 4 * np.log(HOUR)  # densities are in 1/s
+    assert 0.001 < found.sd < 0.03
+    assert abs(found.log_evidence - known) < 4 * found.sd
+    assert found.shape < 0.5
+    assert found.log_evidence < found.bound
+    assert (found.num_solves, found.num_failed, told[-1]) == (2400, 0, 2400)
+
+
+def test_draws_and_law_are_the_posteriors(linear):
+    found, law, _ = linear
+    mean, covariance = exact()
+    sd = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(found.raw.mean(0), mean, atol=0.15 * sd.min())
+    np.testing.assert_allclose(np.cov(found.raw.T), covariance, atol=0.15 * sd.max())
+    np.testing.assert_allclose(
+        found.times, HOUR * (5.0 + found.raw @ MATRIX.T), rtol=1e-9
+    )
+    target = posterior.Posterior.about(linear_problem(), off_centre())
+    np.testing.assert_allclose(target.raw(law.middle), mean, atol=0.15 * sd.min())
+
+
+def test_both_of_two_modes_count():
+    events = Events.from_rows([Event("0", "onset", time=6.0 * HOUR, sd=0.1 * HOUR)])
+    problem = problem_of(np.eye(1), events)
+    problem = type(problem)(
+        problem.electrode, problem.space, Squared(), EventNoise.of(events)
+    )
+    fit = optimise.fit(problem, [[-2.0], [2.0]], optimise.LevenbergMarquardt())
+    assert len(fit.optima) == 2
+    found = evidence.evidence(problem, fit, rounds=3, count=400)
+    grid = np.linspace(-6.0, 6.0, 20001)
+    density = norm.pdf(6.0, 5.0 + grid**2, 0.1) * norm.pdf(grid) / HOUR
+    known = np.log(np.trapezoid(density, grid))
+    assert abs(found.log_evidence - known) < max(4 * found.sd, 0.01)
+    assert 0.4 < np.mean(found.raw[:, 0] > 0) < 0.6
+    one = fit.optima[0]._replace(num_starts=2)
+    alone = evidence.evidence(
+        problem, posterior.Centre(one.raw, 0.01 * np.eye(1)), rounds=1, count=400
+    )
+    assert abs(alone.log_evidence - (known - np.log(2.0))) < 0.1
+
+
+def test_where_solves_fail_the_density_is_zero_and_they_are_counted():
+    problem = linear_problem(fails_beyond=float(exact()[0][0]))
+    centre = off_centre()
+    found = evidence.evidence(problem, centre, rounds=4, count=300)
+    whole = evidence.evidence(linear_problem(), centre, rounds=4, count=300)
+    assert 0.2 < found.num_failed / found.num_solves < 0.8
+    assert found.log_evidence < whole.log_evidence - 0.3
+    assert found.raw[:, 0].max() < exact()[0][0]
+    with pytest.raises(ValueError, match="none is; narrow the priors"):
+        evidence.evidence(linear_problem(fails_beyond=-50.0), centre, rounds=1)
+
+
+def test_chains_of_independent_draws_keep_to_the_posterior(linear, tmp_path):
+    _, law, _ = linear
+    target = posterior.Posterior.about(linear_problem(), off_centre())
+    sampler = Independence(jnp.asarray(law.middle), jnp.asarray(law.factor))
+    store = chunks.Store(tmp_path / "chunks")
+    store.create({})
+    plan = sampling.Plan(4, 1000, 3, 200)
+    samples = sampling.sample(target, sampler, store, plan)
+    raw = samples.draws.raw
+    mean, covariance = exact()
+    sd = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(raw.mean((0, 1)), mean, atol=0.1 * sd.min())
+    found = np.cov(raw.reshape(-1, 3).T)
+    np.testing.assert_allclose(found, covariance, atol=0.12 * sd.max() ** 2)
+    stays = np.mean(np.all(raw[:, 1:] == raw[:, :-1], axis=-1))
+    assert 0.05 < stays < 0.5
+    accepted = samples.draws.acceptance.mean()
+    assert accepted == pytest.approx(1.0 - stays, abs=0.05)
+    labels = ("a", "b", "c")
+    said = diagnostics.diagnose(samples, raw, labels)
+    assert said.ebfmi == ()
+    assert said.verdict().startswith("The draws may be trusted: R-hat is at most 1.0")
+    rows = linear_problem().log_densities(jnp.asarray(raw[1, 7]))[0]
+    np.testing.assert_allclose(samples.draws.log_likelihoods[1, 7], rows)
