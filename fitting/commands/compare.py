@@ -91,12 +91,15 @@ def weigh(arguments, names):
     """
     from .. import compare, mechanisms
 
-    first, contenders = None, []
-    for name in names:
-        prepared = job.prepare_one(arguments, name, mechanisms.mechanism(name).free)
-        first = first or prepared
+    jobs = {
+        name: job.prepare_one(arguments, name, mechanisms.mechanism(name).free)
+        for name in names
+    }
+    contenders = []
+    for name, prepared in jobs.items():
         print(f"{name}: {mechanisms.MECHANISMS[name].sentence}", file=sys.stderr)
         contenders.append(_contender(prepared, name, arguments))
+    first = jobs[names[0]]
     return first, compare.compared(first.title, contenders)
 
 

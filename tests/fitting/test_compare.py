@@ -1,0 +1,190 @@
+"""`diffelec compare`: what is said of evidence, and the command on closed forms."""
+
+import csv
+import dataclasses
+import json
+import shlex
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fitting import cli, compare, compare_files
+from fitting.commands import job
+from fitting.evidence import Evidence
+from fitting.left_out import LeftOut
+
+from .linear import HOUR
+from .test_left_out import EachItsOwn, setup_of_four
+
+
+class Late(EachItsOwn):
+    """The same 8 h later."""
+
+    def __call__(self, electrode):
+        found = super().__call__(electrode)
+        return dataclasses.replace(found, times=found.times + 8.0 * HOUR)
+
+
+SEARCHED = SimpleNamespace(num_evaluations=7, num_failed=1)
+RIVALS = {"network": EachItsOwn(), "diffusion": Late()}
+
+
+def evidence_of(log_evidence, sd=0.05, shape=0.3, best=0.0):
+    return Evidence(
+        *(log_evidence, sd, shape, 100.0),
+        *(np.zeros((4, 6)), np.full((4, 4), 6 * HOUR), np.full(4, best), 100, 0),
+    )
+
+
+def contender(name, log_evidence, left=None, **fields):
+    densities = np.array(left if left is not None else [0.0] * 4)
+    without = LeftOut(np.zeros((3, 4)), np.full(4, 0.2), densities)
+    chi = fields.pop("chi", 0.5)
+    return compare.Contender(
+        *(name, setup_of_four(), SEARCHED, evidence_of(log_evidence, **fields)),
+        *(without, 4.0, chi),
+    )
+
+
+def compared(*contenders):
+    return compare.compared("made up", contenders)
+
+
+def test_the_most_probable_is_first_and_favoured_where_it_is_sure():
+    found = compared(contender("diffusion", -12.0), contender("network", -5.0))
+    assert [c.name for c in found.contenders] == ["network", "diffusion"]
+    np.testing.assert_allclose(found.probabilities[1], np.exp(-7) / (1 + np.exp(-7)))
+    assert found.favoured == "network"
+    assert found.verdict().startswith("The data favour 'network': its probability is 0")
+
+
+def test_nothing_is_favoured_within_the_error_of_the_evidence():
+    near = [contender("network", -5.0), contender("diffusion", -8.2)]
+    assert compared(*near).favoured == "network"
+    loose = [contender("network", -5.0, sd=0.5), contender("diffusion", -8.2, sd=0.5)]
+    found = compared(*loose)
+    assert found.probabilities[0] > compare.SURE > found.least_probability
+    assert found.favoured is None
+    assert found.verdict() == (
+        "The data cannot tell: 'network' 0.96, 'diffusion' 0.04."
+    )
+
+
+def test_weights_that_do_not_hold_matter_only_where_they_could_change_the_answer():
+    bad = {"shape": 0.9}
+    open_ = compared(contender("network", -5.0), contender("diffusion", -30.0, **bad))
+    assert open_.unreliable == ("diffusion",)
+    assert open_.favoured is None
+    assert "evidence of diffusion do not hold" in open_.verdict()
+    # Its likelihood is nowhere as large as the evidence of the other.
+    far = contender("diffusion", -30.0, best=-15.0, **bad)
+    closed = compared(contender("network", -5.0), far)
+    assert closed.unreliable == ()
+    assert closed.favoured == "network"
+    own = compared(contender("network", -5.0, **bad), contender("diffusion", -30.0))
+    assert own.favoured is None
+
+
+def test_a_best_mechanism_that_does_not_fit_is_named():
+    found = compared(contender("network", -5.0, chi=1e-5), contender("diffusion", -30))
+    assert "does not explain the data" in found.verdict()
+    assert "probability of 1e-05" in found.verdict()
+
+
+def test_differences_of_left_out_particles_have_the_scatter_among_them():
+    first, second = [-3.0, -2.0, -4.0, -1.0], [-3.5, -3.0, -4.2, -2.3]
+    found = compared(
+        contender("network", -5.0, second), contender("diffusion", -6.0, first)
+    )
+    worse, best = found.differences()
+    off = np.subtract(second, first)
+    assert worse.value == pytest.approx(off.sum())
+    assert worse.sd == pytest.approx(2.0 * off.std(ddof=1))
+    assert (best.value, best.sd) == (0.0, 0.0)
+    text = compare_files.text(found)
+    assert f"{off.sum():.1f} ± {worse.sd:.1f}" in text
+    gone = found.contenders[0]._replace(left_out=None)
+    assert found._replace(contenders=(gone, *found.contenders[1:])).differences() is (
+        None
+    )
+
+
+def prepared(arguments, name, free):
+    """Rivals in closed form in place of simulations."""
+    found = setup_of_four()
+    problem = dataclasses.replace(found.problem, forward=RIVALS[name])
+    own = dataclasses.replace(found, problem=problem, forward=RIVALS[name])
+    return job.Job(arguments, None, own, "closed forms")
+
+
+@pytest.fixture(scope="module")
+def weighed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("compare") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+        patch.setattr(job, "prepare_one", prepared)
+        patch.setattr(job, "copy_sources", lambda *_: None)
+        patch.setattr(job, "_in_units", lambda _: {})
+        command = ["compare", "--example", "wolfman2023-nmc333", "--out", str(out)]
+        command += ["--mechanisms", "diffusion", "network", "--draws", "960"]
+        status = cli.main(command)
+    return status, out
+
+
+def test_the_command_writes_all_files_and_only_those(weighed):
+    status, out = weighed
+    assert status == 0
+    names = sorted(path.name for path in out.iterdir())
+    study = json.loads((out / "study.json").read_text())
+    assert names == study["files"]
+    tables = {"summary.json", "mechanisms.csv", "particles.csv", "events.csv"}
+    assert tables | {"evidence.png", "predictions.png"} < set(names)
+    assert study["mechanisms"] == ["network", "diffusion"]
+    again = cli.parser().parse_args(shlex.split(study["command"])[1:])
+    assert (again.mechanisms, again.draws) == (["diffusion", "network"], 960)
+
+
+def test_the_rival_that_is_off_by_hours_loses(weighed):
+    summary = json.loads((weighed[1] / "summary.json").read_text())
+    assert summary["favoured"] == "network"
+    first, second = summary["mechanisms"]
+    assert first["evidence_pareto_k"] < 0.7
+    assert second["log_evidence"] < first["log_evidence"] - 3.0
+    assert (first["left_out_difference"], first["failed_solves"]) == (0.0, 0)
+    # Told of three late particles it foretells a fourth nearly as well.
+    assert -2.0 < second["left_out_difference"] < 0.0
+    with open(weighed[1] / "events.csv", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["mechanism"] == "network"]
+    for row in rows:
+        ends = [float(row[f"{name}_h"]) for name in ("low_90", "median", "high_90")]
+        assert ends == sorted(ends)
+        assert ends[0] - 0.5 < float(row["time_h"]) < ends[2] + 0.5
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--mechanisms", "network"], "must name two different ones or more"),
+        (["--mechanisms", "network", "network"], "two different ones or more"),
+        (["--mechanisms", "network", "magic"], "must be one of network, auto"),
+        (["--draws", "99"], "--draws must be 100 or more, but is 99"),
+    ],
+)
+def test_bad_arguments_end_in_one_sentence(words, message, tmp_path, capsys):
+    command = ["compare", "--example", "wolfman2023-nmc333"]
+    command += ["--out", str(tmp_path / "out"), *words]
+    assert cli.main(command) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_current_or_a_protocol_cannot_serve_all_mechanisms(tmp_path, capsys):
+    command = ["compare", "--example", "sharma2022", "--out", str(tmp_path / "out")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+        patch.setattr(job, "search", lambda _: pytest.fail("not before all are read"))
+        assert cli.main(command) == 2
+    assert "must be driven by a recorded voltage" in capsys.readouterr().err
