@@ -12,6 +12,7 @@ that is stopped goes on where it was. Writes benchmarks/results/mechanisms.json.
 """
 
 import argparse
+import functools
 import itertools
 import json
 import time
@@ -86,6 +87,7 @@ class Design:
         lasts = HOUR * (np.array(starts) + CHARGE_HOURS[-1])
         self.last = np.repeat(lasts, len(LABELS))
 
+    @functools.cache  # noqa: B019 - there are two designs; one problem compiles once
     def problem(self, name: str) -> Problem:
         """The fit of a mechanism; its data are to be replaced."""
         rival = mechanisms.mechanism(name)
@@ -100,6 +102,7 @@ class Design:
             *(electrode, self.protocol, self.events),
             origin=0.0,
             delithiates=[k % 2 == 0 for k in range(self.charges[-1] + 1)],
+            rtol=1e-4,
         )
         noise = EventNoise.of(self.events, edge_sd=SD)
         space = setup.space_of(electrode, LABELS, choices)
