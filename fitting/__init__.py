@@ -37,6 +37,7 @@ _NAMESPACES = (
     "optical",
     "optimise",
     "optimisers",
+    "page",
     "parameters",
     "pareto",
     "posterior",

@@ -64,6 +64,7 @@ def electrode_file(folder, **changes):
         ("fit", "--onsets FILE"),
         ("infer", "--chains N"),
         ("compare", "--mechanisms NAME"),
+        ("report", "FOLDER"),
     ],
 )
 def test_help_needs_no_heavy_library(command, shown):

@@ -1,0 +1,147 @@
+"""One page of several folders of results: what was asked, found, drawn.
+
+The page is one HTML file that needs nothing beside it: figures are inside.
+"""
+
+import base64
+import csv
+import math
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+from . import files
+
+_MOST_ROWS, _MOST_COLUMNS = 60, 16  # of a table that is shown
+_DIGITS = 4
+_STYLE = """
+body { font: 15px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em }
+h2 { border-top: 1px solid #999; padding-top: 1em; margin-top: 2em }
+table { border-collapse: collapse; font-size: 13px; margin: 0.5em 0 1.5em }
+td, th { border-bottom: 1px solid #ddd; padding: 0.1em 0.6em; text-align: right }
+td:first-child, th:first-child { text-align: left }
+img { max-width: 100%; display: block }
+figure { margin: 1em 0 2em }
+code { background: #f3f3f3; padding: 0.1em 0.3em; overflow-wrap: anywhere }
+.scroll { overflow-x: auto }
+"""
+
+
+class Part(NamedTuple):
+    """One folder of results.
+
+    Attributes:
+        name: of the folder, as it is to be called.
+        study: what its study.json holds.
+        folder: where tables and figures are.
+    """
+
+    name: str
+    study: dict
+    folder: Path
+
+
+def parts_of(folder: Path) -> list[Part]:
+    """A folder of results and those inside it.
+
+    Raises:
+        ValueError: for a folder that holds no results.
+        OSError: for one that cannot be read.
+    """
+    found = []
+    for path in sorted(folder.rglob(files.STUDY), key=lambda p: (len(p.parts), p)):
+        study = files.read_json(path)
+        if not isinstance(study, dict):
+            raise ValueError(f"{path} must hold an object, but does not.")
+        name = Path(folder.resolve().name) / path.parent.relative_to(folder)
+        found.append(Part(str(name), study, path.parent))
+    if not found:
+        raise ValueError(
+            f"'{folder}' must be a folder of results, but neither it nor a folder in it"
+            f" has a {files.STUDY}."
+        )
+    return found
+
+
+def page(parts: list[Part]) -> str:
+    """The HTML of all parts."""
+    title = "; ".join(dict.fromkeys(_title(part) for part in parts))
+    body = "\n".join(line for part in parts for line in _section(part))
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style></head><body>\n"
+        f"<h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
+    )
+
+
+def _title(part: Part) -> str:
+    return str(part.study.get("title") or part.name)
+
+
+def _section(part: Part) -> Iterator[str]:
+    study, folder = part.study, part.folder
+    kind = str(study.get("format", "results")).removeprefix("diffelec ")
+    yield f"<h2>{escape(part.name)}: {escape(kind)}</h2>"
+    told = [str(study[key]) for key in ("title", "date") if study.get(key)]
+    yield f"<p>{escape(', '.join(told))}</p>"
+    if study.get("command"):
+        yield f"<p><code>{escape(str(study['command']))}</code></p>"
+    for sentence in _outcomes(part):
+        yield f"<p><strong>{escape(sentence)}</strong></p>"
+    for path in sorted(folder.glob("*.png")):
+        name = path.stem.replace("_", " ")
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+        yield (
+            f'<figure><img alt="{escape(name)}" src="data:image/png;base64,{data}">'
+            f"<figcaption>{escape(name)}</figcaption></figure>"
+        )
+    for path in sorted(folder.glob("*.csv")):
+        yield _table(path)
+    versions = study.get("versions")
+    if isinstance(versions, dict):
+        text = ", ".join(f"{name} {value}" for name, value in versions.items())
+        yield f"<p>Versions: {escape(text)}</p>"
+
+
+def _outcomes(part: Part) -> list[str]:
+    """What a run says of itself."""
+    found = [part.study.get("outcome")]
+    summary = part.folder / "summary.json"
+    if summary.exists():
+        told = files.read_json(summary)
+        if isinstance(told, dict):
+            found.append(told.get("verdict"))
+            found += [str(remark) for remark in told.get("remarks") or []]
+    return list(dict.fromkeys(text for text in found if isinstance(text, str) and text))
+
+
+def _table(path: Path) -> str:
+    """A table, or where it is long or wide its size."""
+    with open(path, newline="", encoding="utf-8-sig") as stream:
+        rows = [row for row in csv.reader(stream) if row and not row[0].startswith("#")]
+    name = f"<h3>{escape(path.name)}</h3>"
+    if not rows:
+        return f"{name}<p>empty</p>"
+    if len(rows) > _MOST_ROWS or len(rows[0]) > _MOST_COLUMNS:
+        return f"{name}<p>{len(rows) - 1} rows of {len(rows[0])} columns</p>"
+    head, *body = ("".join(_cells(row, k)) for k, row in enumerate(rows))
+    inside = "".join(f"<tr>{row}</tr>" for row in (head, *body))
+    return f'{name}<div class="scroll"><table>{inside}</table></div>'
+
+
+def _cells(row: list[str], number: int) -> Iterator[str]:
+    tag = "td" if number else "th"
+    for cell in row:
+        yield f"<{tag}>{escape(_short(cell))}</{tag}>"
+
+
+def _short(cell: str) -> str:
+    """A number in few digits; other text as it is."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return cell
+    if not math.isfinite(value) or cell.lstrip("-").isdigit():
+        return cell
+    return f"{value:.{_DIGITS}g}"

@@ -1,0 +1,74 @@
+"""`diffelec report`: results on one page."""
+
+import base64
+import re
+
+import pytest
+
+from fitting import cli, files
+
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAA"
+    "AABJRU5ErkJggg=="
+)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """The process of the tests keeps its own environment."""
+    monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+
+
+def results(folder, **fields):
+    """A made-up folder of results."""
+    folder.mkdir(parents=True)
+    study = {"format": "diffelec fit", "date": "2026-11-23", "title": "six <particles>"}
+    study |= {"command": "diffelec fit --example x", "versions": {"jax": "0.10"}}
+    files.write_json(folder / "study.json", study | fields)
+    summary = {"verdict": "trusted & true", "remarks": ["one level is held"]}
+    files.write_json(folder / "summary.json", summary)
+    (folder / "parity.png").write_bytes(PIXEL)
+    (folder / "events.csv").write_text("particle,time_h\na<b,3.14159265\nc,7\n")
+    (folder / "long.csv").write_text("t\n" + "1.5\n" * 100)
+    return folder
+
+
+def test_a_page_holds_words_tables_and_figures_of_all_folders(tmp_path):
+    first = results(tmp_path / "one")
+    results(first / "inner", title="inner", outcome="converged")
+    second = results(tmp_path / "two", title="second")
+    out = tmp_path / "out"
+    assert cli.main(["report", str(first), str(second), "--out", str(out)]) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["report.html", "study.json"]
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert text.count("<h2>") == 3
+    assert text.index("six &lt;particles&gt;") < text.index("second")
+    assert "trusted &amp; true" in text
+    assert "converged" in text
+    assert text.count("<td>a&lt;b</td><td>3.142</td>") == 3
+    assert text.count("<td>7</td>") == 3
+    assert "100 rows of 1 columns" in text
+    inside = re.findall(r"base64,([^\"]+)", text)
+    assert [base64.b64decode(one) for one in inside] == [PIXEL] * 3
+    # Nothing is fetched from elsewhere.
+    assert not re.search(r"(src|href)=\"(?!data:)", text)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: None, "must be a folder of results, but is none"),
+        (lambda path: path.mkdir(), "neither it nor a folder in it has a study.json"),
+        (
+            lambda path: results(path) and (path / "study.json").write_text("{"),
+            "study.json must be JSON",
+        ),
+    ],
+)
+def test_what_is_no_folder_of_results_is_refused(make, words, tmp_path, capsys):
+    path = tmp_path / "given"
+    make(path)
+    out = tmp_path / "out"
+    assert cli.main(["report", str(path), "--out", str(out)]) == 2
+    assert words in capsys.readouterr().err
+    assert not out.exists()
