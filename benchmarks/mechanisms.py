@@ -135,7 +135,7 @@ def weighed(problem: Problem, seed: int) -> dict:
     """Fit and evidence of one mechanism on one set."""
     starts = optimise.latin_hypercube(problem.space.size, 2, seed)
     found = optimise.fit(problem, starts, LevenbergMarquardt(), max_steps=40)
-    weight = evidence.evidence(problem, found, seed=seed)
+    weight = evidence.evidence(problem, found, rounds=4, count=150, seed=seed)
     return {
         "log_evidence": weight.log_evidence,
         "sd": weight.sd,
