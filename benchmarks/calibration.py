@@ -1,14 +1,14 @@
 """Do posteriors hold what they promise? Simulation-based calibration of `infer`.
 
-    python -m benchmarks.calibration [--trials 300] [--broken 100] [--cases CASE ...]
+    python -m benchmarks.calibration [--sampler independence] [--trials 300]
 
 Each trial draws a truth from the prior (two contacts, a diffusivity), lets the two
 particles react under a recorded voltage, scatters midpoints and durations, stops
 imaging before slow ones have reacted, and samples the posterior as `diffelec infer`
-does. The truth's ranks must be uniform; with deviations taken for half of what they
-are, and with particles never seen to react left out, they must not. Trials are kept in
---folder: a run that is stopped goes on where it was. Writes
-benchmarks/results/calibration.json and calibration.png.
+does (`--sampler nuts` as well). The truth's ranks must be uniform; with deviations
+taken for half of what they are, and with particles never seen to react left out, they
+must not. Trials are kept in --folder: a run that is stopped goes on where it was.
+Writes benchmarks/results/calibration.json and .png (of NUTS calibration_nuts).
 """
 
 import argparse
@@ -29,7 +29,6 @@ from fitting.calibration import Experiment, Trial
 from fitting.events import Event, Events
 from fitting.noise import EventNoise
 from fitting.problem import Problem, Simulated
-from fitting.samplers import NUTS
 
 HOUR = 3600.0
 HOURS = np.array([0.0, 0.1, 1.0, 4.0, 7.0, 10.0])
@@ -37,8 +36,12 @@ VOLTAGE = np.array([3.2, 3.7, 3.95, 4.0, 4.15, 4.3])
 LABELS = ("p", "q")
 SD = 0.15 * HOUR
 LAST_FRAME = 7.5 * HOUR
-WARMUP, DRAWS = 80, 155
+DRAWS = 155
 THINNING = 5  # where a particle was not seen, a draw is worth a fifth of one in tails
+SAMPLERS = {
+    "nuts": calibration.of_nuts(80),
+    "independence": calibration.of_law(4, 150),
+}
 
 
 def problem() -> Problem:
@@ -92,11 +95,13 @@ def kept(path: Path, make) -> Trial:
     return Trial(**columns | {name: int(columns[name]) for name in numbers})
 
 
-def run(name: str, count: int, seed: int, folder: Path, workers: int) -> list[Trial]:
+def run(
+    name: str, sampler: str, count: int, seed: int, folder: Path, workers: int
+) -> list[Trial]:
     """Trials of a case, some at a time."""
-    chain = NUTS(WARMUP), DRAWS, THINNING
+    chain = SAMPLERS[sampler], DRAWS, THINNING
     experiment = Experiment(problem(), measure, CASES[name], *chain)
-    folder = folder / f"{name}-{seed}"
+    folder = folder / f"{sampler}-{name}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
 
     def one(number):
@@ -142,6 +147,7 @@ def main() -> None:
     """Runs, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--sampler", choices=SAMPLERS, default="independence")
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--broken", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
@@ -154,12 +160,14 @@ def main() -> None:
     for name in arguments.cases:
         count = arguments.trials if name == "right" else arguments.broken
         how = arguments.seed, arguments.folder, arguments.workers
-        trials = run(name, count, *how)
+        trials = run(name, arguments.sampler, count, *how)
         results[name], shown[name] = figures_of(trials, labels)
         print(name, results[name])
     figure = posterior_figures.calibration_figure(shown, labels)
-    style.save(figure, RESULTS / "calibration.png")
-    print(write_result("calibration", {"seed": arguments.seed, "cases": results}))
+    stem = "calibration" + ("_nuts" if arguments.sampler == "nuts" else "")
+    style.save(figure, RESULTS / f"{stem}.png")
+    how = {"sampler": arguments.sampler, "seed": arguments.seed}
+    print(write_result(stem, how | {"cases": results}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Posteriors of the measured sets: time, effective sizes, coverage, left-out particles.
 
-    python -m benchmarks.posteriors [--draws 400] [--warmup 200] [SET ...]
+    python -m benchmarks.posteriors [--sampler independence] [--draws 1500] [SET ...]
 
 Runs `diffelec infer` on each set as a user would and keeps what it says of itself. A
 run that is stopped goes on where it was.
@@ -56,8 +56,8 @@ def figures_of(summary: dict, seconds: float) -> dict:
         "least_tail_ess": min(p["ess_tail"] for p in parameters),
         "divergences": summary["divergences"],
         "failed_solves": summary["failed_solves"],
-        "gradients": summary["solves"],
-        "gradients_per_kept_draw": round(summary["solves"] / total, 1),
+        "solves": summary["solves"],
+        "solves_per_kept_draw": round(summary["solves"] / total, 1),
         "e_bfmi": np.round(summary["e_bfmi"], 2).tolist(),
         "events_with_a_time": summary["events_with_a_time"],
         "in_50_percent": summary["of_them_in_50_percent_interval"],
@@ -80,11 +80,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", default=list(SETS))
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("inferred"))
-    parser.add_argument("--draws", default="400")
+    parser.add_argument("--sampler", default="independence")
+    parser.add_argument("--draws", default="1500")
     parser.add_argument("--warmup", default="200")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    words = ["--draws", arguments.draws, "--warmup", arguments.warmup]
+    words = ["--sampler", arguments.sampler]
+    words += ["--draws", arguments.draws, "--warmup", arguments.warmup]
     found = {}
     for name in arguments.sets:
         found[name] = figures_of(*inferred(name, arguments.folder, words))

@@ -23,11 +23,12 @@ import scipy.stats
 from jaxtyping import Bool, Float, Int
 
 from .chunks import Store
+from .evidence import adapted
 from .noise import EventNoise
-from .optimise import LevenbergMarquardt, fit
+from .optimise import Fit, LevenbergMarquardt, fit
 from .posterior import Posterior
 from .problem import Problem
-from .samplers import AbstractSampler
+from .samplers import NUTS, AbstractSampler, Independence
 from .sampling import Plan, sample
 
 _SETS = 4000  # of uniform ranks that tell how far those of a right posterior stray
@@ -93,7 +94,8 @@ class Experiment(NamedTuple):
         measure: (noise, true times, generator) to the noise that holds data.
         believed: that noise to the one that the posterior is made with; another one
             than it is given breaks the likelihood.
-        sampler: of each posterior, one chain.
+        sampler: (problem with its data, its optimum, number of the trial) to what
+            draws one chain of the posterior, such as `of_nuts` and `of_law`.
         num_draws: of the chain, after warm-up.
         thinning: every which draw is ranked against.
     """
@@ -101,9 +103,24 @@ class Experiment(NamedTuple):
     problem: Problem
     measure: Callable[[EventNoise, np.ndarray, np.random.Generator], EventNoise]
     believed: Callable[[EventNoise], EventNoise]
-    sampler: AbstractSampler
+    sampler: Callable[[Problem, Fit, int], AbstractSampler]
     num_draws: int
     thinning: int
+
+
+def of_nuts(num_warmup: int) -> Callable[[Problem, Fit, int], AbstractSampler]:
+    """The no-U-turn sampler, for every posterior alike."""
+    return lambda problem, optimum, number: NUTS(num_warmup)
+
+
+def of_law(rounds: int, count: int) -> Callable[[Problem, Fit, int], AbstractSampler]:
+    """Independent draws of a law adapted to each posterior in so many rounds."""
+
+    def made(problem, optimum, number):
+        _, law = adapted(problem, optimum, rounds=rounds, count=count, seed=number)
+        return Independence(jnp.asarray(law.middle), jnp.asarray(law.factor))
+
+    return made
 
 
 def trial(experiment: Experiment, seed: int, number: int) -> Trial:
@@ -124,7 +141,8 @@ def trial(experiment: Experiment, seed: int, number: int) -> Trial:
         store = Store(Path(folder) / "chunks")
         store.create({})
         target = Posterior.about(own, optimum)
-        draws = sample(target, experiment.sampler, store, plan).draws
+        sampler = experiment.sampler(own, optimum, number)
+        draws = sample(target, sampler, store, plan).draws
     likelihood = float(_log_likelihood(own, jnp.asarray(truth)))
     values = np.column_stack([draws.raw[0], draws.log_likelihoods[0].sum(axis=-1)])
     return _placed(

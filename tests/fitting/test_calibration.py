@@ -11,7 +11,6 @@ from fitting.calibration import Experiment, uniformity
 from fitting.events import Event, Events
 from fitting.noise import EventNoise
 from fitting.posterior_figures import calibration_figure
-from fitting.samplers import NUTS
 
 from .linear import HOUR, problem_of
 
@@ -101,7 +100,7 @@ def trials():
     problem = problem_of(MATRIX, events(), edge_sd=SD)
     made = {}
     for name, believed in CASES.items():
-        own = Experiment(problem, measure, believed, NUTS(50), 96, 3)
+        own = Experiment(problem, measure, believed, calibration.of_nuts(50), 96, 3)
         made[name] = [calibration.trial(own, 7, k) for k in range(TRIALS)]
     return made
 
