@@ -133,7 +133,7 @@ def data_of(design: Design, name: str, rng) -> EventNoise:
 
 def weighed(problem: Problem, seed: int) -> dict:
     """Fit and evidence of one mechanism on one set."""
-    starts = optimise.latin_hypercube(problem.space.size, 2, seed)
+    starts = optimise.latin_hypercube(problem.space.size, 1, seed)
     found = optimise.fit(problem, starts, LevenbergMarquardt(), max_steps=40)
     weight = evidence.evidence(problem, found, rounds=4, count=150, seed=seed)
     return {
