@@ -8,11 +8,16 @@ import importlib
 
 _NAMESPACES = (
     "bath",
+    "bench",
     "calibration",
+    "candidates",
     "chunks",
     "cli",
     "columns",
     "coordinates",
+    "design",
+    "design_figures",
+    "design_files",
     "diagnostics",
     "electrodes",
     "estimators",

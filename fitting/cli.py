@@ -14,9 +14,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from .commands import demo, film, fit, infer, onsets, simulate, traces
+from .commands import demo, design, film, fit, infer, onsets, simulate, traces
 
-_COMMANDS = (demo, simulate, film, traces, onsets, fit, infer)
+_COMMANDS = (demo, simulate, film, traces, onsets, fit, infer, design)
 _CACHE_BYTES = 2 * 1024**3
 _BEING_WRITTEN = 60.0  # s within which another process may still be at an entry
 

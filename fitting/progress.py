@@ -220,6 +220,30 @@ class Draws(_AbstractBar):
         self._bar.update(progress.num_done - self._bar.n)
 
 
+class Counted(_AbstractBar):
+    """A bar over things of one kind; call it with what is done now, once each."""
+
+    def __init__(self, what: str, total: int, stream=None):
+        super().__init__(f"compiling, then {what}", stream)
+        self.what, self.total, self.done = what, total, 0
+
+    def __call__(self, progress: str) -> None:
+        """One more is done; `progress` says of what."""
+        self.done += 1
+        if not self.stream.isatty():
+            return
+        if self._bar is None:
+            self._waiting.__exit__(None, None, None)
+            self._bar = tqdm.tqdm(
+                total=self.total,
+                file=self.stream,
+                bar_format="{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]",
+                leave=False,
+            )
+        self._bar.n = self.done
+        self._bar.set_description_str(f"{self.what}: {progress}")
+
+
 def meter_for(num_particles: int, num_steps: int, stream=None):
     """A `ProtocolMeter` where the solve is long and a person watches, else None."""
     stream = sys.stderr if stream is None else stream

@@ -63,6 +63,7 @@ def electrode_file(folder, **changes):
         ("onsets", "--cycler FILE"),
         ("fit", "--onsets FILE"),
         ("infer", "--chains N"),
+        ("design", "--candidates NAME"),
     ],
 )
 def test_help_needs_no_heavy_library(command, shown):
