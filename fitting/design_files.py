@@ -54,27 +54,21 @@ def _row(found: Findings, one: Expected) -> list:
 def text(found: Findings) -> str:
     """The table, the most telling candidate first, and what it takes for granted."""
     size = len(found.directions)
-    rows = [
-        ("candidate", "gain (bits)", "curves", "told", "sharpens most", "sd", "to sd")
-    ]
+    rows = [("candidate", "gain (bits)", "of the curves", "told", "sd: now", "then")]
+    names = ["of what is sharpened most"]
     for one in found.expected:
         most = _sharpest(one)
         if most is None:
-            rows.append((one.name, "failed", *[""] * 5))
+            rows.append((one.name, "failed", *[""] * 4))
+            names.append("")
             continue
         spread = f" ± {one.spread:.1f}" if math.isfinite(one.spread) else ""
-        rows.append(
-            (
-                one.name,
-                f"{one.mean:.1f}{spread}",
-                f"{one.curve_mean:.1f}",
-                f"{one.num_told}",
-                found.labels[most],
-                f"{one.sd_before[most]:.2g}",
-                f"{one.sd_after[most]:.2g}",
-            )
-        )
-    lines = [*aligned(rows, left=1), ""]
+        gains = f"{one.mean:.1f}{spread}", f"{one.curve_mean:.1f}", f"{one.num_told}"
+        sds = f"{one.sd_before[most]:.2g}", f"{one.sd_after[most]:.2g}"
+        rows.append((one.name, *gains, *sds))
+        names.append(found.labels[most])
+    columns = zip(aligned(rows, left=1), names, strict=True)
+    lines = [*(f"{row}  {name}".rstrip() for row, name in columns), ""]
     lines += [f"{one.name}: {one.text}" for one in found.expected]
     lines += ["", f"the data so far tell {found.num_told} of {size} directions"]
     lines += [_profile_line(one) for one in found.profiles]

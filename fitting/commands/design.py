@@ -222,6 +222,7 @@ def command(arguments) -> str:
         if getattr(arguments, name) is not None:
             own += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
     for name in ("candidates", "profile"):
-        own += [f"--{name}", *getattr(arguments, name)] * bool(getattr(arguments, name))
+        given = getattr(arguments, name)
+        own += [f"--{name}", *given] if given else []
     words = ["diffelec", "design", *job_arguments.words(arguments), *own]
     return shlex.join([*words, "--out", "again"])
