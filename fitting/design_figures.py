@@ -1,5 +1,6 @@
 """Figures of what experiments would tell: gains, sharpening, spectrum, profiles."""
 
+import re
 import textwrap
 
 import numpy as np
@@ -53,7 +54,7 @@ def gains_figure(found: Findings) -> Figure:
             label="at the optimum",
         ),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -88,7 +89,7 @@ def sharpening_figure(found: Findings) -> Figure:
 def spectrum_figure(found: Findings) -> Figure:
     """Information of the fitted data along its directions; the prior's is 1."""
     shown = found.directions[:_SHOWN]
-    figure = blank(170, 26 + 9 * len(shown))
+    figure = blank(170, 26 + 11.5 * len(shown))
     axes = figure.add_subplot()
     for row, direction in enumerate(reversed(shown)):
         face = OKABE_ITO[0] if direction.determined else "white"
@@ -99,8 +100,8 @@ def spectrum_figure(found: Findings) -> Figure:
     low = min([d.information for d in shown if d.information > _LEAST] or [1.0])
     axes.set_xlim(min(low, 1.0) / 3.0, max(top, 1.0) * 3.0)
     axes.axvline(1.0, color="black", linewidth=0.8)
-    names = [textwrap.fill(d.name, 62) for d in reversed(shown)]
-    axes.set_yticks(np.arange(len(shown)), names, fontsize=6)
+    names = [re.sub(r" \[[^]]*\]", "", d.name) for d in reversed(shown)]
+    axes.set_yticks(np.arange(len(shown)), [textwrap.fill(n, 46) for n in names])
     axes.set_xlabel("information of the data (–), in units of the prior's")
     axes.set_ylabel("direction of raw numbers (weights)")
     left = len(found.directions) - len(shown)
