@@ -17,6 +17,7 @@ from fitting import (
     uncertainty,
 )
 from fitting.commands import design as command
+from fitting.commands import job
 
 from .linear import exact, linear_problem
 from .test_fit import FAST, written
@@ -31,20 +32,33 @@ def environment(monkeypatch):
     monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
 
 
+def searched(prepared):
+    """A fit that nobody made, at the middle of the prior."""
+    size = prepared.setup.problem.space.size
+    slopes = 3.0 * np.random.default_rng(0).standard_normal((3, size))
+    raw, covariance = np.zeros(size), np.linalg.inv(slopes.T @ slopes + np.eye(size))
+    return types.SimpleNamespace(
+        raw=raw, slopes=slopes, covariance=covariance, message=lambda: "converged"
+    )
+
+
+def slopes_of(experiment, raw):
+    """Slopes [s] that differ from place to place, without a simulation."""
+    shape = experiment.sd.size, experiment.space.size
+    rows = np.random.default_rng(1).standard_normal(shape)
+    return 900.0 * np.exp(0.3 * np.asarray(raw)) * rows, np.asarray(False)
+
+
 @pytest.fixture(scope="module")
 def designed(tmp_path_factory):
-    """One run, shared by all that look at its files."""
+    """One run, shared by all that look at its files; solves are left out."""
     folder = tmp_path_factory.mktemp("design")
     out = folder / "out"
-    arguments = [
-        *written(folder),
-        *FAST,
-        *PICKED,
-        "--profile",
-        "log10 contact radius p",
-    ]
+    arguments = [*written(folder), *FAST, *PICKED]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+        patch.setattr(job, "search", searched)
+        patch.setattr(design, "_slopes", slopes_of)
         status = cli.main(["design", *arguments, "--out", str(out)])
     return status, out
 
