@@ -8,7 +8,9 @@ import importlib
 
 _NAMESPACES = (
     "bath",
+    "bench",
     "calibration",
+    "candidates",
     "choices",
     "chunks",
     "cli",
@@ -17,6 +19,9 @@ _NAMESPACES = (
     "compare_figures",
     "compare_files",
     "coordinates",
+    "design",
+    "design_figures",
+    "design_files",
     "diagnostics",
     "electrodes",
     "estimators",

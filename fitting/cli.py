@@ -17,6 +17,7 @@ from pathlib import Path
 from .commands import (
     compare,
     demo,
+    design,
     film,
     fit,
     infer,
@@ -26,7 +27,7 @@ from .commands import (
     traces,
 )
 
-_COMMANDS = (demo, simulate, film, traces, onsets, fit, infer, compare, report)
+_COMMANDS = (demo, simulate, film, traces, onsets, fit, infer, compare, design, report)
 _CACHE_BYTES = 2 * 1024**3
 _BEING_WRITTEN = 60.0  # s within which another process may still be at an entry
 

@@ -221,6 +221,8 @@ def _solved(target, u, done: int, callback) -> _Drawn:
         return [np.asarray(leaf) for leaf in _solve(target, jnp.asarray(point))]
 
     rows.append(one(u[0]))  # compiled here once, before the threads
+    if callback is not None:
+        callback(done + 1)
     with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
         for k, row in enumerate(pool.map(one, u[1:])):
             rows.append(row)

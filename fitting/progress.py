@@ -220,27 +220,28 @@ class Draws(_AbstractBar):
         self._bar.update(progress.num_done - self._bar.n)
 
 
-class Count(_AbstractBar):
-    """A bar over solves; call it with the number of them that are over."""
+class Counted(_AbstractBar):
+    """A bar over things of one kind; call it with what is done now, once each."""
 
     def __init__(self, what: str, total: int, stream=None):
-        super().__init__(f"compiling the {what}", stream)
-        self.what, self.total = what, total
+        super().__init__(f"compiling, then {what}", stream)
+        self.what, self.total, self.done = what, total, 0
 
-    def __call__(self, progress) -> None:
-        """Shows how many are over."""
+    def __call__(self, progress: str) -> None:
+        """One more is done; `progress` says of what."""
+        self.done += 1
         if not self.stream.isatty():
             return
         if self._bar is None:
             self._waiting.__exit__(None, None, None)
             self._bar = tqdm.tqdm(
-                desc=self.what,
                 total=self.total,
                 file=self.stream,
-                unit="solve",
+                bar_format="{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]",
                 leave=False,
             )
-        self._bar.update(progress - self._bar.n)
+        self._bar.n = self.done
+        self._bar.set_description_str(f"{self.what}: {progress}")
 
 
 def meter_for(num_particles: int, num_steps: int, stream=None):

@@ -5,7 +5,7 @@ the data's information J^T J say how much the data add: 1 is as much as the prio
 below, the answer is the prior's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from .optimise import AbstractOptimiser, Fit, LevenbergMarquardt, fit
 from .parameters import ParameterSpace
@@ -36,7 +36,8 @@ class Direction(NamedTuple):
         return self.information > 1.0
 
 
-def _name_of(vector, labels) -> str:
+def name_of(vector: Float[np.ndarray, " component"], labels: Sequence[str]) -> str:
+    """What to call a direction: its largest components."""
     largest = np.argsort(-np.abs(vector))[:_NAMED]
     lead = np.sign(vector[largest[0]])
     terms = [(lead * vector[k], labels[k]) for k in largest]
@@ -53,7 +54,7 @@ def directions(space: ParameterSpace, fitted: Fit) -> tuple[Direction, ...]:
         Direction(
             max(float(information[k]), 0.0),
             vectors[:, k],
-            _name_of(vectors[:, k], space.labels),
+            name_of(vectors[:, k], space.labels),
         )
         for k in order
     )
@@ -230,7 +231,7 @@ class _Pinned(eqx.Module):
     """A problem with one more row, which holds a quantity at a target."""
 
     problem: Problem
-    quantity: Callable[[dict], Array] = eqx.field(static=True)
+    quantity: Callable[[dict], Array]
     target: Float[Array, ""]
     width: Float[Array, ""]
 
@@ -246,6 +247,18 @@ class _Pinned(eqx.Module):
         row, slope = jax.value_and_grad(off)(raw)
         rows = jnp.concatenate([rows, row[None]])
         return rows, jnp.concatenate([slopes, slope[None]]), prediction
+
+
+class Component(eqx.Module):
+    """One of the values by its index. All components of a fit share the compiled search
+    of their profiles.
+    """
+
+    space: ParameterSpace
+    index: Int[Array, ""] = eqx.field(converter=jnp.asarray)
+
+    def __call__(self, values: dict) -> Float[Array, ""]:
+        return self.space.flatten(values)[self.index]
 
 
 class Profile(NamedTuple):

@@ -111,13 +111,13 @@ def _contender(prepared, name: str, arguments):
     fit = job.search(prepared)
     rounds = max(3, round(arguments.draws / 240))
     count = math.ceil(arguments.draws / rounds)
-    with progress.Count(f"evidence of {name}", rounds * count) as shown:
+    with progress.Counted(f"evidence of {name}", rounds * count) as shown:
         found = evidence.evidence(
             *(setup.problem, fit),
             rounds=rounds,
             count=count,
             seed=arguments.seed,
-            callback=shown,
+            callback=lambda done: shown(f"{done} solves"),
         )
     without = None
     if left_out.can_leave_out(setup) and setup.fitted.all():

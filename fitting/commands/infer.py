@@ -180,13 +180,13 @@ def _law(prepared, found) -> dict:
     from .. import evidence, progress
 
     rounds, count = _ADAPTATION
-    with progress.Count("adaptation", rounds * count) as shown:
+    with progress.Counted("adaptation", rounds * count) as shown:
         made, law = evidence.adapted(
             *(prepared.setup.problem, found),
             rounds=rounds,
             count=count,
             seed=prepared.arguments.seed,
-            callback=shown,
+            callback=lambda done: shown(f"{done} solves"),
         )
     print(
         f"adaptation: {made.num_solves} draws are worth {made.effective:.0f}, the shape"

@@ -65,6 +65,7 @@ def electrode_file(folder, **changes):
         ("infer", "--chains N"),
         ("compare", "--mechanisms NAME"),
         ("report", "FOLDER"),
+        ("design", "--candidates NAME"),
     ],
 )
 def test_help_needs_no_heavy_library(command, shown):

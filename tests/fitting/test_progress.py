@@ -89,3 +89,18 @@ def test_search_that_ends_early_leaves_no_thread():
     with pytest.raises(KeyboardInterrupt), progress.Search(3, Terminal()):
         raise KeyboardInterrupt
     assert threading.active_count() == before
+
+
+def test_counted_is_silent_where_nobody_watches():
+    stream = io.StringIO()
+    with progress.Counted("candidates", 2, stream) as shown:
+        shown("again")
+    assert stream.getvalue() == ""
+
+
+def test_counted_names_what_is_done_and_its_share():
+    stream = Terminal()
+    with progress.Counted("candidates", 4, stream) as shown:
+        assert "compiling, then candidates" in stream.getvalue()
+        shown("again")
+    assert "candidates: again  25%" in stream.getvalue()

@@ -1,0 +1,237 @@
+"""The fitted experiment as a place to build others from: particles, frames, drives."""
+
+import dataclasses
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import diffelec
+
+from . import bath, imaged, setup
+from .design import Experiment
+from .events import Event, Events
+from .problem import AbstractForward, Simulated
+
+_FINE = 401  # instants between which the end of a half cycle is found
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    r"""How well a time would be known: to a frame, and no better than a floor,
+    $$ \sigma^2 = \Delta^2 / 12 + \sigma_0^2, $$ twice that for the difference of two.
+
+    Attributes:
+        interval: Delta, from frame to frame [s].
+        floor: sigma_0, what noise leaves however many frames there are [s].
+    """
+
+    interval: float
+    floor: float
+
+    def __post_init__(self):
+        if not 0 < self.interval < math.inf:
+            raise ValueError(
+                "The interval between frames must be finite and positive, but is "
+                f"{self.interval:g} s."
+            )
+        if not 0 <= self.floor < math.inf:
+            raise ValueError(
+                f"The floor of times must be finite and 0 or more, but is "
+                f"{self.floor:g} s."
+            )
+
+    def deviations(self, is_duration, discrepancy: float = 0.0) -> np.ndarray:
+        """Standard deviations [s] (event,); `discrepancy` is that of the model."""
+        variance = self.interval**2 / 12.0 + self.floor**2
+        times = np.where(is_duration, 2.0, 1.0)
+        return np.sqrt(times * variance + discrepancy**2)
+
+
+def interval_of(events: Events, fitted) -> float:
+    r"""Interval between frames [s] that the fitted events suggest: the median of
+    $$ \sqrt{12}\,\sigma $$ of times (durations count as two) and of the widths of
+    intervals.
+
+    Raises:
+        ValueError: where all of them are bounds on one side.
+    """
+    with np.errstate(invalid="ignore"):
+        widths = events.before - events.after
+    counted = np.sqrt(12.0 / np.where(events.is_duration, 2.0, 1.0)) * events.sd
+    known = np.where(events.exact, counted, widths)[fitted]
+    known = known[np.isfinite(known)]
+    if not known.size:
+        raise ValueError(
+            "The interval between frames must be given, since no fitted event has a "
+            "time or two bounds; add --frame-interval-min."
+        )
+    return float(np.median(known))
+
+
+class Watched(AbstractForward):
+    """The times of a simulation; those of events that do not happen within the half
+    cycle have no slopes, since not to see them tells nothing to first order.
+    """
+
+    simulated: Simulated
+
+    def __call__(self, electrode):
+        model = self.simulated
+        solution = diffelec.simulate(
+            *(electrode, model.protocol),
+            rtol=model.rtol,
+            num_saved=model.num_saved,
+            throw=False,
+        )
+        found = model.observe(solution)
+        span = jnp.stack(solution.half_cycle_span(model.half_cycle))
+        series = solution.stoichiometry
+        if model.surface:
+            series = solution.surface_stoichiometry
+        at = jax.vmap(jnp.interp, in_axes=(None, None, 1))
+        ends = at(span, solution.time, series)  # (particle, 2)
+        moved = jnp.abs(ends[:, 1] - ends[:, 0])[np.array(model.particle, int)]
+        happens = moved >= np.array(model.change)
+        still = jax.lax.stop_gradient(found.times)
+        times = jnp.where(happens, found.times, still)
+        return dataclasses.replace(found, times=times)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Bench:
+    """The fitted experiment as the place to build others from.
+
+    Every kind of event that was fitted would be measured of every particle, from the
+    start of the half cycle, on a clock that needs no offset.
+    """
+
+    setup: setup.Setup
+    choices: setup.Choices
+    frames: Frames
+
+    @property
+    def model(self) -> Simulated:
+        """What was fitted."""
+        return self.setup.problem.forward
+
+    @property
+    def delithiates(self) -> bool:
+        """Whether x falls in the half cycle that was seen (a charge)."""
+        model = self.model
+        pairs = zip(model.half_cycles, model.delithiates, strict=True)
+        own = [falls for number, falls in pairs if number == model.half_cycle]
+        return (own or list(model.delithiates))[0]
+
+    @property
+    def particles(self) -> tuple[str, ...]:
+        """Labels of those that were fitted."""
+        events = self.setup.events
+        numbers = dict.fromkeys(events.particle[self.setup.fitted].tolist())
+        return tuple(events.particles[k] for k in numbers)
+
+    @functools.cached_property
+    def kinds(self) -> tuple[tuple[str, float], ...]:
+        """(kind, change of stoichiometry) of the fitted events."""
+        events = self.setup.events
+        return tuple(
+            dict.fromkeys(
+                (events.kind[k], float(events.change[k]))
+                for k in np.flatnonzero(self.setup.fitted)
+            )
+        )
+
+    def needs_voltage(self, name: str) -> None:
+        """Raises ValueError unless an imposed voltage drives the fit."""
+        if self.setup.drive != "voltage":
+            raise ValueError(
+                f"The candidate '{name}' needs a fit that a recorded voltage drives, "
+                f"but this one is driven by a {self.setup.drive}; leave it out."
+            )
+
+    @functools.lru_cache  # noqa: B019  one compiled solve serves what shares a model
+    def fresh(self, count: int, paths: tuple[int, ...] = (0,)):
+        """(electrode, space, labels) of `count` particles that nobody has seen.
+
+        `paths` tells how many others are in the way of each, in turn.
+        """
+        labels = tuple(f"new {k + 1}" for k in range(count))
+        fitted, choices = self.setup.problem, self.choices
+        curves = fitted.electrode.curves
+        radius, shells = choices.radius, choices.num_shells
+        if self.setup.drive == "voltage":
+            electrode = imaged.imaged_electrode(
+                *(labels, curves),
+                obstructions=[paths[k % len(paths)] for k in range(count)],
+                radius=radius,
+                unseen_radius=radius,
+                num_shells=shells,
+            )
+            return electrode, setup.space_of(electrode, labels, choices), labels
+        by_current = self.setup.drive == "current"
+        unseen = bath.POPULATION if by_current else bath.GIVEN
+        electrode = bath.bath_electrode(
+            *(labels, curves, unseen),
+            radius=[radius] * count,
+            bath_radius=radius,
+            num_shells=shells,
+        )
+        electrode = dataclasses.replace(
+            electrode, series_resistance=fitted.electrode.series_resistance
+        )
+        space = setup.space_of(electrode, labels, choices)
+        if by_current:
+            share = fitted.space.frees[-1]
+            more = (bath.population_contacts(electrode), share)
+            space = dataclasses.replace(space, frees=(*space.frees, *more))
+        return electrode, space, labels
+
+    def watched(
+        self,
+        model,
+        protocol: diffelec.Protocol,
+        *,
+        half_cycle: int | None = None,
+        frames: Frames | None = None,
+    ) -> Experiment:
+        """The particles of a model, (electrode, space, labels), under a protocol."""
+        electrode, space, labels = model
+        rows = [
+            Event(label, kind, time=3600.0, sd=1.0, change=change)
+            for label in labels
+            for kind, change in self.kinds
+        ]
+        events = Events.from_rows(rows, surface=self.model.surface)
+        simulated = Simulated.of(
+            *(electrode, protocol, events),
+            half_cycle=self.model.half_cycle if half_cycle is None else half_cycle,
+            delithiates=self.delithiates,
+            rtol=self.choices.rtol,
+            num_saved=max(_FINE, self.model.num_saved),
+        )
+        sd = (frames or self.frames).deviations(
+            events.is_duration, self.choices.discrepancy
+        )
+        return Experiment(electrode, space, Watched(simulated), sd)
+
+    def on_fresh_cell(self, protocol: diffelec.Protocol, **fields) -> tuple:
+        """As many particles as were fitted, of another cell, under a protocol."""
+        model = self.fresh(len(self.particles))
+        return (self.watched(model, protocol, **fields),)
+
+    @functools.cached_property
+    def protocol(self) -> diffelec.Protocol:
+        """That of the fit; a single imposed series as one step, so that it compiles
+        alike whatever its length.
+        """
+        own = self.model.protocol
+        if own.drive is None or len(own.spans or ()) != 1 or own.spans[0][0] > 0:
+            return own
+        step = diffelec.protocol.Recorded(
+            "voltage" if self.setup.drive == "voltage" else "current",
+            float(own.drive.time[-1] - own.drive.time[0]),
+            "imposed series",
+        )
+        return diffelec.Protocol.from_steps([step], own.drive)
