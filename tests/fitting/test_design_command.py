@@ -46,7 +46,9 @@ def slopes_of(experiment, raw):
     """Slopes [s] that differ from place to place, without a simulation."""
     shape = experiment.sd.size, experiment.space.size
     rows = np.random.default_rng(1).standard_normal(shape)
-    return 900.0 * np.exp(0.3 * np.asarray(raw)) * rows, np.asarray(False)
+    lasts = float(experiment.forward.simulated.protocol.rows.duration[0])
+    scale = 900.0 * 32400.0 / lasts  # the slower tells less
+    return scale * np.exp(0.3 * np.asarray(raw)) * rows, np.asarray(False)
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +85,9 @@ def test_all_files_are_there_and_only_those(designed):
 
 def test_candidates_are_there_once_the_most_telling_first(designed):
     rows = table(designed[1] / "design.csv")
-    assert sorted(row["candidate"] for row in rows) == ["again", "slower"]
+    assert [row["candidate"] for row in rows] == ["again", "slower"]
     gains = [float(row["gain_bits"]) for row in rows]
-    assert gains[0] >= gains[1] > 0.1
+    assert gains[0] > gains[1] > 0.0
     for row in rows:
         assert float(row["gain_spread_bits"]) > 0
         assert float(row["curve_gain_bits"]) < float(row["gain_bits"])
