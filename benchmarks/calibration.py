@@ -1,6 +1,6 @@
 """Do posteriors hold what they promise? Simulation-based calibration of `infer`.
 
-    python -m benchmarks.calibration [--sampler independence] [--trials 300]
+    python -m benchmarks.calibration [--sampler slice] [--trials 300]
 
 Each trial draws a truth from the prior (two contacts, a diffusivity), lets the two
 particles react under a recorded voltage, scatters midpoints and durations, stops
@@ -40,7 +40,7 @@ DRAWS = 155
 THINNING = 5  # where a particle was not seen, a draw is worth a fifth of one in tails
 SAMPLERS = {
     "nuts": calibration.of_nuts(80),
-    "independence": calibration.of_law(4, 150),
+    "slice": calibration.of_law(4, 150),
 }
 
 
@@ -147,7 +147,7 @@ def main() -> None:
     """Runs, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--sampler", choices=SAMPLERS, default="independence")
+    parser.add_argument("--sampler", choices=SAMPLERS, default="slice")
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--broken", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)

@@ -61,6 +61,7 @@ _NAMESPACES = (
     "schema",
     "setup",
     "sheets",
+    "slices",
     "style",
     "summary",
     "uncertainty",

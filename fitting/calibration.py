@@ -28,8 +28,9 @@ from .noise import EventNoise
 from .optimise import Fit, LevenbergMarquardt, fit
 from .posterior import Posterior
 from .problem import Problem
-from .samplers import NUTS, AbstractSampler, Independence
+from .samplers import NUTS, AbstractSampler
 from .sampling import Plan, sample
+from .slices import Elliptical
 
 _SETS = 4000  # of uniform ranks that tell how far those of a right posterior stray
 _TRIES = 100  # truths, of which one can be simulated
@@ -114,11 +115,11 @@ def of_nuts(num_warmup: int) -> Callable[[Problem, Fit, int], AbstractSampler]:
 
 
 def of_law(rounds: int, count: int) -> Callable[[Problem, Fit, int], AbstractSampler]:
-    """Independent draws of a law adapted to each posterior in so many rounds."""
+    """Slices along ellipses of a law adapted to each posterior in so many rounds."""
 
     def made(problem, optimum, number):
         _, law = adapted(problem, optimum, rounds=rounds, count=count, seed=number)
-        return Independence(jnp.asarray(law.middle), jnp.asarray(law.factor))
+        return Elliptical(jnp.asarray(law.middle), jnp.asarray(law.factor))
 
     return made
 

@@ -77,7 +77,7 @@ class AbstractSampler(eqx.Module):
         """The next draw."""
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """A point of a trajectory, with what its solve said and failures on the way."""
 
     u: Float[Array, " component"]
@@ -90,7 +90,7 @@ class NUTSState(NamedTuple):
     """Where a chain of `NUTS` is."""
 
     index: Int[Array, ""]  # of the next draw; -1 until the start is solved
-    place: _Place
+    place: Place
     potential: Float[Array, ""]
     slope: Float[Array, " component"]
     adapted: HMCAdaptState
@@ -147,7 +147,7 @@ class NUTS(AbstractSampler):
         shapes = jax.eval_shape(target.evaluate, u)
         blank = lambda like: jnp.zeros(like.shape, like.dtype)
         zero = jnp.asarray(0)
-        place = _Place(u, blank(shapes.log_likelihoods), blank(shapes.times), zero)
+        place = Place(u, blank(shapes.log_likelihoods), blank(shapes.times), zero)
         adapted = self._adapter[0](
             IntegratorState(u, None, None, None),
             key_adapt,
@@ -216,7 +216,7 @@ def _leapfrog_of(target: Posterior):
         potential, slope, found = target.potential_and_slope(u)
         momentum = momentum - 0.5 * step_size * slope
         num_failed = place.num_failed + found.failed
-        place = _Place(u, found.log_likelihoods, found.times, num_failed)
+        place = Place(u, found.log_likelihoods, found.times, num_failed)
         return IntegratorState(place, momentum, potential, slope)
 
     return leapfrog
@@ -292,103 +292,3 @@ class Laplace(AbstractSampler):
     @staticmethod
     def example() -> "Laplace":
         return Laplace()
-
-
-class IndependenceState(NamedTuple):
-    """Where a chain of `Independence` is."""
-
-    index: Int[Array, ""]  # of the next draw; -1 until a point is solved
-    u: Float[Array, " component"]
-    log_weight: Float[Array, ""]
-    log_density: Float[Array, ""]
-    log_likelihoods: Float[Array, " row"]
-    times: Float[Array, " event"]
-    key: Array
-
-    @property
-    def ready(self):
-        return self.index >= 0
-
-
-class Independence(AbstractSampler):
-    r"""Metropolis among independent draws of a law near to the posterior.
-
-    A draw u' of Student's law q takes the place of u with the probability
-    $$ \min(1, w(u') / w(u)), \quad w(u) = p(u | y) / q(u) $$
-
-    One solve a draw and no gradient. It is as good as the law is near: where weights
-    have no finite variance a chain comes to stand still, which `evidence.adapted` says
-    beforehand by their shape.
-
-    Attributes:
-        middle, factor: of the law in coordinates u, factor lower triangular.
-        degrees: of freedom of the law.
-
-    Source: Tierney 1994, doi 10.1214/aos/1176325750.
-    """
-
-    middle: Float[Array, " component"]
-    factor: Float[Array, "component component"]
-    degrees: float = eqx.field(static=True, default=5.0)
-
-    @property
-    def num_warmup(self):
-        return 0
-
-    def start(self, target, key):
-        u = jnp.asarray(self.middle)
-        shapes = jax.eval_shape(target.evaluate, u)
-        blank = lambda like: jnp.zeros(like.shape, like.dtype)
-        low = jnp.asarray(-jnp.inf)
-        rows, times = blank(shapes.log_likelihoods), blank(shapes.times)
-        return IndependenceState(jnp.asarray(-1), u, low, low, rows, times, key)
-
-    def advance(self, target, state):
-        key, key_law, key_chance = jax.random.split(state.key, 3)
-        scaled, log_law = self._drawn(key_law)
-        u = self.middle + self.factor @ scaled
-        found = target.evaluate(target.raw(u))
-        log_weight = found.log_density + target.log_volume(u) - log_law
-        chance = jnp.exp(jnp.minimum(log_weight - state.log_weight, 0.0))
-        moves = (jax.random.uniform(key_chance) < chance) & ~found.failed
-        fields = (u, log_weight, found.log_density, found.log_likelihoods, found.times)
-        known = state.index >= 0
-        kept = [
-            jnp.where(moves, new, old)
-            for new, old in zip(fields, state[1:6], strict=True)
-        ]
-        index = jnp.where(known | moves, state.index + 1, state.index)
-        state = IndependenceState(index, *kept, key)
-        return state, self._draw(target, state, chance, found.failed)
-
-    def _drawn(self, key):
-        """A number of Student's law about 0 with unit shape, and its log density but
-        for a constant.
-        """
-        key_normal, key_scale = jax.random.split(key)
-        size, nu = self.middle.size, self.degrees
-        normal = jax.random.normal(key_normal, (size,))
-        scale = jax.random.chisquare(key_scale, nu) / nu
-        scaled = normal / jnp.sqrt(scale)
-        return scaled, -0.5 * (nu + size) * jnp.log1p(jnp.sum(scaled**2) / nu)
-
-    def _draw(self, target, state, chance, failed) -> Draw:
-        one, zero = jnp.asarray(1), jnp.asarray(0)
-        return Draw(
-            raw=target.raw(state.u),
-            log_density=state.log_density,
-            log_weight=jnp.zeros(()),
-            log_likelihoods=state.log_likelihoods,
-            times=state.times,
-            energy=jnp.asarray(jnp.nan),
-            acceptance=jnp.where(failed, 0.0, chance),
-            step_size=jnp.zeros(()),
-            num_solves=one,
-            depth=zero,
-            diverging=jnp.asarray(False),
-            num_failed=zero + failed,
-        )
-
-    @staticmethod
-    def example() -> "Independence":
-        return Independence(jnp.zeros(3), jnp.eye(3))

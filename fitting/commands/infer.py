@@ -52,11 +52,11 @@ def _add_chains(parser: argparse.ArgumentParser) -> None:
         )
     chains.add_argument(
         "--sampler",
-        choices=("nuts", "independence", "laplace"),
+        choices=("nuts", "slice", "laplace"),
         default="nuts",
-        help="nuts (default); independence: Metropolis among draws of a law that is "
-        "adapted to the posterior, a solve a draw and no gradient; laplace: draws of "
-        "the normal law at the optimum, weighted, a quick look",
+        help="nuts (default); slice: along ellipses of a law that is adapted to the "
+        "posterior, a few solves a draw and no gradient; laplace: draws of the normal "
+        "law at the optimum, weighted, a quick look",
     )
     chains.add_argument(
         "--resume",
@@ -107,16 +107,16 @@ def _store(arguments):
 
 
 def _sampler(arguments, law=None):
-    """The sampler; of `Independence`, a blank one until its law is known."""
-    from .. import samplers
+    """The sampler; of `Elliptical`, a blank one until its law is known."""
+    from .. import samplers, slices
 
     if arguments.sampler == "laplace":
         return samplers.Laplace()
     if arguments.sampler == "nuts":
         return samplers.NUTS(num_warmup=arguments.warmup)
     if law is None:
-        return samplers.Independence.example()
-    return samplers.Independence(law["law_middle"], law["law_factor"])
+        return slices.Elliptical.example()
+    return slices.Elliptical(law["law_middle"], law["law_factor"])
 
 
 def solve(prepared, store):
@@ -169,7 +169,7 @@ def _known(prepared, store) -> dict:
         found = job.search(prepared)
         print(f"search: {found.message()}", file=sys.stderr)
         known = {"raw": found.raw, "covariance": found.covariance}
-        if prepared.arguments.sampler == "independence":
+        if prepared.arguments.sampler == "slice":
             known |= _law(prepared, found)
         store.write_centre(known)
     return known

@@ -11,6 +11,7 @@ from fitting import cli, files, sampling
 from fitting.commands import infer, job
 
 from .test_fit import CYCLER, FAST, ONSETS, written
+from .test_left_out import setup_of_four
 
 DRAWS = ["--sampler", "laplace", "--chains", "2", "--draws", "40"]
 
@@ -186,3 +187,25 @@ def test_samplers_take_what_was_asked():
         ["infer", "--example", "sharma2022", "--warmup", "77", "--out", "out"]
     )
     assert infer._sampler(arguments).num_warmup == 77
+
+
+def test_a_law_is_adapted_once_and_kept_with_the_optimum(tmp_path, capsys, monkeypatch):
+    words = ["infer", "--example", "wolfman2023-nmc333", "--sampler", "slice"]
+    arguments = cli.parser().parse_args([*words, "--out", str(tmp_path / "out")])
+    prepared = job.Job(arguments, None, setup_of_four(), "four")
+    store = infer._store(arguments)
+    store.create({})
+    monkeypatch.setattr(infer, "_ADAPTATION", (3, 200))
+    first = infer._known(prepared, store)
+    assert "adaptation: 600 draws are worth" in capsys.readouterr().err
+    monkeypatch.setattr(job, "search", None)  # all is known already
+    again = infer._known(prepared, store)
+    assert set(first) == set(again) == {"raw", "covariance", "law_middle", "law_factor"}
+    for name, value in first.items():
+        np.testing.assert_array_equal(again[name], value)
+    sampler = infer._sampler(arguments, again)
+    np.testing.assert_array_equal(sampler.factor, first["law_factor"])
+    assert sampler.num_warmup == 0
+    # In its own coordinates the posterior is near to a unit normal law.
+    assert np.all(np.abs(sampler.middle) < 1.0)
+    assert 0.1 < np.linalg.det(sampler.factor) < 10.0
