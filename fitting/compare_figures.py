@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from .compare import Comparison
-from .fit_figures import MARKERS
+from .posterior_figures import draw_measured
 from .style import OKABE_ITO, blank, styled
 
 HOUR = 3600.0
@@ -93,7 +93,10 @@ def predictions_figure(found: Comparison) -> Figure:
 
 def _draw_events(axes, found: Comparison, fitted, rows) -> None:
     """One row an event, one bar a mechanism in it."""
-    events = found.contenders[0].setup.events
+    setup = found.contenders[0].setup
+    events = setup.events
+    every = np.concatenate([c.evidence.times[:, rows] for c in found.contenders])
+    width = float(np.ptp(np.quantile(every, [0.05, 0.95]))) / HOUR
     step = _PER_MECHANISM / len(found.contenders)
     for height, row in enumerate(reversed(rows)):
         for n, contender in enumerate(found.contenders):
@@ -101,7 +104,7 @@ def _draw_events(axes, found: Comparison, fitted, rows) -> None:
             low, high = np.quantile(times, [0.05, 0.95])
             level = height + 0.25 - n * step
             axes.plot([low, high], [level] * 2, color=OKABE_ITO[n], linewidth=2.5)
-        _draw_measured(axes, events, fitted[row], height + 0.42)
+        draw_measured(axes, setup, fitted[row], height + 0.42, width)
     names = [
         f"{events.particles[events.particle[k]]}, {events.title_of(k)}"
         for k in fitted[rows]
@@ -110,25 +113,3 @@ def _draw_events(axes, found: Comparison, fitted, rows) -> None:
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_xlabel("time (h)")
     axes.margins(x=0.05)
-
-
-def _draw_measured(axes, events, k: int, height: float) -> None:
-    """A mark with its deviation, a segment between bounds, or an arrow from one."""
-    marker = MARKERS[events.kind[k]]
-    if events.exact[k]:
-        axes.errorbar(
-            *(events.time[k] / HOUR, height),
-            xerr=events.sd[k] / HOUR,
-            marker=marker,
-            color="black",
-            markersize=3.5,
-            linewidth=0.8,
-            capsize=2,
-        )
-        return
-    after, before = events.after[k] / HOUR, events.before[k] / HOUR
-    if np.isfinite(after) and np.isfinite(before):
-        axes.plot([after, before], [height] * 2, "|-", color="black", linewidth=1.6)
-        return
-    known, arrow = (after, ">") if np.isfinite(after) else (before, "<")
-    axes.plot(known, height, arrow, color="black", markersize=4)

@@ -80,7 +80,7 @@ def _draw_predictive(axes, found: Inference, rows) -> None:
         if found.left_out is not None:
             without = found.left_out.quantiles[[0, -1], k] / HOUR
             axes.plot(without, [height - 0.3] * 2, ":", color=color, linewidth=1.2)
-        _draw_measured(axes, found, k, height + 0.25, width)
+        draw_measured(axes, found.setup, k, height + 0.25, width)
     names = [
         f"{events.particles[events.particle[k]]}, {events.title_of(k)}" for k in rows
     ]
@@ -90,11 +90,13 @@ def _draw_predictive(axes, found: Inference, rows) -> None:
     axes.set_xlabel("time (h)")
 
 
-def _draw_measured(axes, found: Inference, k: int, height: float, width: float):
-    """What is known of one event: mark and bar, segment, or arrow."""
-    events = found.setup.events
+def draw_measured(axes, setup, k: int, height: float, width: float) -> None:
+    """What is known of one event of a `Setup`, in h: mark and bar, segment, or arrow (a
+    part of `width` long).
+    """
+    events = setup.events
     if events.exact[k]:
-        face = "black" if found.setup.fitted[k] else "white"
+        face = "black" if setup.fitted[k] else "white"
         axes.errorbar(
             *(events.time[k] / HOUR, height),
             xerr=events.sd[k] / HOUR,
