@@ -120,7 +120,7 @@ class Bench:
     @property
     def delithiates(self) -> bool:
         """Whether x falls in the half cycle that was seen (a charge)."""
-        model = self.model
+        model = self.setup.forward  # of all events; traces may stand for some of them
         pairs = zip(model.half_cycles, model.delithiates, strict=True)
         own = [falls for number, falls in pairs if number == model.half_cycle]
         return (own or list(model.delithiates))[0]

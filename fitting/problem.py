@@ -9,6 +9,7 @@ one shape.
 """
 
 import abc
+import dataclasses
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -155,6 +156,12 @@ class Simulated(AbstractForward):
             rtol=rtol,
             num_saved=fine if num_saved is None else num_saved,
         )
+
+    def select(self, events: Sequence[int]) -> "Simulated":
+        """The same of some of the events."""
+        columns = ("particle", "change", "duration", "half_cycles", "delithiates")
+        kept = {name: tuple(getattr(self, name)[k] for k in events) for name in columns}
+        return dataclasses.replace(self, **kept)
 
     def __call__(self, electrode):
         solution = diffelec.simulate(

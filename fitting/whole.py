@@ -40,10 +40,7 @@ def with_intensities(setup: Setup, seen: Intensities, sd: float) -> Setup:
     chosen = np.flatnonzero(kept[setup.fitted])
     forward, names = problem.forward, problem.electrode.network.topology.particle_labels
     forward = dataclasses.replace(
-        forward,
-        particle=tuple(forward.particle[k] for k in chosen),
-        change=tuple(forward.change[k] for k in chosen),
-        duration=tuple(forward.duration[k] for k in chosen),
+        forward.select(chosen),
         followed=tuple(names.index(label) for label in labels),
         num_saved=max(_SAVED, forward.num_saved),
     )

@@ -28,12 +28,12 @@ class Job(NamedTuple):
 
 def prepare(arguments) -> Job:
     """Reads what the arguments name."""
-    from .. import mechanisms
+    from .. import choices, mechanisms
 
     if arguments.free is not None:
         free = tuple(arguments.free)
     elif arguments.mechanism == mechanisms.NETWORK:
-        free = ("conductivity", "diffusivity")
+        free = choices.Choices.free
     else:
         free = mechanisms.mechanism(arguments.mechanism).free
     return prepare_one(arguments, arguments.mechanism, free)
