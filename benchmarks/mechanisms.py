@@ -17,6 +17,7 @@ import itertools
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import equinox as eqx
 import jax
@@ -41,6 +42,7 @@ from fitting.files import write_json
 from fitting.imaged import imaged_electrode, voltage_drive
 from fitting.noise import EventNoise
 from fitting.optimisers import LevenbergMarquardt
+from fitting.pareto import RELIABLE
 from fitting.problem import Problem, Simulated
 
 HOUR = 3600.0
@@ -167,16 +169,12 @@ def judged(one: dict) -> tuple[str, float, bool]:
     """(first mechanism, its least probability, whether all weights hold) of a set."""
     rivals = one["rivals"]
     order = sorted(rivals, key=lambda name: -rivals[name]["log_evidence"])
-    best = rivals[order[0]]
-    logs = [0.0] + [
-        rivals[name]["log_evidence"]
-        - best["log_evidence"]
-        + 2.0 * np.hypot(rivals[name]["sd"], best["sd"])
-        for name in order[1:]
+    found = [
+        SimpleNamespace(**rivals[name], reliable=rivals[name]["shape"] < RELIABLE)
+        for name in order
     ]
-    near = [r for r in rivals.values() if r["bound"] > best["log_evidence"] - 5.0]
-    holds = all(r["shape"] < 0.7 for r in near)
-    return order[0], float(1.0 / np.sum(np.exp(logs))), holds
+    least = compare.least_probability(found)
+    return order[0], least, not any(compare.doubtful(found))
 
 
 def of_design(design: str, count: int, folder: Path) -> dict:

@@ -75,21 +75,14 @@ class Comparison(NamedTuple):
     @property
     def least_probability(self) -> float:
         """Of the best one, if Monte Carlo errors are two deviations to its harm."""
-        best, *others = (c.evidence for c in self.contenders)
-        off = [2.0 * np.hypot(best.sd, other.sd) for other in others]
-        logs = [best.log_evidence]
-        logs += [o.log_evidence + d for o, d in zip(others, off, strict=True)]
-        return float(softmax(logs)[0])
+        return least_probability([c.evidence for c in self.contenders])
 
     @property
     def unreliable(self) -> tuple[str, ...]:
         """Mechanisms whose evidence is not known, and may be that of the best."""
-        best = self.contenders[0].evidence.log_evidence
-        return tuple(
-            c.name
-            for c in self.contenders
-            if not c.evidence.reliable and c.evidence.bound > best + _HOPELESS
-        )
+        doubts = doubtful([c.evidence for c in self.contenders])
+        pairs = zip(self.contenders, doubts, strict=True)
+        return tuple(c.name for c, doubt in pairs if doubt)
 
     @property
     def favoured(self) -> str | None:
@@ -145,6 +138,21 @@ class Comparison(NamedTuple):
                 f"has a probability of {best.probability_of_larger:.1g})"
             )
         return "; ".join(parts) + "."
+
+
+def least_probability(evidences: Sequence[Evidence]) -> float:
+    """Of the first, if Monte Carlo errors are two deviations to its harm."""
+    best, *others = evidences
+    off = [2.0 * np.hypot(best.sd, other.sd) for other in others]
+    logs = [best.log_evidence]
+    logs += [o.log_evidence + d for o, d in zip(others, off, strict=True)]
+    return float(softmax(logs)[0])
+
+
+def doubtful(evidences: Sequence[Evidence]) -> list[bool]:
+    """Which are not known, and may be that of the first, which is the best."""
+    least = evidences[0].log_evidence + _HOPELESS
+    return [not one.reliable and one.bound > least for one in evidences]
 
 
 def compared(title: str, contenders: Sequence[Contender]) -> Comparison:

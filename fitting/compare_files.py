@@ -1,6 +1,5 @@
 """A comparison of mechanisms in words, tables and figures."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +29,6 @@ _FIGURES = {
 }
 
 
-def _finite(number: float) -> float | None:
-    return float(number) if math.isfinite(number) else None
-
-
 def rows(found: Comparison) -> list[list]:
     """One row a mechanism, in the order of `COLUMNS`."""
     differences = found.differences() or [None] * len(found.contenders)
@@ -42,12 +37,12 @@ def rows(found: Comparison) -> list[list]:
         found.contenders, found.probabilities, differences, strict=True
     ):
         e = c.evidence
-        without = [None] * 3 if off is None else [_finite(n) for n in off]
+        without = [None] * 3 if off is None else [files.finite(n) for n in off]
         table.append(
             [
                 *(c.name, c.setup.problem.space.size, c.chi_square),
-                _finite(c.probability_of_larger),
-                *(e.log_evidence, e.sd, _finite(e.shape), float(share)),
+                files.finite(c.probability_of_larger),
+                *(e.log_evidence, e.sd, files.finite(e.shape), float(share)),
                 *without,
                 *(c.fit.num_evaluations + e.num_solves,),
                 c.fit.num_failed + e.num_failed,
@@ -111,7 +106,7 @@ def _event_rows(found: Comparison) -> list[list]:
             table.append(
                 [
                     *(c.name, label, events.kind[k], events.number_of(k)),
-                    *(_finite(number / HOUR) for number in measured),
+                    *(files.finite(number / HOUR) for number in measured),
                     *(float(end) for end in ends[:, fitted] / HOUR),
                     *(None if n is None else float(n) for n in left),
                 ]

@@ -74,6 +74,11 @@ def read_json(path: str | os.PathLike):
         raise ValueError(f"{Path(path).name} cannot be used: {error}.") from None
 
 
+def finite(number: float) -> float | None:
+    """A number as JSON can hold it: None where it is none, or infinite."""
+    return float(number) if math.isfinite(number) else None
+
+
 def write_json(path: str | os.PathLike, data) -> None:
     """Writes JSON, indented, without NaN."""
     text = json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False)

@@ -41,17 +41,15 @@ _CURVE_COLUMNS = (
 )
 
 
-def _finite(number: float) -> float | None:
-    return float(number) if math.isfinite(number) else None
-
-
 def _hours(seconds) -> float | None:
-    return _finite(seconds / HOUR)
+    return files.finite(seconds / HOUR)
 
 
 def parameter_rows(found: Inference) -> list[list]:
     """One row a number, in the order of `PARAMETER_COLUMNS`; units in the labels."""
-    return [[q.label, *(_finite(n) for n in q[1:])] for q in found.diagnosis.quantities]
+    return [
+        [q.label, *(files.finite(n) for n in q[1:])] for q in found.diagnosis.quantities
+    ]
 
 
 def event_rows(found: Inference) -> list[list]:
@@ -62,7 +60,7 @@ def event_rows(found: Inference) -> list[list]:
         without = [None] * 4
         if found.left_out is not None:
             ends = [_hours(end) for end in found.left_out.quantiles[:, k]]
-            without = [*ends, _finite(found.left_out.shapes[events.particle[k]])]
+            without = [*ends, files.finite(found.left_out.shapes[events.particle[k]])]
         rows.append(
             [
                 *(events.particles[events.particle[k]], kind, events.number_of(k)),
@@ -94,7 +92,7 @@ def summary(found: Inference) -> dict:
         "e_bfmi": list(diagnosis.ebfmi),
         "weights_pareto_k": None
         if diagnosis.shape is None
-        else _finite(diagnosis.shape),
+        else files.finite(diagnosis.shape),
         "events_with_a_time": known,
         "of_them_in_50_percent_interval": half,
         "of_them_in_90_percent_interval": most,

@@ -81,7 +81,7 @@ def by_voltage(
         series_resistance=choices.series_resistance,
         tolerance=_DRIVE_TOLERANCE,
     )
-    halves = [recording.half_cycle(k) for k in range(len(recording.half_cycles()))]
+    halves = _halves(recording)
     fields = {
         "origin": recording.start,
         "half_cycle": half_cycle,
@@ -121,7 +121,7 @@ def by_current(
     unseen = (bath.population_contacts(electrode), share)
     space = dataclasses.replace(space, frees=(*space.frees, *unseen))
     seen = recording.half_cycle(half_cycle)
-    halves = [recording.half_cycle(k) for k in range(len(recording.half_cycles()))]
+    halves = _halves(recording)
     fields = {
         "origin": recording.start,
         "half_cycle": half_cycle,
@@ -148,6 +148,11 @@ def _cell_of(events, recording, choices) -> tuple[diffelec.Electrode, float]:
     scale = float(electrode.theoretical_capacity) / capacity
     resistance = choices.series_resistance / scale
     return dataclasses.replace(electrode, series_resistance=resistance), scale
+
+
+def _halves(recording: Recording) -> list[Recording]:
+    """All half cycles of a recording."""
+    return [recording.half_cycle(k) for k in range(len(recording.half_cycles()))]
 
 
 def _voltage_trace(seen: Recording, start: float, sd: float):

@@ -104,9 +104,7 @@ class Elliptical(AbstractSampler):
             tried, failed = self._at(target, state, point)
             done = tried.log_ratio > least
             failures = now.place.num_failed + failed
-            kept = jax.tree.map(
-                lambda new, old: jnp.where(done, new, old), tried, now._replace(key=key)
-            )._replace(key=key)
+            kept = jax.tree.map(lambda new, old: jnp.where(done, new, old), tried, now)
             kept = kept._replace(place=kept.place._replace(num_failed=failures))
             low, high = (
                 jnp.where(angle < 0, angle, low),
