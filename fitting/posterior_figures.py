@@ -247,7 +247,7 @@ def calibration_figure(cases: dict[str, Uniformity], labels) -> Figure:
         for row, color in zip(found.difference, colors, strict=True):
             axes.plot(found.points, row, color=color, linewidth=0.9)
         axes.set_title(f"{name}: probability {found.family:.2g}")
-        axes.set_xlabel("rank of the truth over the number of draws")
+        axes.set_xlabel("rank of the truth / draws")
     panels[0].set_ylabel("share of truths below, less uniform")
     handles = [
         Line2D([], [], color=color, label=label)
