@@ -1,11 +1,12 @@
 """Kills a run of chains 20 times at random and checks that no bit was lost.
 
-    python -m benchmarks.kills
+    python -m benchmarks.kills [--sampler slice]
 
-The run is that of `tests/fitting/killed.py`: NUTS on a posterior that is known, with
-failed solves. Every process is killed (SIGKILL) after a random time, or dies in the
-middle of a random write; when it has finished, its draws are compared with those of a
-run that was left alone, and it is begun anew until 20 kills have struck.
+The run is that of `tests/fitting/killed.py`: NUTS, or slices, on a posterior that is
+known, with failed solves. Every process is killed (SIGKILL) after a random time, or
+dies in the middle of a random write; when it has finished, its draws are compared with
+those of a run that was left alone, and it is begun anew until 20 kills have struck.
+Writes benchmarks/results/kills.json, or kills_slice.json.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import time
 import numpy as np
 
 from fitting.chunks import Store
-from tests.fitting.killed import PLAN, SAMPLER
+from tests.fitting.killed import PLAN, SAMPLERS
 
 from . import machine
 
@@ -51,9 +52,9 @@ def killed_at_random(process, rng, seconds: float) -> bool:
     return process.returncode == -signal.SIGKILL
 
 
-def contents(folder: pathlib.Path) -> list:
+def contents(folder: pathlib.Path, sampler: str) -> list:
     """All draws of a finished run."""
-    store, total = Store(folder), SAMPLER.num_warmup + PLAN.num_draws
+    store, total = Store(folder), SAMPLERS[sampler]().num_warmup + PLAN.num_draws
     numbers = range(-(-total // PLAN.chunk))
     return [store.read(c, k)[0] for c in range(PLAN.num_chains) for k in numbers]
 
@@ -73,23 +74,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sampler", choices=SAMPLERS, default="nuts")
     arguments = parser.parse_args()
-    rng = np.random.default_rng(arguments.seed)
+    rng, sampler = np.random.default_rng(arguments.seed), arguments.sampler
+    files = 7 if sampler == "nuts" else 4  # written by half of a run
     kills, in_writes, equal, finished, begun = 0, 0, 0, 0, 0
     with tempfile.TemporaryDirectory() as name:
         place = pathlib.Path(name)
-        started(place / "whole", place / "cache").wait()
+        started(place / "whole", place / "cache", sampler).wait()
         begin = time.monotonic()
-        started(place / "again", place / "cache").wait()
+        started(place / "again", place / "cache", sampler).wait()
         seconds = time.monotonic() - begin
-        whole = contents(place / "whole")
+        whole = contents(place / "whole", sampler)
         while kills < arguments.kills:
             folder = place / f"killed-{begun}"
             begun += 1
             while True:
                 write = bool(rng.random() < 0.5) and kills < arguments.kills
-                words = [str(rng.integers(1, 8))] if write else []
-                process = started(folder, place / "cache", *words)
+                words = [str(rng.integers(1, files + 1))] if write else []
+                process = started(folder, place / "cache", sampler, *words)
                 if kills >= arguments.kills:
                     process.wait()
                 struck = killed_at_random(process, rng, 60.0 if write else seconds)
@@ -98,7 +101,7 @@ def main() -> None:
                 if not struck:
                     break
             finished += 1
-            equal += same(contents(folder), whole)
+            equal += same(contents(folder, sampler), whole)
             print(f"{kills} kills, {equal} of {finished} runs equal", flush=True)
     figures = {
         "kills": kills,
@@ -107,7 +110,9 @@ def main() -> None:
         "of them equal bit by bit": equal,
         "seconds of a run left alone": seconds,
     }
-    print(machine.write_result("kills", figures))
+    print(
+        machine.write_result("kills" if sampler == "nuts" else "kills_slice", figures)
+    )
     if equal != finished:
         raise SystemExit("a resumed run differs")
 

@@ -1,8 +1,9 @@
 """A small run of chains for a process of its own, which may kill itself in a write.
 
-    python -m tests.fitting.killed FOLDER [NUMBER]
+    python -m tests.fitting.killed FOLDER SAMPLER [NUMBER]
 
-NUMBER: of the file in whose writing, before its last name is given, the process dies.
+SAMPLER: nuts or slice. NUMBER: of the file in whose writing, before its last name is
+given, the process dies.
 """
 
 import os
@@ -12,21 +13,24 @@ from pathlib import Path
 
 import jax
 
-from fitting import chunks, identity, posterior, samplers, sampling
+from fitting import chunks, identity, posterior, samplers, sampling, slices
 from tests.fitting.linear import linear_problem, off_centre
 
 PLAN = sampling.Plan(num_chains=2, num_draws=23, seed=3, chunk=6)
-SAMPLER = samplers.NUTS(num_warmup=20)
+SAMPLERS = {
+    "nuts": lambda: samplers.NUTS(num_warmup=20),
+    "slice": slices.Elliptical.example,
+}
 
 
-def draws_in(folder: Path, callback=None) -> sampling.Samples:
+def draws_in(folder: Path, name: str = "nuts", callback=None) -> sampling.Samples:
     """Begins or resumes the run in a folder, and takes it to its end."""
-    problem = linear_problem(fails_beyond=1.2)
+    problem, sampler = linear_problem(fails_beyond=1.2), SAMPLERS[name]()
     store = chunks.Store(folder)
-    same = identity.identity_of(problem, SAMPLER, PLAN.seed, PLAN.chunk)
+    same = identity.identity_of(problem, sampler, PLAN.seed, PLAN.chunk)
     (store.check if store.begun else store.create)(same)
     target = posterior.Posterior.about(problem, off_centre())
-    return sampling.sample(target, SAMPLER, store, PLAN, callback=callback)
+    return sampling.sample(target, sampler, store, PLAN, callback=callback)
 
 
 def die_in_write(number: int) -> None:
@@ -44,6 +48,6 @@ def die_in_write(number: int) -> None:
 
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
-    if len(sys.argv) > 2:
-        die_in_write(int(sys.argv[2]))
-    draws_in(Path(sys.argv[1]))
+    if len(sys.argv) > 3:
+        die_in_write(int(sys.argv[3]))
+    draws_in(Path(sys.argv[1]), sys.argv[2])

@@ -25,14 +25,22 @@ def uninterrupted(tmp_path_factory):
     return killed.draws_in(tmp_path_factory.mktemp("whole") / "chunks")
 
 
+@pytest.fixture(scope="module")
+def uninterrupted_slices(tmp_path_factory):
+    return killed.draws_in(tmp_path_factory.mktemp("slices") / "chunks", "slice")
+
+
 def assert_same(one, other):
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize(("name", "numbers"), [("nuts", "147"), ("slice", "124")])
 def test_killed_in_writes_and_resumed_the_draws_are_the_same_bits(
-    uninterrupted, tmp_path
+    name, numbers, request, tmp_path
 ):
+    whole = {"nuts": "uninterrupted", "slice": "uninterrupted_slices"}
+    uninterrupted = request.getfixturevalue(whole[name])
     environment = dict(os.environ)
     environment |= {
         "PYTHONPATH": str(ROOT),
@@ -41,13 +49,14 @@ def test_killed_in_writes_and_resumed_the_draws_are_the_same_bits(
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
     }
     folder, ends = tmp_path / "chunks", []
-    for number in ("1", "4", "7"):
-        command = [sys.executable, "-m", "tests.fitting.killed", str(folder), number]
+    for number in numbers:
+        command = [sys.executable, "-m", "tests.fitting.killed", str(folder)]
+        command += [name, number]
         ended = subprocess.run(command, env=environment, check=False, cwd=ROOT)
         ends.append(ended.returncode)
         assert list(folder.rglob("*.part"))
     assert ends == [-9, -9, -9]
-    assert_same(killed.draws_in(folder), uninterrupted)
+    assert_same(killed.draws_in(folder, name), uninterrupted)
     assert not list(folder.rglob("*.part"))
 
 
@@ -67,8 +76,10 @@ def test_stopped_between_draws_and_resumed_the_draws_are_the_same_bits(
 
     told = []
     with pytest.raises(Stopped):
-        killed.draws_in(tmp_path / "chunks", stop_at(30))
-    assert_same(killed.draws_in(tmp_path / "chunks", told.append), uninterrupted)
+        killed.draws_in(tmp_path / "chunks", callback=stop_at(30))
+    assert_same(
+        killed.draws_in(tmp_path / "chunks", callback=told.append), uninterrupted
+    )
     # The other thread may have ended a stretch meanwhile, but no more than that.
     assert 0 < told[0].num_done - 1 <= 40
     assert told[-1].num_done == told[-1].num_total == 86
@@ -82,10 +93,12 @@ def test_a_damaged_stretch_is_drawn_again(uninterrupted, tmp_path):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     told = []
-    assert_same(killed.draws_in(tmp_path / "chunks", told.append), uninterrupted)
+    assert_same(
+        killed.draws_in(tmp_path / "chunks", callback=told.append), uninterrupted
+    )
     assert told[-1].num_new == 43 - 4 * 6
     told.clear()
-    killed.draws_in(tmp_path / "chunks", told.append)
+    killed.draws_in(tmp_path / "chunks", callback=told.append)
     assert told == []
 
 
