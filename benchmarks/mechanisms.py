@@ -38,7 +38,7 @@ from fitting import (
 )
 from fitting.calibration import scattered
 from fitting.events import Event, Events
-from fitting.files import write_json
+from fitting.files import finite, write_json
 from fitting.imaged import imaged_electrode, voltage_drive
 from fitting.noise import EventNoise
 from fitting.optimisers import LevenbergMarquardt
@@ -141,7 +141,7 @@ def weighed(problem: Problem, seed: int) -> dict:
     return {
         "log_evidence": weight.log_evidence,
         "sd": weight.sd,
-        "shape": weight.shape,
+        "shape": finite(weight.shape),  # infinite where one draw outweighs all
         "bound": weight.bound,
         "chi_square": float(np.sum(np.asarray(found.residual) ** 2)),
     }
@@ -169,9 +169,9 @@ def judged(one: dict) -> tuple[str, float, bool]:
     """(first mechanism, its least probability, whether all weights hold) of a set."""
     rivals = one["rivals"]
     order = sorted(rivals, key=lambda name: -rivals[name]["log_evidence"])
+    holds = lambda one: one["shape"] is not None and one["shape"] < RELIABLE
     found = [
-        SimpleNamespace(**rivals[name], reliable=rivals[name]["shape"] < RELIABLE)
-        for name in order
+        SimpleNamespace(**rivals[name], reliable=holds(rivals[name])) for name in order
     ]
     least = compare.least_probability(found)
     return order[0], least, not any(compare.doubtful(found))
