@@ -12,6 +12,8 @@ from . import presets as presets
 from . import protocol as protocol
 from . import solver as solver
 from . import topology as topology
+from .batches import batch as batch
+from .batches import stack as stack
 from .columns import RadialMesh as RadialMesh
 from .electrode import Curves as Curves
 from .electrode import Electrode as Electrode

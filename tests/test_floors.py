@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 FLOORS = (
     {
         "_typing",
+        "batches",
         "constants",
         "results",
         "solver.parts",

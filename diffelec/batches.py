@@ -1,0 +1,161 @@
+"""Many simulations, or gradients, at once: one call, two ways to run it.
+
+A time step is serial work on small arrays. On a CPU one solve keeps one core busy and a
+vectorised batch waits for its slowest lane at every step, so lanes run one by one in as
+many threads as there are cores (compiled code runs outside Python's lock). On a GPU
+lanes share every operation, so they run in vectorised chunks, each of lanes that are
+expected to take equally long.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Float, PyTree
+
+_CHUNK = 1024  # lanes that are vectorised together unless another number is asked for
+
+
+def stack(lanes) -> PyTree:
+    """Equal pytrees as one, with a leading axis of lanes; what `batch` takes.
+
+    Raises:
+        ValueError: for no lanes, or for lanes that differ in structure or shape.
+    """
+    lanes = list(lanes)
+    if not lanes:
+        raise ValueError("`lanes` must hold one lane or more, but holds none.")
+    forms = {jax.tree.structure(lane) for lane in lanes}
+    if len(forms) > 1:
+        raise ValueError(
+            "`lanes` must be alike but for the values of their arrays, but differ in "
+            "structure (labels, edges, laws); run those apart."
+        )
+    leaves = [[np.asarray(leaf) for leaf in jax.tree.leaves(lane)] for lane in lanes]
+    for column in zip(*leaves, strict=True):
+        shapes = {leaf.shape for leaf in column}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"`lanes` must hold arrays of equal shapes, but hold {sorted(shapes)}; "
+                "run those apart."
+            )
+    return jax.tree.map(lambda *leaf: np.stack(leaf), *lanes)
+
+
+def batch(
+    function: Callable[[PyTree], PyTree],
+    lanes: PyTree,
+    *,
+    executor: Literal["threads", "vectorised"] | None = None,
+    chunk: int = _CHUNK,
+    cost: Float[np.ndarray, " lane"] | None = None,
+    callback: Callable[[int, int], Any] | None = None,
+) -> PyTree:
+    """A function of every lane.
+
+        batch(lambda e: simulate(e, protocol, throw=False), stack(electrodes))
+        batch(jax.value_and_grad(loss), raw)
+
+    A lane that fails is one whose own `result` says so: ask for `throw=False`. A
+    function is compiled once, so keep it for further batches; a new one compiles anew.
+
+    Args:
+        function: of one lane; traceable by JAX.
+        lanes: arrays, each with a leading axis of lanes.
+        executor: how lanes run; by the kind of the device unless given.
+        chunk: lanes that are vectorised together, at most: what memory holds.
+        cost: how long each lane is expected to take, in any unit (the `num_steps` of
+            an earlier batch, say); vectorised chunks are of lanes alike in it.
+        callback: told how many lanes are done, and of how many.
+
+    Returns:
+        What the function returns, its arrays with the leading axis of lanes, on the
+        host.
+
+    Raises:
+        ValueError: for arrays without a common axis of lanes, an unknown executor, a
+            chunk below 1, costs of another number.
+    """
+    count = _count(lanes)
+    if executor is None:
+        executor = "threads" if jax.default_backend() == "cpu" else "vectorised"
+    if executor not in _EXECUTORS:
+        known = " or ".join(f"'{name}'" for name in _EXECUTORS)
+        raise ValueError(f"`executor` must be {known}, but is '{executor}'.")
+    if chunk < 1:
+        raise ValueError(f"`chunk` must be 1 or more, but is {chunk}.")
+    order = np.arange(count) if cost is None else _by_cost(cost, count)
+    lanes = jax.tree.map(lambda leaf: np.asarray(leaf)[order], lanes)
+    run, parts, workers = _EXECUTORS[executor](function, lanes, count, chunk)
+    found, done = [], 0
+    for rows in _in_turn(run, parts, workers):
+        found.append(rows)
+        done += jax.tree.leaves(rows)[0].shape[0] if jax.tree.leaves(rows) else 0
+        if callback is not None:
+            callback(done, count)
+    back = np.argsort(order, kind="stable")
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[back], *found)
+
+
+def _count(lanes) -> int:
+    """Length of the leading axis of all arrays."""
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(lanes)]
+    counts = {shape[0] if shape else None for shape in shapes}
+    if len(counts) != 1 or counts & {None, 0}:
+        raise ValueError(
+            "`lanes` must hold arrays with one leading axis of lanes, not empty, but "
+            f"their shapes are {sorted(set(map(str, shapes)))}; see `stack`."
+        )
+    return counts.pop()
+
+
+def _by_cost(cost, count: int) -> np.ndarray:
+    """Lanes in order of what they cost, the dearest first."""
+    cost = np.asarray(cost)
+    if cost.shape != (count,) or not np.all(np.isfinite(cost)):
+        raise ValueError(
+            f"`cost` must hold a number for each of {count} lanes, but has shape "
+            f"{cost.shape}" + ("." if cost.shape != (count,) else " and gaps.")
+        )
+    return np.argsort(-cost, kind="stable")
+
+
+def _threads(function, lanes, count: int, chunk: int):
+    """One lane after the other, in as many threads as there are cores."""
+    del chunk
+    compiled = eqx.filter_jit(function)
+
+    def run(k):
+        found = compiled(jax.tree.map(lambda leaf: leaf[k], lanes))
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[None], found)
+
+    return run, range(count), os.cpu_count() or 1
+
+
+def _vectorised(function, lanes, count: int, chunk: int):
+    """Chunks of one size, so that one is compiled; a device each in turn."""
+    compiled = eqx.filter_jit(jax.vmap(function))
+    devices, size = jax.local_devices(), min(chunk, count)
+
+    def run(number):
+        part = np.arange(number * size, min((number + 1) * size, count))
+        padded = np.resize(part, size)  # the last chunk repeats its lanes
+        own = jax.tree.map(lambda leaf: leaf[padded], lanes)
+        found = compiled(jax.device_put(own, devices[number % len(devices)]))
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(part)], found)
+
+    return run, range(-(-count // size)), len(devices)
+
+
+_EXECUTORS = {"threads": _threads, "vectorised": _vectorised}
+
+
+def _in_turn(run, parts, workers: int) -> Iterator[PyTree]:
+    """Results in order; the first alone, so that one thread compiles."""
+    yield run(parts[0])
+    with ThreadPoolExecutor(workers) as pool:  # its map drops what an error leaves
+        yield from pool.map(run, parts[1:])

@@ -1,0 +1,150 @@
+"""Batches, with functions that cost nothing: order, chunks, costs, errors."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import diffelec
+
+ROOT = pathlib.Path(__file__).parents[2]
+LANES = {"x": np.arange(7.0), "matrix": np.arange(28.0).reshape(7, 2, 2)}
+
+
+def function(lane):
+    return {"sum": lane["x"] + jnp.sum(lane["matrix"]), "twice": 2.0 * lane["matrix"]}
+
+
+def assert_right(found):
+    np.testing.assert_array_equal(found["twice"], 2.0 * LANES["matrix"])
+    sums = LANES["x"] + LANES["matrix"].sum((1, 2))
+    np.testing.assert_array_equal(found["sum"], sums)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"executor": "threads", "cost": [3, 1, 4, 1, 5, 9, 2]},
+        {"executor": "vectorised"},
+        {"executor": "vectorised", "chunk": 3},
+        {"executor": "vectorised", "chunk": 1},
+        {"executor": "vectorised", "chunk": 3, "cost": [3, 1, 4, 1, 5, 9, 2]},
+    ],
+)
+def test_every_lane_comes_back_in_its_place(how):
+    told = []
+    found = diffelec.batch(function, LANES, **how, callback=lambda *n: told.append(n))
+    assert_right(found)
+    assert told[-1] == (7, 7)
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+
+
+def test_chunks_are_of_lanes_that_cost_alike():
+    seen = []
+
+    def looks(x):
+        jax.debug.callback(lambda v: seen.append(float(v)), x)
+        return x
+
+    cost = np.array([1.0, 9.0, 2.0, 8.0])
+    diffelec.batch(looks, cost, executor="vectorised", chunk=2, cost=cost)
+    jax.effects_barrier()
+    assert [set(seen[:2]), set(seen[2:])] == [{9.0, 8.0}, {1.0, 2.0}]
+
+
+def test_a_function_is_compiled_once_for_all_lanes():
+    traced = []
+
+    def counted(x):
+        traced.append(threading.get_ident())
+        return x + 1.0
+
+    for executor in ("threads", "vectorised"):
+        diffelec.batch(counted, np.arange(9.0), executor=executor, chunk=4)
+    assert len(traced) == 2
+
+
+def test_gradients_of_a_batch_are_those_of_each_lane():
+    raw = np.linspace(0.0, 1.0, 12).reshape(4, 3)
+    pair = jax.value_and_grad(lambda x: jnp.sum(jnp.sin(x)))
+    value, slope = diffelec.batch(pair, raw)
+    np.testing.assert_allclose(value, np.sin(raw).sum(1))
+    np.testing.assert_allclose(slope, np.cos(raw))
+
+
+def test_an_error_ends_the_batch_with_the_lanes_under_way():
+    begun, ran = [], []
+
+    def counted(x):
+        jax.debug.callback(lambda v: ran.append(float(v)), x)
+        return x
+
+    def stops(done, count):
+        begun.append(done)
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        diffelec.batch(counted, np.arange(5000.0), callback=stops)
+    assert begun == [1, 2]
+    assert len(ran) < 4000
+
+
+def test_all_devices_take_their_part():
+    program = (
+        "import jax, numpy as np, diffelec\n"
+        "jax.config.update('jax_enable_x64', True)\n"
+        "used = set()\n"
+        "put = jax.device_put\n"
+        "jax.device_put = lambda x, d: (used.add(d.id), put(x, d))[1]\n"
+        "y = diffelec.batch(lambda x: 2 * x, np.arange(7.0), "
+        "executor='vectorised', chunk=2)\n"
+        "assert np.array_equal(y, 2 * np.arange(7.0)), y\n"
+        "print(sorted(used))\n"
+    )
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | flags | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "[0, 1, 2]"
+
+
+@pytest.mark.parametrize(
+    ("lanes", "how", "words"),
+    [
+        ({}, {}, "arrays with one leading axis of lanes"),
+        (np.zeros((0, 3)), {}, "not empty"),
+        (1.0, {}, "one leading axis of lanes"),
+        ({"a": np.zeros(3), "b": np.zeros(4)}, {}, r"\['\(3,\)', '\(4,\)'\]"),
+        (np.zeros(3), {"executor": "gpu"}, "'threads' or 'vectorised', but is 'gpu'"),
+        (np.zeros(3), {"chunk": 0}, "`chunk` must be 1 or more, but is 0"),
+        (np.zeros(3), {"cost": np.ones(2)}, r"each of 3 lanes, but has shape \(2,\)"),
+        (np.zeros(2), {"cost": [1.0, np.nan]}, "gaps"),
+    ],
+)
+def test_what_is_no_batch_is_named(lanes, how, words):
+    with pytest.raises(ValueError, match=words):
+        diffelec.batch(function, lanes, **how)
+
+
+def test_lanes_that_differ_cannot_be_stacked():
+    one = {"a": np.zeros(3)}
+    found = diffelec.stack([one, {"a": np.ones(3)}])
+    np.testing.assert_array_equal(found["a"], [[0, 0, 0], [1, 1, 1]])
+    with pytest.raises(ValueError, match="one lane or more"):
+        diffelec.stack([])
+    with pytest.raises(ValueError, match=r"equal shapes, but hold \[\(2,\), \(3,\)\]"):
+        diffelec.stack([one, {"a": np.zeros(2)}])
+    with pytest.raises(ValueError, match="differ in structure"):
+        diffelec.stack([one, {"b": np.zeros(3)}])
