@@ -51,6 +51,7 @@ _NAMESPACES = (
     "priors",
     "problem",
     "progress",
+    "quantities",
     "readers",
     "recording",
     "report",
@@ -64,6 +65,9 @@ _NAMESPACES = (
     "slices",
     "style",
     "summary",
+    "sweep",
+    "sweep_figures",
+    "sweep_files",
     "uncertainty",
     "whole",
 )

@@ -1,8 +1,9 @@
-"""A folder that a run of chains can be killed into and resumed from.
+"""A folder that a long run can be killed into and resumed from.
 
     manifest.json            what the run is; a resume must agree with it
     centre.npz               the optimum that coordinates are about
     chain-0/00000.npz, ...   a stretch of one chain's draws and its state behind them
+    000000.npz, ...          a part of a sweep
 
 Every file is complete or absent: written under another name, flushed to the disk, then
 renamed. A file that cannot be read is as good as absent. What an interrupted run has
@@ -14,6 +15,8 @@ import dataclasses
 import io
 import json
 import os
+import shutil
+import uuid
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +29,6 @@ import numpy as np
 from .samplers import Draw
 
 MANIFEST = "manifest.json"
-_CENTRE = "centre"
 _PARTIAL = ".part"
 _STATE = "state "
 
@@ -63,7 +65,7 @@ class Store:
                 "holds other files; remove it or choose another --out."
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._write(MANIFEST, _text({"format": "diffelec chunks", **identity}))
+        self._write(MANIFEST, _manifest(identity))
 
     def check(self, identity: dict) -> None:
         """Refuses to go on with another run.
@@ -89,36 +91,63 @@ class Store:
             if found.get(name) != value:
                 raise ValueError(_differs(self.folder, name, found.get(name), value))
 
+    def join(self, identity: dict) -> None:
+        """Begins a run, or goes on with it beside others that do the same.
+
+        Raises:
+            ValueError: where the run here is another one.
+        """
+        if not self.begun:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write(MANIFEST, _manifest(identity))  # of all beginners the same
+        self.check(identity)
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Held while a process works here; a killed process lets go of it.
+        """Held while a process works here alone; a killed process lets go of it.
 
         Raises:
             ValueError: where another process holds it.
         """
+        with self.claim("lock") as mine:
+            if not mine:
+                raise ValueError(
+                    f"Only one process may work in '{self.folder}', but another one "
+                    "does; wait for it to end."
+                )
+            self._sweep()
+            yield
+
+    @contextlib.contextmanager
+    def claim(self, name: str) -> Iterator[bool]:
+        """Whether this process may work on a part, which it holds until the block ends
+        or it is killed.
+        """
         import filelock
 
-        held = filelock.FileLock(self.folder / "lock")
+        held = filelock.FileLock(self.folder / _lock_of(name))
         try:
             held.acquire(timeout=0)
         except filelock.Timeout:
-            raise ValueError(
-                f"Only one process may work in '{self.folder}', but another one does; "
-                "wait for it to end."
-            ) from None
+            yield False
+            return
         try:
-            self._sweep()
-            yield
+            yield True
         finally:
             held.release()
 
-    def write_centre(self, arrays: dict[str, np.ndarray]) -> None:
-        """Keeps what the coordinates of the run are."""
-        self._write(f"{_CENTRE}.npz", _packed(arrays))
+    def remove(self) -> None:
+        """Ends the run: the manifest goes first, so that nobody joins it any more."""
+        (self.folder / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(self.folder)
 
-    def read_centre(self) -> dict[str, np.ndarray] | None:
-        """What `write_centre` kept; None where the run did not get so far."""
-        return _unpacked(self.folder / f"{_CENTRE}.npz")
+    def keep(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+        """Keeps arrays under a name of their own."""
+        self._write(f"{name}.npz", _packed(arrays))
+
+    def kept(self, name: str) -> dict[str, np.ndarray] | None:
+        """What was kept under a name; None where it is not there whole."""
+        return _unpacked(self.folder / f"{name}.npz")
 
     def write(self, chain: int, number: int, draws: Draw, state: Any) -> None:
         """One stretch of a chain (draw, ...) and the state behind it."""
@@ -149,7 +178,8 @@ class Store:
     def _write(self, name: str, content: bytes) -> None:
         """Writes a file whole or not at all, and waits until the disk has it."""
         path = self.folder / name
-        partial = path.with_name(path.name + _PARTIAL)
+        # A name that no other process gives: several may write the same file.
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_PARTIAL}")
         with open(partial, "wb") as stream:
             stream.write(content)
             stream.flush()
@@ -165,12 +195,21 @@ class Store:
 
 def _others(folder: Path) -> list[Path]:
     """What is in a folder besides traces of a run killed before its manifest."""
-    own = {"lock", MANIFEST + _PARTIAL}
-    return [path for path in folder.iterdir() if path.name not in own]
+    partial = lambda name: name.startswith(MANIFEST) and name.endswith(_PARTIAL)
+    names = (path for path in folder.iterdir() if path.name != "lock")
+    return [path for path in names if not partial(path.name)]
 
 
 def _name(chain: int, number: int) -> str:
     return f"chain-{chain}/{number:05d}.npz"
+
+
+def _lock_of(name: str) -> str:
+    return name if name == "lock" else f"{name}.lock"
+
+
+def _manifest(identity: dict) -> bytes:
+    return _text({"format": "diffelec chunks", **identity})
 
 
 def _text(data: dict) -> bytes:

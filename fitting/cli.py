@@ -24,10 +24,14 @@ from .commands import (
     onsets,
     report,
     simulate,
+    sweep,
     traces,
 )
 
-_COMMANDS = (demo, simulate, film, traces, onsets, fit, infer, compare, design, report)
+_COMMANDS = (
+    *(demo, simulate, sweep, film, traces, onsets),
+    *(fit, infer, compare, design, report),
+)
 _CACHE_BYTES = 2 * 1024**3
 _BEING_WRITTEN = 60.0  # s within which another process may still be at an entry
 

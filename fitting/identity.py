@@ -77,7 +77,6 @@ def identity_of(problem, sampler: AbstractSampler, seed: int, chunk: int) -> dic
         seed: of the chains.
         chunk: draws a file.
     """
-    versions = {name: _version(name) for name in _PACKAGES}
     return {
         "electrode": digest(problem.electrode),
         "free quantities and priors": digest(problem.space),
@@ -86,9 +85,15 @@ def identity_of(problem, sampler: AbstractSampler, seed: int, chunk: int) -> dic
         "sampler": repr(sampler),
         "seed": seed,
         "draws in a file": chunk,
+    } | surroundings()
+
+
+def surroundings() -> dict:
+    """Device, precision and versions that numbers depend on, by name."""
+    return {
         "device": jax.default_backend(),
         "precision": "double" if jax.config.jax_enable_x64 else "single",
-    } | {f"version of {name}": value for name, value in versions.items()}
+    } | {f"version of {name}": _version(name) for name in _PACKAGES}
 
 
 def data_digest(problem) -> str:

@@ -124,17 +124,6 @@ def write(folder: Path, found: Inference, attributes: dict) -> None:
         style.save(draw(found), folder / f"{name}.png")
 
 
-def can_write_netcdf() -> str | None:
-    """None, or the name of the package that is missing."""
-    try:
-        import h5netcdf as _backend  # noqa: F401
-        import h5py as _library  # noqa: F401
-        import xarray as _arrays  # noqa: F401
-    except ImportError as error:
-        return error.name
-    return None
-
-
 def write_netcdf(path: Path, found: Inference, attributes: dict) -> None:
     """Draws as NetCDF in the groups that ArviZ reads; nothing where the packages of
     the extra `io` are missing.
@@ -145,7 +134,7 @@ def write_netcdf(path: Path, found: Inference, attributes: dict) -> None:
         attributes: texts and numbers that every group carries: versions, seeds,
             tolerances, the digest of the data.
     """
-    if can_write_netcdf() is not None:
+    if files.can_write_netcdf() is not None:
         return
     import xarray
 

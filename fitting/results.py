@@ -14,7 +14,7 @@ import numpy as np
 import diffelec
 
 HOUR = 3600.0
-ONSET_CHANGE, MIDPOINT_CHANGE = 0.066, 0.33  # of mean stoichiometry
+CHANGES = (0.066, 0.33)  # of mean stoichiometry: onset, midpoint
 LEVELS = (0.1, 0.5, 0.9)  # onset, midpoint, completion
 
 
@@ -28,9 +28,9 @@ class HalfCycle(NamedTuple):
 
 
 @eqx.filter_jit
-def _crossings(solution):
-    """(half cycle, level, particle) and (half cycle, change, particle) [s]."""
-    levels, changes = jnp.array(LEVELS), jnp.array((ONSET_CHANGE, MIDPOINT_CHANGE))
+def crossings(solution):
+    """What `crossing_times` gives, of a solution with a half cycle; traceable."""
+    levels, changes = jnp.array(LEVELS), jnp.array(CHANGES)
     by_level, by_change = [], []
     for k in range(solution.num_half_cycles):
         find_level = jax.vmap(lambda v, k=k: solution.onset_times(k, v))
@@ -50,7 +50,7 @@ def crossing_times(solution: diffelec.Solution) -> tuple[np.ndarray, np.ndarray]
     count = solution.topology.num_particles
     if solution.num_half_cycles == 0:
         return np.zeros((0, 3, count)), np.zeros((0, 2, count))
-    by_level, by_change = _crossings(solution)
+    by_level, by_change = crossings(solution)
     return np.asarray(by_level), np.asarray(by_change)
 
 

@@ -236,7 +236,7 @@ def _write(path: Path, plan, circles, intensities, arguments) -> None:
     from ..optical.film import write_film
     from ..optical.film_circles import write_rois
 
-    with study.frames_bar("drawing", plan.num_frames) as shown:
+    with study.counting_bar("drawing", plan.num_frames) as shown:
         write_film(
             *(path, plan, circles, intensities),
             with_interval=not arguments.no_interval,

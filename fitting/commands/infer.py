@@ -6,13 +6,13 @@ Takes what `fit` takes, searches as it does, then samples about the optimum.
 import argparse
 import json
 import shlex
-import shutil
 import sys
 from pathlib import Path
 
 from . import from_film, job, job_arguments, study
 
 _ADAPTATION = (8, 300)  # rounds, draws of each
+_CENTRE = "centre"  # file of what coordinates are about
 _CHUNK = 10  # draws a file: what a kill costs each chain
 _DEFAULTS = {"chains": 4, "draws": 500, "warmup": 300}
 _PACKAGES = ("jax", "jaxlib", "diffrax", "equinox", "numpyro", "numpy")
@@ -85,8 +85,8 @@ def run(arguments) -> None:
             arguments.out, overwrite=arguments.overwrite
         ) as folder:
             names = write(folder, prepared, centre, found)
-    if not arguments.keep_chunks and posterior_files.can_write_netcdf() is None:
-        shutil.rmtree(store.folder)
+    if not arguments.keep_chunks and files.can_write_netcdf() is None:
+        store.remove()
     print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
 
 
@@ -164,14 +164,14 @@ def _known(prepared, store) -> dict:
     """The optimum, its covariance and the law of independent draws, from an earlier
     start of the run or a search.
     """
-    known = store.read_centre()
+    known = store.kept(_CENTRE)
     if known is None:
         found = job.search(prepared)
         print(f"search: {found.message()}", file=sys.stderr)
         known = {"raw": found.raw, "covariance": found.covariance}
         if prepared.arguments.sampler == "slice":
             known |= _law(prepared, found)
-        store.write_centre(known)
+        store.keep(_CENTRE, known)
     return known
 
 
@@ -215,7 +215,7 @@ def write(folder: Path, prepared, centre, found) -> list[str]:
         "inference_library": "numpyro",
         "verdict": found.diagnosis.verdict(),
     }
-    missing = posterior_files.can_write_netcdf()
+    missing = files.can_write_netcdf()
     if missing is not None:
         print(
             f"diffelec: posterior.nc is left out, as {missing} is not installed; "

@@ -27,6 +27,15 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     )
     which = parser.add_mutually_exclusive_group()
     study.add_electrode(which)
+    add_protocol(parser)
+    _add_instants(parser)
+    add_tolerances(parser, rtol=1e-5)
+    study.add_output(parser, required=True)
+    return parser
+
+
+def add_protocol(parser: argparse.ArgumentParser) -> None:
+    """What is done to the cell."""
     parser.add_argument(
         "--protocol",
         metavar="STEP",
@@ -37,13 +46,10 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser.add_argument(
         "--cycles", metavar="N", type=int, default=1, help="repeats of the protocol"
     )
-    _add_numerics(parser)
-    study.add_output(parser, required=True)
-    return parser
 
 
-def _add_numerics(parser: argparse.ArgumentParser) -> None:
-    """Which instants are saved, and how closely the equations are solved."""
+def _add_instants(parser: argparse.ArgumentParser) -> None:
+    """Which instants are saved."""
     instants = parser.add_mutually_exclusive_group()
     instants.add_argument(
         "--times",
@@ -58,12 +64,16 @@ def _add_numerics(parser: argparse.ArgumentParser) -> None:
         default=101,
         help="instants saved per step, evenly (default 101)",
     )
+
+
+def add_tolerances(parser: argparse.ArgumentParser, *, rtol: float) -> None:
+    """How closely the equations are solved."""
     parser.add_argument(
         "--rtol",
         metavar="TOL",
         type=float,
-        default=1e-5,
-        help="relative tolerance (default 1e-5)",
+        default=rtol,
+        help=f"relative tolerance (default {rtol:g})",
     )
     parser.add_argument(
         "--max-steps",
@@ -84,10 +94,7 @@ def run(arguments) -> None:
 
     study.check_output(arguments)
     protocol = diffelec.Protocol.from_strings(arguments.protocol * arguments.cycles)
-    if arguments.electrode is not None:
-        electrode = files.read_electrode(arguments.electrode)
-    else:
-        electrode = preset(arguments.preset)
+    electrode = electrode_of(arguments)
     settings = {"rtol": arguments.rtol, "max_steps": arguments.max_steps}
     if arguments.times is not None:
         settings["times"] = files.read_times(arguments.times)
@@ -95,6 +102,15 @@ def run(arguments) -> None:
         settings["num_saved"] = arguments.saved
     solution = study.solve(electrode, protocol, settings)
     study.write(arguments, electrode, solution, settings)
+
+
+def electrode_of(arguments):
+    """The electrode that the arguments name."""
+    from .. import files
+
+    if arguments.electrode is not None:
+        return files.read_electrode(arguments.electrode)
+    return preset(arguments.preset)
 
 
 def preset(name: str):

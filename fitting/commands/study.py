@@ -61,13 +61,13 @@ def asked(arguments) -> dict:
 
 
 @contextlib.contextmanager
-def frames_bar(name: str, total: int):
-    """A bar over frames on stderr where a person watches; gives what to call with the
+def counting_bar(name: str, total: int, unit: str = "frame"):
+    """A bar over things on stderr where a person watches; gives what to call with the
     count.
     """
     import tqdm
 
-    shown = {"desc": name, "unit": "frame", "file": sys.stderr, "leave": False}
+    shown = {"desc": name, "unit": unit, "file": sys.stderr, "leave": False}
     with tqdm.tqdm(total=total, disable=not sys.stderr.isatty(), **shown) as bar:
         yield lambda count: bar.update(count - bar.n)
 
@@ -233,17 +233,18 @@ def _write_onsets(path: Path, solution) -> None:
 
 def _write_netcdf(path: Path, solution) -> None:
     """solution.nc; without xarray or h5netcdf, one sentence on stderr instead."""
-    try:
-        import h5netcdf as _backend  # noqa: F401
-        import xarray
-    except ImportError as error:
+    from .. import files
+
+    missing = files.can_write_netcdf()
+    if missing is not None:
         print(
-            f"diffelec: solution.nc is left out, as {error.name} is not installed; the "
+            f"diffelec: solution.nc is left out, as {missing} is not installed; the "
             "CSV files hold the same time series.",
             file=sys.stderr,
         )
         return
     import numpy as np
+    import xarray
 
     topology = solution.topology
     dataset = xarray.Dataset(

@@ -221,7 +221,7 @@ def measure(arguments, film) -> Measured:
     )
     correct = illumination.correction_of(film, dark, flat)
     shifts = _registered(arguments, film, regions.around)
-    with study.frames_bar("measuring", film.num_frames) as shown:
+    with study.counting_bar("measuring", film.num_frames) as shown:
         traces, quality = measuring.measure(
             film,
             regions,
@@ -239,7 +239,7 @@ def _registered(arguments, film, away=None):
     """Shifts of the film's frames without what changes, with a bar."""
     from ..optical import registration
 
-    with study.frames_bar("registering", film.num_frames) as shown:
+    with study.counting_bar("registering", film.num_frames) as shown:
         return registration.register(
             film, away=away, search=arguments.search_px, shown=shown
         )

@@ -107,8 +107,8 @@ def test_a_file_of_the_run_is_never_seen_half_written(tmp_path, monkeypatch):
     store.create(IDENTITY)
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError))
     with pytest.raises(OSError):  # noqa: PT011
-        store.write_centre({"raw": np.zeros(3)})
-    assert store.read_centre() is None
+        store.keep("centre", {"raw": np.zeros(3)})
+    assert store.kept("centre") is None
     with store.lock():
         assert not list(store.folder.rglob("*.part"))
 

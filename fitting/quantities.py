@@ -1,0 +1,174 @@
+"""What a sweep varies: factors on an electrode's values, or the values themselves.
+
+To add a quantity, add one entry to `QUANTITIES`.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+import diffelec
+
+from . import parameters
+from .parameters import Free
+from .priors import AbstractPrior, Independent
+
+
+class Quantity(NamedTuple):
+    """Something a sweep may vary.
+
+    Attributes:
+        free: of its prior.
+        is_factor: a range is of factors, spread evenly in their logarithm; otherwise of
+            values in `unit`.
+        text: what it is.
+        unit: of values; "" for factors.
+    """
+
+    free: Callable[[AbstractPrior], Free]
+    is_factor: bool
+    text: str
+    unit: str = ""
+
+
+class Range(NamedTuple):
+    """Where a quantity is varied.
+
+    Attributes:
+        name: of `QUANTITIES`.
+        low, high: ends, as factors or in its unit.
+        count: values of a grid; None for draws.
+    """
+
+    name: str
+    low: float
+    high: float
+    count: int | None = None
+
+
+def _curve(name: str, text: str) -> Quantity:
+    return Quantity(lambda prior: parameters.curve_scale(name, prior), True, text)
+
+
+def _factor(name: str, where, text: str) -> Quantity:
+    """A factor on a whole leaf."""
+    law = lambda values, old: jnp.asarray(old) * 10.0 ** values[0]
+    free = lambda prior: Free(name, prior, where, law, unit="decades")
+    return Quantity(free, True, text)
+
+
+def _value(name: str, where, unit: str, text: str) -> Quantity:
+    """One value for a whole leaf."""
+    law = lambda values, old: jnp.full(jnp.shape(old), values[0])
+    free = lambda prior: Free(name, prior, where, law, unit=unit)
+    return Quantity(free, False, text, unit)
+
+
+def _contact_radius(prior: AbstractPrior) -> Free:
+    def law(values, network):
+        shapes = lambda n: (n.shape_tail, n.shape_head)
+        scaled = [jnp.asarray(s) * 10.0 ** -values[0] for s in shapes(network)]
+        return eqx.tree_at(shapes, network, scaled)
+
+    where = lambda electrode: electrode.network
+    return Free("contact radius", prior, where, law, unit="decades")
+
+
+QUANTITIES = {
+    "conductivity": _curve("conductivity", "the whole of kappa(x)"),
+    "diffusivity": _curve("diffusivity", "the whole of D(x)"),
+    "exchange-current": _curve("rate_constant", "the whole of k(x)"),
+    "contact-radius": Quantity(_contact_radius, True, "of all contacts"),
+    "radius": _factor("radius", lambda e: e.radius, "of all particles"),
+    "current": _factor("current", lambda e: e.one_c_range, "of all C-rates"),
+    "initial-stoichiometry": _value(
+        "initial stoichiometry",
+        lambda e: e.initial_stoichiometry,
+        "1",
+        "of all particles",
+    ),
+    "temperature": _value("temperature", lambda e: e.temperature, "K", "of the cell"),
+    "series-resistance": _value(
+        "series resistance", lambda e: e.series_resistance, "ohm", "of the cell"
+    ),
+}
+
+CURVES = ("conductivity", "diffusivity", "rate_constant")
+"""Curves whose knots may be drawn from their smooth prior."""
+
+
+def parsed(text: str) -> Range:
+    """The range that a person wrote: "NAME=LOW:HIGH" or "NAME=LOW:HIGH:COUNT".
+
+    Raises:
+        ValueError: naming what is wrong in it.
+    """
+    name, _, ends = text.partition("=")
+    form = (
+        "NAME=LOW:HIGH, or NAME=LOW:HIGH:COUNT for a grid, such as diffusivity=0.1:10"
+    )
+    if name not in QUANTITIES:
+        raise ValueError(
+            f"What varies must be among {', '.join(QUANTITIES)}, but '{text}' names "
+            f"'{name}'; write {form}."
+        )
+    parts = ends.split(":")
+    try:
+        low, high = float(parts[0]), float(parts[1])
+        count = int(parts[2]) if len(parts) == 3 else None
+    except (ValueError, IndexError):
+        parts = []
+    if len(parts) not in (2, 3):
+        raise ValueError(f"A range must be {form}, but is '{text}'.")
+    found = Range(name, low, high, count)
+    _check(found, text)
+    return found
+
+
+def _check(one: Range, text: str) -> None:
+    """Refuses ends and counts that cannot be."""
+    if not -float("inf") < one.low <= one.high < float("inf"):
+        raise ValueError(
+            f"The ends of a range must be numbers, the lower one first, but are "
+            f"{one.low:g} and {one.high:g} in '{text}'."
+        )
+    if QUANTITIES[one.name].is_factor and one.low <= 0:
+        raise ValueError(
+            f"'{one.name}' is varied by factors, which must be positive, but '{text}' "
+            f"begins at {one.low:g}."
+        )
+    if one.count is not None and one.count < 1:
+        raise ValueError(f"A grid must have 1 value or more, but '{text}' asks none.")
+    if one.count is None and one.low == one.high:
+        raise ValueError(
+            f"Draws need a range with two ends, but '{text}' has one; write another "
+            "end, or change the electrode."
+        )
+
+
+def ends_of(one: Range) -> tuple[float, float]:
+    """Ends in what the `Free` counts in: decades for factors."""
+    if QUANTITIES[one.name].is_factor:
+        return math.log10(one.low), math.log10(one.high)
+    return one.low, one.high
+
+
+def free_of(one: Range) -> Free:
+    """The quantity, even over its range."""
+    low, high = ends_of(one)
+    width = high - low if high > low else 1.0  # a grid of one value draws none
+    prior = Independent(dist.Uniform(low, low + width))
+    return QUANTITIES[one.name].free(prior)
+
+
+def knots_of(electrode: diffelec.Electrode, curve: str) -> Free:
+    """All knots of a curve, with the smooth prior about its table.
+
+    Raises:
+        ValueError: for a curve that is no table.
+    """
+    return parameters.curve_values(electrode, curve)

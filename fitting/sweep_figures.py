@@ -1,0 +1,186 @@
+"""Figures of a sweep: spreads against what was varied, onsets, a map of two."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from scipy.stats import spearmanr
+
+from .results import HOUR
+from .style import OKABE_ITO, blank, styled
+from .sweep import Lanes, Sweep
+from .sweep_files import spreads
+
+_PANELS = 6
+_MARKERS = "o^sDvP*"
+_HALF_CYCLES = 4  # that are drawn
+_DASHES = ("-", "--", ":", "-.")
+
+
+def figures_of(sweep: Sweep, lanes: Lanes) -> Iterator[tuple[str, Figure]]:
+    """(name, figure) of all that a sweep has something to show in."""
+    yield "spread", spread_figure(sweep, lanes)
+    varied = [k for k in range(sweep.space.size) if np.ptp(sweep.values[:, k]) > 0]
+    if len(varied) == 1:
+        yield "onsets", onsets_figure(sweep, lanes, varied[0])
+    if len(varied) == 2 and _is_grid(sweep.values[:, varied]):
+        yield "map", map_figure(sweep, lanes, *varied)
+
+
+def _is_grid(values) -> bool:
+    """Whether two columns are all pairs of their values."""
+    return len(values) == np.prod([len(np.unique(column)) for column in values.T])
+
+
+def _axis(sweep: Sweep, component: int) -> tuple[np.ndarray, str, str]:
+    """(values, label, scale) of what was varied; factors instead of decades."""
+    label = sweep.space.labels[component]
+    values = sweep.values[:, component]
+    if label.endswith(" [decades]"):
+        name = label.removesuffix(" [decades]").removeprefix("scale of ")
+        return 10.0**values, f"factor on {name.replace('_', ' ')} (–)", "log"
+    return values, label.replace("[", "(").replace("]", ")"), "linear"
+
+
+def _scale(axes, side: str, scale: str) -> None:
+    """Sets the scale of "x" or "y"; factors in plain numbers at 1, 2 and 5."""
+    if scale != "log":
+        return
+    axes.set(**{f"{side}scale": scale})
+    axis = getattr(axes, f"{side}axis")
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _telling(sweep: Sweep, spread) -> list[tuple[int, float]]:
+    """(component, rank correlation with a spread) of those that tell most."""
+    known = np.isfinite(spread)
+    found = []
+    for k in range(sweep.space.size):
+        values = sweep.values[known, k]
+        if known.sum() < 3 or np.ptp(values) == 0 or np.ptp(spread[known]) == 0:
+            found.append((k, np.nan))
+        else:
+            found.append((k, float(spearmanr(values, spread[known]).statistic)))
+    order = sorted(found, key=lambda one: -np.nan_to_num(abs(one[1])))
+    return order[:_PANELS]
+
+
+@styled
+def spread_figure(sweep: Sweep, lanes: Lanes) -> Figure:
+    """Spread of midpoints against what was varied, a mark for each half cycle; the six
+    that tell most, with their rank correlation in the first. Ticks on the upper edge
+    are lanes in which a particle never gets there, on the lower edge failed ones.
+    """
+    spread = spreads(sweep, lanes)
+    shown = _telling(sweep, spread[:, 0])
+    columns = min(len(shown), 3)
+    rows = -(-len(shown) // columns)
+    figure = blank(60 + 55 * (columns - 1), 20 + 45 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for axes, (component, correlation) in zip(panels.flat, shown, strict=False):
+        values, label, scale = _axis(sweep, component)
+        for half, column in enumerate(spread.T[:_HALF_CYCLES]):
+            look = {"color": OKABE_ITO[half], "markersize": 3, "alpha": 0.7}
+            axes.plot(values, column, _MARKERS[half], **look)
+        _mark_edges(axes, values, spread[:, 0], lanes.failed)
+        _scale(axes, "x", scale)
+        axes.set_xlabel(label)
+        if np.isfinite(correlation):
+            axes.set_title(f"rank correlation {correlation:.2f}")
+    for axes in panels.flat[len(shown) :]:
+        axes.remove()
+    for axes in panels[:, 0]:
+        axes.set_ylabel("spread of midpoints (h)")
+    handles = _half_handles(min(spread.shape[1], _HALF_CYCLES))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def _mark_edges(axes, values, spread, failed) -> None:
+    """Ticks at the edges for lanes without a spread."""
+    whole = axes.get_xaxis_transform()
+    never = np.isinf(spread) & ~failed
+    for mask, height in ((never, 1.0), (failed, 0.0)):
+        heights = np.full(mask.sum(), height)
+        axes.plot(values[mask], heights, "|", color="0.2", transform=whole)
+
+
+def _half_handles(count: int) -> list[Line2D]:
+    return [
+        Line2D(
+            *([], []),
+            marker=_MARKERS[half],
+            color=OKABE_ITO[half],
+            linestyle="",
+            label=f"half cycle {half + 1}",
+        )
+        for half in range(count)
+    ]
+
+
+@styled
+def onsets_figure(sweep: Sweep, lanes: Lanes, component: int) -> Figure:
+    """Midpoints of the imaged particles against the one quantity that was varied, a
+    style of line for each half cycle; up to seven particles.
+    """
+    topology = sweep.electrode.network.topology
+    imaged = np.flatnonzero(topology.imaged)[: len(OKABE_ITO)]
+    values, label, scale = _axis(sweep, component)
+    order = np.argsort(values)
+    figure = blank(120, 75)
+    axes = figure.subplots()
+    midpoints = np.where(np.isfinite(lanes.changes), lanes.changes, np.nan)[..., 1, :]
+    halves = range(min(midpoints.shape[1], 2))
+    for color, particle in zip(OKABE_ITO, imaged, strict=False):
+        for half in halves:
+            hours = midpoints[order, half, particle] / HOUR
+            look = {"color": color, "linestyle": _DASHES[half], "markersize": 3}
+            name = topology.particle_labels[particle] if half == 0 else None
+            axes.plot(values[order], hours, marker=_MARKERS[half], label=name, **look)
+    if len(halves) > 1:
+        for half in halves:
+            dashes = {"color": "0.4", "linestyle": _DASHES[half]}
+            axes.plot([], [], label=f"half cycle {half + 1}", **dashes)
+    _scale(axes, "x", scale)
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel(label)
+    axes.set_ylabel("midpoint after the start\nof the half cycle (h)")
+    figure.legend(loc="outside right center", frameon=False)
+    return figure
+
+
+def _edges(values, scale: str):
+    """Edges of cells about values, half-way on the scale."""
+    places = np.log(values) if scale == "log" else values
+    middles = 0.5 * (places[1:] + places[:-1])
+    ends = 2 * places[0] - middles[0], 2 * places[-1] - middles[-1]
+    edges = np.concatenate([ends[:1], middles, ends[1:]])
+    return np.exp(edges) if scale == "log" else edges
+
+
+@styled
+def map_figure(sweep: Sweep, lanes: Lanes, first: int, second: int) -> Figure:
+    """Spread of midpoints in the first half cycle over two quantities on a grid; grey
+    where a particle never gets there or the lane failed.
+    """
+    across, label_across, scale_across = _axis(sweep, first)
+    up, label_up, scale_up = _axis(sweep, second)
+    columns, rows = np.unique(across), np.unique(up)
+    shade = np.full((len(rows), len(columns)), np.nan)
+    spread = spreads(sweep, lanes)[:, 0]
+    place = np.searchsorted(rows, up), np.searchsorted(columns, across)
+    shade[place] = np.where(np.isfinite(spread), spread, np.nan)
+    figure = blank(100, 75)
+    axes = figure.subplots()
+    axes.set_facecolor("0.8")
+    edges = _edges(columns, scale_across), _edges(rows, scale_up)
+    drawn = axes.pcolormesh(*edges, shade, cmap="cividis", vmin=0.0)
+    _scale(axes, "x", scale_across)
+    _scale(axes, "y", scale_up)
+    axes.set(xlabel=label_across, ylabel=label_up)
+    figure.colorbar(drawn, label="spread of midpoints, half cycle 1 (h)")
+    return figure

@@ -1,0 +1,118 @@
+"""Tables and NetCDF of a sweep."""
+
+from pathlib import Path
+
+import numpy as np
+
+from . import files
+from .results import CHANGES, HOUR, LEVELS
+from .sweep import Lanes, Sweep, message_of
+
+_MILLIAMPERE_HOUR = 3.6  # C
+
+
+def spreads(sweep: Sweep, lanes: Lanes) -> np.ndarray:
+    """Latest minus earliest midpoint (a change of 0.33) of the imaged particles [h]
+    (lane, half cycle); infinite where one never gets there.
+    """
+    imaged = np.asarray(sweep.electrode.network.topology.imaged)
+    midpoints = lanes.changes[..., 1, :][..., imaged]
+    with np.errstate(invalid="ignore"):
+        return np.where(
+            np.isinf(midpoints).any(axis=-1),
+            np.inf,
+            (midpoints.max(axis=-1) - midpoints.min(axis=-1)) / HOUR,
+        )
+
+
+def text(sweep: Sweep, lanes: Lanes) -> str:
+    """How the lanes ended, and their spreads, a line each."""
+    ended, count = ~lanes.failed, len(lanes.outcome)
+    lines = [f"{ended.sum()} of {count} simulations ended"]
+    for outcome in np.unique(lanes.outcome[~ended]):
+        number = int(np.sum(lanes.outcome == outcome))
+        lines.append(f"{number} failed: {message_of(outcome)}")
+    found = spreads(sweep, lanes)[ended]
+    for half, column in enumerate(found.T, 1):
+        known = column[np.isfinite(column)]
+        line = f"half cycle {half}: all imaged particles passed in {len(known)} lanes"
+        if len(known):
+            low, middle, high = np.quantile(known, [0.05, 0.5, 0.95])
+            line += f", spread of midpoints {middle:.2f} h ({low:.2f} to {high:.2f})"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def write(folder: Path, sweep: Sweep, lanes: Lanes) -> None:
+    """lanes.csv, onsets.csv and, where xarray is installed, sweep.nc."""
+    _write_lanes(folder / "lanes.csv", sweep, lanes)
+    _write_onsets(folder / "onsets.csv", sweep, lanes)
+    if files.can_write_netcdf() is None:
+        _write_netcdf(folder / "sweep.nc", sweep, lanes)
+
+
+def _write_lanes(path: Path, sweep: Sweep, lanes: Lanes) -> None:
+    halves = range(1, lanes.capacity.shape[1] + 1)
+    header = ["lane", *sweep.space.labels, "result", "accepted_steps"]
+    header += [f"capacity_{h}_mAh" for h in halves]
+    header += [f"spread_{h}_h" for h in halves]
+    found, messages = spreads(sweep, lanes), {}
+    rows = []
+    for k, outcome in enumerate(lanes.outcome.tolist()):
+        message = messages.setdefault(outcome, message_of(outcome))
+        steps, capacity = int(lanes.num_steps[k]), lanes.capacity[k] / _MILLIAMPERE_HOUR
+        rows.append([k, *sweep.values[k], message, steps, *capacity, *found[k]])
+    files.write_csv(path, header, rows)
+
+
+def _write_onsets(path: Path, sweep: Sweep, lanes: Lanes) -> None:
+    """Of the imaged particles: `simulate`'s columns, lane by lane."""
+    topology = sweep.electrode.network.topology
+    imaged, labels = np.flatnonzero(topology.imaged), topology.particle_labels
+    header = ["lane", "half_cycle", "particle", "onset_h", "midpoint_h", "completion_h"]
+    hours = lanes.levels / HOUR
+    files.write_csv(
+        path,
+        header,
+        (
+            [k, half, labels[p], *hours[k, half, :, p]]
+            for k in range(len(hours))
+            for half in range(hours.shape[1])
+            for p in imaged
+        ),
+    )
+
+
+def _write_netcdf(path: Path, sweep: Sweep, lanes: Lanes) -> None:
+    import xarray
+
+    axes = {
+        "values": (("lane", "component"), sweep.values, "", "what was varied"),
+        "failed": (("lane",), lanes.failed.astype(np.int8), "1", "has no end"),
+        "accepted_steps": (("lane",), lanes.num_steps, "1", "of the integrator"),
+        "level_time": (
+            ("lane", "half_cycle", "level", "particle"),
+            *(lanes.levels, "s", "share of a particle's own change is passed"),
+        ),
+        "change_time": (
+            ("lane", "half_cycle", "change", "particle"),
+            *(lanes.changes, "s", "change of mean stoichiometry is passed"),
+        ),
+        "capacity": (("lane", "half_cycle"), lanes.capacity, "C", "charge passed"),
+    }
+    topology = sweep.electrode.network.topology
+    dataset = xarray.Dataset(
+        {
+            name: (dims, values, {"units": unit, "long_name": meaning})
+            for name, (dims, values, unit, meaning) in axes.items()
+        },
+        coords={
+            "component": list(sweep.space.labels),
+            "level": list(LEVELS),
+            "change": list(CHANGES),
+            "particle": list(topology.particle_labels),
+            "imaged": ("particle", np.asarray(topology.imaged, np.int8)),
+        },
+        attrs={"title": "diffelec sweep", "protocol": "; ".join(sweep.protocol.texts)},
+    )
+    dataset.to_netcdf(path, engine="h5netcdf")

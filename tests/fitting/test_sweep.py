@@ -1,0 +1,415 @@
+"""Sweeps: what is varied, lanes as simulated alone, chunks that processes share."""
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import diffelec
+from fitting import (
+    chunks,
+    cli,
+    files,
+    quantities,
+    results,
+    sweep,
+    sweep_figures,
+    sweep_files,
+)
+
+from . import shared_sweep
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """A sweep whose simulations are a closed form."""
+    monkeypatch.setattr(sweep, "_lane_of", shared_sweep.closed_form)
+    return shared_sweep.made_up()
+
+
+def varied(text, electrode, value):
+    """The electrode with a quantity at a value, in what its `Free` counts in."""
+    free = quantities.free_of(quantities.parsed(text))
+    space = sweep.ParameterSpace((free,))
+    return space.insert(electrode, {free.name: jnp.array([value])})
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "factor"),
+    [
+        ("conductivity", lambda e: e.curves.conductivity(jnp.array(0.9)), 2.0),
+        ("diffusivity", lambda e: e.curves.diffusivity(jnp.array(0.9)), 2.0),
+        ("exchange-current", lambda e: e.curves.rate_constant(jnp.array(0.9)), 2.0),
+        ("contact-radius", lambda e: e.network.shape_tail, 0.5),
+        ("contact-radius", lambda e: e.network.shape_head, 0.5),
+        ("radius", lambda e: e.radius, 2.0),
+        ("current", lambda e: e.one_c_range, 2.0),
+    ],
+)
+def test_a_factor_multiplies(text, part, factor):
+    before = diffelec.presets.sharma2022()
+    after = varied(f"{text}=0.1:10", before, np.log10(2.0))
+    np.testing.assert_allclose(part(after), factor * part(before), rtol=1e-12)
+    same = [
+        np.array_equal(one, other)
+        for one, other in zip(
+            jax.tree.leaves(before), jax.tree.leaves(after), strict=True
+        )
+    ]
+    changed = 2 if text == "contact-radius" else 1
+    assert same.count(False) == changed
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "value"),
+    [
+        ("initial-stoichiometry=0.5:0.9", lambda e: e.initial_stoichiometry, 0.7),
+        ("temperature=280:320", lambda e: e.temperature, 300.0),
+        ("series-resistance=0:100", lambda e: e.series_resistance, 30.0),
+    ],
+)
+def test_a_value_replaces(text, part, value):
+    before = diffelec.presets.sharma2022()
+    after = varied(text, before, value)
+    assert np.shape(part(after)) == np.shape(part(before))
+    np.testing.assert_array_equal(part(after), value)
+
+
+def test_every_quantity_is_tried():
+    tried = {"initial-stoichiometry", "temperature", "series-resistance"} | {
+        *("conductivity", "diffusivity", "exchange-current"),
+        *("contact-radius", "radius", "current"),
+    }
+    assert set(quantities.QUANTITIES) == tried
+
+
+def test_a_grid_has_every_combination_the_last_one_fastest():
+    ranges = [quantities.parsed("radius=0.1:10:3"), quantities.parsed("current=1:2:2")]
+    decades = np.log10(2.0)
+    expected = [[a, b] for a in (-1.0, 0.0, 1.0) for b in (0.0, decades)]
+    np.testing.assert_allclose(sweep.grid(ranges), expected, atol=1e-15)
+
+
+def test_draws_are_even_over_ranges_and_begin_alike_in_a_longer_run():
+    electrode = diffelec.presets.single_particle()
+    ranges = [quantities.parsed("radius=0.1:10"), quantities.parsed("temperature=1:3")]
+    space = sweep.space_of(electrode, ranges, ["diffusivity"])
+    few, many = sweep.draws(space, 20, seed=4), sweep.draws(space, 300, seed=4)
+    np.testing.assert_array_equal(few, many[:20])
+    assert np.abs(few - sweep.draws(space, 20, seed=5)).min() > 0
+    shares = (many[:, 0] + 1.0) / 2.0, (many[:, 1] - 1.0) / 2.0
+    for share in shares:
+        counts = np.histogram(share, bins=4, range=(0, 1))[0]
+        assert counts.sum() == 300
+        assert counts.min() > 50  # 75 expected, 7.5 standard deviation
+    table = electrode.curves.diffusivity.log10_values
+    assert space.size == 2 + len(table)
+    # Known to 0.5 decades at most; 300 draws know their mean to a 17th of it.
+    np.testing.assert_allclose(many[:, 2:].mean(axis=0), table, atol=0.12)
+    assert many[:, 2:].std(axis=0).min() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "porosity=1:2",
+            "among conductivity, .* names 'porosity'; write NAME=LOW:HIGH",
+        ),
+        ("diffusivity", "must be NAME=LOW:HIGH, .* but is 'diffusivity'"),
+        ("diffusivity=1:x", "must be NAME=LOW:HIGH, .* but is 'diffusivity=1:x'"),
+        ("diffusivity=1:2:3:4", "must be NAME=LOW:HIGH"),
+        ("diffusivity=1:2:2.5", "must be NAME=LOW:HIGH"),
+        ("diffusivity=2:1:3", "the lower one first, but are 2 and 1"),
+        ("diffusivity=nan:1:3", "must be numbers"),
+        ("temperature=1:inf:3", "must be numbers"),
+        ("diffusivity=0:1:3", "must be positive, but 'diffusivity=0:1:3' begins at 0"),
+        ("diffusivity=0.1:1:0", "1 value or more, but 'diffusivity=0.1:1:0' asks none"),
+        ("diffusivity=1:1", "a range with two ends, but 'diffusivity=1:1' has one"),
+    ],
+)
+def test_a_range_that_cannot_be_is_refused(text, words):
+    with pytest.raises(ValueError, match=words):
+        quantities.parsed(text)
+
+
+def test_lanes_are_what_simulations_alone_say():
+    electrode = diffelec.presets.single_particle(num_shells=8)
+    protocol = diffelec.Protocol.from_strings(
+        ["Charge at C/10 until 4.2 V", "Discharge at C/10 for 1 hour"]
+    )
+    ranges = [quantities.parsed("initial-stoichiometry=0.3:0.9:2")]
+    asked = sweep.Sweep(
+        *(electrode, protocol, sweep.space_of(electrode, ranges)),
+        sweep.grid(ranges),
+        rtol=1e-5,
+    )
+    lane = jax.jit(sweep._lane_of(asked))
+    begun_beyond, whole = (lane(jnp.asarray(v)) for v in asked.values)
+    own = dataclasses.replace(electrode, initial_stoichiometry=np.array([0.9]))
+    alone = diffelec.simulate(own, protocol, rtol=1e-5, num_saved=2)
+    levels, changes = results.crossing_times(alone)
+    np.testing.assert_allclose(whole.levels, levels, rtol=1e-9)
+    np.testing.assert_allclose(whole.changes, changes, rtol=1e-9)
+    np.testing.assert_allclose(whole.capacity, alone.step_capacities, rtol=1e-9)
+    assert whole.num_steps == alone.num_steps[:, 0].sum()
+    assert not whole.failed
+    assert begun_beyond.failed
+    assert np.isnan(begun_beyond.changes).all()
+    assert "is already passed at its start" in sweep.message_of(begun_beyond.outcome)
+    assert sweep.message_of(whole.outcome) == "successful"
+
+
+def test_an_interrupted_sweep_goes_on_with_what_is_missing(made_up, tmp_path):
+    whole, store = chunks.Store(tmp_path / "whole"), chunks.Store(tmp_path / "part")
+    sweep.begin(whole, made_up, resume=False, join=False)
+    expected = sweep.advance(whole, made_up)
+    sweep.begin(store, made_up, resume=False, join=False)
+    told = []
+
+    def stop(done):
+        told.append(done)
+        if done == 9:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep.advance(store, made_up, callback=stop)
+    assert sweep.collected(store, made_up) is None
+    there = {path: path.stat().st_mtime_ns for path in store.folder.glob("*.npz")}
+    assert len(there) == 4
+    sweep.begin(store, made_up, resume=True, join=False)
+    found = sweep.advance(store, made_up, callback=told.append)
+    assert told[-1] == 23
+    assert all(path.stat().st_mtime_ns == time for path, time in there.items())
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_processes_share_a_sweep_though_one_is_killed(tmp_path):
+    folder = tmp_path / "chunks"
+    environment = dict(os.environ) | {"PYTHONPATH": str(ROOT), "NPROC": "1"}
+    command = [sys.executable, "-m", "tests.fitting.shared_sweep", str(folder), "3"]
+    # The first file of a process is the manifest, or its first chunk.
+    started = [
+        subprocess.Popen([*command, *words], env=environment, cwd=ROOT)
+        for words in (["3"], [], [])
+    ]
+    assert [process.wait() for process in started] == [-9, 0, 0]
+    assert len(list(folder.glob("*.part"))) == 1
+    many = shared_sweep.many()
+    found = sweep.collected(chunks.Store(folder), many)
+    alone = shared_sweep.closed_form(many)
+    for k, values in enumerate(many.values):
+        one = alone(jnp.asarray(values))
+        for leaf, other in zip(found, one, strict=True):
+            np.testing.assert_allclose(leaf[k], other, rtol=1e-13)
+
+
+def test_chunks_that_others_work_on_are_left_to_them(made_up, tmp_path):
+    store = chunks.Store(tmp_path / "chunks")
+    sweep.begin(store, made_up, resume=False, join=True)
+    with store.claim("000003") as mine:
+        assert mine
+        assert sweep.advance(store, made_up) is None
+    assert len(list(store.folder.glob("*.npz"))) == 11
+    sweep.begin(store, made_up, resume=False, join=True)
+    assert sweep.advance(store, made_up) is not None
+
+
+def test_another_sweep_does_not_join(made_up, tmp_path):
+    store = chunks.Store(tmp_path / "chunks")
+    sweep.begin(store, made_up, resume=False, join=True)
+    other = made_up._replace(rtol=1e-6)
+    with pytest.raises(ValueError, match=r"the rtol was 0\.0001 and is now 1e-06"):
+        sweep.begin(store, other, resume=False, join=True)
+    with pytest.raises(ValueError, match="holds a run that was not finished"):
+        sweep.begin(store, made_up, resume=False, join=False)
+
+
+def test_a_protocol_without_a_half_cycle_is_refused(made_up, tmp_path):
+    rest = diffelec.Protocol.from_strings(["Rest for 1 hour"])
+    store = chunks.Store(tmp_path / "chunks")
+    with pytest.raises(ValueError, match="must have a charge or a discharge"):
+        sweep.begin(store, made_up._replace(protocol=rest), resume=False, join=False)
+    assert not store.folder.exists()
+
+
+def lanes_of(asked):
+    alone = shared_sweep.closed_form(asked)
+    rows = [jax.tree.map(np.asarray, alone(jnp.asarray(v))) for v in asked.values]
+    return sweep.Lanes(*(np.stack(leaf) for leaf in zip(*rows, strict=True)))
+
+
+def test_spreads_of_lanes_that_end_stall_and_fail():
+    asked = shared_sweep.made_up(count=5)  # factors 0.1, 0.32, 1, 3.2, 10
+    found = sweep_files.spreads(asked, lanes_of(asked))[:, 0]
+    top = np.flatnonzero(asked.electrode.network.topology.imaged) + 1.0
+    width = np.ptp(top)
+    assert np.isnan(found[0])
+    assert np.isinf(found[1])
+    np.testing.assert_allclose(found[2:], width / np.array([1.0, 10**0.5, 10.0]))
+
+
+def test_the_summary_counts_failures_by_cause():
+    asked = shared_sweep.made_up(count=5)
+    lines = sweep_files.text(asked, lanes_of(asked)).splitlines()
+    assert lines[0] == "4 of 5 simulations ended"
+    assert lines[1].startswith("1 failed: The voltage (or current) limit of the first")
+    assert lines[2].startswith("half cycle 1: all imaged particles passed in 3 lanes")
+
+
+def test_two_quantities_on_a_grid_make_a_map(tmp_path):
+    ranges = [
+        quantities.parsed("diffusivity=0.1:10:4"),
+        quantities.parsed("temperature=280:300:3"),
+    ]
+    asked = shared_sweep.made_up()
+    asked = asked._replace(
+        space=sweep.space_of(asked.electrode, ranges), values=sweep.grid(ranges)
+    )
+    drawn = dict(sweep_figures.figures_of(asked, lanes_of(asked)))
+    assert set(drawn) == {"spread", "map"}
+    mesh = drawn["map"].axes[0].collections[0]
+    shade = np.ma.filled(mesh.get_array(), np.nan)
+    spread = sweep_files.spreads(asked, lanes_of(asked)).reshape(4, 3)
+    np.testing.assert_allclose(shade, np.where(np.isfinite(spread), spread, np.nan).T)
+    corners = mesh.get_coordinates()
+    np.testing.assert_allclose(corners[0, :, 0], 10 ** (np.arange(5) / 1.5 - 4 / 3))
+    np.testing.assert_allclose(corners[:, 0, 1], [275, 285, 295, 305])
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Runs `diffelec sweep` in this process on the closed form."""
+    monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+    monkeypatch.setattr(sweep, "_lane_of", shared_sweep.closed_form)
+    charge = ["--protocol", *shared_sweep.CHARGE]
+    return lambda *words: cli.main(["sweep", *charge, *map(str, words)])
+
+
+def rows_of(path):
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_command_writes_tables_and_a_study_that_repeats_it(
+    command, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "out"
+    assert command("--vary", "diffusivity=0.1:10:5", "--chunk", 2, "--out", out) == 0
+    assert "4 of 5 simulations ended" in capsys.readouterr().out
+    names = {path.name for path in out.iterdir()}
+    study = json.loads((out / "study.json").read_text())
+    assert names == set(study["files"])
+    assert {"lanes.csv", "onsets.csv", "onsets.png", "spread.png"} <= names
+    assert not (tmp_path / "out.chunks").exists()
+    lanes = rows_of(out / "lanes.csv")
+    assert [row["result"] == "successful" for row in lanes] == [False, *[True] * 4]
+    decades = [float(row["scale of diffusivity [decades]"]) for row in lanes]
+    np.testing.assert_allclose(decades, [-1.0, -0.5, 0.0, 0.5, 1.0])
+    assert [row["spread_1_h"] for row in lanes[:3]] == ["", "", "4.0"]
+    assert lanes[2]["capacity_1_mAh"] == "1e-06"
+    onsets = rows_of(out / "onsets.csv")
+    assert len(onsets) == 5 * 5
+    third = [row for row in onsets if row["lane"] == "2"]
+    assert [float(row["midpoint_h"]) for row in third] == [1.0, 2.0, 3.0, 4.0, 5.0]
+    monkeypatch.chdir(out)
+    words = study["command"].replace("diffelec sweep", "").strip()
+    assert cli.main(["sweep", *shlex.split(words)]) == 0
+    assert (out / "again" / "lanes.csv").read_text() == (out / "lanes.csv").read_text()
+
+
+def test_the_netcdf_holds_every_particle(command, tmp_path):
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    out = tmp_path / "out"
+    assert command("--vary", "diffusivity=0.1:10:3", "--out", out) == 0
+    with xarray.open_dataset(out / "sweep.nc", engine="h5netcdf") as found:
+        assert dict(found.sizes) == {
+            **{"lane": 3, "component": 1, "half_cycle": 1},
+            **{"level": 3, "change": 2, "particle": 15},
+        }
+        middle = found.change_time.sel(change=0.33).isel(lane=1, half_cycle=0)
+        np.testing.assert_allclose(middle, 3600.0 * np.arange(1, 16))
+        assert found.failed.values.tolist() == [1, 0, 0]
+
+
+def test_interrupted_the_command_says_how_to_go_on(
+    command, tmp_path, capsys, monkeypatch
+):
+    out, vary = tmp_path / "out", ("--vary", "diffusivity=0.1:10:5", "--chunk", 2)
+    kept = chunks.Store.keep
+
+    def stop(store, name, arrays):
+        if name == "000001":
+            raise KeyboardInterrupt
+        kept(store, name, arrays)
+
+    monkeypatch.setattr(chunks.Store, "keep", stop)
+    assert command(*vary, "--out", out) == 130
+    assert "run the same command with --resume to go on" in capsys.readouterr().err
+    assert not out.exists()
+    monkeypatch.setattr(chunks.Store, "keep", kept)
+    assert command(*vary, "--out", out) == 2
+    assert "add --resume to go on with it" in capsys.readouterr().err
+    assert command(*vary, "--resume", "--out", out) == 0
+    assert (out / "lanes.csv").exists()
+
+
+def test_who_joins_leaves_the_end_to_others_and_what_is_done_alone(
+    command, tmp_path, capsys
+):
+    out, vary = tmp_path / "out", ("--vary", "diffusivity=0.1:10:5", "--chunk", 2)
+    store = chunks.Store(tmp_path / "out.chunks")
+    store.folder.mkdir()
+    with store.claim("000001"):
+        assert command(*vary, "--join", "--out", out) == 0
+    assert "simulated by other processes" in capsys.readouterr().err
+    assert not out.exists()
+    assert command(*vary, "--join", "--out", out) == 0
+    before = (out / files.STUDY).stat().st_mtime_ns
+    capsys.readouterr()
+    assert command(*vary, "--join", "--out", out) == 0
+    assert "holds the results already" in capsys.readouterr().err
+    assert (out / files.STUDY).stat().st_mtime_ns == before
+    assert not store.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "A sweep must vary something: add --vary"),
+        (
+            ("--vary", "diffusivity=0.1:10"),
+            "'diffusivity' has none: write diffusivity=",
+        ),
+        (("--knots", "diffusivity"), "drawn at random: add --draws N"),
+        (("--vary", "diffusivity=1:2:3", "--draws", 4), "ranges without a count, but"),
+        (("--vary", "diffusivity=1:2", "--draws", 0), "1 to 10000000 lanes"),
+        (("--vary", "radius=1:2:9999", "--vary", "current=1:2:9999"), "99980001"),
+        (("--vary", "radius=1:2", "--draws", 4, "--seed", -1), "must be 0 or more"),
+        (("--vary", "radius=1:2:3", "--chunk", 0), "--chunk must be 1 or more"),
+        (("--vary", "radius=1:2:3", "--cycles", 0), "--cycles must be 1 or more"),
+        (("--vary", "radius=1:2:3", "--vary", "radius=1:2:3"), "different names"),
+        (("--vary", "radius=1:2:3", "--resume"), "but there is none; leave --resume"),
+        (("--vary", "radius=1:2:3", "--preset", "nmc"), "--preset must be one of"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused(words, sentence, command, tmp_path, capsys):
+    assert command(*words, "--out", tmp_path / "out") == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("diffelec: ")
+    assert printed.count("\n") == 1
+    assert sentence in printed
+    assert list(tmp_path.iterdir()) == []
