@@ -7,6 +7,9 @@ from jaxtyping import Float
 
 RELIABLE = 0.7
 """Shape k of the largest weights above which averages over them mean nothing."""
+_LEAST = (
+    1e-100  # of the largest weight; where the tail reaches below, one outweighs all
+)
 
 
 class Smoothed(NamedTuple):
@@ -28,7 +31,7 @@ def smooth_weights(log_weights: Float[np.ndarray, " draw"]) -> Smoothed:
 
     The tail is the largest $$ \min(S/5, 3 \sqrt S) $$ of S weights. Weights of zero
     (log -inf) are allowed. With fewer than 5 in the tail, or a quarter of
-    it equal, k is infinite: nothing is known.
+    it equal or next to nothing, k is infinite: nothing is known.
 
     Raises:
         ValueError: where no weight is above zero.
@@ -45,7 +48,7 @@ def smooth_weights(log_weights: Float[np.ndarray, " draw"]) -> Smoothed:
     tail, threshold = order[-count:], np.exp(logs[order[-count - 1]])
     excess = np.exp(logs[tail]) - threshold
     shape = np.inf
-    if count >= 5 and np.sort(excess)[int(count / 4 + 0.5) - 1] > 0:
+    if count >= 5 and np.sort(excess)[int(count / 4 + 0.5) - 1] > _LEAST:
         shape, scale = _fitted(np.sort(excess))
         chance = (np.arange(count) + 0.5) / count
         smoothed = np.log(threshold + _quantiles(chance, shape, scale))

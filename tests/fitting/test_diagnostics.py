@@ -74,6 +74,18 @@ def test_a_tail_of_equal_weights_tells_nothing():
     assert pareto.smooth_weights(logs).shape == np.inf
 
 
+@pytest.mark.parametrize("spread", [30.0, 150.0, 416.0, 425.0, 434.0, 1e3, 1e6])
+def test_weights_of_which_one_outweighs_all_are_finite_and_not_relied_on(spread):
+    # From 416 to 434 the quartile of the tail is too small a number to divide by.
+    logs = spread * np.random.default_rng(0).standard_normal(750)
+    with np.errstate(all="raise", under="ignore"):
+        smoothed = pareto.smooth_weights(logs)
+    assert np.isfinite(smoothed.weights).all()
+    assert smoothed.weights.sum() == pytest.approx(1.0)
+    assert np.argmax(smoothed.weights) == np.argmax(logs)
+    assert smoothed.shape > pareto.RELIABLE
+
+
 def test_constants_have_no_diagnostics():
     flat = np.ones((4, 100))
     assert np.isnan(diagnostics.rhat(flat))
