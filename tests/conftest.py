@@ -1,9 +1,17 @@
-"""What every test shares: double precision and seeded random numbers."""
+"""What every test shares: double precision, seeded random numbers, compiled code."""
 
 import os
+import pathlib
 
 # Checks inside libraries come back as NaN, as on the command line.
 os.environ.setdefault("EQX_ON_ERROR", "nan")
+# Compilation is most of what tests take: workers and later runs share it. Its size is
+# counted, since JAX locks a cache that it counts.
+_CACHE = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
+os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(4 * 1024**3))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
 import jax
 import numpy as np
