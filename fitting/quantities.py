@@ -97,9 +97,6 @@ QUANTITIES = {
     ),
 }
 
-CURVES = ("conductivity", "diffusivity", "rate_constant")
-"""Curves whose knots may be drawn from their smooth prior."""
-
 
 def parsed(text: str) -> Range:
     """The range that a person wrote: "NAME=LOW:HIGH" or "NAME=LOW:HIGH:COUNT".
