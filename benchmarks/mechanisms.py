@@ -1,6 +1,7 @@
 """Can data tell why particles react one after another? Known truths, then real cells.
 
     python -m benchmarks.mechanisms [--sets 10] [--designs plain informative real]
+        [--truths network autocatalytic diffusion]
 
 Truths are drawn from the prior of each mechanism: four particles behind a recorded
 voltage, midpoints and durations known to 9 minutes, each mechanism with one number a
@@ -177,10 +178,10 @@ def judged(one: dict) -> tuple[str, float, bool]:
     return order[0], least, not any(compare.doubtful(found))
 
 
-def of_design(design: str, count: int, folder: Path) -> dict:
+def of_design(design: str, truths, count: int, folder: Path) -> dict:
     """Counts of a design: how often the truth is first, sure, and wrongly sure."""
     table, total, wrong = {}, 0, 0
-    for truth in RIVALS:
+    for truth in truths:
         sets = [set_of(design, truth, k, folder) for k in range(count)]
         found = [judged(one) for one in sets]
         sure = [holds and p >= compare.SURE for _, p, holds in found]
@@ -234,6 +235,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("weighed"))
     every = [*DESIGNS, "real"]
     parser.add_argument("--designs", nargs="+", choices=every, default=every)
+    parser.add_argument("--truths", nargs="+", choices=RIVALS, default=RIVALS)
     arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -242,7 +244,9 @@ def main() -> None:
         if design == "real":
             results["real"] = {n: of_real(n, arguments.folder) for n in REAL}
         else:
-            results[design] = of_design(design, arguments.sets, arguments.folder)
+            results[design] = of_design(
+                design, arguments.truths, arguments.sets, arguments.folder
+            )
     print(write_result("mechanisms", results))
 
 

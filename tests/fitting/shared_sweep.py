@@ -33,7 +33,7 @@ def closed_form(asked: sweep.Sweep):
         return sweep.Lanes(
             outcome=jnp.where(factor < 0.2, 1, 0),
             num_steps=jnp.asarray(7),
-            levels=late * jnp.array([0.5, 1.0, 2.0])[None, :, None],
+            levels=late * jnp.array([0.4, 0.9, 2.0])[None, :, None],
             changes=late * jnp.array([0.5, 1.0])[None, :, None],
             capacity=3.6e-6 * factor * jnp.ones(1),
         )
