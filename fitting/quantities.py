@@ -24,15 +24,14 @@ class Quantity(NamedTuple):
     Attributes:
         free: of its prior.
         is_factor: a range is of factors, spread evenly in their logarithm; otherwise of
-            values in `unit`.
-        text: what it is.
-        unit: of values; "" for factors.
+            values.
+        above, below: what values must lie between.
     """
 
     free: Callable[[AbstractPrior], Free]
-    is_factor: bool
-    text: str
-    unit: str = ""
+    is_factor: bool = True
+    above: float = 0.0
+    below: float = math.inf
 
 
 class Range(NamedTuple):
@@ -50,25 +49,27 @@ class Range(NamedTuple):
     count: int | None = None
 
 
-def _curve(name: str, text: str) -> Quantity:
-    return Quantity(lambda prior: parameters.curve_scale(name, prior), True, text)
+def _curve(name: str) -> Quantity:
+    """A factor on a whole curve."""
+    return Quantity(lambda prior: parameters.curve_scale(name, prior))
 
 
-def _factor(name: str, where, text: str) -> Quantity:
+def _factor(name: str, where) -> Quantity:
     """A factor on a whole leaf."""
     law = lambda values, old: jnp.asarray(old) * 10.0 ** values[0]
-    free = lambda prior: Free(name, prior, where, law, unit="decades")
-    return Quantity(free, True, text)
+    return Quantity(lambda prior: Free(name, prior, where, law, unit="decades"))
 
 
-def _value(name: str, where, unit: str, text: str) -> Quantity:
+def _value(name: str, where, unit: str, **ends) -> Quantity:
     """One value for a whole leaf."""
     law = lambda values, old: jnp.full(jnp.shape(old), values[0])
     free = lambda prior: Free(name, prior, where, law, unit=unit)
-    return Quantity(free, False, text, unit)
+    return Quantity(free, is_factor=False, **ends)
 
 
 def _contact_radius(prior: AbstractPrior) -> Free:
+    """A factor on the radius of all contacts."""
+
     def law(values, network):
         shapes = lambda n: (n.shape_tail, n.shape_head)
         scaled = [jnp.asarray(s) * 10.0 ** -values[0] for s in shapes(network)]
@@ -79,21 +80,21 @@ def _contact_radius(prior: AbstractPrior) -> Free:
 
 
 QUANTITIES = {
-    "conductivity": _curve("conductivity", "the whole of kappa(x)"),
-    "diffusivity": _curve("diffusivity", "the whole of D(x)"),
-    "exchange-current": _curve("rate_constant", "the whole of k(x)"),
-    "contact-radius": Quantity(_contact_radius, True, "of all contacts"),
-    "radius": _factor("radius", lambda e: e.radius, "of all particles"),
-    "current": _factor("current", lambda e: e.one_c_range, "of all C-rates"),
+    "conductivity": _curve("conductivity"),
+    "diffusivity": _curve("diffusivity"),
+    "exchange-current": _curve("rate_constant"),
+    "contact-radius": Quantity(_contact_radius),
+    "radius": _factor("radius", lambda e: e.radius),
+    "current": _factor("current", lambda e: e.one_c_range),
     "initial-stoichiometry": _value(
-        "initial stoichiometry",
-        lambda e: e.initial_stoichiometry,
-        "1",
-        "of all particles",
+        "initial stoichiometry", lambda e: e.initial_stoichiometry, "1", below=1.0
     ),
-    "temperature": _value("temperature", lambda e: e.temperature, "K", "of the cell"),
+    "temperature": _value("temperature", lambda e: e.temperature, "K"),
     "series-resistance": _value(
-        "series resistance", lambda e: e.series_resistance, "ohm", "of the cell"
+        "series resistance",
+        lambda e: e.series_resistance,
+        "ohm",
+        above=-math.ulp(0.0),
     ),
 }
 
@@ -128,15 +129,19 @@ def parsed(text: str) -> Range:
 
 def _check(one: Range, text: str) -> None:
     """Refuses ends and counts that cannot be."""
-    if not -float("inf") < one.low <= one.high < float("inf"):
+    if not -math.inf < one.low <= one.high < math.inf:
         raise ValueError(
             f"The ends of a range must be numbers, the lower one first, but are "
             f"{one.low:g} and {one.high:g} in '{text}'."
         )
-    if QUANTITIES[one.name].is_factor and one.low <= 0:
+    quantity = QUANTITIES[one.name]
+    if not quantity.above < one.low <= one.high < quantity.below:
+        kind = "factors on" if quantity.is_factor else "values of"
+        bounds = "positive" if quantity.above == 0.0 else "0 or more"
+        bounds += f" and below {quantity.below:g}" if quantity.below < math.inf else ""
         raise ValueError(
-            f"'{one.name}' is varied by factors, which must be positive, but '{text}' "
-            f"begins at {one.low:g}."
+            f"The {kind} '{one.name}' must be {bounds}, but '{text}' goes from "
+            f"{one.low:g} to {one.high:g}."
         )
     if one.count is not None and one.count < 1:
         raise ValueError(f"A grid must have 1 value or more, but '{text}' asks none.")
