@@ -146,13 +146,15 @@ def begin(store: Store, sweep: Sweep, *, resume: bool, join: bool) -> None:
     """Opens the folder of a sweep: a new one, one to resume, or whichever it is.
 
     Raises:
-        ValueError: for another sweep's folder, or where there is none to resume.
+        ValueError: for another sweep's folder, or where there is none to resume; for
+            what `simulate` refuses.
     """
     if max(sweep.protocol.half_cycles, default=-1) < 0:
         raise ValueError(
             "A sweep's protocol must have a charge or a discharge, in which onsets are "
             "looked for, but has none; add a step."
         )
+    jax.eval_shape(_lane_of(sweep), sweep.values[0])  # refuses what no lane can be
     if join:
         store.join(sweep.identity())
     elif resume:

@@ -269,6 +269,16 @@ def test_a_protocol_without_a_half_cycle_is_refused(made_up, tmp_path):
     assert not store.folder.exists()
 
 
+@pytest.mark.parametrize("change", [{"rtol": 0.0}, {"max_steps": 0}])
+def test_what_no_simulation_takes_is_refused_before_a_folder_is_made(change, tmp_path):
+    store, (name, _) = chunks.Store(tmp_path / "chunks"), *change.items()
+    with pytest.raises(ValueError, match=f"`{name}` must "):
+        sweep.begin(
+            store, shared_sweep.made_up()._replace(**change), resume=False, join=True
+        )
+    assert not store.folder.exists()
+
+
 def lanes_of(asked):
     alone = shared_sweep.closed_form(asked)
     rows = [jax.tree.map(np.asarray, alone(jnp.asarray(v))) for v in asked.values]
