@@ -30,6 +30,7 @@ from .samplers import Draw
 
 MANIFEST = "manifest.json"
 _PARTIAL = ".part"
+_WHOLE = "run"  # what who works alone claims
 _STATE = "state "
 
 
@@ -109,7 +110,7 @@ class Store:
         Raises:
             ValueError: where another process holds it.
         """
-        with self.claim("lock") as mine:
+        with self.claim(_WHOLE) as mine:
             if not mine:
                 raise ValueError(
                     f"Only one process may work in '{self.folder}', but another one "
@@ -125,7 +126,7 @@ class Store:
         """
         import filelock
 
-        held = filelock.FileLock(self.folder / _lock_of(name))
+        held = filelock.FileLock(self.folder / f"{name}.lock")
         try:
             held.acquire(timeout=0)
         except filelock.Timeout:
@@ -196,16 +197,12 @@ class Store:
 def _others(folder: Path) -> list[Path]:
     """What is in a folder besides traces of a run killed before its manifest."""
     partial = lambda name: name.startswith(MANIFEST) and name.endswith(_PARTIAL)
-    names = (path for path in folder.iterdir() if path.name != "lock")
+    names = (path for path in folder.iterdir() if path.name != f"{_WHOLE}.lock")
     return [path for path in names if not partial(path.name)]
 
 
 def _name(chain: int, number: int) -> str:
     return f"chain-{chain}/{number:05d}.npz"
-
-
-def _lock_of(name: str) -> str:
-    return name if name == "lock" else f"{name}.lock"
 
 
 def _manifest(identity: dict) -> bytes:

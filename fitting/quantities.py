@@ -11,8 +11,6 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-import diffelec
-
 from . import parameters
 from .parameters import Free
 from .priors import AbstractPrior, Independent
@@ -25,13 +23,14 @@ class Quantity(NamedTuple):
         free: of its prior.
         is_factor: a range is of factors, spread evenly in their logarithm; otherwise of
             values.
-        above, below: what values must lie between.
+        below: what values must lie below; they must be positive,
+        may_be_zero: or zero.
     """
 
     free: Callable[[AbstractPrior], Free]
     is_factor: bool = True
-    above: float = 0.0
     below: float = math.inf
+    may_be_zero: bool = False
 
 
 class Range(NamedTuple):
@@ -94,7 +93,7 @@ QUANTITIES = {
         "series resistance",
         lambda e: e.series_resistance,
         "ohm",
-        above=-math.ulp(0.0),
+        may_be_zero=True,
     ),
 }
 
@@ -135,9 +134,10 @@ def _check(one: Range, text: str) -> None:
             f"{one.low:g} and {one.high:g} in '{text}'."
         )
     quantity = QUANTITIES[one.name]
-    if not quantity.above < one.low <= one.high < quantity.below:
+    begins = one.low > 0 or (quantity.may_be_zero and one.low == 0)
+    if not begins or one.high >= quantity.below:
         kind = "factors on" if quantity.is_factor else "values of"
-        bounds = "positive" if quantity.above == 0.0 else "0 or more"
+        bounds = "0 or more" if quantity.may_be_zero else "positive"
         bounds += f" and below {quantity.below:g}" if quantity.below < math.inf else ""
         raise ValueError(
             f"The {kind} '{one.name}' must be {bounds}, but '{text}' goes from "
@@ -165,12 +165,3 @@ def free_of(one: Range) -> Free:
     width = high - low if high > low else 1.0  # a grid of one value draws none
     prior = Independent(dist.Uniform(low, low + width))
     return QUANTITIES[one.name].free(prior)
-
-
-def knots_of(electrode: diffelec.Electrode, curve: str) -> Free:
-    """All knots of a curve, with the smooth prior about its table.
-
-    Raises:
-        ValueError: for a curve that is no table.
-    """
-    return parameters.curve_values(electrode, curve)

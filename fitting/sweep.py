@@ -17,10 +17,10 @@ from jaxtyping import Array, Float, Int
 
 import diffelec
 
-from . import identity, results
+from . import identity, parameters, results
 from .chunks import Store
 from .parameters import ParameterSpace
-from .quantities import Range, ends_of, free_of, knots_of
+from .quantities import Range, ends_of, free_of
 
 _MOST_LANES = 10_000_000
 
@@ -136,7 +136,7 @@ def space_of(electrode, ranges: Sequence[Range], knots: Sequence[str] = ()):
         ValueError: for nothing to vary, or a thing varied twice.
     """
     frees = [free_of(one) for one in ranges]
-    frees += [knots_of(electrode, curve) for curve in knots]
+    frees += [parameters.curve_values(electrode, curve) for curve in knots]
     if not frees:
         raise ValueError("A sweep must vary something; name a range or a curve.")
     return ParameterSpace(tuple(frees))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from scipy.stats import spearmanr
 
@@ -14,9 +15,8 @@ from .sweep import Lanes, Sweep
 from .sweep_files import spreads
 
 _PANELS = 6
-_MARKERS = "o^sDvP*"
-_HALF_CYCLES = 4  # that are drawn
-_DASHES = ("-", "--", ":", "-.")
+_MARKERS = "o^sD"  # of half cycles; later ones are not drawn
+_DASHES = ("-", "--")
 
 
 def figures_of(sweep: Sweep, lanes: Lanes) -> Iterator[tuple[str, Figure]]:
@@ -83,7 +83,7 @@ def spread_figure(sweep: Sweep, lanes: Lanes) -> Figure:
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, (component, correlation) in zip(panels.flat, shown, strict=False):
         values, label, scale = _axis(sweep, component)
-        for half, column in enumerate(spread.T[:_HALF_CYCLES]):
+        for half, column in enumerate(spread.T[: len(_MARKERS)]):
             look = {"color": OKABE_ITO[half], "markersize": 3, "alpha": 0.7}
             axes.plot(values, column, _MARKERS[half], **look)
         _mark_edges(axes, values, spread[:, 0], lanes.failed)
@@ -95,7 +95,11 @@ def spread_figure(sweep: Sweep, lanes: Lanes) -> Figure:
         axes.remove()
     for axes in panels[:, 0]:
         axes.set_ylabel("spread of midpoints (h)")
-    handles = _half_handles(min(spread.shape[1], _HALF_CYCLES))
+    handles = _half_handles(min(spread.shape[1], len(_MARKERS)))
+    if not np.isfinite(spread[:, 0]).all():
+        text = "not all react (upper edge), or failed (lower edge)"
+        tick = {"marker": "|", "color": "0.2", "linestyle": ""}
+        handles.append(Line2D([], [], label=text, **tick))
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     return figure
 
@@ -134,7 +138,7 @@ def onsets_figure(sweep: Sweep, lanes: Lanes, component: int) -> Figure:
     figure = blank(120, 75)
     axes = figure.subplots()
     midpoints = np.where(np.isfinite(lanes.changes), lanes.changes, np.nan)[..., 1, :]
-    halves = range(min(midpoints.shape[1], 2))
+    halves = range(min(midpoints.shape[1], len(_DASHES)))
     for color, particle in zip(OKABE_ITO, imaged, strict=False):
         for half in halves:
             hours = midpoints[order, half, particle] / HOUR
@@ -183,4 +187,7 @@ def map_figure(sweep: Sweep, lanes: Lanes, first: int, second: int) -> Figure:
     _scale(axes, "y", scale_up)
     axes.set(xlabel=label_across, ylabel=label_up)
     figure.colorbar(drawn, label="spread of midpoints, half cycle 1 (h)")
+    if np.isnan(shade).any():
+        grey = Patch(color="0.8", label="not all react, or failed")
+        figure.legend(handles=[grey], loc="outside lower center", frameon=False)
     return figure

@@ -44,7 +44,7 @@ def text(sweep: Sweep, lanes: Lanes) -> str:
 
 
 def write(folder: Path, sweep: Sweep, lanes: Lanes) -> None:
-    """lanes.csv, onsets.csv and, where xarray is installed, sweep.nc."""
+    """lanes.csv, onsets.csv and, where the extra `io` is installed, sweep.nc."""
     _write_lanes(folder / "lanes.csv", sweep, lanes)
     _write_onsets(folder / "onsets.csv", sweep, lanes)
     if files.can_write_netcdf() is None:

@@ -176,6 +176,13 @@ def write(arguments, asked, lanes) -> list[str]:
     from .. import files, style, sweep_figures, sweep_files
 
     print(sweep_files.text(asked, lanes))
+    missing = files.can_write_netcdf()
+    if missing is not None:
+        print(
+            f"diffelec: sweep.nc is left out, as {missing} is not installed; the CSV "
+            "files hold the imaged particles.",
+            file=sys.stderr,
+        )
     with files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
         sweep_files.write(folder, asked, lanes)
         for name, figure in sweep_figures.figures_of(asked, lanes):

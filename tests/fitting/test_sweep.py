@@ -1,12 +1,9 @@
 """Sweeps: what is varied, lanes as simulated alone, chunks that processes share."""
 
 import contextlib
-import csv
 import dataclasses
-import json
 import os
 import pathlib
-import shlex
 import subprocess
 import sys
 
@@ -18,8 +15,6 @@ import pytest
 import diffelec
 from fitting import (
     chunks,
-    cli,
-    files,
     quantities,
     results,
     sweep,
@@ -37,62 +32,6 @@ def made_up(monkeypatch):
     """A sweep whose simulations are a closed form."""
     monkeypatch.setattr(sweep, "_lane_of", shared_sweep.closed_form)
     return shared_sweep.made_up()
-
-
-def varied(text, electrode, value):
-    """The electrode with a quantity at a value, in what its `Free` counts in."""
-    free = quantities.free_of(quantities.parsed(text))
-    space = sweep.ParameterSpace((free,))
-    return space.insert(electrode, {free.name: jnp.array([value])})
-
-
-@pytest.mark.parametrize(
-    ("text", "part", "factor"),
-    [
-        ("conductivity", lambda e: e.curves.conductivity(jnp.array(0.9)), 2.0),
-        ("diffusivity", lambda e: e.curves.diffusivity(jnp.array(0.9)), 2.0),
-        ("exchange-current", lambda e: e.curves.rate_constant(jnp.array(0.9)), 2.0),
-        ("contact-radius", lambda e: e.network.shape_tail, 0.5),
-        ("contact-radius", lambda e: e.network.shape_head, 0.5),
-        ("radius", lambda e: e.radius, 2.0),
-        ("current", lambda e: e.one_c_range, 2.0),
-    ],
-)
-def test_a_factor_multiplies(text, part, factor):
-    before = diffelec.presets.sharma2022()
-    after = varied(f"{text}=0.1:10", before, np.log10(2.0))
-    np.testing.assert_allclose(part(after), factor * part(before), rtol=1e-12)
-    same = [
-        np.array_equal(one, other)
-        for one, other in zip(
-            jax.tree.leaves(before), jax.tree.leaves(after), strict=True
-        )
-    ]
-    changed = 2 if text == "contact-radius" else 1
-    assert same.count(False) == changed
-
-
-@pytest.mark.parametrize(
-    ("text", "part", "value"),
-    [
-        ("initial-stoichiometry=0.5:0.9", lambda e: e.initial_stoichiometry, 0.7),
-        ("temperature=280:320", lambda e: e.temperature, 300.0),
-        ("series-resistance=0:100", lambda e: e.series_resistance, 30.0),
-    ],
-)
-def test_a_value_replaces(text, part, value):
-    before = diffelec.presets.sharma2022()
-    after = varied(text, before, value)
-    assert np.shape(part(after)) == np.shape(part(before))
-    np.testing.assert_array_equal(part(after), value)
-
-
-def test_every_quantity_is_tried():
-    tried = {"initial-stoichiometry", "temperature", "series-resistance"} | {
-        *("conductivity", "diffusivity", "exchange-current"),
-        *("contact-radius", "radius", "current"),
-    }
-    assert set(quantities.QUANTITIES) == tried
 
 
 def test_a_grid_has_every_combination_the_last_one_fastest():
@@ -119,37 +58,6 @@ def test_draws_are_even_over_ranges_and_begin_alike_in_a_longer_run():
     # Known to 0.5 decades at most; 300 draws know their mean to a 17th of it.
     np.testing.assert_allclose(many[:, 2:].mean(axis=0), table, atol=0.12)
     assert many[:, 2:].std(axis=0).min() > 0.1
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (
-            "porosity=1:2",
-            "among conductivity, .* names 'porosity'; write NAME=LOW:HIGH",
-        ),
-        ("diffusivity", "must be NAME=LOW:HIGH, .* but is 'diffusivity'"),
-        ("diffusivity=1:x", "must be NAME=LOW:HIGH, .* but is 'diffusivity=1:x'"),
-        ("diffusivity=1:2:3:4", "must be NAME=LOW:HIGH"),
-        ("diffusivity=1:2:2.5", "must be NAME=LOW:HIGH"),
-        ("diffusivity=2:1:3", "the lower one first, but are 2 and 1"),
-        ("diffusivity=nan:1:3", "must be numbers"),
-        ("temperature=1:inf:3", "must be numbers"),
-        (
-            "diffusivity=0:1:3",
-            "factors on 'diffusivity' must be positive, but .* from 0",
-        ),
-        ("temperature=-5:300", "values of 'temperature' must be positive, but"),
-        ("series-resistance=-1:1", "must be 0 or more, but"),
-        ("initial-stoichiometry=0.5:1:3", "must be positive and below 1, but .* to 1"),
-        ("initial-stoichiometry=0:0.5:3", "must be positive and below 1, but"),
-        ("diffusivity=0.1:1:0", "1 value or more, but 'diffusivity=0.1:1:0' asks none"),
-        ("diffusivity=1:1", "a range with two ends, but 'diffusivity=1:1' has one"),
-    ],
-)
-def test_a_range_that_cannot_be_is_refused(text, words):
-    with pytest.raises(ValueError, match=words):
-        quantities.parsed(text)
 
 
 def test_lanes_are_what_simulations_alone_say():
@@ -321,130 +229,3 @@ def test_two_quantities_on_a_grid_make_a_map(tmp_path):
     corners = mesh.get_coordinates()
     np.testing.assert_allclose(corners[0, :, 0], 10 ** (np.arange(5) / 1.5 - 4 / 3))
     np.testing.assert_allclose(corners[:, 0, 1], [275, 285, 295, 305])
-
-
-@pytest.fixture
-def command(monkeypatch):
-    """Runs `diffelec sweep` in this process on the closed form."""
-    monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
-    monkeypatch.setattr(sweep, "_lane_of", shared_sweep.closed_form)
-    charge = ["--protocol", *shared_sweep.CHARGE]
-    return lambda *words: cli.main(["sweep", *charge, *map(str, words)])
-
-
-def rows_of(path):
-    with open(path, newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def test_the_command_writes_tables_and_a_study_that_repeats_it(
-    command, tmp_path, monkeypatch, capsys
-):
-    out = tmp_path / "out"
-    assert command("--vary", "diffusivity=0.1:10:5", "--chunk", 2, "--out", out) == 0
-    assert "4 of 5 simulations ended" in capsys.readouterr().out
-    names = {path.name for path in out.iterdir()}
-    study = json.loads((out / "study.json").read_text())
-    assert names == set(study["files"])
-    assert {"lanes.csv", "onsets.csv", "onsets.png", "spread.png"} <= names
-    assert not (tmp_path / "out.chunks").exists()
-    lanes = rows_of(out / "lanes.csv")
-    assert [row["result"] == "successful" for row in lanes] == [False, *[True] * 4]
-    decades = [float(row["scale of diffusivity [decades]"]) for row in lanes]
-    np.testing.assert_allclose(decades, [-1.0, -0.5, 0.0, 0.5, 1.0])
-    assert [row["spread_1_h"] for row in lanes[:3]] == ["", "", "4.0"]
-    assert lanes[2]["capacity_1_mAh"] == "1e-06"
-    onsets = rows_of(out / "onsets.csv")
-    assert len(onsets) == 5 * 5
-    third = [row for row in onsets if row["lane"] == "2"]
-    midpoints = [float(row["midpoint_h"]) for row in third]
-    np.testing.assert_allclose(midpoints, 0.9 * np.arange(1, 6))
-    monkeypatch.chdir(out)
-    words = study["command"].replace("diffelec sweep", "").strip()
-    assert cli.main(["sweep", *shlex.split(words)]) == 0
-    assert (out / "again" / "lanes.csv").read_text() == (out / "lanes.csv").read_text()
-
-
-def test_the_netcdf_holds_every_particle(command, tmp_path):
-    xarray = pytest.importorskip("xarray")
-    pytest.importorskip("h5netcdf")
-    out = tmp_path / "out"
-    assert command("--vary", "diffusivity=0.1:10:3", "--out", out) == 0
-    with xarray.open_dataset(out / "sweep.nc", engine="h5netcdf") as found:
-        assert dict(found.sizes) == {
-            **{"lane": 3, "component": 1, "half_cycle": 1},
-            **{"level": 3, "change": 2, "particle": 15},
-        }
-        middle = found.change_time.sel(change=0.33).isel(lane=1, half_cycle=0)
-        np.testing.assert_allclose(middle, 3600.0 * np.arange(1, 16))
-        assert found.failed.values.tolist() == [1, 0, 0]
-
-
-def test_interrupted_the_command_says_how_to_go_on(
-    command, tmp_path, capsys, monkeypatch
-):
-    out, vary = tmp_path / "out", ("--vary", "diffusivity=0.1:10:5", "--chunk", 2)
-    kept = chunks.Store.keep
-
-    def stop(store, name, arrays):
-        if name == "000001":
-            raise KeyboardInterrupt
-        kept(store, name, arrays)
-
-    monkeypatch.setattr(chunks.Store, "keep", stop)
-    assert command(*vary, "--out", out) == 130
-    assert "run the same command with --resume to go on" in capsys.readouterr().err
-    assert not out.exists()
-    monkeypatch.setattr(chunks.Store, "keep", kept)
-    assert command(*vary, "--out", out) == 2
-    assert "add --resume to go on with it" in capsys.readouterr().err
-    assert command(*vary, "--resume", "--out", out) == 0
-    assert (out / "lanes.csv").exists()
-
-
-def test_who_joins_leaves_the_end_to_others_and_what_is_done_alone(
-    command, tmp_path, capsys
-):
-    out, vary = tmp_path / "out", ("--vary", "diffusivity=0.1:10:5", "--chunk", 2)
-    store = chunks.Store(tmp_path / "out.chunks")
-    store.folder.mkdir()
-    with store.claim("000001"):
-        assert command(*vary, "--join", "--out", out) == 0
-    assert "simulated by other processes" in capsys.readouterr().err
-    assert not out.exists()
-    assert command(*vary, "--join", "--out", out) == 0
-    before = (out / files.STUDY).stat().st_mtime_ns
-    capsys.readouterr()
-    assert command(*vary, "--join", "--out", out) == 0
-    assert "holds the results already" in capsys.readouterr().err
-    assert (out / files.STUDY).stat().st_mtime_ns == before
-    assert not store.folder.exists()
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        ((), "A sweep must vary something: add --vary"),
-        (
-            ("--vary", "diffusivity=0.1:10"),
-            "'diffusivity' has none: write diffusivity=",
-        ),
-        (("--knots", "diffusivity"), "drawn at random: add --draws N"),
-        (("--vary", "diffusivity=1:2:3", "--draws", 4), "ranges without a count, but"),
-        (("--vary", "diffusivity=1:2", "--draws", 0), "1 to 10000000 lanes"),
-        (("--vary", "radius=1:2:9999", "--vary", "current=1:2:9999"), "99980001"),
-        (("--vary", "radius=1:2", "--draws", 4, "--seed", -1), "must be 0 or more"),
-        (("--vary", "radius=1:2:3", "--chunk", 0), "--chunk must be 1 or more"),
-        (("--vary", "radius=1:2:3", "--cycles", 0), "--cycles must be 1 or more"),
-        (("--vary", "radius=1:2:3", "--vary", "radius=1:2:3"), "different names"),
-        (("--vary", "radius=1:2:3", "--resume"), "but there is none; leave --resume"),
-        (("--vary", "radius=1:2:3", "--preset", "nmc"), "--preset must be one of"),
-    ],
-)
-def test_what_cannot_be_swept_is_refused(words, sentence, command, tmp_path, capsys):
-    assert command(*words, "--out", tmp_path / "out") == 2
-    printed = capsys.readouterr().err
-    assert printed.startswith("diffelec: ")
-    assert printed.count("\n") == 1
-    assert sentence in printed
-    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,96 @@
+"""What a sweep varies: how ranges are written, and what they change."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import diffelec
+from fitting import parameters, quantities
+
+
+def varied(text, electrode, value):
+    """The electrode with a quantity at a value, in what its `Free` counts in."""
+    free = quantities.free_of(quantities.parsed(text))
+    space = parameters.ParameterSpace((free,))
+    return space.insert(electrode, {free.name: jnp.array([value])})
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "factor"),
+    [
+        ("conductivity", lambda e: e.curves.conductivity(jnp.array(0.9)), 2.0),
+        ("diffusivity", lambda e: e.curves.diffusivity(jnp.array(0.9)), 2.0),
+        ("exchange-current", lambda e: e.curves.rate_constant(jnp.array(0.9)), 2.0),
+        ("contact-radius", lambda e: e.network.shape_tail, 0.5),
+        ("contact-radius", lambda e: e.network.shape_head, 0.5),
+        ("radius", lambda e: e.radius, 2.0),
+        ("current", lambda e: e.one_c_range, 2.0),
+    ],
+)
+def test_a_factor_multiplies(text, part, factor):
+    before = diffelec.presets.sharma2022()
+    after = varied(f"{text}=0.1:10", before, np.log10(2.0))
+    np.testing.assert_allclose(part(after), factor * part(before), rtol=1e-12)
+    same = [
+        np.array_equal(one, other)
+        for one, other in zip(
+            jax.tree.leaves(before), jax.tree.leaves(after), strict=True
+        )
+    ]
+    changed = 2 if text == "contact-radius" else 1
+    assert same.count(False) == changed
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "value"),
+    [
+        ("initial-stoichiometry=0.5:0.9", lambda e: e.initial_stoichiometry, 0.7),
+        ("temperature=280:320", lambda e: e.temperature, 300.0),
+        ("series-resistance=0:100", lambda e: e.series_resistance, 30.0),
+    ],
+)
+def test_a_value_replaces(text, part, value):
+    before = diffelec.presets.sharma2022()
+    after = varied(text, before, value)
+    assert np.shape(part(after)) == np.shape(part(before))
+    np.testing.assert_array_equal(part(after), value)
+
+
+def test_every_quantity_is_tried():
+    tried = {"initial-stoichiometry", "temperature", "series-resistance"} | {
+        *("conductivity", "diffusivity", "exchange-current"),
+        *("contact-radius", "radius", "current"),
+    }
+    assert set(quantities.QUANTITIES) == tried
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "porosity=1:2",
+            "among conductivity, .* names 'porosity'; write NAME=LOW:HIGH",
+        ),
+        ("diffusivity", "must be NAME=LOW:HIGH, .* but is 'diffusivity'"),
+        ("diffusivity=1:x", "must be NAME=LOW:HIGH, .* but is 'diffusivity=1:x'"),
+        ("diffusivity=1:2:3:4", "must be NAME=LOW:HIGH"),
+        ("diffusivity=1:2:2.5", "must be NAME=LOW:HIGH"),
+        ("diffusivity=2:1:3", "the lower one first, but are 2 and 1"),
+        ("diffusivity=nan:1:3", "must be numbers"),
+        ("temperature=1:inf:3", "must be numbers"),
+        (
+            "diffusivity=0:1:3",
+            "factors on 'diffusivity' must be positive, but .* from 0",
+        ),
+        ("temperature=-5:300", "values of 'temperature' must be positive, but"),
+        ("series-resistance=-1:1", "must be 0 or more, but"),
+        ("initial-stoichiometry=0.5:1:3", "must be positive and below 1, but .* to 1"),
+        ("initial-stoichiometry=0:0.5:3", "must be positive and below 1, but"),
+        ("diffusivity=0.1:1:0", "1 value or more, but 'diffusivity=0.1:1:0' asks none"),
+        ("diffusivity=1:1", "a range with two ends, but 'diffusivity=1:1' has one"),
+    ],
+)
+def test_a_range_that_cannot_be_is_refused(text, words):
+    with pytest.raises(ValueError, match=words):
+        quantities.parsed(text)

@@ -1,0 +1,139 @@
+"""`diffelec sweep`: files, resuming, sharing, what it refuses."""
+
+import csv
+import json
+import shlex
+
+import numpy as np
+import pytest
+
+from fitting import chunks, cli, files, sweep
+
+from . import shared_sweep
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Runs `diffelec sweep` in this process on the closed form."""
+    monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+    monkeypatch.setattr(sweep, "_lane_of", shared_sweep.closed_form)
+    charge = ["--protocol", *shared_sweep.CHARGE]
+    return lambda *words: cli.main(["sweep", *charge, *map(str, words)])
+
+
+def rows_of(path):
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_command_writes_tables_and_a_study_that_repeats_it(
+    command, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "out"
+    assert command("--vary", "diffusivity=0.1:10:5", "--chunk", 2, "--out", out) == 0
+    assert "4 of 5 simulations ended" in capsys.readouterr().out
+    names = {path.name for path in out.iterdir()}
+    study = json.loads((out / "study.json").read_text())
+    assert names == set(study["files"])
+    assert {"lanes.csv", "onsets.csv", "onsets.png", "spread.png"} <= names
+    assert not (tmp_path / "out.chunks").exists()
+    lanes = rows_of(out / "lanes.csv")
+    assert [row["result"] == "successful" for row in lanes] == [False, *[True] * 4]
+    decades = [float(row["scale of diffusivity [decades]"]) for row in lanes]
+    np.testing.assert_allclose(decades, [-1.0, -0.5, 0.0, 0.5, 1.0])
+    assert [row["spread_1_h"] for row in lanes[:3]] == ["", "", "4.0"]
+    assert lanes[2]["capacity_1_mAh"] == "1e-06"
+    onsets = rows_of(out / "onsets.csv")
+    assert len(onsets) == 5 * 5
+    third = [row for row in onsets if row["lane"] == "2"]
+    midpoints = [float(row["midpoint_h"]) for row in third]
+    np.testing.assert_allclose(midpoints, 0.9 * np.arange(1, 6))
+    monkeypatch.chdir(out)
+    words = study["command"].replace("diffelec sweep", "").strip()
+    assert cli.main(["sweep", *shlex.split(words)]) == 0
+    assert (out / "again" / "lanes.csv").read_text() == (out / "lanes.csv").read_text()
+
+
+def test_the_netcdf_holds_every_particle(command, tmp_path):
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    out = tmp_path / "out"
+    assert command("--vary", "diffusivity=0.1:10:3", "--out", out) == 0
+    with xarray.open_dataset(out / "sweep.nc", engine="h5netcdf") as found:
+        assert dict(found.sizes) == {
+            **{"lane": 3, "component": 1, "half_cycle": 1},
+            **{"level": 3, "change": 2, "particle": 15},
+        }
+        middle = found.change_time.sel(change=0.33).isel(lane=1, half_cycle=0)
+        np.testing.assert_allclose(middle, 3600.0 * np.arange(1, 16))
+        assert found.failed.values.tolist() == [1, 0, 0]
+
+
+def test_interrupted_the_command_says_how_to_go_on(
+    command, tmp_path, capsys, monkeypatch
+):
+    out, vary = tmp_path / "out", ("--vary", "diffusivity=0.1:10:5", "--chunk", 2)
+    kept = chunks.Store.keep
+
+    def stop(store, name, arrays):
+        if name == "000001":
+            raise KeyboardInterrupt
+        kept(store, name, arrays)
+
+    monkeypatch.setattr(chunks.Store, "keep", stop)
+    assert command(*vary, "--out", out) == 130
+    assert "run the same command with --resume to go on" in capsys.readouterr().err
+    assert not out.exists()
+    monkeypatch.setattr(chunks.Store, "keep", kept)
+    assert command(*vary, "--out", out) == 2
+    assert "add --resume to go on with it" in capsys.readouterr().err
+    assert command(*vary, "--resume", "--out", out) == 0
+    assert (out / "lanes.csv").exists()
+
+
+def test_who_joins_leaves_the_end_to_others_and_what_is_done_alone(
+    command, tmp_path, capsys
+):
+    out, vary = tmp_path / "out", ("--vary", "diffusivity=0.1:10:5", "--chunk", 2)
+    store = chunks.Store(tmp_path / "out.chunks")
+    store.folder.mkdir()
+    with store.claim("000001"):
+        assert command(*vary, "--join", "--out", out) == 0
+    assert "simulated by other processes" in capsys.readouterr().err
+    assert not out.exists()
+    assert command(*vary, "--join", "--out", out) == 0
+    before = (out / files.STUDY).stat().st_mtime_ns
+    capsys.readouterr()
+    assert command(*vary, "--join", "--out", out) == 0
+    assert "holds the results already" in capsys.readouterr().err
+    assert (out / files.STUDY).stat().st_mtime_ns == before
+    assert not store.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "A sweep must vary something: add --vary"),
+        (
+            ("--vary", "diffusivity=0.1:10"),
+            "'diffusivity' has none: write diffusivity=",
+        ),
+        (("--knots", "diffusivity"), "drawn at random: add --draws N"),
+        (("--vary", "diffusivity=1:2:3", "--draws", 4), "ranges without a count, but"),
+        (("--vary", "diffusivity=1:2", "--draws", 0), "1 to 10000000 lanes"),
+        (("--vary", "radius=1:2:9999", "--vary", "current=1:2:9999"), "99980001"),
+        (("--vary", "radius=1:2", "--draws", 4, "--seed", -1), "must be 0 or more"),
+        (("--vary", "radius=1:2:3", "--chunk", 0), "--chunk must be 1 or more"),
+        (("--vary", "radius=1:2:3", "--cycles", 0), "--cycles must be 1 or more"),
+        (("--vary", "radius=1:2:3", "--vary", "radius=1:2:3"), "different names"),
+        (("--vary", "radius=1:2:3", "--resume"), "but there is none; leave --resume"),
+        (("--vary", "radius=1:2:3", "--preset", "nmc"), "--preset must be one of"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused(words, sentence, command, tmp_path, capsys):
+    assert command(*words, "--out", tmp_path / "out") == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("diffelec: ")
+    assert printed.count("\n") == 1
+    assert sentence in printed
+    assert list(tmp_path.iterdir()) == []
