@@ -97,10 +97,11 @@ def spread_figure(sweep: Sweep, lanes: Lanes) -> Figure:
         axes.set_ylabel("spread of midpoints (h)")
     handles = _half_handles(min(spread.shape[1], len(_MARKERS)))
     if not np.isfinite(spread[:, 0]).all():
-        text = "not all react (upper edge), or failed (lower edge)"
+        text = "not all react (upper edge),\nor failed (lower edge)"
         tick = {"marker": "|", "color": "0.2", "linestyle": ""}
         handles.append(Line2D([], [], label=text, **tick))
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    place = {"loc": "outside lower center", "ncols": min(columns, 2)}
+    figure.legend(handles=handles, frameon=False, **place)
     return figure
 
 
