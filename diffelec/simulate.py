@@ -159,9 +159,34 @@ def _simulate(electrode, protocol, settings: _Settings) -> Solution:
         found = []
         for number in range(protocol.num_steps):
             carry, record = advance(carry, numbers[number], _row(protocol, number))
-            found.append(record)
-        records = jax.tree.map(lambda *leaves: np.stack(leaves), *found)
+            found.append(_trimmed(record))
+        records = _stacked(found)
     return _solution(electrode, protocol, carry, records, settings.instants)
+
+
+def _trimmed(record: "_Record") -> "_Record":
+    """A record of many sites without the knots that its steps left over."""
+    if record.track.higher.shape[-1] == record.track.value.shape[-1]:
+        return record
+    used = int(record.num_steps[0]) + 1
+    track = jax.tree.map(lambda leaf: np.array(leaf[:used]), record.track)
+    return eqx.tree_at(lambda r: r.track, record, track)
+
+
+def _stacked(found: list):
+    """Records side by side; shorter tracks repeat their last knot."""
+    if len(found) == 1:
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[None], found[0])
+    longest = max(len(record.track.time) for record in found)
+
+    def filled(leaf):
+        return np.concatenate([leaf, np.repeat(leaf[-1:], longest - len(leaf), axis=0)])
+
+    for k, record in enumerate(found):
+        if len(record.track.time) < longest:
+            track = jax.tree.map(filled, record.track)
+            found[k] = eqx.tree_at(lambda r: r.track, record, track)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *found)
 
 
 class _Record(eqx.Module):
