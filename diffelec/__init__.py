@@ -1,5 +1,6 @@
 """A differentiable particle-network model of lithium-ion cathodes."""
 
+from . import bodies as bodies
 from . import constants as constants
 from . import curves as curves
 from . import edges as edges
