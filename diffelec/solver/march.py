@@ -24,6 +24,7 @@ from .accepted import (
     margin_along,
     watch,
 )
+from .blocks import AbstractFactors
 from .parts import Parts
 from .rosenbrock import error_norm, higher_coefficients, rosenbrock_step
 from .serial import any_lane, arrays_of, serial_or_plain
@@ -38,12 +39,13 @@ _BISECTIONS = 48
 
 
 class Tolerances(eqx.Module):
-    """How accurately to solve and how far to go."""
+    """How accurately to solve, by what, and how far to go."""
 
     rtol: Float[Array, ""]
     atol: Float[Array, ""]
     max_steps: int = eqx.field(static=True)
     tableau: Tableau = eqx.field(static=True)
+    network_solver: type[AbstractFactors] | None = eqx.field(static=True, default=None)
 
 
 class _Loop(NamedTuple):
