@@ -20,6 +20,7 @@ from .electrode import Curves as Curves
 from .electrode import Electrode as Electrode
 from .network import Network as Network
 from .protocol import Protocol as Protocol
+from .resolve import resolve as resolve
 from .results import RESULTS as RESULTS
 from .simulate import SimulationError as SimulationError
 from .simulate import simulate as simulate
