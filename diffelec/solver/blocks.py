@@ -7,8 +7,8 @@ add a way, add a class here and, where it is to be chosen by itself, a line to `
 
 import abc
 import functools
-import threading
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import equinox as eqx
@@ -21,7 +21,7 @@ from ..topology import INVERT_UP_TO, Topology
 from .pattern import pattern_of
 
 _SPARSE_FROM = 160  # unknowns; below, a dense LU is faster than a call of the host
-_KEPT = 32  # factorisations are kept, the latest ones
+_KEPT = 16  # factorisations are kept, the latest ones
 _KRYLOV_TOLERANCE = 1e-13
 _KRYLOV_ITERATIONS = 2000
 
@@ -235,43 +235,47 @@ def gauss_jordan(matrix):
     return jax.lax.fori_loop(0, matrix.shape[0], eliminate, matrix)
 
 
+_SINGULAR = object()
 _factors: OrderedDict[int, object] = OrderedDict()
-_lock = threading.Lock()
 _keys = count()
+
+
+@functools.cache
+def _worker() -> ThreadPoolExecutor:
+    """The one thread that factorises and solves: SciPy gives the memory of SuperLU's
+    factors back only in the thread that made them, and callbacks come from any.
+    """
+    return ThreadPoolExecutor(1, thread_name_prefix="sparse networks")
 
 
 def _factorise(topology: Topology, values) -> np.ndarray:
     """Factorises on the host; the key under which the factors are kept."""
-    with _lock:
-        key = next(_keys) % (2**31 - 1)
-    _keep(key, _sparse_factors(topology, values))
+    key = next(_keys) % (2**31 - 1)
+    _worker().submit(_keep, key, topology, np.asarray(values)).result()
     return np.asarray(key, np.int32)
 
 
 def _solve_on_host(topology: Topology, form: str, key, values, right) -> np.ndarray:
     """Solves with kept factors, or with new ones where they are gone."""
-    right = np.asarray(right)
-    with _lock:
-        factors = _factors.get(int(key))
-    if factors is None:
-        factors = _sparse_factors(topology, values)
-        _keep(int(key), factors)
+    arguments = (int(key), topology, np.asarray(values), np.asarray(right), form)
+    return _worker().submit(_solve_kept, *arguments).result()
+
+
+def _solve_kept(key: int, topology: Topology, values, right, form: str) -> np.ndarray:
+    if key not in _factors:
+        _keep(key, topology, values)
+    factors, place = _factors[key], pattern_of(topology).place
     if factors is _SINGULAR:
         return np.full_like(right, np.nan)
-    place = pattern_of(topology).place
     ordered = np.empty(right.shape)
     ordered[place] = right
     return factors.solve(ordered, form)[place].astype(right.dtype)
 
 
-_SINGULAR = object()
-
-
-def _keep(key: int, factors) -> None:
-    with _lock:
-        _factors[key] = factors
-        while len(_factors) > _KEPT:
-            _factors.popitem(last=False)
+def _keep(key: int, topology: Topology, values) -> None:
+    _factors[key] = _sparse_factors(topology, values)
+    while len(_factors) > _KEPT:
+        _factors.popitem(last=False)
 
 
 def _sparse_factors(topology: Topology, values):
