@@ -33,6 +33,9 @@ class Network(eqx.Module):
     shape_tail: Float[Array, " edge"] = eqx.field(converter=as_leaf)
     shape_head: Float[Array, " edge"] = eqx.field(converter=as_leaf)
     topology: Topology = eqx.field(static=True)
+    exchange_shape: Float[Array, " pair"] | None = eqx.field(
+        converter=as_leaf, default=None
+    )
 
     def __check_init__(self):
         topology = self.topology
@@ -40,15 +43,19 @@ class Network(eqx.Module):
             raise ValueError("A network must have one particle or more, but has none.")
         _check_lengths(topology)
         _check_ends(topology)
+        _check_sites(topology)
         _check_edge_numbers(self)
-        lost = topology.unreachable()
-        if lost:
-            names = ", ".join(topology.node_labels[n] for n in lost[:5])
-            more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
-            raise ValueError(
-                f"Every node must have a path to the collector, but {names}{more} "
-                "has none; add an edge or remove it."
-            )
+        _check_exchange(self)
+        for lost, home in zip(
+            topology.unreachable(), ("the collector", "the separator"), strict=True
+        ):
+            if lost:
+                names = ", ".join(topology.node_labels[n] for n in lost[:5])
+                more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
+                raise ValueError(
+                    f"Every node must have a path to {home}, but {names}{more} "
+                    "has none; add an edge or remove it."
+                )
 
     @staticmethod
     def from_edges(
@@ -57,9 +64,19 @@ class Network(eqx.Module):
         carbon_labels: Sequence[str] = (),
         imaged: Sequence[bool] | None = None,
         positions=None,
+        *,
+        exchange_shape=None,
+        **sites,
     ) -> "Network":
-        """A network of `Edge`s whose ends are node names or numbers."""
-        names = (COLLECTOR, *carbon_labels, *particle_labels)
+        """A network of `Edge`s whose ends are node names or numbers.
+
+        `sites` are the arguments of `Topology` that cut particles into sites and tell
+        of the electrolyte; sites are named `label/0`, … where a particle has several.
+        """
+        bare = Topology(
+            (), (), particle_labels, carbon_labels, imaged, positions, **sites
+        )
+        names = bare.node_labels
         if len(set(names)) != len(names):
             twice = next(n for n in names if names.count(n) > 1)
             raise ValueError(f"Node names must differ, but '{twice}' is given twice.")
@@ -82,12 +99,14 @@ class Network(eqx.Module):
             carbon_labels,
             imaged,
             positions,
+            **sites,
         )
         return Network(
             [float(e.series_resistance) for e in edges],
             [float(e.shape_tail) for e in edges],
             [float(e.shape_head) for e in edges],
             topology,
+            exchange_shape,
         )
 
     def resistance(self, site_resistivity: Float[Array, " site"]):
@@ -177,14 +196,17 @@ def multiplicity_of_edges(topology: Topology, site_multiplicity):
     site's branch does.
     """
     at_tail, at_head = topology.at_ends(site_multiplicity, elsewhere=1.0)
-    return jnp.where(topology.tail >= topology.first_site, at_tail, at_head)
+    first, after = topology.first_site, topology.first_site + topology.num_sites
+    on_site = (topology.tail >= first) & (topology.tail < after)
+    return jnp.where(on_site, at_tail, at_head)
 
 
 def check_multiplicity(topology: Topology, multiplicity: np.ndarray) -> None:
     """Raises ValueError where an edge joins sites of unequal multiplicity."""
-    first = topology.first_site
+    first, after = topology.first_site, topology.first_site + topology.num_sites
     tail, head = topology.tail, topology.head
-    inner = np.flatnonzero((tail >= first) & (head >= first))
+    ends = np.stack([tail, head])
+    inner = np.flatnonzero(np.all((ends >= first) & (ends < after), axis=0))
     site = multiplicity[topology.site_particle]
     unequal = site[tail[inner] - first] != site[head[inner] - first]
     if np.any(unequal):
@@ -209,6 +231,68 @@ def _check_lengths(topology: Topology) -> None:
             )
 
 
+def _check_sites(topology: Topology) -> None:
+    """Raises ValueError unless every particle is cut into sites that make it up."""
+    count, shares = topology.num_particles, topology.site_share
+    owners = topology.site_particle
+    if set(owners.tolist()) != set(range(count)):
+        raise ValueError(
+            f"`site_particle` must name each of {count} particles, numbered from 0, "
+            f"but names {sorted(set(owners.tolist()))[:8]}."
+        )
+    for name in ("site_share", "site_electrolyte", "site_centres"):
+        value = getattr(topology, name)
+        if value is not None and len(value) != topology.num_sites:
+            raise ValueError(
+                f"`{name}` must have one entry per site, but has {len(value)} for "
+                f"{topology.num_sites} sites."
+            )
+    sums = np.bincount(owners, shares, count)
+    wrong = np.flatnonzero(~(np.abs(sums - 1.0) < 1e-9))
+    if wrong.size or not np.all(shares > 0):
+        worst = int(wrong[0]) if wrong.size else int(owners[np.argmin(shares)])
+        raise ValueError(
+            "`site_share` must be positive and add up to 1 for each particle, but adds "
+            f"up to {sums[worst]:g} for '{topology.particle_labels[worst]}'."
+        )
+    known = max(len(topology.electrolyte_labels), 1)
+    into = topology.site_electrolyte
+    if np.any((into < 0) | (into >= known)):
+        raise ValueError(
+            f"`site_electrolyte` must be 0 to {known - 1}, its nodes, "
+            f"but is {into.min()} to {into.max()}."
+        )
+
+
+def _check_exchange(network: "Network") -> None:
+    """Raises ValueError unless pairs are sites of one particle, each with a shape."""
+    topology, shape = network.topology, network.exchange_shape
+    pairs = topology.exchange
+    given = 0 if shape is None else shape.shape[-1]
+    if given != len(pairs):
+        raise ValueError(
+            f"`exchange_shape` must have one value per pair of sites, but has "
+            f"{given} for {len(pairs)} pairs."
+        )
+    if isinstance(shape, np.ndarray) and not np.all((shape >= 0) & np.isfinite(shape)):
+        raise ValueError(
+            f"`exchange_shape` must be 0 or more [m], but is {shape.min():g}."
+        )
+    inside = np.all((pairs >= 0) & (pairs < topology.num_sites))
+    owners = topology.site_particle[pairs if inside else []].reshape(-1, 2)
+    if (
+        not inside
+        or np.any(owners[:, 0] != owners[:, 1])
+        or np.any(np.diff(pairs) == 0)
+    ):
+        raise ValueError(
+            "`exchange` must join two different sites of one particle, but joins "
+            f"sites {pairs.min() if pairs.size else 0} to "
+            f"{pairs.max() if pairs.size else 0} of several, or one to itself; lithium "
+            "does not cross from particle to particle."
+        )
+
+
 def _check_ends(topology: Topology) -> None:
     """Raises ValueError unless every edge joins two different existing nodes."""
     for e, (tail, head) in enumerate(zip(topology.tail, topology.head, strict=True)):
@@ -222,6 +306,17 @@ def _check_ends(topology: Topology) -> None:
                 f"Edge {e} must join two different nodes, but joins "
                 f"{topology.node_labels[tail]} to itself; remove it."
             )
+    if topology.separator is None:
+        return
+    ionic = np.stack([topology.tail, topology.head]) >= topology.separator
+    mixed = np.flatnonzero(ionic[0] != ionic[1])
+    if mixed.size:
+        e = int(mixed[0])
+        raise ValueError(
+            f"Edge {e} must join two nodes that conduct electrons or two of the "
+            f"electrolyte, but joins {topology.node_labels[topology.tail[e]]} and "
+            f"{topology.node_labels[topology.head[e]]}; only reactions cross between."
+        )
 
 
 def _check_edge_numbers(network: Network) -> None:

@@ -15,6 +15,7 @@ from .results import RESULTS
 from .solution import Solution
 from .solver import (
     RODAS4P2,
+    AbstractFactors,
     System,
     Tableau,
     Tolerances,
@@ -49,6 +50,7 @@ def simulate(
     max_steps: int = 2000,
     dtype=np.float64,
     method: Tableau = RODAS4P2,
+    network_solver: type[AbstractFactors] | None = None,
     meter: diffrax.AbstractProgressMeter | None = None,
 ) -> Solution:
     """Solves the electrode's equations over a protocol.
@@ -69,6 +71,8 @@ def simulate(
         max_steps: of the integrator in one protocol step.
         dtype: float64, or float32 for screening.
         method: `solver.RODAS4P2` or `solver.RODAS5P` (pays off from rtol = 1e-6 down).
+        network_solver: one of `solver.DenseLU`, `solver.SparseLU`, `solver.Krylov`; as
+            suits the size of the network unless given.
         meter: a diffrax progress meter.
 
     Raises:
@@ -82,6 +86,7 @@ def simulate(
         np.asarray(rtol / 10 if atol is None else atol, dtype),
         int(max_steps),
         method,
+        network_solver,
     )
     settings = _Settings(
         tolerances,
@@ -154,9 +159,34 @@ def _simulate(electrode, protocol, settings: _Settings) -> Solution:
         found = []
         for number in range(protocol.num_steps):
             carry, record = advance(carry, numbers[number], _row(protocol, number))
-            found.append(record)
-        records = jax.tree.map(lambda *leaves: np.stack(leaves), *found)
+            found.append(_trimmed(record))
+        records = _stacked(found)
     return _solution(electrode, protocol, carry, records, settings.instants)
+
+
+def _trimmed(record: "_Record") -> "_Record":
+    """A record of many sites without the knots that its steps left over."""
+    if record.track.higher.shape[-1] == record.track.value.shape[-1]:
+        return record
+    used = int(record.num_steps[0]) + 1
+    track = jax.tree.map(lambda leaf: np.array(leaf[:used]), record.track)
+    return eqx.tree_at(lambda r: r.track, record, track)
+
+
+def _stacked(found: list):
+    """Records side by side; shorter tracks repeat their last knot."""
+    if len(found) == 1:
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[None], found[0])
+    longest = max(len(record.track.time) for record in found)
+
+    def filled(leaf):
+        return np.concatenate([leaf, np.repeat(leaf[-1:], longest - len(leaf), axis=0)])
+
+    for k, record in enumerate(found):
+        if len(record.track.time) < longest:
+            track = jax.tree.map(filled, record.track)
+            found[k] = eqx.tree_at(lambda r: r.track, record, track)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *found)
 
 
 class _Record(eqx.Module):
@@ -195,7 +225,8 @@ def _advance(
 ) -> tuple[tuple, _Record]:
     """One protocol step: the state after it, and what is kept of it."""
     start, columns, guess, result, failed = carry
-    system = System.of(electrode, Control(row, drive), tables)
+    factors = settings.tolerances.network_solver
+    system = System.of(electrode, Control(row, drive), tables, factors)
     outcome = integrate_step(
         system,
         columns,
@@ -235,10 +266,12 @@ def _row(protocol: Protocol, number: int):
 
 
 def _guess(electrode, columns):
-    """All nodes at the mean open-circuit potential, no current."""
+    """All that conducts electrons at the mean open-circuit potential, no current."""
     potential = electrode.curves.open_circuit_potential(columns[-1])
-    nodes = jnp.full(electrode.network.topology.num_nodes, jnp.mean(potential))
-    return jnp.concatenate([nodes, jnp.zeros(1, nodes.dtype)])
+    topology = electrode.network.topology
+    ends = topology.first_site + topology.num_sites
+    nodes = jnp.full(ends, jnp.mean(potential))
+    return jnp.pad(nodes, (0, topology.num_unknowns - ends))
 
 
 def _grid(outcome, start, settings: _Settings):
@@ -275,7 +308,7 @@ def _solution(electrode, protocol, carry, records, instants) -> Solution:
         time=time,
         voltage=voltage,
         current=current,
-        potentials=seen[:, 2 * sites : -1],
+        potentials=seen[:, 2 * sites : 2 * sites + topology.num_nodes],
         site_stoichiometry=seen[:, :sites],
         site_surface_stoichiometry=seen[:, sites : 2 * sites],
         step_start_times=records.start,

@@ -1,6 +1,7 @@
 """Which nodes a network has and which edges join them: what is static of it.
 
-Nodes are numbered collector (0), carbon nodes, sites.
+Nodes are numbered collector (0), carbon nodes, sites, nodes of the electrolyte (if it
+has any: the separator, where its potential is 0, and others).
 """
 
 import functools
@@ -26,6 +27,13 @@ class Topology:
         positions: (particle, 2) or (particle, 3) centres [m], or None.
         site_particle, site_share: (site,) particle of each site and its share of that
             particle's surface and volume.
+        site_centres: (site, 3) mean of the unit normal over each site's surface, in
+            its particle: a direction belongs to the site with the nearest centre.
+            None where every particle is one site.
+        exchange: (pair, 2) sites of one particle between which lithium diffuses.
+        electrolyte_labels: one name a node of the electrolyte, the separator first;
+            empty where the electrolyte is uniform.
+        site_electrolyte: (site,) which of them each site reacts into.
     """
 
     def __init__(
@@ -37,6 +45,12 @@ class Topology:
         imaged=None,
         positions=None,
         site_particle=None,
+        *,
+        site_share=None,
+        site_centres=None,
+        exchange=None,
+        electrolyte_labels: Sequence[str] = (),
+        site_electrolyte=None,
     ):
         self.tail = np.asarray(tail, dtype=np.int32)
         self.head = np.asarray(head, dtype=np.int32)
@@ -51,23 +65,36 @@ class Topology:
             np.arange(count) if site_particle is None else np.asarray(site_particle)
         )
         sites = np.bincount(self.site_particle, minlength=count)
-        self.site_share = 1.0 / np.maximum(sites, 1)[self.site_particle]
-        self._key = (
-            self.tail.tobytes(),
-            self.head.tobytes(),
-            self.particle_labels,
-            self.carbon_labels,
-            self.imaged.tobytes(),
-            None if self.positions is None else self.positions.tobytes(),
-            self.site_particle.tobytes(),
+        self.site_share = (
+            1.0 / np.maximum(sites, 1)[self.site_particle]
+            if site_share is None
+            else np.asarray(site_share, float)
         )
+        self.site_centres = (
+            None if site_centres is None else np.asarray(site_centres, float)
+        )
+        pairs = () if exchange is None else exchange
+        self.exchange = np.asarray(pairs, np.int32).reshape(-1, 2)
+        self.electrolyte_labels = tuple(electrolyte_labels)
+        self.site_electrolyte = (
+            np.zeros(self.num_sites, np.int32)
+            if site_electrolyte is None
+            else np.asarray(site_electrolyte, np.int32)
+        )
+        parts = [
+            value if isinstance(value, tuple) or value is None else value.tobytes()
+            for value in vars(self).values()
+        ]
+        self._key = tuple(parts)
         self._hash = hash(self._key)
 
     def __hash__(self):
         return self._hash
 
     def __eq__(self, other):
-        return isinstance(other, Topology) and self._key == other._key
+        return isinstance(other, Topology) and (
+            self is other or (self._hash == other._hash and self._key == other._key)
+        )
 
     def __repr__(self):
         return (
@@ -89,22 +116,40 @@ class Topology:
         return 1 + len(self.carbon_labels)
 
     @property
-    def num_nodes(self) -> int:
+    def separator(self) -> int | None:
+        """Number of the separator's node; None where the electrolyte is uniform."""
+        if not self.electrolyte_labels:
+            return None
         return self.first_site + self.num_sites
+
+    @property
+    def num_nodes(self) -> int:
+        return self.first_site + self.num_sites + len(self.electrolyte_labels)
+
+    @property
+    def num_exchanging(self) -> int:
+        """Unknown rates of lithium exchange: one a site, or none."""
+        return self.num_sites if len(self.exchange) else 0
+
+    @property
+    def num_unknowns(self) -> int:
+        """Potentials, rates of exchange, and the current."""
+        return self.num_nodes + self.num_exchanging + 1
 
     @property
     def num_edges(self) -> int:
         return len(self.tail)
 
-    @property
+    @functools.cached_property
     def node_labels(self) -> tuple[str, ...]:
-        sites = []
-        for number, particle in enumerate(self.site_particle):
-            name = self.particle_labels[particle]
-            if self.site_share[number] < 1:
-                name += f"/{int(np.sum(self.site_particle[:number] == particle))}"
-            sites.append(name)
-        return (COLLECTOR, *self.carbon_labels, *sites)
+        sites = np.bincount(self.site_particle, minlength=self.num_particles)
+        seen = np.zeros(self.num_particles, int)
+        names = []
+        for particle in self.site_particle:
+            label = self.particle_labels[particle]
+            names.append(label if sites[particle] == 1 else f"{label}/{seen[particle]}")
+            seen[particle] += 1
+        return (COLLECTOR, *self.carbon_labels, *names, *self.electrolyte_labels)
 
     def at_sites(self, particles: Float[Array, " particle"]):
         """Values of the particles at their sites."""
@@ -122,12 +167,12 @@ class Topology:
         if self._is_dense:
             carbon = elsewhere * (1.0 - np.sum(self._ends, axis=2))
             return tuple(m @ sites + c for m, c in zip(self._ends, carbon, strict=True))
-        values = []
-        for end in (self.tail, self.head):
-            site = end - self.first_site
-            value = sites[np.maximum(site, 0)]
-            values.append(jnp.where(site >= 0, value, elsewhere))
-        return tuple(values)
+        nodes = jnp.full(self.num_nodes, elsewhere, sites.dtype)
+        # A scatter, since a slice would be fused into the look-ups: all that `sites`
+        # are made of would be computed again at every end.
+        place = self.first_site + np.arange(self.num_sites)
+        nodes = nodes.at[place].set(sites, unique_indices=True)
+        return nodes[self.tail], nodes[self.head]
 
     def from_ends(self, at_tail, at_head) -> Float[Array, " site"]:
         """The transpose of `at_ends`: what the ends of edges add up to at the sites."""
@@ -135,7 +180,25 @@ class Topology:
             return at_tail @ self._ends[0] + at_head @ self._ends[1]
         nodes = jnp.zeros(self.num_nodes, at_tail.dtype)
         nodes = nodes.at[self.tail].add(at_tail).at[self.head].add(at_head)
-        return nodes[self.first_site :]
+        return self.of_sites(nodes)
+
+    def of_sites(self, nodes: Float[Array, " node"]) -> Float[Array, " site"]:
+        """Values of the nodes at the sites."""
+        return nodes[self.first_site : self.first_site + self.num_sites]
+
+    def across_surface(self, nodes: Float[Array, " node"]) -> Float[Array, " site"]:
+        """Value at each site less that of the electrolyte that it reacts into."""
+        if self.separator is None:
+            return self.of_sites(nodes)
+        return self.of_sites(nodes) - nodes[self.separator + self.site_electrolyte]
+
+    def through_surface(self, sites: Float[Array, " site"]) -> Float[Array, " node"]:
+        """The transpose of `across_surface`: what leaves each node by reactions."""
+        before, after = self.first_site, len(self.electrolyte_labels)
+        nodes = jnp.pad(sites, (before, after))
+        if self.separator is None:
+            return nodes
+        return nodes.at[self.separator + self.site_electrolyte].add(-sites)
 
     def drop(self, nodes: Float[Array, " node"]) -> Float[Array, " edge"]:
         """Value at the tail of every edge less that at its head."""
@@ -153,27 +216,25 @@ class Topology:
     def laplacian(
         self, by_tail: Float[Array, " edge"], by_head: Float[Array, " edge"]
     ) -> Float[Array, "node node"]:
-        """d(outflow)/d(nodes) where an edge's current depends on the values at its ends
-        with the slopes `by_tail` and `by_head`. Columns add up to zero.
+        """d(outflow)/d(nodes) of a small network (`is_small`) where an edge's current
+        depends on the values at its ends with the slopes `by_tail` and `by_head`.
+        Columns add up to zero.
+
+        Few entries, each from one edge: looked up, and the diagonal from the column
+        sums. A scatter would be a loop of its own.
         """
-        if self.is_small:
-            # Few entries, each from one edge: looked up, and the diagonal from the
-            # column sums. A scatter would be a loop of its own.
-            padded = jnp.concatenate([by_head, -by_tail, jnp.zeros_like(by_tail[:1])])
-            apart = padded[self._entry_of]
-            identity = np.eye(self.num_nodes, dtype=apart.dtype)
-            return apart - jnp.sum(apart, axis=0) * identity
-        rows = np.concatenate([self.tail, self.head] * 2)
-        columns = np.concatenate([self.tail, self.tail, self.head, self.head])
-        values = jnp.concatenate([by_tail, -by_tail, by_head, -by_head])
-        empty = jnp.zeros((self.num_nodes, self.num_nodes), by_tail.dtype)
-        return empty.at[rows, columns].add(values)
+        padded = jnp.concatenate([by_head, -by_tail, jnp.zeros_like(by_tail[:1])])
+        apart = padded[self._entry_of]
+        identity = np.eye(self.num_nodes, dtype=apart.dtype)
+        return apart - jnp.sum(apart, axis=0) * identity
 
     @functools.cached_property
     def is_small(self) -> bool:
-        """Whether dense lookups and an explicit inverse pay off, and no two edges join
-        the same nodes.
+        """Whether dense lookups and an explicit inverse pay off: few nodes, no two
+        edges between the same ones, no exchange of lithium, a uniform electrolyte.
         """
+        if self.num_exchanging or self.electrolyte_labels:
+            return False
         pairs = {frozenset(pair) for pair in zip(self.tail, self.head, strict=True)}
         inverted = self.num_nodes + 1 <= INVERT_UP_TO
         return self._is_dense and inverted and len(pairs) == self.num_edges
@@ -206,16 +267,26 @@ class Topology:
         matrix[self.head, edge] = -1.0
         return matrix
 
-    def unreachable(self) -> list[int]:
-        """Nodes without a path to the collector, by breadth-first search."""
+    def unreachable(self) -> tuple[list[int], list[int]]:
+        """Nodes that conduct electrons without a path to the collector, and nodes of
+        the electrolyte without one to the separator.
+        """
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import breadth_first_order
 
         ones = np.ones(self.num_edges)
         graph = coo_array(
             (ones, (self.tail, self.head)), shape=(self.num_nodes, self.num_nodes)
-        )
-        found = breadth_first_order(
-            graph.tocsr(), 0, directed=False, return_predecessors=False
-        )
-        return sorted(set(range(self.num_nodes)) - set(found.tolist()))
+        ).tocsr()
+
+        def lost(start, nodes):
+            found = breadth_first_order(
+                graph, start, directed=False, return_predecessors=False
+            )
+            return sorted(set(nodes) - set(found.tolist()))
+
+        ends = self.first_site + self.num_sites
+        of_electrolyte = []
+        if self.separator is not None:
+            of_electrolyte = lost(self.separator, range(ends, self.num_nodes))
+        return lost(0, range(ends)), of_electrolyte

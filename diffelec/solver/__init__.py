@@ -1,5 +1,9 @@
 """The structured Rosenbrock scheme: what floor 5 needs of it."""
 
+from .blocks import AbstractFactors as AbstractFactors
+from .blocks import DenseLU as DenseLU
+from .blocks import Krylov as Krylov
+from .blocks import SparseLU as SparseLU
 from .integrate import StepOutcome as StepOutcome
 from .integrate import Track as Track
 from .integrate import integrate_step as integrate_step

@@ -11,6 +11,7 @@ from .rosenbrock import evaluate_polynomial, higher_coefficients
 from .system import System
 
 RUNNING, AT_END, AT_EVENT, OUT_OF_STEPS, TOO_SMALL = range(5)
+MANY_SITES = 1000  # above, what is kept of a step is chosen for its memory
 CHUNK = 32  # rows of the buffers are whole chunks of so many steps
 
 
@@ -21,7 +22,7 @@ class Rows(NamedTuple):
 
     time: Float[Array, " step"]
     seen: Float[Array, "step quantity"]
-    higher: Float[Array, "step power quantity"]
+    higher: Float[Array, "step power curved"]
 
 
 class Steps(NamedTuple):
@@ -53,13 +54,23 @@ def watch(system: System, parts: Parts) -> Float[Array, " quantity"]:
     return jnp.concatenate([means, columns[-1], algebraic])
 
 
+def bends(system: System, dense: Parts) -> Float[Array, "power quantity"]:
+    """Higher coefficients of what is watched along a step; of the site means alone,
+    which onsets are found on, where there are so many sites that memory counts: the
+    rest is linear between steps then, which are short there.
+    """
+    sites = system.topology.num_sites
+    seen = jax.vmap(watch, in_axes=(None, 0))(system, dense)
+    return higher_coefficients(seen if sites <= MANY_SITES else seen[:, :sites])
+
+
 def margin_along(system, start: Parts, new: Parts, dense: Parts):
     """The control's margin as a function of theta along a step's dense output."""
-    bends = higher_coefficients(dense.algebraic)
+    higher = higher_coefficients(dense.algebraic)
 
     def margin(theta):
         return system.margin(
-            evaluate_polynomial(start.algebraic, new.algebraic, bends, theta)
+            evaluate_polynomial(start.algebraic, new.algebraic, higher, theta)
         )
 
     return margin
@@ -75,9 +86,9 @@ def end_of_step(system, start: Parts, new: Parts, dense: Parts, time, size, thet
         new,
         dense,
     )
-    bends = higher_coefficients(jax.vmap(watch, in_axes=(None, 0))(system, dense))
-    powers = theta ** jnp.arange(2, 2 + bends.shape[0])
-    return end, time + theta * size, watch(system, end), bends * powers[:, None]
+    higher = bends(system, dense)
+    powers = theta ** jnp.arange(2, 2 + higher.shape[0])
+    return end, time + theta * size, watch(system, end), higher * powers[:, None]
 
 
 def moved_end(system, start, new, dense, time, size, span, theta, is_last, status):

@@ -1,17 +1,20 @@
 r"""The linear algebra of a step: tridiagonal columns bordered by a network.
 
 Every column (one a site) is a tridiagonal block; it meets the network only through the
-reaction current at its surface node and through the stoichiometry that its
-conductivity is taken at. Solving W v = r is then one Thomas sweep over all columns and
-one small dense solve:
+reaction current at its surface node, through the stoichiometry that its conductivity
+is taken at and, where sites of a particle exchange lithium, through its mean and one
+rate. Solving W v = r is then one Thomas sweep over all columns and one solve of the
+network:
 
 $$ W = \begin{pmatrix} \frac{1}{h\gamma} - T & -B \\ -C & -G \end{pmatrix} $$
 
-T tridiagonal, B one entry a site, C one entry a site (surface) plus the edges' rows
-(probe), G the network: conductances of edges, slopes of reactions, the control's row.
+T tridiagonal, B one entry a site (drive) and one a shell (exchange), C one entry a site
+(surface) plus the edges' rows (probe) and the exchange's (mean), G the network:
+conductances of edges, slopes of reactions, the rates of exchange, the control's row.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -19,9 +22,30 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..topology import INVERT_UP_TO, Topology
+from ..topology import Topology
+from .blocks import AbstractFactors, Inverse, gauss_jordan
 from .parts import Parts
+from .pattern import Entries, ExchangeEntries, values_of
 from .serial import serial_or_plain
+from .thomas import back_substitute, back_substitute_transposed, factorise
+
+RATE = 1.0 / 3600.0  # 1/s; unit of the rates of exchange, of the order of a C-rate
+
+
+class Exchange(eqx.Module):
+    r"""Slopes of the lithium that sites of a particle exchange.
+
+    $$ q_i = \frac{1}{V_i} \sum_j S_{ij} [\Theta(\bar x_j) - \Theta(\bar x_i)], \quad
+       \dot x_i \mathrel{+}= q_i $$
+
+    Attributes:
+        tail, head: d(flow from tail to head)/d(mean stoichiometry at either end).
+        per_volume: 1/V_i in units of the rate.
+    """
+
+    tail: Float[Array, " pair"]
+    head: Float[Array, " pair"]
+    per_volume: Float[Array, " site"]
 
 
 class BorderedJacobian(eqx.Module):
@@ -30,14 +54,17 @@ class BorderedJacobian(eqx.Module):
     Attributes:
         lower, diagonal, upper: bands of T, row k in position k; the first of `lower`
             and the last of `upper` are 0.
-        drive: B, d(surface rate)/d(potential of the site's node).
-        surface: d(balance of the site's node)/d(surface stoichiometry).
+        drive: B, d(surface rate)/d(potential across the site's surface).
+        surface: d(current through the site's surface)/d(surface stoichiometry).
         edge_tail, edge_head: d(edge current)/d(probed stoichiometry at either end).
         conductance: d(edge current)/d(its potential drop).
-        reaction: d(balance of the site's node)/d(its potential).
+        reaction: d(current through the site's surface)/d(potential across it).
         control: d(control)/d(collector's potential), d(control)/d(current).
         probe: weights that turn a column into the probed stoichiometry.
+        mean: weights that turn a column into its mean.
+        exchange: of lithium between sites, or None.
         topology: who is joined to whom.
+        factors: how the network is solved.
         serial: all of this is compiled into one function already (`System.serial`).
     """
 
@@ -52,26 +79,79 @@ class BorderedJacobian(eqx.Module):
     reaction: Float[Array, " site"]
     control: Float[Array, "2"]
     probe: Float[Array, " shell"]
+    mean: Float[Array, " shell"]
+    exchange: Exchange | None
     topology: Topology = eqx.field(static=True)
+    factors: type[AbstractFactors] = eqx.field(static=True, default=Inverse)
     serial: bool = eqx.field(static=True, default=False)
 
-    def _sites(self, vector):
-        first = self.topology.first_site
-        return vector[first : first + self.drive.shape[0]]
+    def _across(self, z):
+        """Potentials across the surfaces of the sites."""
+        return self.topology.across_surface(z[: self.topology.num_nodes])
 
-    def _border(self, surface, probed):
-        """C v: rows of the network from a column vector's surface and probed values."""
-        tail, head = self.topology.at_ends(probed)
-        rows = self.topology.outflow(self.edge_tail * tail + self.edge_head * head)
-        first = self.topology.first_site
-        sites = rows[first:] + self.surface * surface
-        return jnp.concatenate([rows[:first], sites, jnp.zeros_like(rows[:1])])
+    def _rates(self, z):
+        """Rates of exchange; None where there is none."""
+        if self.exchange is None:
+            return None
+        return z[self.topology.num_nodes : -1]
+
+    def _fed(self, x, z):
+        """Columns with B z added."""
+        if self.exchange is not None:
+            x = x + RATE * self._rates(z)
+        return jnp.concatenate([x[:-1], x[-1:] + self.drive * self._across(z)])
+
+    def _border(self, x):
+        """C v: rows of the network from columns."""
+        tail, head = self.topology.at_ends(self.probe @ x)
+        nodes = self.topology.outflow(self.edge_tail * tail + self.edge_head * head)
+        nodes = nodes + self.topology.through_surface(self.surface * x[-1])
+        rates = self._exchanged(self.mean @ x)
+        return self._rows(nodes, rates, jnp.zeros_like(nodes[:1]))
+
+    def _rows(self, nodes, rates, control):
+        """Rows of the network from its parts; the separator's holds its potential."""
+        separator = self.topology.separator
+        if separator is not None:
+            nodes = nodes.at[separator].set(0.0)
+        parts = [nodes, control] if rates is None else [nodes, rates, control]
+        return jnp.concatenate(parts)
+
+    def _exchanged(self, mean):
+        """Rows of the rates: minus what sites gain where their means are `mean`."""
+        if self.exchange is None:
+            return None
+        tail, head = self.topology.exchange.T
+        flow = self.exchange.tail * mean[tail] + self.exchange.head * mean[head]
+        return self.exchange.per_volume * gained(self.topology, -flow)
 
     def _border_transposed(self, rows):
-        """C^T v as (surface part, probed part), both (site,)."""
-        change = self.topology.drop(rows[:-1])
-        ends = (self.edge_tail * change, self.edge_head * change)
-        return self.surface * self._sites(rows), self.topology.from_ends(*ends)
+        """C^T v as a load of the columns, (shell, site)."""
+        topology = self.topology
+        nodes = rows[: topology.num_nodes]
+        if topology.separator is not None:
+            nodes = nodes.at[topology.separator].set(0.0)
+        change = topology.drop(nodes)
+        probed = topology.from_ends(self.edge_tail * change, self.edge_head * change)
+        load = self.probe[:, None] * probed
+        if self.exchange is not None:
+            tail, head = topology.exchange.T
+            weight = self.exchange.per_volume * self._rates(rows)
+            flow = weight[tail] - weight[head]
+            means = jnp.zeros_like(weight).at[tail].add(self.exchange.tail * flow)
+            means = means.at[head].add(self.exchange.head * flow)
+            load = load + self.mean[:, None] * means
+        surface = self.surface * topology.across_surface(nodes)
+        return jnp.concatenate([load[:-1], load[-1:] + surface])
+
+    def _fed_transposed(self, x):
+        """B^T v: rows of the network from columns."""
+        nodes = self.topology.through_surface(self.drive * x[-1])
+        rates = None if self.exchange is None else RATE * jnp.sum(x, axis=0)
+        parts = [nodes, jnp.zeros_like(nodes[:1])]
+        if rates is not None:
+            parts.insert(1, rates)
+        return jnp.concatenate(parts)
 
     def product(self, parts: Parts) -> Parts:
         """J v."""
@@ -80,36 +160,74 @@ class BorderedJacobian(eqx.Module):
         columns = self.diagonal * x
         columns = columns + self.lower * jnp.concatenate([nothing, x[:-1]])
         columns = columns + self.upper * jnp.concatenate([x[1:], nothing])
-        surface = columns[-1:] + self.drive * self._sites(z)
-        columns = jnp.concatenate([columns[:-1], surface])
-        return Parts(columns, self._network(z) + self._border(x[-1], self.probe @ x))
+        return Parts(self._fed(columns, z), self._network(z) + self._border(x))
 
     def _network(self, z):
         """G z."""
-        first = self.topology.first_site
-        rows = self.topology.outflow(self.conductance * self.topology.drop(z[:-1]))
+        topology = self.topology
+        potentials = z[: topology.num_nodes]
+        nodes = topology.outflow(self.conductance * topology.drop(potentials))
+        nodes = nodes + topology.through_surface(self.reaction * self._across(z))
+        nodes = jnp.concatenate([nodes[:1] - z[-1:], nodes[1:]])  # fed at the collector
         control = self.control[0] * z[:1] + self.control[1] * z[-1:]
-        fed = rows[:1] - z[-1:]  # the current enters at the collector
-        sites = rows[first:] + self.reaction * self._sites(z)
-        return jnp.concatenate([fed, rows[1:first], sites, control])
+        rows = self._rows(nodes, self._rates(z), control)
+        if topology.separator is not None:
+            rows = rows.at[topology.separator].set(potentials[topology.separator])
+        return rows
 
-    def _schur(self, shift):
-        """Thomas factors of shift - T, the columns' response (shift - T)^-1 B, and the
-        network block with the columns folded into it: S = -G - C (shift - T)^-1 B.
+    def _folded(self, shift):
+        """Thomas factors of shift - T, the columns' answers (shift - T)^-1 B, and the
+        values of the network block with the columns folded in: G + C (shift - T)^-1 B.
         """
         bands = (shift - self.diagonal, -self.lower, -self.upper)
         factors = self._looped(factorise)(bands)
         unit = jnp.zeros_like(self.diagonal).at[-1].set(1.0)
-        response = self.drive * self._looped(back_substitute)((factors, unit))
-        tail, head = self.topology.at_ends(self.probe @ response)
-        block = network_block(
-            self.topology,
-            self.edge_tail * tail + self.conductance,
-            self.edge_head * head - self.conductance,
-            self.surface * response[-1] + self.reaction,
-            self.control,
+        sweep = self._looped(back_substitute)
+        driven = self.drive * sweep((factors, unit))
+        fed = None
+        if self.exchange is not None:
+            fed = RATE * sweep((factors, jnp.ones_like(self.diagonal)))
+        return factors, Answers(driven, fed), self._entries(Answers(driven, fed))
+
+    def _entries(self, answers: "Answers") -> Entries:
+        """The network block with what the columns answer folded in."""
+        driven, fed = answers
+        tail, head = self.topology.at_ends(self.probe @ driven)
+        answer_tail, answer_head = self.edge_tail * tail, self.edge_head * head
+        exchange = None
+        if self.exchange is not None:
+            exchange = self._exchange_entries(driven, fed)
+        return Entries(
+            by_tail=answer_tail + self.conductance,
+            by_head=answer_head - self.conductance,
+            answer_tail=answer_tail,
+            answer_head=answer_head,
+            reaction=self.surface * driven[-1] + self.reaction,
+            control=self.control,
+            exchange=exchange,
         )
-        return factors, response, -block
+
+    def _exchange_entries(self, driven, fed) -> ExchangeEntries:
+        """Rows and columns of the rates of exchange, the columns folded in."""
+        edge_tail, edge_head = self.topology.at_ends(self.probe @ fed)
+        tail, head = self.topology.exchange.T
+        by_drive, by_rate = self.mean @ driven, self.mean @ fed
+        slope_tail, slope_head = self.exchange.tail, self.exchange.head
+        flow = jnp.stack(
+            [
+                slope_tail * by_drive[tail],
+                slope_tail * by_rate[tail],
+                slope_head * by_drive[head],
+                slope_head * by_rate[head],
+            ]
+        )
+        return ExchangeEntries(
+            edge_tail=self.edge_tail * edge_tail,
+            edge_head=self.edge_head * edge_head,
+            surface=self.surface * fed[-1],
+            to_tail=self.exchange.per_volume[tail] * flow,
+            to_head=-self.exchange.per_volume[head] * flow,
+        )
 
     def _looped(self, sweep):
         """A sweep over shells or nodes, compiled into one function where it is not
@@ -120,12 +238,20 @@ class BorderedJacobian(eqx.Module):
 
     def factorised(self, shift: Float[Array, ""]) -> "Factorised":
         """W = shift M - J, ready to be solved with."""
-        factors, response, schur = self._schur(shift)
-        if schur.shape[0] <= INVERT_UP_TO:
-            network = (self._looped(gauss_jordan)(schur),)
+        factors, answers, entries = self._folded(shift)
+        if self.topology.is_small:
+            block = -network_block(
+                self.topology,
+                entries.by_tail,
+                entries.by_head,
+                entries.reaction,
+                self.control,
+            )
+            network = Inverse(self._looped(gauss_jordan)(block))
         else:
-            network = jax.scipy.linalg.lu_factor(schur)
-        return Factorised(self, factors, response, network)
+            values = values_of(self.topology, entries)
+            network = self.factors.of(self.topology, -values)
+        return Factorised(self, factors, answers, network)
 
     def solver(self, shift: Float[Array, ""]) -> Callable[[Parts], Parts]:
         """R -> W^-1 r with W = shift M - J, factorised once.
@@ -147,53 +273,60 @@ class BorderedJacobian(eqx.Module):
         )
 
 
+class Answers(NamedTuple):
+    """(shift - T)^-1 B: what columns answer to a potential across their surface, and to
+    a rate of exchange (None where there is none).
+    """
+
+    driven: Float[Array, "shell site"]
+    fed: Float[Array, "shell site"] | None
+
+
 class Factorised(eqx.Module):
     """W of a step, factorised.
 
     Attributes:
         jacobian: J.
         factors: of the columns' bands, by Thomas.
-        response: (shift - T)^-1 B.
-        network: inverse of the network block with the columns folded in, or its LU.
+        answers: of the columns.
+        network: the network block with the columns folded in, factorised.
     """
 
     jacobian: BorderedJacobian
     factors: tuple
-    response: Float[Array, "shell site"]
-    network: tuple
+    answers: Answers
+    network: AbstractFactors
 
     def solve(self, right: Parts) -> Parts:
         """W^-1 r."""
         own = self.jacobian
         x = own._looped(back_substitute)((self.factors, right.columns))
-        z = self._network(right.algebraic + own._border(x[-1], own.probe @ x))
-        return Parts(x + self.response * own._sites(z), z)
+        z = self.network.solve(right.algebraic + own._border(x))
+        x = x + self.answers.driven * own._across(z)
+        if self.answers.fed is not None:
+            x = x + self.answers.fed * own._rates(z)
+        return Parts(x, z)
 
     def solve_transposed(self, right: Parts) -> Parts:
         """W^-T r."""
         own = self.jacobian
         sweeps = own._looped(back_substitute_transposed)
         x = sweeps((self.factors, right.columns))
-        rows = jnp.pad(own.drive * x[-1], (own.topology.first_site, 1))
-        z = self._network_transposed(right.algebraic + rows)
-        surface, probed = own._border_transposed(z)
-        load = own.probe[:, None] * probed
-        load = jnp.concatenate([load[:-1], load[-1:] + surface])
+        rows = right.algebraic + own._fed_transposed(x)
+        z = self.network.solve_transposed(rows)
+        load = own._border_transposed(z)
         return Parts(sweeps((self.factors, right.columns + load)), z)
 
-    def _network(self, r):
-        if len(self.network) == 1:
-            return self.network[0] @ r
-        return jax.scipy.linalg.lu_solve(self.network, r)
 
-    def _network_transposed(self, r):
-        if len(self.network) == 1:
-            return r @ self.network[0]
-        return jax.scipy.linalg.lu_solve(self.network, r, trans=1)
+def gained(topology: Topology, flow: Float[Array, " pair"]) -> Float[Array, " site"]:
+    """What sites gain where lithium flows from the tail to the head of every pair."""
+    tail, head = topology.exchange.T
+    nothing = jnp.zeros(topology.num_sites, flow.dtype)
+    return nothing.at[head].add(flow).at[tail].add(-flow)
 
 
 def network_block(topology, by_tail, by_head, by_site, control):
-    """d(balance, control)/d(potentials, current), (unknown, unknown).
+    """d(balance, control)/d(potentials, current) of a small network.
 
     From d(edge current)/d(potential at its tail, its head), d(balance of a site's
     node)/d(its potential) besides the edges, and the two slopes of the control.
@@ -205,90 +338,3 @@ def network_block(topology, by_tail, by_head, by_site, control):
     nothing = jnp.zeros_like(diagonal[1:])
     row = jnp.concatenate([control[:1], nothing, control[1:]])
     return jnp.concatenate([jnp.concatenate([nodes, fed], axis=1), row[None]], axis=0)
-
-
-def invert(matrix):
-    """Inverse of a network block."""
-    small = matrix.shape[0] <= INVERT_UP_TO
-    return gauss_jordan(matrix) if small else jnp.linalg.inv(matrix)
-
-
-def gauss_jordan(matrix):
-    """Inverse by elimination in place, row by row, without pivoting.
-
-    One small kernel a row: several times faster than a library call at this size. The
-    network block is a Laplacian plus reaction slopes on the diagonal, with the control
-    row last, so pivots do not vanish; where folding the columns in were to spoil that,
-    the step's error estimate rejects the step.
-    """
-
-    def eliminate(k, a):
-        pivot = 1.0 / a[k, k]
-        column = a[:, k].at[k].set(0.0)
-        row = (a[k] * pivot).at[k].set(pivot)
-        a = a.at[:, k].set(0.0).at[k].set(row)
-        return a - column[:, None] * row[None]
-
-    return jax.lax.fori_loop(0, matrix.shape[0], eliminate, matrix)
-
-
-def factorise(bands):
-    """Thomas factors of tridiagonal columns (diagonal, lower, upper), side by side.
-
-    Returns (multipliers, inverse pivots, upper), each (shell, site). Diagonally
-    dominant for a positive shift: no pivoting.
-    """
-    diagonal, lower, upper = bands
-    # Only the pivots are sequential; multipliers follow from them in one go.
-    crossed = jnp.concatenate([jnp.zeros_like(upper[:1]), lower[1:] * upper[:-1]])
-
-    def sweep(inverse_pivot, row):
-        d, product = row
-        inverse_pivot = 1.0 / (d - product * inverse_pivot)
-        return inverse_pivot, inverse_pivot
-
-    _, pivots = jax.lax.scan(sweep, jnp.zeros_like(diagonal[0]), (diagonal, crossed))
-    before = jnp.concatenate([jnp.zeros_like(pivots[:1]), pivots[:-1]])
-    return lower * before, pivots, upper
-
-
-def back_substitute(factors_and_right):
-    """Solves the factorised columns for a right-hand side (shell, site)."""
-    (multipliers, pivots, upper), right = factors_and_right
-
-    def down(before, row):
-        multiplier, r = row
-        value = r - multiplier * before
-        return value, value
-
-    def up(after, row):
-        value, pivot, u = row
-        solved = (value - u * after) * pivot
-        return solved, solved
-
-    start = jnp.zeros_like(right[0])
-    _, values = jax.lax.scan(down, start, (multipliers, right))
-    _, solved = jax.lax.scan(up, start, (values, pivots, upper), reverse=True)
-    return solved
-
-
-def back_substitute_transposed(factors_and_right):
-    """Solves the transposed columns with the factors of the columns."""
-    (multipliers, pivots, upper), right = factors_and_right
-    up_before = jnp.concatenate([jnp.zeros_like(upper[:1]), upper[:-1]])
-    after = jnp.concatenate([multipliers[1:], jnp.zeros_like(multipliers[:1])])
-
-    def down(before, row):
-        r, u, pivot = row
-        value = (r - u * before) * pivot
-        return value, value
-
-    def up(later, row):
-        value, multiplier = row
-        solved = value - multiplier * later
-        return solved, solved
-
-    start = jnp.zeros_like(right[0])
-    _, values = jax.lax.scan(down, start, (right, up_before, pivots))
-    _, solved = jax.lax.scan(up, start, (values, after), reverse=True)
-    return solved

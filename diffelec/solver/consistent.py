@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .bordered import invert
 from .serial import arrays_of, serial_or_plain
 
 _MAX_ITERATIONS = 400
@@ -36,7 +35,6 @@ class _Search(NamedTuple):
     direction: Float[Array, " unknown"]
     part: Float[Array, ""]
     steepness: Float[Array, ""]
-    inverse: Float[Array, "unknown unknown"]
     count: Int[Array, ""]
 
 
@@ -53,37 +51,42 @@ def consistent_algebraic(system, time, columns, guess) -> Consistent:
 
     serial = system.topology.is_small
     search = serial_or_plain(search, search) if serial else search
-    z, inverse, count = search(arrays)
-    correction = inverse @ system.balance(time, columns, z)
+    z, prepared, count = search(arrays)
+    solve = frozen[0].network_solve(prepared)
+    correction = solve(system.balance(time, columns, z))
     found = (count < _MAX_ITERATIONS) & jnp.all(jnp.isfinite(z))
     return Consistent(z - correction, found)
 
 
 def _search(system, time, columns, guess):
-    """(potentials and current, inverse of the network's Jacobian there, iterations)."""
+    """(potentials, rates of exchange and current; the network's block there, prepared;
+    iterations).
+    """
     conductance = system.conductance_at(columns)
     start = _on_control(system, time, guess)
     holds_voltage = system.control.row.weight_voltage != 0
+    num_nodes = system.topology.num_nodes
 
     def along(rows, direction):
         """The residual along a direction; the row of a current or power asked for does
-        not belong to the monotone part.
+        not belong to the monotone part, nor do the rates of exchange, which do not
+        depend on the potentials.
         """
         control = jnp.where(holds_voltage, rows[-1] * direction[-1], 0.0)
-        return jnp.sum(rows[:-1] * direction[:-1]) + control
+        nodes = rows[:num_nodes] * direction[:num_nodes]
+        return jnp.sum(nodes) + control
 
     def improve(carry: _Search):
         """Tries the step at hand; takes it and finds the next, or halves it."""
         trial = carry.algebraic + carry.part * carry.direction
-        rows, block = system.network_rows(time, columns[-1], conductance, trial)
+        rows, block = system.network_rows(time, columns, conductance, trial)
         slope = along(rows, carry.direction)
         falls = slope <= 0.1 * carry.steepness + _ROUNDING
         taken = falls | (carry.part < _LEAST_PART)
-        inverse = invert(block)
-        direction = -inverse @ rows
+        direction = -system.network_solve(system.prepared(block))(rows)
         steepness = jnp.abs(along(rows, direction))
-        new = (trial, direction, jnp.ones_like(slope), steepness, inverse)
-        old = (carry.algebraic, carry.direction, 0.5 * carry.part, *carry[3:5])
+        new = (trial, direction, jnp.ones_like(slope), steepness)
+        old = (carry.algebraic, carry.direction, 0.5 * carry.part, carry.steepness)
         chosen = (jnp.where(taken, a, b) for a, b in zip(new, old, strict=True))
         return _Search(*chosen, carry.count + 1)
 
@@ -93,10 +96,11 @@ def _search(system, time, columns, guess):
         return ~settled & (carry.count < _MAX_ITERATIONS)
 
     none = jnp.zeros_like(start)
-    block = jnp.zeros((start.size, start.size), start.dtype)
-    search = _Search(start, none, none[0] + 1.0, none[0] + jnp.inf, block, 0)
+    search = _Search(start, none, none[0] + 1.0, none[0] + jnp.inf, 0)
     search = jax.lax.while_loop(unfinished, improve, search)
-    return search.algebraic, search.inverse, search.count
+    z = search.algebraic
+    _, block = system.network_rows(time, columns, conductance, z)
+    return z, system.prepared(block), search.count
 
 
 def _on_control(system, time, guess):
@@ -113,4 +117,7 @@ def _on_control(system, time, guess):
     )
     scaled = by_current * system.current_scale
     change = jnp.where(holds_voltage, 0, residual / jnp.where(scaled != 0, scaled, 1))
-    return jnp.concatenate([guess[:-1] - shift, guess[-1:] - change])
+    topology = system.topology
+    ends = topology.first_site + topology.num_sites  # of what conducts electrons
+    nodes, others = guess[:ends] - shift, guess[ends:-1]
+    return jnp.concatenate([nodes, others, guess[-1:] - change])

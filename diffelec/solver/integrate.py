@@ -19,12 +19,13 @@ class Track(eqx.Module):
     """Watched quantities over the accepted steps of one protocol step.
 
     Knot 0 is the start; knots after the last repeat it. Between two knots a quantity is
-    the polynomial of `evaluate_polynomial`. Times are from the start of the step [s].
+    the polynomial of `evaluate_polynomial`, or a line where it is not among the first
+    `curved` ones. Times are from the start of the step [s].
     """
 
     time: Float[Array, " knot"]
     value: Float[Array, "knot quantity"]
-    higher: Float[Array, "knot power quantity"]
+    higher: Float[Array, "knot power curved"]
 
     def at(self, time) -> Float[Array, " quantity"]:
         """The quantities at one instant [s from the start of the step]."""
@@ -32,9 +33,14 @@ class Track(eqx.Module):
         index = jnp.clip(index, 1, self.time.size - 1)
         width = self.time[index] - self.time[index - 1]
         theta = (time - self.time[index - 1]) / jnp.where(width > 0, width, 1.0)
-        return evaluate_polynomial(
-            self.value[index - 1], self.value[index], self.higher[index], theta
+        start, end, higher = (
+            self.value[index - 1],
+            self.value[index],
+            self.higher[index],
         )
+        linear = start.shape[-1] - higher.shape[-1]
+        higher = jnp.pad(higher, ((0, 0), (0, linear)))
+        return evaluate_polynomial(start, end, higher, theta)
 
 
 class StepOutcome(eqx.Module):

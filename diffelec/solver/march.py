@@ -20,12 +20,14 @@ from .accepted import (
     Marched,
     Rows,
     Steps,
+    bends,
     end_of_step,
     margin_along,
     watch,
 )
+from .blocks import AbstractFactors
 from .parts import Parts
-from .rosenbrock import error_norm, higher_coefficients, rosenbrock_step
+from .rosenbrock import error_norm, rosenbrock_step
 from .serial import any_lane, arrays_of, serial_or_plain
 from .system import System
 from .tableaus import Tableau
@@ -38,12 +40,13 @@ _BISECTIONS = 48
 
 
 class Tolerances(eqx.Module):
-    """How accurately to solve and how far to go."""
+    """How accurately to solve, by what, and how far to go."""
 
     rtol: Float[Array, ""]
     atol: Float[Array, ""]
     max_steps: int = eqx.field(static=True)
     tableau: Tableau = eqx.field(static=True)
+    network_solver: type[AbstractFactors] | None = eqx.field(static=True, default=None)
 
 
 class _Loop(NamedTuple):
@@ -175,6 +178,8 @@ def _empty(system, parts, span, tolerances, *, record) -> _Loop:
     def buffer(leaf, *shape):
         return zeros(leaf, rows, *shape)
 
+    dense = jax.tree.map(lambda leaf: zeros(leaf, powers), parts)
+    curved = bends(system, dense)
     steps = Steps(buffer(zero), buffer(zero), jax.tree.map(buffer, parts))
     return _Loop(
         time=zero,
@@ -182,11 +187,11 @@ def _empty(system, parts, span, tolerances, *, record) -> _Loop:
         start=parts,
         size=zero,
         parts=parts,
-        dense=jax.tree.map(lambda leaf: zeros(leaf, powers), parts),
+        dense=dense,
         status=jnp.where(span > 0, RUNNING, AT_END),
         num_accepted=jnp.asarray(0),
         num_rejected=jnp.asarray(0),
-        rows=Rows(buffer(zero), buffer(seen), buffer(seen, powers)),
+        rows=Rows(buffer(zero), buffer(seen), buffer(curved)),
         steps=steps if record else None,
     )
 
@@ -207,11 +212,7 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
 
     time = jnp.where(room <= loop.proposal, stop, loop.time + size)
     row = loop.num_accepted  # overwritten by the next trial where this one fails
-    seen = Rows(
-        time,
-        watch(system, new),
-        higher_coefficients(jax.vmap(watch, in_axes=(None, 0))(system, dense)),
-    )
+    seen = Rows(time, watch(system, new), bends(system, dense))
     steps = loop.steps
     if steps is not None:
         steps = _put(steps, row, Steps(loop.time, size, loop.parts))

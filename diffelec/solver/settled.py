@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 
 from .accepted import AT_EVENT, Marched, watch
-from .bordered import invert
 from .parts import Parts
 from .system import System
 
@@ -39,12 +38,13 @@ def _corrected(system: System, marched: Marched) -> Marched:
     frozen = jax.lax.stop_gradient
     time, (columns, algebraic) = marched.duration, frozen(marched.parts)
     conductance = system.conductance_at(columns)
-    _, block = system.network_rows(time, columns[-1], conductance, algebraic)
-    inverse = frozen(invert(block))
+    still = frozen(system)
+    _, block = still.network_rows(frozen(time), columns, frozen(conductance), algebraic)
+    solve = still.network_solve(still.prepared(block))
     rates = frozen(system.residual(time, Parts(columns, algebraic)).columns)
 
     def potentials(time, columns):
-        off = inverse @ system.balance(time, columns, algebraic)
+        off = solve(system.balance(time, columns, algebraic))
         return algebraic - (off - frozen(off))
 
     def margin(time, columns):

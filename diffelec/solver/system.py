@@ -1,7 +1,8 @@
 r"""The semi-explicit differential-algebraic system of an electrode under control.
 
-    d(stoichiometry)/dt = rate(stoichiometry, potentials)
+    d(stoichiometry)/dt = rate(stoichiometry, potentials, rates of exchange)
                       0 = balance(stoichiometry, potentials)    one row a node
+                      0 = exchange(stoichiometry, rates)        one row a site, if any
                       0 = control(time, voltage, current)       one row
 
 Residual and exact Jacobian share their ingredients. Balances are over the 1C current,
@@ -22,8 +23,10 @@ from ..electrode import Electrode
 from ..kirchhoff import KirchhoffTable
 from ..network import multiplicity_of_edges
 from ..tables import Tables
-from .bordered import BorderedJacobian, network_block
+from .blocks import AbstractFactors, chosen, frozen_solve, gauss_jordan
+from .bordered import RATE, BorderedJacobian, Exchange, gained, network_block
 from .parts import Parts
+from .pattern import Entries, ExchangeEntries, values_of
 
 
 def with_slope(function, x):
@@ -43,16 +46,23 @@ class System(eqx.Module):
     control: Control
     tables: Tables
     current_scale: Float[Array, ""]
+    factors: type[AbstractFactors] = eqx.field(static=True)
     serial: bool = eqx.field(static=True, default=False)
 
     @staticmethod
     def of(
-        electrode: Electrode, control: Control, tables: Tables | None = None
+        electrode: Electrode,
+        control: Control,
+        tables: Tables | None = None,
+        factors: type[AbstractFactors] | None = None,
     ) -> "System":
-        """Tabulates what stays the same over a solve, unless it is at hand."""
+        """Tabulates what stays the same over a solve, unless it is at hand; solves the
+        network by `factors`, or as suits its size.
+        """
         scale = jax.lax.stop_gradient(electrode.one_c_current)
         tables = Tables.of(electrode) if tables is None else tables
-        return System(electrode, control, tables, scale)
+        factors = chosen(electrode.network.topology) if factors is None else factors
+        return System(electrode, control, tables, scale, factors)
 
     def with_loops(self) -> "System":
         """The same system written for a single solve on a CPU."""
@@ -109,7 +119,28 @@ class System(eqx.Module):
         )
 
     def site_potential(self, algebraic):
-        return algebraic[self.topology.first_site : self.topology.num_nodes]
+        """Potential across the surface of each site."""
+        return self.topology.across_surface(algebraic[: self.topology.num_nodes])
+
+    def exchange_rates(self, algebraic):
+        """Rates at which the means of the sites change by exchange [1/s]; None where
+        there is no exchange.
+        """
+        if not self.topology.num_exchanging:
+            return None
+        return RATE * algebraic[self.topology.num_nodes : -1]
+
+    def exchange_per_volume(self):
+        """1/V of each site [1/m3] in units of the rate of exchange [s/m3]."""
+        share = self.topology.site_share
+        return 3.0 / (4.0 * np.pi * self.site_radius() ** 3 * share * RATE)
+
+    def exchanged(self, columns):
+        """What each site's mean gains by exchange, in units of the rate."""
+        theta, _ = self.tables.theta(self.electrode.mesh.weights @ columns)
+        tail, head = self.topology.exchange.T
+        flow = self.electrode.network.exchange_shape * (theta[tail] - theta[head])
+        return self.exchange_per_volume() * gained(self.topology, flow)
 
     def current_density(self, surface, potential):
         """Reaction current density [A/m2] of each site."""
@@ -149,28 +180,38 @@ class System(eqx.Module):
         return self.edge_conductance(resistivity)
 
     def drop(self, algebraic):
-        return self.topology.drop(algebraic[:-1])
+        return self.topology.drop(algebraic[: self.topology.num_nodes])
 
-    def _balance(self, time, conductance, density, algebraic):
-        """Rows of the network and of the control."""
-        first = self.topology.first_site
+    def _balance(self, time, conductance, density, algebraic, gains):
+        """Rows of the network, of the exchange and of the control."""
         reaction = self.site_multiplicity() * self.site_area() * density
-        inflow = jnp.concatenate(
-            [-algebraic[-1:], jnp.zeros_like(algebraic[1:first]), reaction]
-        )
-        nodes = self.topology.outflow(conductance * self.drop(algebraic)) + inflow
+        nodes = self.topology.outflow(conductance * self.drop(algebraic))
+        nodes = nodes + self.topology.through_surface(reaction)
+        nodes = jnp.concatenate([nodes[:1] - algebraic[-1:], nodes[1:]])
+        separator = self.topology.separator
+        if separator is not None:
+            nodes = nodes.at[separator].set(algebraic[separator])
         control = self.control.residual(
             time, self.voltage(algebraic), self.current(algebraic), self.electrode
         )
-        return jnp.concatenate([nodes, control[None]])
+        rows = [nodes, control[None]]
+        if gains is not None:
+            rows.insert(1, algebraic[self.topology.num_nodes : -1] - gains)
+        return jnp.concatenate(rows)
+
+    def _gains(self, columns):
+        return self.exchanged(columns) if self.topology.num_exchanging else None
 
     def balance(self, time, columns, algebraic) -> Float[Array, " unknown"]:
         """The algebraic rows alone."""
         density = self.current_density(columns[-1], self.site_potential(algebraic))
-        return self._balance(time, self.conductance_at(columns), density, algebraic)
+        conductance, gains = self.conductance_at(columns), self._gains(columns)
+        return self._balance(time, conductance, density, algebraic, gains)
 
-    def _rate(self, columns, density):
-        """dx/dt of every node from the columns and the surface current density."""
+    def _rate(self, columns, density, exchange_rates):
+        """dx/dt of every node from the columns, the surface current density and the
+        rates of exchange.
+        """
         mesh, radius = self.electrode.mesh, self.site_radius()
         if self.serial and isinstance(self.tables.theta, KirchhoffTable):
             gain = _gain_by_loop(self.tables.theta, mesh, columns)
@@ -182,15 +223,17 @@ class System(eqx.Module):
             gain = mesh.divergence @ (mesh.differences @ theta)
         charge = radius / (FARADAY * self.electrode.maximum_concentration)
         surface = gain[-1:] - charge * density / mesh.volumes[-1]
-        return jnp.concatenate([gain[:-1], surface]) / radius**2
+        rate = jnp.concatenate([gain[:-1], surface]) / radius**2
+        return rate if exchange_rates is None else rate + exchange_rates
 
     def residual(self, time, state: Parts) -> Parts:
         """F(t, y): rates of the columns, imbalance of the network."""
         columns, algebraic = state
         density = self.current_density(columns[-1], self.site_potential(algebraic))
+        conductance, gains = self.conductance_at(columns), self._gains(columns)
         return Parts(
-            self._rate(columns, density),
-            self._balance(time, self.conductance_at(columns), density, algebraic),
+            self._rate(columns, density, self.exchange_rates(algebraic)),
+            self._balance(time, conductance, density, algebraic, gains),
         )
 
     def time_slope(self, time, state: Parts) -> Parts:
@@ -240,26 +283,66 @@ class System(eqx.Module):
             reaction=reaction * by_potential,
             control=self.control_slopes(time, algebraic),
             probe=jnp.asarray(self.probe),
+            mean=jnp.asarray(mesh.weights),
+            exchange=self._exchange_slopes(columns),
             topology=topology,
+            factors=self.factors,
             serial=self.serial,
         )
 
-    def network_rows(self, time, surface, conductance, algebraic):
-        """Balances and control at fixed columns, and their Jacobian."""
-        potential = self.site_potential(algebraic)
-        density = self.current_density(surface, potential)
-        _, slope = self.current_density_slopes(surface, potential)
-        reaction = self.site_multiplicity() * self.site_area() * slope
-        return (
-            self._balance(time, conductance, density, algebraic),
-            network_block(
-                self.topology,
-                conductance,
-                -conductance,
-                reaction,
-                self.control_slopes(time, algebraic),
-            ),
+    def _exchange_slopes(self, columns):
+        """Slopes of the exchange in the means of the sites; None without exchange."""
+        if not self.topology.num_exchanging:
+            return None
+        _, diffusivity = self.tables.theta(self.electrode.mesh.weights @ columns)
+        tail, head = self.topology.exchange.T
+        shape = self.electrode.network.exchange_shape
+        return Exchange(
+            shape * diffusivity[tail],
+            -shape * diffusivity[head],
+            self.exchange_per_volume(),
         )
+
+    def network_rows(self, time, columns, conductance, algebraic):
+        """Balances and control at fixed columns, and the values of their Jacobian's
+        entries (the matrix itself for a small network).
+        """
+        potential = self.site_potential(algebraic)
+        density = self.current_density(columns[-1], potential)
+        _, slope = self.current_density_slopes(columns[-1], potential)
+        reaction = self.site_multiplicity() * self.site_area() * slope
+        control = self.control_slopes(time, algebraic)
+        rows = self._balance(
+            time, conductance, density, algebraic, self._gains(columns)
+        )
+        if self.topology.is_small:
+            numbers = (conductance, -conductance, reaction, control)
+            return rows, network_block(self.topology, *numbers)
+        return rows, values_of(
+            self.topology, self._held(conductance, reaction, control)
+        )
+
+    def prepared(self, block):
+        """What `network_rows` gave, inverted if that is how it is solved."""
+        return gauss_jordan(block) if self.topology.is_small else block
+
+    def network_solve(self, prepared):
+        """R -> the solution, differentiable in r, the block being a constant."""
+        prepared = jax.lax.stop_gradient(prepared)
+        if self.topology.is_small:
+            return lambda right: prepared @ right
+        return frozen_solve(self.factors, self.topology, prepared)
+
+    def _held(self, conductance, reaction, control) -> Entries:
+        """Entries of the network block at columns that do not move."""
+        nothing, exchange = jnp.zeros_like(conductance), None
+        if self.topology.num_exchanging:
+            pairs = jnp.zeros((4, len(self.topology.exchange)), conductance.dtype)
+            exchange = ExchangeEntries(
+                nothing, nothing, jnp.zeros_like(reaction), pairs, pairs
+            )
+        numbers = (conductance, -conductance, nothing, nothing, reaction, control)
+        return Entries(*numbers, exchange)
 
     def control_slopes(self, time, algebraic):
         """d(control)/d(collector's potential), d(control)/d(current unknown)."""

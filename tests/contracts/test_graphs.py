@@ -152,7 +152,7 @@ def test_the_contact_of_two_overlapping_spheres_is_the_rim_of_their_lens():
 
 def test_every_sphere_has_a_path_to_the_collector(packed):
     assert len(distances(packed)) == 80
-    assert packed.topology.unreachable() == []
+    assert packed.topology.unreachable() == ([], [])
 
 
 def test_the_carbon_of_a_packing_is_drawn_by_its_seed(packing, packed):

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import equinox as eqx
 import numpy as np
 import pytest
 
@@ -49,6 +50,25 @@ def test_midpoints_spread_in_the_first_charge_only(solution, half_cycle, low, hi
 def test_a_tenth_of_the_first_charge_is_lost_and_nothing_of_the_second(solution):
     assert loss(solution, 0) == pytest.approx(0.0965, abs=2e-3)
     assert abs(loss(solution, 1)) < 1e-3
+
+
+def test_asynchrony_returns_when_all_loss_is_undone_not_that_of_diffusion(electrode):
+    """With D = 1e-14 m2/s, which loses nothing in a single particle."""
+    fast = eqx.tree_at(
+        lambda e: e.curves.diffusivity.log10_values, electrode, np.full(8, -14.0)
+    )
+    discharged, spread = {}, {}
+    for hold in ((), ("Hold at 2.5 V for 100 hours",)):
+        protocol = diffelec.Protocol.from_strings([*CYCLE, *hold, *CYCLE[:2]])
+        found = diffelec.simulate(fast, protocol, rtol=1e-5)
+        first, second = (np.asarray(found.change_times(k))[:5] / HOUR for k in (0, 2))
+        spread[len(hold)] = np.ptp(second) / np.ptp(first)
+        lost = 1 + found.half_cycle_capacity(1) / found.half_cycle_capacity(0)
+        discharged[len(hold)] = float(lost)
+    assert discharged[0] == pytest.approx(0.077, abs=3e-3)
+    assert spread[0] < 0.4
+    assert abs(discharged[1]) < 3e-3
+    assert spread[1] == pytest.approx(1.0, abs=0.05)
 
 
 def test_steps_end_exactly_at_their_events(solution, electrode):

@@ -1,0 +1,196 @@
+"""Particles cut into sites, an electrolyte that resists, sparse networks."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import diffelec
+from diffelec import graphs
+from diffelec.edges import Edge, carbon_contact, wire
+from diffelec.solver import DenseLU, SparseLU
+
+CHARGE = diffelec.Protocol.from_strings(["Charge at C/20 for 6 hours"])
+SITES = {
+    "site_particle": [0, 0, 0],
+    "site_share": [0.5, 0.3, 0.2],
+    "exchange": [[0, 1], [1, 2]],
+    "exchange_shape": [9e-6, 6e-6],
+}
+
+
+def one_particle(shapes, *, electrolyte=None, **fields):
+    """A particle of three sites; carbon on those with a shape (1/m)."""
+    edges = [
+        carbon_contact("collector", f"p/{k}", shape)
+        for k, shape in enumerate(shapes)
+        if shape is not None
+    ]
+    edges += [Edge("p/0", "p/1", 0.0, 6e4, 6e4), Edge("p/1", "p/2", 0.0, 9e4, 9e4)]
+    sites = dict(SITES)
+    if electrolyte is not None:
+        edges += [wire("separator", "deep", electrolyte)]
+        sites |= {"electrolyte_labels": ["separator", "deep"]}
+        sites |= {"site_electrolyte": [1, 1, 1]}
+    network = diffelec.Network.from_edges(edges, ["p"], **sites)
+    return diffelec.presets.electrode_of(network, num_shells=8, **fields)
+
+
+def coated(**fields):
+    """Carbon all around, as resistive in all as the preset's single particle."""
+    shape = graphs.DEFAULT_CARBON_SHAPE
+    return one_particle([shape / share for share in SITES["site_share"]], **fields)
+
+
+def test_a_particle_coated_evenly_is_as_one_of_one_site():
+    whole = diffelec.presets.single_particle(num_shells=8)
+    one = diffelec.simulate(whole, CHARGE, rtol=1e-6)
+    cut = diffelec.simulate(coated(), CHARGE, rtol=1e-6)
+    assert np.all(np.isfinite(cut.voltage))
+    np.testing.assert_allclose(cut.voltage, one.voltage, atol=2e-6)
+    np.testing.assert_allclose(cut.stoichiometry, one.stoichiometry, atol=1e-7)
+    spread = np.ptp(cut.site_stoichiometry, axis=1)
+    assert np.max(spread) < 1e-9
+
+
+def test_lithium_that_sites_exchange_stays_in_the_particle():
+    """Fed at one site only: the charge is that of the lithium that left."""
+    electrode = one_particle([3e4, None, None])
+    protocol = diffelec.Protocol.from_strings(
+        ["Charge at C/20 for 6 hours", "Rest for 10 hours"]
+    )
+    found = diffelec.simulate(electrode, protocol, rtol=1e-5)
+    current = float(electrode.one_c_current) / 20
+    charge, rest = np.asarray(found.step_capacities)
+    np.testing.assert_allclose(charge, current * 6 * 3600, rtol=1e-10)
+    assert abs(rest) < 1e-12 * charge
+    spread = np.ptp(np.asarray(found.site_stoichiometry), axis=1)
+    mean = np.asarray(found.stoichiometry)[:, 0]
+    assert np.max(spread) > 0.03
+    assert spread[-1] < 0.8 * spread[101]
+    np.testing.assert_allclose(mean[101:], mean[101], rtol=1e-12)
+
+
+def test_exchange_brings_means_together_as_its_shape_says():
+    r"""Without reactions, conduction or gradients: d(x1 - x2)/dt = -S D (1/V1 + 1/V2)
+    (x1 - x2) for two sites and a constant D, from what a charge of one of them left.
+    """
+    constant = diffelec.curves.ConstantCurve
+    diffusivity, shape = 1e-9, 3e-10
+    curves = diffelec.Curves(
+        conductivity=constant(1e-9, unit="S/m"),
+        diffusivity=constant(diffusivity, unit="m2/s"),
+        rate_constant=constant(1e-13, unit="m/s"),
+        open_circuit_potential=diffelec.open_circuit.LinearPotential(4.7, 1.0),
+    )
+    network = diffelec.Network.from_edges(
+        [wire("collector", "p/0", 1.0), Edge("p/0", "p/1", 1e25)],
+        ["p"],
+        site_particle=[0, 0],
+        site_share=[0.4, 0.6],
+        exchange=[[0, 1]],
+        exchange_shape=[shape],
+    )
+    electrode = diffelec.presets.electrode_of(
+        network, curves, initial_stoichiometry=0.9, num_shells=6
+    )
+    protocol = diffelec.Protocol.from_strings(
+        ["Charge at 1C for 6 minutes", "Rest for 1 hour"]
+    )
+    found = diffelec.simulate(electrode, protocol, rtol=1e-7)
+    x, time = np.asarray(found.site_stoichiometry)[101:], np.asarray(found.time)[101:]
+    volume = float(electrode.particle_volume[0]) * np.array([0.4, 0.6])
+    rate = shape * diffusivity * np.sum(1 / volume)
+    want = np.exp(-rate * (time - time[0])) * (x[0, 1] - x[0, 0])
+    assert x[0, 1] - x[0, 0] > 0.02
+    assert 0.5 < rate * 3600 < 20
+    np.testing.assert_allclose(x[:, 1] - x[:, 0], want, atol=2e-6)
+
+
+def test_an_electrolyte_that_resists_is_a_resistance_in_series():
+    resistance = 3e9  # ohm: 3 mV
+    through = diffelec.simulate(coated(electrolyte=resistance), CHARGE, rtol=1e-6)
+    inside = diffelec.simulate(coated(series_resistance=resistance), CHARGE, rtol=1e-6)
+    assert np.all(np.isfinite(through.voltage))
+    np.testing.assert_allclose(through.voltage, inside.voltage, atol=2e-6)
+    drop = through.potentials[1:, -1] - through.potentials[1:, -2]
+    np.testing.assert_allclose(drop, through.current[1:] * resistance, rtol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def packed():
+    """Forty spheres that touch, half of them on carbon."""
+    centres, radii = graphs.random_packing(40, seed=1)
+    network = graphs.touching_spheres(
+        centres, radii, contact_radius=0.5e-6, carbon_share=0.5, reach=0.1
+    )
+    return diffelec.presets.electrode_of(network, radius=radii, num_shells=8)
+
+
+def test_sparse_and_dense_networks_give_one_solution(packed):
+    dense, sparse = (
+        diffelec.simulate(packed, CHARGE, rtol=1e-4, network_solver=kind)
+        for kind in (DenseLU, SparseLU)
+    )
+    assert np.all(np.isfinite(sparse.voltage))
+    np.testing.assert_array_equal(sparse.num_steps, dense.num_steps)
+    for name in ("voltage", "site_stoichiometry", "potentials"):
+        one, other = getattr(dense, name), getattr(sparse, name)
+        np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-10)
+
+
+def slope(electrode, direction, **settings):
+    """(d(loss) along a direction of the electrode, by reverse mode; the loss)."""
+    floats, rest = eqx.partition(electrode, eqx.is_inexact_array)
+
+    @jax.jit
+    def loss(step):
+        moved = jax.tree.map(lambda a, d: a * jnp.exp(step * d), floats, direction)
+        found = diffelec.simulate(
+            eqx.combine(moved, rest), CHARGE, num_saved=5, **settings
+        )
+        x = found.site_stoichiometry
+        return jnp.sum(found.voltage) + jnp.sum(x[-1] ** 2 * jnp.arange(x.shape[1]))
+
+    return loss, float(jax.jit(jax.grad(loss))(0.0))
+
+
+@pytest.mark.parametrize("kind", [None, SparseLU])
+def test_gradients_reach_exchange_electrolyte_and_contacts(kind):
+    electrode = one_particle(
+        [3e4, None, None], electrolyte=3e9, counter_exchange_current=1e-9
+    )
+    electrode = jax.tree.map(jnp.asarray, electrode)
+    floats, _ = eqx.partition(electrode, eqx.is_inexact_array)
+    zeros = jax.tree.map(jnp.zeros_like, floats)
+    direction = eqx.tree_at(
+        lambda e: (
+            e.network.exchange_shape,
+            e.network.shape_tail,
+            e.network.series_resistance,
+        ),
+        zeros,
+        (jnp.array([1.0, -0.5]), jnp.full(4, 0.3), jnp.full(4, 0.7)),
+    )
+    loss, exact = slope(electrode, direction, rtol=1e-8, network_solver=kind)
+    step = 1e-3
+    difference = float(loss(step) - loss(-step)) / (2 * step)
+    assert abs(exact) > 1e-4
+    np.testing.assert_allclose(exact, difference, rtol=2e-4)
+
+
+def test_lanes_of_a_batch_have_factors_of_their_own(packed):
+    radii = jnp.stack([packed.radius, 1.05 * packed.radius])
+    settings = {"rtol": 1e-3, "num_saved": 3, "network_solver": SparseLU}
+
+    def end(radius):
+        electrode = eqx.tree_at(lambda e: e.radius, packed, radius)
+        return diffelec.simulate(electrode, CHARGE, **settings).voltage
+
+    found = jax.jit(jax.vmap(end))(radii)
+    alone = jnp.stack([jax.jit(end)(radius) for radius in radii])
+    assert np.all(np.isfinite(found))
+    assert not np.allclose(found[0], found[1], atol=1e-6)
+    # Not the same arithmetic, so that a step may be tried twice in one of them.
+    np.testing.assert_allclose(found, alone, atol=1e-4)
