@@ -34,7 +34,10 @@ def _courses(axes, kept):
 
 
 def _state(axes, figure, kept):
-    """X (left) and potential (right) of the chain when the second particle starts."""
+    """X (left) and potential (right) of the chain when the second particle starts.
+
+    Colours of the potential end at the largest drop before the last sphere.
+    """
     system, snapshots = kept["system"], kept["march"].snapshots
     time, y = snapshots[(1, 0.066)]
     x, phi = y[: system.num_nodes], y[system.phi_of]
