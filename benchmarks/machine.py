@@ -8,12 +8,16 @@ import platform
 import subprocess
 
 RESULTS = pathlib.Path(__file__).parent / "results"
+_PACKAGES = (
+    *("jax", "jaxlib", "diffrax", "equinox", "numpy", "scipy"),
+    *("casadi", "pybamm", "scikit-fem"),
+)
 
 
 def describe() -> dict:
     """Processor, cores, Python and package versions, commit."""
     versions = {}
-    for name in ("jax", "jaxlib", "diffrax", "equinox", "numpy", "casadi", "pybamm"):
+    for name in _PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
