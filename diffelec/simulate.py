@@ -1,5 +1,7 @@
 """The verb: runs a protocol on an electrode."""
 
+import dataclasses
+
 import diffrax
 import equinox as eqx
 import jax
@@ -7,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from . import stretches
 from .constants import FARADAY
 from .control import Control
 from .electrode import Electrode
@@ -147,11 +150,14 @@ def _simulate(electrode, protocol, settings: _Settings) -> Solution:
     carry, tables = _start(electrode)
 
     def advance(carry, number, row):
-        return _advance(electrode, tables, protocol.drive, settings, carry, number, row)
+        one = _advance_by_stretches if by_stretches else _advance
+        return one(electrode, tables, protocol.drive, settings, carry, number, row)
 
     numbers = np.arange(protocol.num_steps)
     leaves = jax.tree.leaves((electrode, protocol, settings.instants))
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    by_stretches = stretches.suit(electrode.network.topology) and not traced
+    if traced:
         carry, records = jax.lax.scan(
             lambda carry, step: advance(carry, *step), carry, (numbers, protocol.rows)
         )
@@ -159,34 +165,9 @@ def _simulate(electrode, protocol, settings: _Settings) -> Solution:
         found = []
         for number in range(protocol.num_steps):
             carry, record = advance(carry, numbers[number], _row(protocol, number))
-            found.append(_trimmed(record))
-        records = _stacked(found)
+            found.append(record)
+        records = stretches.stacked(found)
     return _solution(electrode, protocol, carry, records, settings.instants)
-
-
-def _trimmed(record: "_Record") -> "_Record":
-    """A record of many sites without the knots that its steps left over."""
-    if record.track.higher.shape[-1] == record.track.value.shape[-1]:
-        return record
-    used = int(record.num_steps[0]) + 1
-    track = jax.tree.map(lambda leaf: np.array(leaf[:used]), record.track)
-    return eqx.tree_at(lambda r: r.track, record, track)
-
-
-def _stacked(found: list):
-    """Records side by side; shorter tracks repeat their last knot."""
-    if len(found) == 1:
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[None], found[0])
-    longest = max(len(record.track.time) for record in found)
-
-    def filled(leaf):
-        return np.concatenate([leaf, np.repeat(leaf[-1:], longest - len(leaf), axis=0)])
-
-    for k, record in enumerate(found):
-        if len(record.track.time) < longest:
-            track = jax.tree.map(filled, record.track)
-            found[k] = eqx.tree_at(lambda r: r.track, record, track)
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *found)
 
 
 class _Record(eqx.Module):
@@ -220,22 +201,63 @@ def _start(electrode):
 
 
 @eqx.filter_jit
-def _advance(
-    electrode, tables, drive, settings: _Settings, carry, number, row
-) -> tuple[tuple, _Record]:
+def _advance(electrode, tables, drive, settings: _Settings, carry, number, row):
     """One protocol step: the state after it, and what is kept of it."""
-    start, columns, guess, result, failed = carry
-    factors = settings.tolerances.network_solver
-    system = System.of(electrode, Control(row, drive), tables, factors)
+    arguments = (electrode, tables, drive, settings, carry, number, row)
+    return _kept(*arguments, *_integrated(*arguments))
+
+
+def _advance_by_stretches(
+    electrode, tables, drive, settings: _Settings, carry, number, row
+):
+    """The same for many sites: the steps of the integrator in stretches, each of which
+    leaves what is kept of it on the host.
+    """
+    start, _, _, *rest = carry
+
+    def integrate(state, begin, tolerances):
+        short = dataclasses.replace(settings, tolerances=tolerances)
+        now = (start, *state, *rest)
+        return _integrate(electrode, tables, drive, short, now, number, row, begin)
+
+    outcome, charge = stretches.joined(integrate, carry[1:3], settings.tolerances)
+    arguments = (electrode, tables, drive, settings, carry, number, row)
+    return _keep(*arguments, outcome, charge)
+
+
+def _integrated(
+    electrode, tables, drive, settings: _Settings, carry, number, row, begin=0.0
+):
+    """(outcome of a protocol step, or of a stretch of it; its charge)."""
+    _, columns, guess, _, failed = carry
+    system = _system(electrode, tables, drive, settings, row)
     outcome = integrate_step(
         system,
         columns,
         guess,
         settings.tolerances,
         meter=settings.meter,
-        first=number == 0,
+        first=(number == 0) & (begin == 0.0),
         skip=failed >= 0,
+        begin=begin,
     )
+    return outcome, _charge(system, outcome.track)
+
+
+_integrate = eqx.filter_jit(_integrated)
+
+
+def _system(electrode, tables, drive, settings: _Settings, row) -> System:
+    factors = settings.tolerances.network_solver
+    return System.of(electrode, Control(row, drive), tables, factors)
+
+
+def _kept(
+    electrode, tables, drive, settings: _Settings, carry, number, row, outcome, charge
+) -> tuple[tuple, _Record]:
+    """The state after a protocol step, and what is kept of it."""
+    start, _, _, result, failed = carry
+    system = _system(electrode, tables, drive, settings, row)
     now = RESULTS.where(failed >= 0, result, outcome.result)
     failed = jnp.where((failed < 0) & (now != RESULTS.successful), number, failed)
 
@@ -243,7 +265,7 @@ def _advance(
         return jnp.where(failed >= 0, jnp.nan, leaf)
 
     grid = _grid(outcome, start, settings)
-    seen = kept(jax.vmap(outcome.track.at)(grid))
+    seen = kept(jax.vmap(outcome.track.at)(grid)).astype(start.dtype)
     algebraic = seen[:, 2 * system.topology.num_sites :]
     end = start + outcome.duration
     record = _Record(
@@ -253,12 +275,15 @@ def _advance(
         current=jax.vmap(system.current)(algebraic),
         start=kept(start),
         end=kept(end),
-        capacity=kept(_charge(system, outcome.track)),
+        capacity=kept(charge),
         result=now,
         num_steps=jnp.stack([outcome.num_accepted, outcome.num_rejected]),
         track=outcome.track,
     )
     return (end, *outcome.parts, now, failed), record
+
+
+_keep = eqx.filter_jit(_kept)
 
 
 def _row(protocol: Protocol, number: int):

@@ -1,5 +1,6 @@
 """The structured Rosenbrock scheme: what floor 5 needs of it."""
 
+from .accepted import MANY_SITES as MANY_SITES
 from .blocks import AbstractFactors as AbstractFactors
 from .blocks import DenseLU as DenseLU
 from .blocks import Krylov as Krylov

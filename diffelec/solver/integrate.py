@@ -63,6 +63,7 @@ def integrate_step(
     meter: diffrax.AbstractProgressMeter,
     first: bool | Array,
     skip: bool | Array,
+    begin: float | Array = 0.0,
 ) -> StepOutcome:
     """Runs the step of `system.control` from a state of the columns.
 
@@ -75,26 +76,29 @@ def integrate_step(
         first: the protocol starts here, so a limit already passed is a failure; a later
             step whose limit is already passed ends at once, as on a cycler.
         skip: an earlier step failed; nothing is solved.
+        begin: instant within the step to go on from [s]; not differentiated.
     """
-    start = consistent_algebraic(system, 0.0, columns, guess)
+    begin = jnp.asarray(begin, columns.dtype)
+    start = consistent_algebraic(system, begin, columns, guess)
     parts = Parts(columns, start.algebraic)
     passed = ~(system.margin(start.algebraic) > 0)
     longest = system.control.longest(system.electrode)
-    span = jnp.where(skip | passed | ~start.found, 0.0, longest)
+    span = jnp.where(skip | passed | ~start.found, begin, longest)
     span = jnp.asarray(span, columns.dtype)
-    marched = settled(system, march(system, parts, span, tolerances, meter))
+    marched = march(system, parts, span, tolerances, meter, begin)
+    marched = settled(system, marched)
     result = _judge(system, marched, start.found, passed & first)
     return StepOutcome(
         marched.parts,
         marched.duration,
-        _track(system, parts, marched),
+        _track(system, parts, begin, marched),
         result,
         marched.num_accepted,
         marched.num_rejected,
     )
 
 
-def _track(system, start: Parts, marched: Marched) -> Track:
+def _track(system, start: Parts, begin, marched: Marched) -> Track:
     """Knots with the start in front; the last accepted step repeats to the end."""
     count = marched.num_accepted
     last = jnp.maximum(count - 1, 0)
@@ -106,7 +110,7 @@ def _track(system, start: Parts, marched: Marched) -> Track:
 
     time, seen, higher = marched.rows
     return Track(
-        fill(time, jnp.zeros_like(time[0])),
+        fill(time, begin),
         fill(seen, watch(system, start)),
         jnp.concatenate([jnp.zeros_like(higher[:1]), higher]),
     )

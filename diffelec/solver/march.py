@@ -68,28 +68,35 @@ class _Loop(NamedTuple):
 
 
 def march(
-    system: System, parts: Parts, span: Float[Array, ""], tolerances, meter
+    system: System,
+    parts: Parts,
+    span: Float[Array, ""],
+    tolerances: Tolerances,
+    meter: diffrax.AbstractProgressMeter,
+    begin: Float[Array, ""],
 ) -> Marched:
-    """Integrates from `parts` until the margin of the system's control is 0, or for
-    `span` [s]; at once over where the span is 0.
+    """Integrates from `parts` at `begin` until the margin of the system's control is 0,
+    or until `span` [s]; at once over where that is `begin`.
 
     Differentiable (forward and reverse mode) in the system, the state and the span.
     """
-    floats, integers = _march(system, parts, span, tolerances=tolerances, meter=meter)
+    settings = {"tolerances": tolerances, "meter": meter, "begin": begin}
+    floats, integers = _march(system, parts, span, **settings)
     return Marched(*floats, *integers)
 
 
 @eqx.filter_custom_jvp
-def _march(system, parts, span, *, tolerances, meter):
-    marched, _ = _search(system, parts, span, tolerances, meter, record=False)
+def _march(system, parts, span, **settings):
+    marched, _ = _search(system, parts, span, **settings, record=False)
     return marched[:3], marched[3:]
 
 
 @_march.def_jvp
-def _march_jvp(primals, moving, *, tolerances, meter):
+def _march_jvp(primals, moving, *, tolerances, **settings):
     arrays, together = arrays_of(primals)
     primals = together(_once_only(arrays))
-    marched, steps = _search(*primals, tolerances, meter, record=True)
+    settings["tolerances"] = tolerances
+    marched, steps = _search(*primals, **settings, record=True)
     moved = tangents(primals, moving, marched, steps, tolerances.tableau)
     return (marched[:3], marched[3:]), (moved, (None,) * len(marched[3:]))
 
@@ -122,9 +129,9 @@ def _num_rows(tolerances) -> int:
     return -(-tolerances.max_steps // CHUNK) * CHUNK
 
 
-def _search(system, parts, span, tolerances, meter, *, record):
+def _search(system, parts, span, *, tolerances, meter, begin, record):
     """(the march, its accepted steps where `record`) by adaptive steps."""
-    frozen = jax.lax.stop_gradient((system, parts, span, tolerances))
+    frozen = jax.lax.stop_gradient((system, parts, span, begin, tolerances))
     arrays, together = arrays_of(frozen)
 
     def plain(arrays):
@@ -139,33 +146,27 @@ def _search(system, parts, span, tolerances, meter, *, record):
     return (serial_or_plain(serial, plain) if small else plain)(arrays)
 
 
-def _adapt(system, parts, span, tolerances, meter, *, record):
+def _adapt(system, parts, span, begin, tolerances, meter, *, record):
     """The loop over trial steps, and the end of the last one."""
-    loop = _empty(system, parts, span, tolerances, record=record)
+    loop = _empty(system, parts, span, begin, tolerances, record=record)
 
     def unfinished(carry):
         return any_lane(carry[0].status == RUNNING)
 
     def advance(carry):
         loop, progress = carry
-        new = _try_step(system, loop, span, tolerances)
-        if not system.serial:  # lanes of a batch that are done stay as they are
-            active = loop.status == RUNNING
-            frozen = jax.tree.map(
-                lambda a, b: jnp.where(active, a, b),
-                new._replace(rows=None, steps=None),
-                loop._replace(rows=None, steps=None),
-            )
-            new = frozen._replace(rows=new.rows, steps=new.steps)
-            progress = meter.step(progress, new.time / jnp.where(span > 0, span, 1.0))
-        return new, progress
+        loop = _try_step(system, loop, span, tolerances)
+        if not system.serial:
+            share = loop.time / jnp.where(span > 0, span, 1.0)
+            progress = meter.step(progress, share)
+        return loop, progress
 
     loop, progress = jax.lax.while_loop(unfinished, advance, (loop, meter.init()))
     meter.close(progress)
     return _finish(system, loop), loop.steps
 
 
-def _empty(system, parts, span, tolerances, *, record) -> _Loop:
+def _empty(system, parts, span, begin, tolerances, *, record) -> _Loop:
     """The loop before its first step."""
     rows = _num_rows(tolerances)
     seen = watch(system, parts)
@@ -182,13 +183,13 @@ def _empty(system, parts, span, tolerances, *, record) -> _Loop:
     curved = bends(system, dense)
     steps = Steps(buffer(zero), buffer(zero), jax.tree.map(buffer, parts))
     return _Loop(
-        time=zero,
-        proposal=jnp.minimum(_FIRST_STEP, span),
+        time=zero + begin,
+        proposal=jnp.minimum(_FIRST_STEP, span - begin),
         start=parts,
         size=zero,
         parts=parts,
         dense=dense,
-        status=jnp.where(span > 0, RUNNING, AT_END),
+        status=jnp.where(span > begin, RUNNING, AT_END),
         num_accepted=jnp.asarray(0),
         num_rejected=jnp.asarray(0),
         rows=Rows(buffer(zero), buffer(seen), buffer(curved)),
@@ -197,7 +198,10 @@ def _empty(system, parts, span, tolerances, *, record) -> _Loop:
 
 
 def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
-    """One trial step: kept if accurate, and the next size in any case."""
+    """One trial step: kept if accurate, and the next size in any case. Lanes of a batch
+    that are done stay as they are.
+    """
+    active = loop.status == RUNNING
     stop = system.control.next_stop(loop.time, span)
     room = stop - loop.time
     size = jnp.minimum(loop.proposal, room)
@@ -205,7 +209,7 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
         system, tolerances.tableau, loop.time, size, loop.parts
     )
     norm = error_norm(error, loop.parts, new, tolerances.rtol, tolerances.atol)
-    good = norm <= 1.0
+    good = active & (norm <= 1.0)
     proposal = size * _growth(norm, tolerances.tableau.order)
     cut = good & (room <= loop.proposal)  # by a stop, not by its error
     proposal = jnp.where(cut, jnp.maximum(proposal, loop.proposal), proposal)
@@ -220,7 +224,7 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
     after = (time, loop.parts, size, new, dense)
     kept = jax.tree.map(lambda a, b: jnp.where(good, a, b), after, before)
     accepted = loop.num_accepted + good
-    rejected = loop.num_rejected + ~good
+    rejected = loop.num_rejected + (active & ~good)
     status = jnp.select(
         [
             good & (system.margin(new.algebraic) <= 0),
@@ -233,9 +237,9 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
     )
     return _Loop(
         kept[0],
-        proposal,
+        jnp.where(active, proposal, loop.proposal),
         *kept[1:],
-        status.astype(loop.status.dtype),
+        jnp.where(active, status, loop.status).astype(loop.status.dtype),
         accepted,
         rejected,
         _put(loop.rows, row, seen),

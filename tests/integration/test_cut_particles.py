@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import diffelec
-from diffelec import graphs
+from diffelec import graphs, stretches
 from diffelec.edges import Edge, carbon_contact, wire
 from diffelec.solver import DenseLU, SparseLU
 
@@ -194,3 +194,26 @@ def test_lanes_of_a_batch_have_factors_of_their_own(packed):
     assert not np.allclose(found[0], found[1], atol=1e-6)
     # Not the same arithmetic, so that a step may be tried twice in one of them.
     np.testing.assert_allclose(found, alone, atol=1e-4)
+
+
+def test_stretches_of_a_step_make_up_the_step(packed, monkeypatch):
+    protocol = diffelec.Protocol.from_strings(
+        ["Charge at C/10 until 4.2 V", "Rest for 1 hour"]
+    )
+    settings = {"rtol": 1e-5, "network_solver": DenseLU, "num_saved": 21}
+    whole = diffelec.simulate(packed, protocol, **settings)
+    monkeypatch.setattr(stretches, "suit", lambda topology: True)
+    monkeypatch.setattr(stretches, "_LENGTH", 70)
+    parts = diffelec.simulate(packed, protocol, **settings)
+    assert int(parts.num_steps[0].sum()) > 3 * 70
+    np.testing.assert_allclose(parts.step_end_times, whole.step_end_times, rtol=1e-4)
+    charges = (parts.step_capacities[0], whole.step_capacities[0])
+    np.testing.assert_allclose(*charges, rtol=1e-4)
+    np.testing.assert_allclose(parts.voltage, whole.voltage, atol=1e-3)
+    one, other = whole.change_times(0), parts.change_times(0)
+    reacted = np.isfinite(one)
+    assert reacted.sum() > 10
+    np.testing.assert_array_equal(np.isfinite(other), reacted)
+    np.testing.assert_allclose(other[reacted], one[reacted], rtol=1e-3)
+    few = diffelec.simulate(packed, protocol, throw=False, max_steps=100, **settings)
+    assert "max_steps" in few.message()
