@@ -3,6 +3,7 @@
 from . import constants as constants
 from . import curves as curves
 from . import edges as edges
+from . import fronts as fronts
 from . import graphs as graphs
 from . import kinetics as kinetics
 from . import materials as materials

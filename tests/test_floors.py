@@ -36,7 +36,7 @@ FLOORS = (
     {"solver.integrate"},
     {"solver"},
     {"solution"},
-    {"simulate"},
+    {"simulate", "fronts"},
     {""},
 )
 
