@@ -1,5 +1,6 @@
 """A differentiable particle-network model of lithium-ion cathodes."""
 
+from . import bodies as bodies
 from . import constants as constants
 from . import curves as curves
 from . import edges as edges
@@ -20,6 +21,7 @@ from .electrode import Curves as Curves
 from .electrode import Electrode as Electrode
 from .network import Network as Network
 from .protocol import Protocol as Protocol
+from .resolve import resolve as resolve
 from .results import RESULTS as RESULTS
 from .simulate import SimulationError as SimulationError
 from .simulate import simulate as simulate
