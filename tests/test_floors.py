@@ -27,7 +27,7 @@ FLOORS = (
     {"open_circuit", "kirchhoff", "network", "protocol", "solver.pattern"},
     {"solver.blocks"},
     {"solver.bordered"},
-    {"graphs", "electrode", "resolve"},
+    {"graphs", "electrode", "electrolyte", "resolve"},
     {"materials", "tables", "solver.rosenbrock", "solver.consistent"},
     {"presets", "solver.system"},
     {"solver.accepted"},
