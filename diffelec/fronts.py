@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from .solution import Solution
 
 CHANGE = 0.25  # of surface stoichiometry, by which a site has reacted
+AT_ONCE = 1e-3  # s, within which sites react at once
 LEVEL = 0.05  # of surface stoichiometry, below which a particle is even
 
 
@@ -41,8 +42,8 @@ def front_speeds(
        d_i = R\,|c_i - c_{first}|, \quad \tau_i = t_i - t_{first} $$
 
     The slope of distance against time over the sites that react; c is the mean of the
-    unit normal over a site, R in `radius` [m]. Infinite where all react at once, NaN
-    where fewer than two react.
+    unit normal over a site, R in `radius` [m]. Infinite where all react within a ms,
+    NaN where fewer than two react.
     """
     topology = solution.topology
     owners, alone = topology.site_particle, _alone(solution)
@@ -63,7 +64,7 @@ def front_speeds(
     squares = _sum(solution, delay**2)
     slope = _sum(solution, distance * delay) / jnp.where(squares > 0, squares, 1.0)
     count = _sum(solution, 1.0 * reached)
-    slope = jnp.where(squares > 0, slope, jnp.inf)
+    slope = jnp.where(squares > AT_ONCE**2, slope, jnp.inf)
     return jnp.where(alone, 0.0, jnp.where(count > 1, slope, jnp.nan))
 
 

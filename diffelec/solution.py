@@ -180,9 +180,12 @@ class Solution(eqx.Module):
         stoichiometry over a half cycle [s from its start]; infinite where that change
         is below 0.05. 0.1 is the onset, 0.5 the midpoint, 0.9 the completion.
         """
-        times, values, higher = self._knots(half_cycle)
-        start, end = self._ends_of(half_cycle, times, values, higher)
-        found = self.crossing_times(start + level * (end - start), half_cycle)
+        return self._onsets(self._knots(half_cycle), half_cycle, level)
+
+    def _onsets(self, knots, half_cycle: int, level):
+        """When trajectories have made the part `level` of their own change."""
+        start, end = self._ends_of(half_cycle, *knots)
+        found = self._crossings(knots, start + level * (end - start), half_cycle)
         still = (jnp.abs(end - start) < _LEAST_CHANGE) & ~jnp.isnan(found)
         return jnp.where(still, jnp.inf, found)
 
@@ -208,6 +211,14 @@ class Solution(eqx.Module):
         start, end = self._ends_of(half_cycle, *knots)
         target = start + change * jnp.sign(end - start)
         return self._crossings(knots, target, half_cycle)
+
+    @eqx.filter_jit
+    def site_onset_times(
+        self, half_cycle: int = 0, level: float = 0.1
+    ) -> Float[Array, " site"]:
+        """`onset_times` of the surface of each site."""
+        knots = self._site_knots(half_cycle, surface=True)
+        return self._onsets(knots, half_cycle, level)
 
     def site_trajectories(self, half_cycle: int = 0, parts: int = 8):
         """Surface stoichiometry of the sites, `parts` times in every accepted step of a
