@@ -89,8 +89,8 @@ class Body:
 
 def whole() -> Body:
     """A particle of one site."""
-    nothing = np.zeros((0, 2))
-    return Body([[0, 0, 0]], [1], [0], nothing, [], nothing, [], [0], nothing)
+    one, none, pairs = np.zeros(1), np.zeros(0), np.zeros((0, 2))
+    return Body(np.zeros((1, 3)), one + 1, one, pairs, none, pairs, none, one, pairs)
 
 
 @functools.lru_cache(maxsize=64)
@@ -102,11 +102,11 @@ def slices(count: int, axis: tuple[float, float, float] = (0.0, 0.0, 1.0)) -> Bo
     12 % too little between two contacts opposite each other on the equator.
     """
     _check_count(count, 32)
-    axis = _unit("axis", axis)
+    tip = _unit("axis", axis)
     if count == 1:
         return whole()
     height = 1.0 - (2.0 * np.arange(count) + 1.0) / count
-    return _cut(height[:, None] * axis, np.full(count, 1.0 / count))
+    return _cut(height[:, None] * tip, np.full(count, 1.0 / count))
 
 
 @functools.lru_cache(maxsize=64)
@@ -253,7 +253,7 @@ def _edges(transfer, neighbours, share):
     largest = np.max(exact)
     border = np.zeros((count, count), bool)
     border[tuple(neighbours.T)] = True
-    best, tried = None, -1
+    best, least_error, tried = (neighbours, np.ones(len(neighbours))), np.inf, -1
     for least in _SHARES:
         chosen = border[i, j] | (exact > least * largest)
         if np.sum(chosen) == tried:
@@ -265,11 +265,11 @@ def _edges(transfer, neighbours, share):
         strong = conductance > _WEAK * np.max(conductance)
         pairs, start = pairs[strong], conductance[strong]
         conductance, error = _fitted(transfer, pairs, start, share)
-        if best is None or error < best[2]:
-            best = pairs, conductance, error
+        if error < least_error:
+            best, least_error = (pairs, conductance), error
         if error <= _TOLERANCE:
             break
-    return best[0], best[1]
+    return best
 
 
 def _fitted(transfer, pairs, start, share, rounds: int = 40):

@@ -50,13 +50,13 @@ def resolve(
     old = network.topology
     if old.num_sites != old.num_particles:
         raise ValueError("`resolve` takes networks with one site a particle.")
-    radius = np.broadcast_to(np.asarray(radius, float), (old.num_particles,))
+    radii = np.broadcast_to(np.asarray(radius, float), (old.num_particles,))
     bodies = _bodies_of(old.particle_labels, body)
-    cut = _Cut(network, radius, bodies, _covered(old, bodies, coverage, seed))
+    cut = _Cut(network, radii, bodies, _covered(old, bodies, coverage, seed))
     edges = [new for e in range(old.num_edges) for new in cut.edges_for(e)]
     for p in range(old.num_particles):
         edges += cut.edges_within(p, crack_contact)
-    return _network(old, bodies, radius, cut.first, edges)
+    return _network(old, bodies, radii, cut.first, edges)
 
 
 class _Cut:

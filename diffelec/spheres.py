@@ -66,13 +66,16 @@ def nearest(directions: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return np.argmax(_closeness(directions, centres), axis=-1)
 
 
-def settled_centres(count: int, num_points: int = 20000, rounds: int = 100):
+def settled_centres(
+    count: int, num_points: int = 20000, rounds: int = 100
+) -> tuple[np.ndarray, np.ndarray]:
     """Centres and shares of `count` sites of nearly equal size.
 
     Lloyd's rounds from a Fibonacci spiral: every centre moves to the centroid of its
     own site, so that in the end the centres are the centroids of what they define.
     """
     points, centres = quasi_uniform(num_points), quasi_uniform(count)
+    size = np.ones(count)
     for _ in range(rounds):
         site = nearest(points, centres)
         total = np.stack(
