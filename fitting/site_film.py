@@ -67,6 +67,9 @@ def site_frames(electrode, solution, num_frames: int) -> np.ndarray:
     draw_scale(axes, seen)
     figure.colorbar(image, label="surface stoichiometry x (–)", shrink=0.8)
     figure.set_dpi(_DPI)
+    axes.set_title("0.0 h, 0.00 V")
+    figure.canvas.draw()
+    figure.set_layout_engine("none")  # all frames alike
     voltage = np.asarray(solution.voltage)[:, None]
     frames = []
     for instant in np.linspace(time[0], time[-1], num_frames):
