@@ -13,26 +13,18 @@ CHARGES = ((0, "charge 1"), (2, "charge 2"))
 DASHES = ("-", (0, (5, 1)), (0, (3, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
 
-def _halfway(solution, half_cycle: int) -> np.ndarray:
-    """When half of the sites of each top particle have reacted [s]."""
-    times = np.asarray(solution.site_change_times(half_cycle, fronts.CHANGE))
-    owners = solution.topology.site_particle
-    return np.array([np.median(times[owners == p]) for p in range(TOPS)])
-
-
 def _maps(subfigure, electrode, solution) -> None:
-    """The network when a front is half-way through each top particle in turn."""
+    """The network when each top particle in turn is most uneven."""
     seen = SiteMap.of(electrode)
+    owners = solution.topology.site_particle
     panels = subfigure.subplots(len(CHARGES), TOPS)
-    norm = matplotlib.colors.Normalize(0.45, 1.0)
+    norm = matplotlib.colors.Normalize(0.75, 1.0)
     for (half, name), line in zip(CHARGES, panels, strict=True):
         instants, values = (np.asarray(v) for v in solution.site_trajectories(half))
-        for p, (axes, when) in enumerate(
-            zip(line, _halfway(solution, half), strict=True)
-        ):
-            here = np.array([np.interp(when, instants, v) for v in values.T])
-            image = draw_map(axes, seen, here, norm)
-            axes.set_title(f"{p} in the way\n{when / HOUR:.2f} h")
+        for p, axes in enumerate(line):
+            moment = np.argmax(np.ptp(values[:, owners == p], axis=1))
+            image = draw_map(axes, seen, values[moment], norm)
+            axes.set_title(f"{p} in the way\n{instants[moment] / HOUR:.2f} h")
         line[0].set_ylabel(name)
     draw_scale(panels[-1, 0], seen)
     subfigure.colorbar(
@@ -47,7 +39,7 @@ def _maps(subfigure, electrode, solution) -> None:
 
 def _passages(axes, solution, half_cycle: int, name: str) -> None:
     """How high the front is in each top particle against time."""
-    times = np.asarray(solution.site_change_times(half_cycle, fronts.CHANGE))
+    times = np.asarray(solution.site_change_times(half_cycle, fronts.ONSET))
     topology = solution.topology
     for p in range(TOPS):
         own = np.flatnonzero(topology.site_particle == p)
@@ -59,13 +51,13 @@ def _passages(axes, solution, half_cycle: int, name: str) -> None:
             label=f"{p} in the way",
         )
     axes.set_title(name, loc="left")
-    axes.set_xlabel("time since the first slice (min)")
+    axes.set_xlabel("time since the first (min)")
     axes.set_ylabel("height of the slice over R (–)")
 
 
 def _spreads(axes, solution) -> None:
     """The spread of each top particle against time, in both charges."""
-    for half, name in CHARGES:
+    for half, _ in CHARGES:
         instants, values = (np.asarray(v) for v in solution.site_trajectories(half))
         owners = solution.topology.site_particle
         for p in range(TOPS):
@@ -75,12 +67,11 @@ def _spreads(axes, solution) -> None:
                 np.maximum(own.max(axis=1) - own.min(axis=1), 1e-6),
                 color=OKABE_ITO[p] if half == 0 else "0.6",
                 ls=DASHES[p],
-                label=name if half and not p else None,
                 linewidth=1.0,
                 zorder=2 if half == 0 else 1,
             )
     axes.set(xlim=(0, 14), ylim=(1e-5, 0.5))
-    axes.set_title("c  colours: charge 1, grey: charge 2", loc="left")
+    axes.set_title("c  charge 1 (grey: charge 2)", loc="left")
     axes.set_xlabel("time in charge (h)")
     axes.set_ylabel("spread of surface x (–)")
 
@@ -88,12 +79,12 @@ def _spreads(axes, solution) -> None:
 @styled
 def figure(electrode, solution):
     """Maps above; passages of the fronts and spreads inside particles below."""
-    drawn = blank(170, 150)
-    upper, lower = drawn.subfigures(2, 1, height_ratios=(95, 55))
+    drawn = blank(170, 140)
+    upper, lower = drawn.subfigures(2, 1, height_ratios=(85, 55))
     _maps(upper, electrode, solution)
     panels = lower.subplots(1, 3)
     _passages(panels[0], solution, 0, "a  charge 1")
     _passages(panels[1], solution, 2, "b  charge 2")
-    panels[0].legend(frameon=False, loc="upper right")
+    panels[0].legend(frameon=False, loc="lower right")
     _spreads(panels[2], solution)
     return drawn

@@ -11,9 +11,10 @@ from jaxtyping import Array, Float
 
 from .solution import Solution
 
-CHANGE = 0.25  # of surface stoichiometry, by which a site has reacted
+ONSET = 0.066  # of surface stoichiometry, by which a site begins to react
+CHANGE = 0.25  # by which it has reacted
 AT_ONCE = 1e-3  # s, within which sites react at once
-LEVEL = 0.05  # of surface stoichiometry, below which a particle is even
+LEVEL = 0.05  # of spread, below which a particle is even
 
 
 def transit_times(
@@ -82,11 +83,11 @@ def largest_spreads(solution: Solution, half_cycle: int = 0):
 def homogenising_times(
     solution: Solution,
     half_cycle: int = 0,
-    change: float = CHANGE,
+    change: float = ONSET,
     level: float = LEVEL,
 ) -> Float[Array, " particle"]:
-    """From the first site of each particle that reacts until the spread of its surface
-    stays below `level` for the rest of the half cycle [s].
+    """From when the first site of each particle begins to react until the spread of its
+    surface stays below `level` for the rest of the half cycle [s].
 
     Looked for eight times in every accepted step, linear between. 0 where the spread
     is below by then, infinite where it never stays below or no site reacts.
