@@ -8,8 +8,8 @@ five top particles behind 0 to 4 others. Here every particle of that network is 
 slices along its height. Carbon touches the lowest particles of the columns: all over
 ("everywhere") or at their lowest slice ("foot").
 
-A site begins to react when its surface has changed by 0.066 (`onset_transit`) and has
-reacted at 0.25 (`transit`, `speed`). Transit: from the first to the last site; spread:
+A site begins to react when its surface has changed by 0.066 (`onset_transit`, `speed`)
+and has reacted at 0.25 (`transit`). Transit: from the first to the last site; spread:
 largest less smallest surface stoichiometry inside a particle; homogenising: from the
 first site's 0.066 until the spread stays below 0.05. Writes
 benchmarks/results/fronts.json and fronts.png.
@@ -37,19 +37,22 @@ STEPS = [
     "Charge at C/20 until 4.3 V",
 ]
 CHARGES = {"charge 1": 0, "discharge 1": 1, "charge 2": 2}
-CASES = (
-    (1, "everywhere"),
-    (8, "everywhere"),
-    (4, "foot"),
-    (8, "foot"),
-    (16, "foot"),
+CASES = (  # slices, where carbon is, contact radius [um]; the preset has 0.5
+    (1, "everywhere", 0.5),
+    (8, "everywhere", 0.5),
+    (4, "foot", 0.5),
+    (8, "foot", 0.5),
+    (16, "foot", 0.25),
+    (16, "foot", 0.5),
 )
 OBSERVED_MIN = (14.0, 2.0)  # of the paper's two particles, upper limits
 
 
-def electrode_of(count: int, carbon: str) -> diffelec.Electrode:
-    """The paper's network with its particles cut into `count` slices, tip first."""
-    base = diffelec.presets.sharma2022()
+def electrode_of(count: int, carbon: str, contact: float) -> diffelec.Electrode:
+    """The paper's network with its particles cut into `count` slices, tip first, and
+    contacts between them of a radius [um].
+    """
+    base = diffelec.presets.sharma2022(contact_radius=1e-6 * contact)
     labels = base.network.topology.particle_labels
     foot = {label: [count - 1] for label in labels}
     network = diffelec.resolve(
@@ -88,9 +91,9 @@ def seen(electrode, solution, half_cycle: int) -> dict:
     return found
 
 
-def run(count: int, carbon: str) -> tuple:
+def run(count: int, carbon: str, contact: float) -> tuple:
     """One case: electrode, solution and its numbers."""
-    electrode = electrode_of(count, carbon)
+    electrode = electrode_of(count, carbon, contact)
     protocol = diffelec.Protocol.from_strings(STEPS)
     began = time.perf_counter()
     solution = diffelec.simulate(electrode, protocol, rtol=1e-4)
@@ -99,6 +102,7 @@ def run(count: int, carbon: str) -> tuple:
     case = {
         "slices": count,
         "carbon": carbon,
+        "contact_radius_um": contact,
         "sites": topology.num_sites,
         "unknowns": topology.num_unknowns,
         "seconds_with_compilation": time.perf_counter() - began,
@@ -111,7 +115,8 @@ def run(count: int, carbon: str) -> tuple:
 def show(case: dict) -> None:
     """Prints a case as a table."""
     print(
-        f"\n{case['slices']} slices, carbon {case['carbon']}: {case['sites']} sites, "
+        f"\n{case['slices']} slices, carbon {case['carbon']}, contacts of "
+        f"{case['contact_radius_um']} um: {case['sites']} sites, "
         f"{case['unknowns']} unknowns, {case['seconds_with_compilation']:.0f} s"
     )
     for name in CHARGES:
@@ -126,8 +131,8 @@ def show(case: dict) -> None:
 def main() -> None:
     """Runs all cases and writes what they give."""
     cases = []
-    for count, carbon in CASES:
-        electrode, solution, case = run(count, carbon)
+    for settings in CASES:
+        electrode, solution, case = run(*settings)
         show(case)
         cases.append(case)
     found = {"observed_below_min": list(OBSERVED_MIN), "cases": cases}

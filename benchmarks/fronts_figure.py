@@ -79,12 +79,13 @@ def _spreads(axes, solution) -> None:
 @styled
 def figure(electrode, solution):
     """Maps above; passages of the fronts and spreads inside particles below."""
-    drawn = blank(170, 140)
-    upper, lower = drawn.subfigures(2, 1, height_ratios=(85, 55))
+    drawn = blank(170, 145)
+    upper, lower = drawn.subfigures(2, 1, height_ratios=(85, 60))
     _maps(upper, electrode, solution)
     panels = lower.subplots(1, 3)
     _passages(panels[0], solution, 0, "a  charge 1")
     _passages(panels[1], solution, 2, "b  charge 2")
-    panels[0].legend(frameon=False, loc="lower right")
     _spreads(panels[2], solution)
+    handles = panels[0].get_legend_handles_labels()
+    lower.legend(*handles, frameon=False, loc="outside lower center", ncols=TOPS)
     return drawn

@@ -1,6 +1,7 @@
 """Reaction fronts inside particles of several sites: how long, how fast, how uneven.
 
-A site reacts when its surface has changed by `change` since the half cycle began.
+A site reacts when its surface has changed by `change` since the half cycle began: by
+0.066 a front shows best, by 0.25 lithium has mostly evened out behind it.
 Particles of one site have no front: their times and speeds are 0.
 """
 
@@ -35,7 +36,7 @@ def front_speeds(
     solution: Solution,
     radius: Float[Array, " particle"],
     half_cycle: int = 0,
-    change: float = CHANGE,
+    change: float = ONSET,
 ) -> Float[Array, " particle"]:
     r"""Speed of the front in each particle [m/s], from the site first reached on.
 

@@ -19,8 +19,7 @@ _SITE_COLUMNS = (
     *("onset_h", "midpoint_h", "completion_h"),
 )
 _FRONT_COLUMNS = (
-    *("half_cycle", "particle", "onset_transit_min", "transit_min"),
-    "speed_nm_per_s",
+    *("half_cycle", "particle", "onset_transit_min", "speed_nm_per_s", "transit_min"),
     *("largest_spread", "homogenising_min"),
 )
 
@@ -50,15 +49,15 @@ def _site_times(solution):
 
 @eqx.filter_jit
 def front_numbers(solution, radius):
-    """Of the fronts in each half cycle and particle: transit times of the onset and of
-    the reaction [s], speeds [m/s], largest spreads, homogenising times [s]; (5, half
-    cycle, particle).
+    """Of the fronts in each half cycle and particle: transit times of the onset [s],
+    speeds [m/s], transit times of the reaction [s], largest spreads, homogenising times
+    [s]; (5, half cycle, particle).
     """
     halves = range(solution.num_half_cycles)
     found = [
         [fronts.transit_times(solution, k, fronts.ONSET) for k in halves],
-        [fronts.transit_times(solution, k) for k in halves],
         [fronts.front_speeds(solution, radius, k) for k in halves],
+        [fronts.transit_times(solution, k) for k in halves],
         [fronts.largest_spreads(solution, k) for k in halves],
         [fronts.homogenising_times(solution, k) for k in halves],
     ]
@@ -88,7 +87,7 @@ def write_site_tables(folder: Path, electrode, solution) -> None:
         ],
     )
     numbers = np.array(front_numbers(solution, jnp.asarray(electrode.radius)))
-    units = np.array([1 / _MINUTE, 1 / _MINUTE, 1e9, 1.0, 1 / _MINUTE])
+    units = np.array([1 / _MINUTE, 1e9, 1 / _MINUTE, 1.0, 1 / _MINUTE])
     numbers *= units[:, None, None]
     several = np.flatnonzero(np.bincount(owners) > 1)
     write_csv(

@@ -94,7 +94,8 @@ def test_no_speed_where_all_react_at_once_or_one_only():
     together = made_up([20.0, 20.0, 20.0, 5.0])
     assert fronts.front_speeds(together, [R, R])[0] == np.inf
     one = made_up([20.0, 35.0, 60.0, 5.0], ends=(0.5, 0.8, 0.8, 0.4))
-    assert np.isnan(fronts.front_speeds(one, [R, R])[0])
+    assert np.isnan(fronts.front_speeds(one, [R, R], change=0.25)[0])
+    assert np.isfinite(fronts.front_speeds(one, [R, R])[0])
 
 
 def test_spread_is_largest_less_smallest_surface():
