@@ -77,8 +77,8 @@ def surface_spread(solution: Solution) -> Float[Array, "time particle"]:
 
 def largest_spreads(solution: Solution, half_cycle: int = 0):
     """The largest `surface_spread` of each particle in a half cycle, (particle,)."""
-    instants, spread = _spread_along(solution, half_cycle)
-    return jnp.max(jnp.where(instants[:, None] >= 0, spread, 0.0), axis=0)
+    _, spread = _spread_along(solution, half_cycle)
+    return jnp.max(spread, axis=0)
 
 
 def homogenising_times(
@@ -114,8 +114,12 @@ def _spread_along(solution, half_cycle):
     """Instants of a half cycle from its start, and the spread of each particle then."""
     instants, values = solution.site_trajectories(half_cycle)
     start, end = solution.half_cycle_span(half_cycle)
-    instants = jnp.clip(instants, 0.0, end - start)
-    return instants, _spread(solution, values)
+    inside = (instants >= 0) & (instants <= end - start)
+    number = np.arange(len(instants))
+    first = jnp.argmax(inside)
+    last = len(instants) - 1 - jnp.argmax(inside[::-1])
+    kept = jnp.clip(number, first, last)  # before and after, the first and the last
+    return instants[kept], _spread(solution, values[kept])
 
 
 def _spread(solution, values):

@@ -1,5 +1,7 @@
 """Fronts inside particles, on made-up trajectories and on one solve."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -117,6 +119,17 @@ def test_a_particle_is_even_once_the_last_site_has_followed():
 def test_a_particle_that_stays_uneven_never_homogenises():
     solution = made_up([20.0, 35.0, 60.0, 5.0], ends=(0.5, 0.5, 0.6, 0.4))
     assert fronts.homogenising_times(solution)[0] == np.inf
+
+
+def test_half_cycles_of_a_recording_are_kept_apart():
+    """Two windows of one protocol step, which began at 7 s."""
+    whole = made_up([20.0, 35.0, 60.0, 5.0])
+    halves = dataclasses.replace(whole, spans=((7.0, 32.0), (32.0, 107.0)))
+    spreads = [fronts.largest_spreads(halves, k)[0] for k in (0, 1)]
+    np.testing.assert_allclose(spreads, [0.2, 0.4], atol=0.05)
+    waited = [fronts.homogenising_times(halves, k)[0] for k in (0, 1)]
+    assert waited[0] == np.inf
+    assert 30.0 < waited[1] < 45.0
 
 
 def test_an_even_particle_has_no_time_to_wait():
