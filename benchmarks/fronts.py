@@ -14,13 +14,13 @@ largest less smallest surface stoichiometry inside a particle; homogenising: fro
 first site's 0.066 until the spread stays below 0.05. Writes
 benchmarks/results/fronts.json and fronts.png.
 
-What comes out: in charge 1 a front enters each particle where it touches the conducting
-neighbour and runs up in 17 to 31 min, in charge 2 in 1.3 min or less. The pattern is the
-paper's, the pace is not: 22 to 35 min until lithium is even, where less than 14 and 2 min
-were seen. And cutting changes when particles react: only the slice at a contact must turn
-conductive, so that onsets come earlier the finer the slices are (top particle behind four
-others: 13.3, 11.6, 10.3, 8.8 h with 1, 4, 8, 16 slices; not converged). Half the contact
-radius brings 16 slices back to 12.6 h.
+What comes out: in charge 1 a front enters each particle where it touches the
+conducting neighbour and runs up in 17 to 31 min, in charge 2 in 1.4 min or less. The
+pattern is the paper's, the pace is not: 22 to 35 min until lithium is even, where less
+than 14 and 2 min were seen. And cutting changes when particles react: only the slice at
+a contact must turn conductive, so that onsets come earlier the finer the slices are
+(top particle behind four others: 13.3, 11.6, 10.3, 8.8 h with 1, 4, 8, 16 slices; not
+converged). Half the contact radius brings 16 slices back to 12.6 h.
 """
 
 import time
