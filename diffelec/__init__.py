@@ -4,6 +4,8 @@ from . import bodies as bodies
 from . import constants as constants
 from . import curves as curves
 from . import edges as edges
+from . import electrolyte as electrolyte
+from . import fronts as fronts
 from . import graphs as graphs
 from . import kinetics as kinetics
 from . import materials as materials

@@ -116,14 +116,42 @@ def touching_spheres(
     centres, radii = np.asarray(centres, float), np.asarray(radii, float)
     _check_spheres(centres, radii, labels)
     pairs = _touching_pairs(centres, radii, reach)
+    contacts = [
+        contact_radius or _overlap_radius(centres[i], centres[j], radii[[i, j]])
+        for i, j in pairs
+    ]
+    return joined_spheres(
+        *(centres, radii, pairs, contacts),
+        carbon_share=carbon_share,
+        carbon_shape=carbon_shape,
+        seed=seed,
+        labels=labels,
+    )
+
+
+def joined_spheres(
+    centres: np.ndarray,
+    radii: np.ndarray,
+    pairs: np.ndarray,
+    contact_radii: Sequence[float],
+    *,
+    carbon_share: float = 1.0,
+    carbon_shape: float = DEFAULT_CARBON_SHAPE,
+    seed: int = 0,
+    labels: Sequence[str] | None = None,
+) -> Network:
+    """A network of spheres whose contacts are known, as from an image.
+
+    `pairs` (contact, 2) are numbers of spheres, `contact_radii` [m] theirs; carbon as
+    in `touching_spheres`.
+    """
+    centres, radii = np.asarray(centres, float), np.asarray(radii, float)
+    _check_spheres(centres, radii, labels)
+    pairs = np.asarray(pairs, int).reshape(-1, 2)
     names = list(labels) if labels else [f"p{k}" for k in range(len(radii))]
     edges: list[Edge] = [
-        particle_contact(
-            names[i],
-            names[j],
-            contact_radius or _overlap_radius(centres[i], centres[j], radii[[i, j]]),
-        )
-        for i, j in pairs
+        particle_contact(names[i], names[j], radius)
+        for (i, j), radius in zip(pairs, contact_radii, strict=True)
     ]
     wired = _carbon_coated(centres, pairs, carbon_share, seed)
     edges += [carbon_contact(COLLECTOR, names[i], carbon_shape) for i in wired]

@@ -117,22 +117,28 @@ class Solution(eqx.Module):
             )
         return steps[0], steps[-1]
 
-    def _knots(self, half_cycle: int):
-        """Trajectory of the particles' mean stoichiometry over a half cycle:
-        times from its start (knot,), values (knot, particle), higher coefficients.
+    def _site_knots(self, half_cycle: int, *, surface: bool):
+        """Trajectory of the sites over a half cycle, of their means or surfaces: times
+        from its start (knot,), values (knot, site), higher coefficients.
         """
         first, last = self._steps_of(half_cycle)
         sites = self.topology.num_sites
         start, _ = self.half_cycle_span(half_cycle)
+        wanted = slice(sites, 2 * sites) if surface else slice(0, sites)
 
         def joined(leaf):
             part = leaf[first : last + 1]
             return part.reshape(-1, *part.shape[2:])
 
         times = self.tracks.time + self.step_start_times[:, None] - start
-        values = self._by_particle(self.tracks.value[..., :sites])
-        higher = self._by_particle(self.tracks.higher[..., :sites])
+        values = self.tracks.value[..., wanted]
+        higher = self.tracks.higher[..., wanted]
         return joined(times), joined(values), joined(higher)
+
+    def _knots(self, half_cycle: int):
+        """`_site_knots` of the particles' mean stoichiometry."""
+        times, values, higher = self._site_knots(half_cycle, surface=False)
+        return times, self._by_particle(values), self._by_particle(higher)
 
     def _ends_of(self, half_cycle: int, times, values, higher):
         """Mean stoichiometries at the start and the end of a half cycle."""
@@ -153,7 +159,11 @@ class Solution(eqx.Module):
         step of the half cycle failed.
         Differentiable by the implicit function, -(dx/dp) / (dx/dt).
         """
-        times, values, higher = self._knots(half_cycle)
+        return self._crossings(self._knots(half_cycle), target, half_cycle)
+
+    def _crossings(self, knots, target, half_cycle: int):
+        """First times at which trajectories have moved from their start to `target`."""
+        times, values, higher = knots
         start, _ = self._ends_of(half_cycle, times, values, higher)
         span = self.half_cycle_span(half_cycle)
         direction = jnp.sign(target - start)
@@ -170,9 +180,12 @@ class Solution(eqx.Module):
         stoichiometry over a half cycle [s from its start]; infinite where that change
         is below 0.05. 0.1 is the onset, 0.5 the midpoint, 0.9 the completion.
         """
-        times, values, higher = self._knots(half_cycle)
-        start, end = self._ends_of(half_cycle, times, values, higher)
-        found = self.crossing_times(start + level * (end - start), half_cycle)
+        return self._onsets(self._knots(half_cycle), half_cycle, level)
+
+    def _onsets(self, knots, half_cycle: int, level):
+        """When trajectories have made the part `level` of their own change."""
+        start, end = self._ends_of(half_cycle, *knots)
+        found = self._crossings(knots, start + level * (end - start), half_cycle)
         still = (jnp.abs(end - start) < _LEAST_CHANGE) & ~jnp.isnan(found)
         return jnp.where(still, jnp.inf, found)
 
@@ -186,6 +199,42 @@ class Solution(eqx.Module):
         times, values, higher = self._knots(half_cycle)
         start, end = self._ends_of(half_cycle, times, values, higher)
         return self.crossing_times(start + change * jnp.sign(end - start), half_cycle)
+
+    @eqx.filter_jit
+    def site_change_times(
+        self, half_cycle: int = 0, change: float = 0.066, *, surface: bool = True
+    ) -> Float[Array, " site"]:
+        """`change_times` of each site: of its surface, or of its mean where `surface`
+        is false.
+        """
+        knots = self._site_knots(half_cycle, surface=surface)
+        start, end = self._ends_of(half_cycle, *knots)
+        target = start + change * jnp.sign(end - start)
+        return self._crossings(knots, target, half_cycle)
+
+    @eqx.filter_jit
+    def site_onset_times(
+        self, half_cycle: int = 0, level: float = 0.1
+    ) -> Float[Array, " site"]:
+        """`onset_times` of the surface of each site."""
+        knots = self._site_knots(half_cycle, surface=True)
+        return self._onsets(knots, half_cycle, level)
+
+    def site_trajectories(self, half_cycle: int = 0, parts: int = 8):
+        """Surface stoichiometry of the sites, `parts` times in every accepted step of a
+        half cycle: times from its start (instant,), values (instant, site).
+        """
+        times, values, higher = self._site_knots(half_cycle, surface=True)
+        theta = jnp.arange(1, parts + 1) / parts
+        width = jnp.diff(times)[:, None]
+        bends = jnp.where(width[..., None] > 0, higher[1:], 0.0)  # else, no step
+        along = jax.vmap(evaluate_polynomial, in_axes=(None, None, None, 0))
+        dense = jax.vmap(along, in_axes=(0, 0, 0, None))
+        found = dense(values[:-1], values[1:], bends, theta)
+        apart = times[:-1, None] + theta * width
+        instants = jnp.concatenate([times[:1], apart.reshape(-1)])
+        every = jnp.concatenate([values[:1], found.reshape(-1, values.shape[1])])
+        return instants, every
 
 
 def _first_crossing(times, values, higher, target, direction, inside):

@@ -122,8 +122,8 @@ def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Fig
     for half, line in zip(rows, panels, strict=True):
         ordered = states if half.charges else states[::-1]
         for state, axes in zip(ordered, line, strict=True):
-            time = _time_of_state(electrode, solution, half, state)
-            here = _at(solution.time, x, time)
+            time = time_of_state(electrode, solution, half, state)
+            here = at_instant(solution.time, x, time)
             painted = _draw_network(axes, electrode, places, collector, here, norm)
             hours = (time - half.start) / HOUR
             axes.set_title(f"SOC {100 * state:.0f} %\n{hours:.1f} h")
@@ -146,7 +146,7 @@ def _panel_height(places, columns: int) -> float:
     return float(np.clip(140 / columns * tall / wide, 20, 60))
 
 
-def _time_of_state(electrode, solution, half, state: float) -> float:
+def time_of_state(electrode, solution, half, state: float) -> float:
     """When a share of the half cycle's own charge has passed [s]."""
     time, x = np.asarray(solution.time), mean_stoichiometry(electrode, solution)
     inside = np.isfinite(x) & (time >= half.start) & (time <= half.end)
@@ -155,7 +155,7 @@ def _time_of_state(electrode, solution, half, state: float) -> float:
     return float(np.interp(state if half.charges else 1.0 - state, share, instants))
 
 
-def _at(time, values, instant: float) -> np.ndarray:
+def at_instant(time, values, instant: float) -> np.ndarray:
     """Columns of `values` at an instant, linear between the saved ones."""
     time, good = np.asarray(time), np.isfinite(np.asarray(time))
     return np.array([np.interp(instant, time[good], v[good]) for v in values.T])
@@ -181,6 +181,7 @@ def _layout(electrode) -> np.ndarray:
     ends = topology.tail.tolist(), topology.head.tolist()
     graph.add_edges_from(zip(*ends, strict=True))
     depth = networkx.single_source_shortest_path_length(graph, 0)
+    graph = graph.subgraph(depth)  # no electrolyte
     for node, level in depth.items():
         graph.nodes[node]["level"] = level
     found = networkx.multipartite_layout(graph, "level", align="horizontal")
@@ -230,8 +231,11 @@ def _draw_network(axes, electrode, places, collector, x, norm):
 def _contacts(topology, places, collector) -> list:
     """Line segments of the edges; carbon counts as part of the collector's bar."""
     segments = []
+    first, after = topology.first_site, topology.first_site + topology.num_sites
     for ends in zip(topology.tail, topology.head, strict=True):
-        sites = [n - topology.first_site for n in ends if n >= topology.first_site]
+        if max(ends) >= after:
+            continue  # electrolyte
+        sites = [n - first for n in ends if n >= first]
         spots = [places[topology.site_particle[s]] for s in sites]
         if len(spots) == 1:
             spots.append(np.array([spots[0][0], collector]))

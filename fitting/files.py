@@ -19,6 +19,7 @@ import diffelec
 
 from .electrodes import electrode_from_dict as electrode_from_dict
 from .electrodes import electrode_to_dict as electrode_to_dict
+from .labels import read_label_image
 from .sheets import read_number, read_rows, read_text
 
 STUDY = "study.json"
@@ -31,7 +32,7 @@ _TABLE_OPTIONAL = ("imaged", "multiplicity", "initial_stoichiometry")
 def read_electrode(path: str | os.PathLike) -> diffelec.Electrode:
     """The electrode in a JSON file, or in the `study.json` of an earlier run.
 
-    A particle table is looked for beside the file.
+    A particle table or a label image is looked for beside the file.
 
     Raises:
         ValueError: one sentence naming the file and what is wrong in it.
@@ -43,13 +44,22 @@ def read_electrode(path: str | os.PathLike) -> diffelec.Electrode:
         data = data.get("electrode")
     try:
         network = data.get("network") if isinstance(data, dict) else None
-        name = network.get("particle_table") if isinstance(network, dict) else None
-        table = None
-        if isinstance(name, str):
-            table = read_particle_table(path.parent / name)
-        return electrode_from_dict(data, table)
+        return electrode_from_dict(data, _table_beside(path.parent, network))
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from None
+
+
+def _table_beside(folder: Path, network):
+    """What the network's particle table or label image says; None without either."""
+    if not isinstance(network, dict):
+        return None
+    name, image = network.get("particle_table"), network.get("label_image")
+    if isinstance(name, str):
+        return read_particle_table(folder / name)
+    size = network.get("voxel_um")
+    if isinstance(image, str) and isinstance(size, int | float):
+        return read_label_image(folder / image, _MICRO * size)
+    return None
 
 
 def write_electrode(path: str | os.PathLike, electrode: diffelec.Electrode) -> None:

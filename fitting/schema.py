@@ -43,12 +43,18 @@ BUILDERS = {
     },
     "star": {"num_particles": _COUNT, "carbon_shape_per_m": _NUMBER_OR_NUMBERS},
 }
+SITE_FORMS = {
+    "slices": {"axis": {**_NUMBERS, "minItems": 3, "maxItems": 3}},
+    "sectors": {},
+    "patches": {},
+}
 _OPTIONAL = {  # by form, law or builder; all other fields must be given
     "rounded_linear": {"width"},
     "NMC532": {"coefficients"},
     "columns": set(BUILDERS["columns"]),
     "chain": {"contact_radius_m", "carbon_shape_per_m"},
     "star": {"carbon_shape_per_m"},
+    "slices": {"axis"},
 }
 
 
@@ -109,34 +115,78 @@ _EDGE = _object(
     },
     ["tail", "head"],
 )
+_TEXTS = {"type": "array", "items": _TEXT}
+_COUNTS = {"type": "array", "items": _COUNT}
+_VECTOR = {"type": "array", "items": _NUMBER, "minItems": 3, "maxItems": 3}
+_PAIR = {"type": "array", "items": _COUNT, "minItems": 2, "maxItems": 2}
+_EXCHANGE = _object(
+    {"sites": _PAIR, "exchange_shape_m": _NUMBER}, ["sites", "exchange_shape_m"]
+)
 _EXPLICIT = _object(
     {
         "particles": {"type": "array", "items": _PARTICLE},
-        "carbon": {"type": "array", "items": _TEXT},
+        "carbon": _TEXTS,
         "edges": {"type": "array", "items": _EDGE},
-        "site_particle": {"type": "array", "items": _COUNT},
+        "site_particle": _COUNTS,
+        "site_share": _NUMBERS,
+        "site_centres": {"type": "array", "items": _VECTOR},
+        "exchange": {"type": "array", "items": _EXCHANGE},
+        "electrolyte_nodes": _TEXTS,
+        "site_electrolyte": _COUNTS,
     },
     ["particles", "edges"],
 )
+_CRACK = _object({"share": _NUMBER, "direction": _VECTOR}, ["share", "direction"])
+_SITES = _tagged(
+    "form",
+    {
+        name: {"number": {"type": "integer", "minimum": 1}, **fields}
+        for name, fields in SITE_FORMS.items()
+    },
+    {
+        "coverage": _NUMBER,
+        "seed": _COUNT,
+        "cracks": {"type": "object", "additionalProperties": _CRACK},
+        "crack_contact_radius_m": _NUMBER,
+    },
+)
+_ELECTROLYTE = _object(
+    {
+        "effective_conductivity_S_per_m": _NUMBER,
+        "area_m2": _NUMBER,
+        "thickness_m": _NUMBER,
+        "num_layers": {"type": "integer", "minimum": 1},
+    },
+    ["effective_conductivity_S_per_m", "area_m2", "thickness_m"],
+)
+_RESOLVED = {"sites": _SITES, "electrolyte": _ELECTROLYTE}
+_CARBON = {"carbon_share": _NUMBER, "carbon_shape_per_m": _NUMBER, "seed": _COUNT}
 _TABLE = _object(
     {
         "particle_table": _TEXT,
         "contact_radius_um": _NUMBER,
         "reach": _NUMBER,
-        "carbon_share": _NUMBER,
-        "carbon_shape_per_m": _NUMBER,
-        "seed": _COUNT,
+        **_CARBON,
+        **_RESOLVED,
     },
     ["particle_table"],
+)
+_IMAGE = _object(
+    {"label_image": _TEXT, "voxel_um": _NUMBER, **_CARBON, **_RESOLVED},
+    ["label_image", "voxel_um"],
 )
 _NETWORK = {
     "type": "object",
     "if": {"required": ["builder"]},
-    "then": _tagged("builder", BUILDERS, {}),
+    "then": _tagged("builder", BUILDERS, _RESOLVED),
     "else": {
         "if": {"required": ["particle_table"]},
         "then": _TABLE,
-        "else": _EXPLICIT,
+        "else": {
+            "if": {"required": ["label_image"]},
+            "then": _IMAGE,
+            "else": _EXPLICIT,
+        },
     },
 }
 _PARTICLES = _object(

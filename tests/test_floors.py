@@ -27,7 +27,7 @@ FLOORS = (
     {"open_circuit", "kirchhoff", "network", "protocol", "solver.pattern"},
     {"solver.blocks"},
     {"solver.bordered"},
-    {"graphs", "electrode", "resolve"},
+    {"graphs", "electrode", "electrolyte", "resolve"},
     {"materials", "tables", "solver.rosenbrock", "solver.consistent"},
     {"presets", "solver.system"},
     {"solver.accepted"},
@@ -37,7 +37,7 @@ FLOORS = (
     {"solver.integrate"},
     {"solver"},
     {"solution", "stretches"},
-    {"simulate"},
+    {"simulate", "fronts"},
     {""},
 )
 

@@ -2,10 +2,12 @@
 
 import argparse
 import inspect
+import sys
 from pathlib import Path
 
 from . import study
 
+_FORMS = ("slices", "sectors", "patches")
 _PROTOCOL = (
     "Charge at C/20 until 4.3 V",
     "Hold at 4.3 V until C/50",
@@ -23,10 +25,12 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "simulate",
         help="run a protocol on an electrode and write files and figures",
         description="Writes solution.nc, timeseries.csv, steps.csv, onsets.csv, "
-        "study.json and figures to the folder --out.",
+        "study.json and figures to the folder --out; sites.csv, fronts.csv and "
+        "site_maps.png too where particles are cut into sites.",
     )
     which = parser.add_mutually_exclusive_group()
     study.add_electrode(which)
+    _add_sites(parser)
     add_protocol(parser)
     _add_instants(parser)
     add_tolerances(parser, rtol=1e-5)
@@ -45,6 +49,40 @@ def add_protocol(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--cycles", metavar="N", type=int, default=1, help="repeats of the protocol"
+    )
+
+
+def _add_sites(parser: argparse.ArgumentParser) -> None:
+    """How particles are cut into sites."""
+    parser.add_argument(
+        "--sites",
+        metavar="N",
+        type=int,
+        help="cut every particle into N sites, so that fronts can run over it",
+    )
+    parser.add_argument(
+        "--site-form",
+        choices=_FORMS,
+        help=f"how they are cut (default {_FORMS[0]}, along the height)",
+    )
+    parser.add_argument(
+        "--coverage",
+        metavar="SHARE",
+        type=float,
+        help="share of a particle's surface that carbon may touch (default 1)",
+    )
+    parser.add_argument(
+        "--film-sites",
+        metavar="FILE",
+        type=Path,
+        help="also write a film of the sites' surfaces: a .gif or .tif",
+    )
+    parser.add_argument(
+        "--film-frames",
+        metavar="N",
+        type=int,
+        default=60,
+        help="frames of that film, evenly in time (default 60)",
     )
 
 
@@ -94,7 +132,8 @@ def run(arguments) -> None:
 
     study.check_output(arguments)
     protocol = diffelec.Protocol.from_strings(arguments.protocol * arguments.cycles)
-    electrode = electrode_of(arguments)
+    electrode = _cut(electrode_of(arguments), arguments)
+    _check_film(electrode, arguments)
     settings = {"rtol": arguments.rtol, "max_steps": arguments.max_steps}
     if arguments.times is not None:
         settings["times"] = files.read_times(arguments.times)
@@ -102,6 +141,46 @@ def run(arguments) -> None:
         settings["num_saved"] = arguments.saved
     solution = study.solve(electrode, protocol, settings)
     study.write(arguments, electrode, solution, settings)
+    if arguments.film_sites is not None:
+        from .. import site_film
+
+        path = arguments.film_sites
+        site_film.write_site_film(path, electrode, solution, arguments.film_frames)
+        print(f"wrote {path}", file=sys.stderr)
+
+
+def _cut(electrode, arguments):
+    """The electrode with its particles cut into sites, where the arguments ask so."""
+    form = {"number": arguments.sites, "form": arguments.site_form or _FORMS[0]}
+    if arguments.coverage is not None:
+        form["coverage"] = arguments.coverage
+    if arguments.sites is None:
+        if arguments.site_form is not None or arguments.coverage is not None:
+            raise ValueError(
+                "--site-form and --coverage need --sites, the number of sites a "
+                "particle is cut into."
+            )
+        return electrode
+    from .. import cuts
+
+    return cuts.cut_electrode(electrode, form)
+
+
+def _check_film(electrode, arguments) -> None:
+    """Refuses, before any computation, a film that could not be made."""
+    if arguments.film_sites is None:
+        return
+    from .. import site_film
+
+    site_film.check_film(arguments.film_sites)
+    if arguments.film_frames < 1:
+        raise ValueError(
+            f"--film-frames must be 1 or more, but is {arguments.film_frames}."
+        )
+    if electrode.network.topology.positions is None:
+        raise ValueError(
+            "--film-sites needs an electrode with positions, but this one has none."
+        )
 
 
 def electrode_of(arguments):

@@ -116,14 +116,17 @@ def write(arguments, electrode, solution, settings: dict, also=None) -> None:
 
     `also` names folders inside that of the results, and what fills each.
     """
-    from .. import files, progress
+    from .. import files, progress, site_files
 
+    cut = site_files.is_cut(solution.topology)
     with (
         progress.Waiting("writing files and figures"),
         files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder,
     ):
         _write_netcdf(folder / "solution.nc", solution)
         _write_tables(folder, solution)
+        if cut:
+            site_files.write_site_tables(folder, electrode, solution)
         _write_figures(folder, electrode, solution, arguments.soc)
         names = sorted([path.name for path in folder.iterdir()] + [files.STUDY])
         files.write_json(
@@ -246,11 +249,17 @@ def _write_netcdf(path: Path, solution) -> None:
     import numpy as np
     import xarray
 
+    from .. import site_files
+
     topology = solution.topology
+    variables, sites = _variables(solution), {}
+    if site_files.is_cut(topology):
+        variables |= site_files.site_variables(solution)
+        sites = {"site": list(site_files.site_labels(topology))}
     dataset = xarray.Dataset(
         {
             name: (dims, np.asarray(values), {"units": unit, "long_name": text})
-            for name, (dims, values, unit, text) in _variables(solution).items()
+            for name, (dims, values, unit, text) in variables.items()
         },
         coords={
             "time": ("time", np.asarray(solution.time), {"units": "s"}),
@@ -258,6 +267,7 @@ def _write_netcdf(path: Path, solution) -> None:
             "node": list(topology.node_labels),
             "step": list(solution.texts),
             "imaged": ("particle", np.asarray(topology.imaged, np.int8)),
+            **sites,
         },
         attrs={"title": "diffelec solution", "result": solution.message()},
     )
@@ -285,8 +295,8 @@ def _variables(solution) -> dict:
 
 
 def _write_figures(folder: Path, electrode, solution, states) -> None:
-    """The four figures as PNG; that of the network needs a half cycle to show."""
-    from .. import figures
+    """Figures as PNG; those of the network and of sites need a half cycle to show."""
+    from .. import figures, site_files, site_maps
 
     figures.save(figures.stoichiometry_figure(solution), folder / "stoichiometry.png")
     figures.save(figures.voltage_figure(solution), folder / "voltage.png")
@@ -294,3 +304,7 @@ def _write_figures(folder: Path, electrode, solution, states) -> None:
     if solution.num_half_cycles > 0:
         drawn = figures.network_figure(electrode, solution, tuple(states))
         figures.save(drawn, folder / "network.png")
+        placed = solution.topology.positions is not None
+        if placed and site_files.is_cut(solution.topology):
+            drawn = site_maps.site_figure(electrode, solution, tuple(states))
+            figures.save(drawn, folder / "site_maps.png")

@@ -1,0 +1,119 @@
+"""Particles of a label image, such as a segmented tomogram: where, how large, touching.
+
+Every pixel or voxel holds the number of its particle, 0 where there is none.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+_LARGEST_CONTACT = 0.5  # of the smaller particle's radius, as of touching spheres
+
+
+def read_label_image(path: str | os.PathLike, size: float) -> dict[str, np.ndarray]:
+    """Particles and contacts of a TIFF with labels.
+
+    A stack (z, y, x) has its first page at the collector. One page is a section (z, x)
+    with the collector below its last row.
+
+    Args:
+        path: of the file.
+        size: of a pixel or voxel [m].
+
+    Returns:
+        As `particles_of`.
+
+    Raises:
+        ValueError: one sentence naming the file and why it is no label image.
+    """
+    image = _read(Path(path))
+    try:
+        return particles_of(image[::-1] if image.ndim == 2 else image, size)
+    except ValueError as error:
+        raise ValueError(f"{Path(path).name}: {error}") from None
+
+
+def _read(path: Path) -> np.ndarray:
+    """The whole numbers in a TIFF."""
+    import tifffile
+
+    try:
+        image = tifffile.imread(path)
+    except (tifffile.TiffFileError, ValueError) as error:
+        raise ValueError(
+            f"{path.name} must be a TIFF with labels, but cannot be read ({error})."
+        ) from None
+    return image
+
+
+def particles_of(labels: np.ndarray, size: float) -> dict[str, np.ndarray]:
+    r"""Particles and contacts of an array of labels (z, y, x) or (z, x), z upwards.
+
+    Radii are those of the sphere of equal volume, in a section of the disc of equal
+    area. Two particles touch where faces are shared; with n_k faces across axis k,
+
+    $$ \pi a^2 = h^2 |n| \; (3D), \quad 2 a = h\, |n| \; (2D), $$
+
+    which counts the steps of an oblique flat border as the border; a is half of the
+    smaller radius at most.
+
+    Returns:
+        `particle` (labels), `position` (particle, 3 or 2) [m], `radius` [m], `pairs`
+        (contact, 2) of particles, `contact_radius` [m].
+
+    Raises:
+        ValueError: for an array that holds no labels, or none but 0; a size that is
+            not positive.
+    """
+    if not (size > 0 and np.isfinite(size)):
+        raise ValueError(f"The size of a voxel must be positive [m], but is {size}.")
+    labels = np.asarray(labels)
+    if labels.ndim not in (2, 3) or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            "A label image must hold whole numbers in two or three dimensions, but "
+            f"holds {labels.dtype} in {labels.ndim}; write one number a particle, 0 "
+            "outside."
+        )
+    names, number = np.unique(labels, return_inverse=True)
+    number = number.reshape(labels.shape) - int(np.sum(names <= 0))
+    names = names[names > 0]
+    if len(names) == 0:
+        raise ValueError(
+            "A label image must hold one particle or more, but holds no number above 0."
+        )
+    inside = np.nonzero(number >= 0)
+    owner = number[inside]
+    count = np.bincount(owner)
+    axes = [np.bincount(owner, at + 0.5) / count for at in inside[::-1]]
+    cells = count / np.pi if labels.ndim == 2 else 0.75 * count / np.pi
+    radius = size * cells ** (1.0 / labels.ndim)
+    pairs, faces = _shared(number)
+    wide = np.linalg.norm(faces, axis=1)
+    contact = size * (0.5 * wide if labels.ndim == 2 else np.sqrt(wide / np.pi))
+    largest = _LARGEST_CONTACT * np.min(radius[pairs], axis=1)
+    return {
+        "particle": np.array([str(name) for name in names]),
+        "position": size * np.stack(axes, axis=1),
+        "radius": radius,
+        "pairs": pairs,
+        "contact_radius": np.minimum(contact, largest),
+    }
+
+
+def _shared(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs (contact, 2) of particles that touch, and their shared faces by axis."""
+    found = []
+    for axis in range(number.ndim):
+        before, after = (
+            np.moveaxis(number, axis, 0)[part].reshape(-1)
+            for part in (slice(None, -1), slice(1, None))
+        )
+        border = (before != after) & (before >= 0) & (after >= 0)
+        ends = np.sort(np.stack([before[border], after[border]], axis=1), axis=1)
+        found.append(np.column_stack([ends, np.full(len(ends), axis)]))
+    rows, times = np.unique(np.concatenate(found), axis=0, return_counts=True)
+    pairs, place = np.unique(rows[:, :2], axis=0, return_inverse=True)
+    faces = np.zeros((len(pairs), number.ndim))
+    faces[place.reshape(-1), rows[:, 2]] = times
+    return pairs, faces
