@@ -133,6 +133,9 @@ class Solution(eqx.Module):
         times = self.tracks.time + self.step_start_times[:, None] - start
         values = self.tracks.value[..., wanted]
         higher = self.tracks.higher[..., wanted]
+        if higher.shape[-1] == 0:  # many sites: surfaces are lines between knots
+            shape = (*higher.shape[:-1], sites)
+            higher = jnp.zeros(shape, values.dtype)
         return joined(times), joined(values), joined(higher)
 
     def _knots(self, half_cycle: int):

@@ -9,7 +9,7 @@ import pytest
 import diffelec
 from diffelec import graphs, stretches
 from diffelec.edges import Edge, carbon_contact, wire
-from diffelec.solver import DenseLU, SparseLU
+from diffelec.solver import DenseLU, SparseLU, accepted
 
 CHARGE = diffelec.Protocol.from_strings(["Charge at C/20 for 6 hours"])
 SITES = {
@@ -215,5 +215,13 @@ def test_stretches_of_a_step_make_up_the_step(packed, monkeypatch):
     assert reacted.sum() > 10
     np.testing.assert_array_equal(np.isfinite(other), reacted)
     np.testing.assert_allclose(other[reacted], one[reacted], rtol=1e-3)
+    monkeypatch.setattr(accepted, "MANY_SITES", 10)  # lines between knots but for means
+    lines = diffelec.simulate(packed, protocol, **settings | {"rtol": 1.1e-5})
+    np.testing.assert_allclose(lines.change_times(0)[reacted], one[reacted], rtol=1e-3)
+    surface = whole.site_change_times(0, 0.1)
+    seen = np.isfinite(surface)
+    found = lines.site_change_times(0, 0.1)
+    np.testing.assert_allclose(found[seen], surface[seen], rtol=1e-2)
+    np.testing.assert_allclose(lines.voltage, whole.voltage, atol=1e-3)
     few = diffelec.simulate(packed, protocol, throw=False, max_steps=100, **settings)
     assert "max_steps" in few.message()
