@@ -39,18 +39,15 @@ def with_electrolyte(
             outside the electrode, numbers that are not positive.
     """
     old = network.topology
-    given = {
-        "effective_conductivity": (effective_conductivity, "S/m"),
-        "area": (area, "m2"),
-        "thickness": (thickness, "m"),
-    }
-    for name, (value, unit) in given.items():
-        if not (value > 0 and np.isfinite(value)):
-            raise ValueError(f"`{name}` must be positive [{unit}], but is {value}.")
-    if num_layers < 1:
-        raise ValueError(f"`num_layers` must be 1 or more, but is {num_layers}.")
-    if old.electrolyte_labels:
-        raise ValueError("`with_electrolyte` takes networks without an electrolyte.")
+    _check(
+        old,
+        {
+            "effective_conductivity": (effective_conductivity, "S/m"),
+            "area": (area, "m2"),
+            "thickness": (thickness, "m"),
+        },
+        num_layers,
+    )
     heights = _heights(old, thickness, radius)
     layer = np.floor(heights / thickness * num_layers).astype(int)
     separator = old.num_nodes
@@ -80,6 +77,17 @@ def with_electrolyte(
         topology,
         network.exchange_shape,
     )
+
+
+def _check(old: Topology, given: dict, num_layers: int) -> None:
+    """Raises ValueError for numbers or networks that layers cannot be made of."""
+    for name, (value, unit) in given.items():
+        if not (value > 0 and np.isfinite(value)):
+            raise ValueError(f"`{name}` must be positive [{unit}], but is {value}.")
+    if num_layers < 1:
+        raise ValueError(f"`num_layers` must be 1 or more, but is {num_layers}.")
+    if old.electrolyte_labels:
+        raise ValueError("`with_electrolyte` takes networks without an electrolyte.")
 
 
 def _heights(old: Topology, thickness: float, radius) -> np.ndarray:

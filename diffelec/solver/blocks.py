@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int
 from ..topology import INVERT_UP_TO, Topology
 from .pattern import pattern_of
 
-_SPARSE_FROM = 160  # unknowns; below, a dense LU is faster than a call of the host
+_SPARSE_FROM = 400  # unknowns; below, a dense LU is faster than a call of the host
 _KEPT = 16  # factorisations are kept, the latest ones
 _KRYLOV_TOLERANCE = 1e-13
 _KRYLOV_ITERATIONS = 2000
