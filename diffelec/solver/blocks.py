@@ -70,7 +70,7 @@ def product(topology: Topology, values, vector, *, transposed: bool = False):
 
 
 def frozen_solve(kind: type[AbstractFactors], topology: Topology, values):
-    """R -> A^-1 r, differentiable in r; A is taken for a constant."""
+    """The map r -> A^-1 r, differentiable in r; A is taken for a constant."""
     values = jax.lax.stop_gradient(values)
     factors = kind.of(topology, values)
     return lambda right: jax.lax.custom_linear_solve(

@@ -162,7 +162,10 @@ def _adapt(system, parts, span, begin, tolerances, meter, *, record):
         return loop, progress
 
     loop, progress = jax.lax.while_loop(unfinished, advance, (loop, meter.init()))
-    meter.close(progress)
+    if not isinstance(meter, diffrax.NoProgressMeter):
+        goes_on = loop.status == OUT_OF_STEPS  # in another stretch, or nowhere
+        close = lambda progress: meter.close(progress)
+        jax.lax.cond(goes_on, lambda progress: None, close, progress)
     return _finish(system, loop), loop.steps
 
 

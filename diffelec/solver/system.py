@@ -327,7 +327,7 @@ class System(eqx.Module):
         return gauss_jordan(block) if self.topology.is_small else block
 
     def network_solve(self, prepared):
-        """R -> the solution, differentiable in r, the block being a constant."""
+        """The map from right-hand sides to solutions; the block is a constant of it."""
         prepared = jax.lax.stop_gradient(prepared)
         if self.topology.is_small:
             return lambda right: prepared @ right

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+import diffelec
+from diffelec import stretches
 from fitting import optimise, progress
 
 
@@ -104,3 +106,18 @@ def test_counted_names_what_is_done_and_its_share():
         assert "compiling, then candidates" in stream.getvalue()
         shown("again")
     assert "candidates: again  25%" in stream.getvalue()
+
+
+def test_stretches_of_a_protocol_step_count_as_one(monkeypatch):
+    monkeypatch.setattr(stretches, "suit", lambda topology: True)
+    monkeypatch.setattr(stretches, "_LENGTH", 10)
+    protocol = diffelec.Protocol.from_strings(
+        ["Charge at C/10 for 2 hours", "Rest for 1 hour"]
+    )
+    electrode = diffelec.presets.single_particle(num_shells=4)
+    steps = progress.Steps(2, Terminal())
+    meter = progress.ProtocolMeter(steps)
+    found = diffelec.simulate(electrode, protocol, meter=meter)
+    jax.effects_barrier()
+    assert int(found.num_steps[0].sum()) > 20
+    assert steps.done == 2.0
