@@ -9,7 +9,7 @@ import pytest
 import diffelec
 from diffelec import graphs, stretches
 from diffelec.edges import Edge, carbon_contact, wire
-from diffelec.solver import DenseLU, SparseLU, accepted
+from diffelec.solver import DenseLU, Krylov, SparseLU, accepted
 
 CHARGE = diffelec.Protocol.from_strings(["Charge at C/20 for 6 hours"])
 SITES = {
@@ -138,6 +138,18 @@ def test_sparse_and_dense_networks_give_one_solution(packed):
     for name in ("voltage", "site_stoichiometry", "potentials"):
         one, other = getattr(dense, name), getattr(sparse, name)
         np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-10)
+
+
+def test_iterations_give_the_solution_of_factors(packed):
+    settings = {"rtol": 1e-4, "num_saved": 5}
+    dense, iterated = (
+        diffelec.simulate(packed, CHARGE, network_solver=kind, **settings)
+        for kind in (DenseLU, Krylov)
+    )
+    assert np.all(np.isfinite(iterated.voltage))
+    np.testing.assert_allclose(iterated.voltage, dense.voltage, atol=1e-5)
+    x, y = iterated.site_stoichiometry, dense.site_stoichiometry
+    np.testing.assert_allclose(x, y, atol=1e-5)
 
 
 def slope(electrode, direction, **settings):
