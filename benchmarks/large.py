@@ -102,10 +102,11 @@ def in_a_process(*arguments) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def exponent(rows: list[dict]) -> float:
-    """Slope of log time against log size."""
+def exponent(rows: list[dict]) -> dict:
+    """Slopes of log time against log size, over all sizes and over the upper three."""
     logs = np.log([[row["particles"], row["seconds"]] for row in rows]).T
-    return round(float(np.polyfit(*logs, 1)[0]), 3)
+    slope = lambda part: round(float(np.polyfit(*part, 1)[0]), 3)
+    return {"all": slope(logs), "upper": slope(logs[:, -3:])}
 
 
 def agreement(size: int = 300) -> dict:
