@@ -30,7 +30,8 @@ def joined(integrate, state, tolerances):
         state: columns and guess at the step's start.
         tolerances: of the whole step; `max_steps` holds for all stretches together.
     """
-    short = dataclasses.replace(tolerances, max_steps=_LENGTH)
+    length = min(_LENGTH, tolerances.max_steps)
+    short = dataclasses.replace(tolerances, max_steps=length)
     begin, charge, left = np.zeros(()), 0.0, tolerances.max_steps
     tracks, counts = [], np.zeros(2, int)
     while True:
