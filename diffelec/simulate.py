@@ -142,32 +142,53 @@ def _raise_failure(solution: Solution) -> Solution:
 
 
 def _simulate(electrode, protocol, settings: _Settings) -> Solution:
-    """All steps of the protocol by one compiled step.
+    """All steps of the protocol.
 
-    Concrete arguments: a loop, so that protocols of any length share the compiled step.
-    Under a transformation: a scan, so that the step is traced once.
+    Concrete arguments: a loop over one compiled step, which protocols of any length
+    share. Under a transformation: a scan, so that the step is traced once; a single
+    step is traced as it is where the caller compiles, since a derivative of a scan (or
+    of a compiled step) traces it anew.
     """
-    carry, tables = _start(electrode)
-
-    def advance(carry, number, row):
-        one = _advance_by_stretches if by_stretches else _advance
-        return one(electrode, tables, protocol.drive, settings, carry, number, row)
-
     numbers = np.arange(protocol.num_steps)
     leaves = jax.tree.leaves((electrode, protocol, settings.instants))
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-    by_stretches = stretches.suit(electrode.network.topology) and not traced
-    if traced:
+    staged = isinstance(jnp.zeros(()), jax.core.Tracer)  # the caller compiles
+    carry, tables = (_started if staged else _start)(electrode)
+
+    def advance(one, carry, number, row):
+        return one(electrode, tables, protocol.drive, settings, carry, number, row)
+
+    if staged and protocol.num_steps == 1:
+        row = jax.tree.map(lambda leaf: leaf[0], protocol.rows)
+        carry, record = advance(_advanced, carry, numbers[0], row)
+        records = jax.tree.map(lambda leaf: leaf[None], record)
+    elif staged or traced:
         carry, records = jax.lax.scan(
-            lambda carry, step: advance(carry, *step), carry, (numbers, protocol.rows)
+            lambda carry, step: advance(_advanced, carry, *step),
+            _moving(carry, (electrode, protocol)),
+            (numbers, protocol.rows),
         )
     else:
+        suited = stretches.suit(electrode.network.topology)
+        one = _advance_by_stretches if suited else _advance
         found = []
         for number in range(protocol.num_steps):
-            carry, record = advance(carry, numbers[number], _row(protocol, number))
+            row = _row(protocol, number)
+            carry, record = advance(one, carry, numbers[number], row)
             found.append(record)
         records = stretches.stacked(found)
     return _solution(electrode, protocol, carry, records, settings.instants)
+
+
+def _moving(carry, inputs):
+    """The carry, with a derivative (of 0) in case the inputs have one: the derivative
+    of a scan is traced again once it finds that the carry has one.
+    """
+    traced = lambda leaf: isinstance(leaf, jax.core.Tracer) and leaf.size
+    some = [jnp.ravel(leaf)[0] for leaf in filter(traced, jax.tree.leaves(inputs))]
+    floats, others = eqx.partition(carry, eqx.is_inexact_array)
+    floats = jax.tree.map(lambda leaf: jnp.where(False, sum(some), leaf), floats)
+    return eqx.combine(floats, others)
 
 
 class _Record(eqx.Module):
@@ -185,8 +206,7 @@ class _Record(eqx.Module):
     track: Track
 
 
-@eqx.filter_jit
-def _start(electrode):
+def _started(electrode):
     """(time, columns, guess of the potentials, result and failed step at the start) and
     the tabulated material.
     """
@@ -200,11 +220,13 @@ def _start(electrode):
     return carry, Tables.of(electrode)
 
 
-@eqx.filter_jit
-def _advance(electrode, tables, drive, settings: _Settings, carry, number, row):
+def _advanced(electrode, tables, drive, settings: _Settings, carry, number, row):
     """One protocol step: the state after it, and what is kept of it."""
     arguments = (electrode, tables, drive, settings, carry, number, row)
     return _kept(*arguments, *_integrated(*arguments))
+
+
+_start, _advance = eqx.filter_jit(_started), eqx.filter_jit(_advanced)
 
 
 def _advance_by_stretches(

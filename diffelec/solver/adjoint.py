@@ -56,22 +56,35 @@ class TableSums(NamedTuple):
 
         return TableSums(*map(zeros, TableSums._fields))
 
-    def plus(self, pulled, cubics, offsets, lane) -> "TableSums":
-        """With the cotangents `pulled` of cubics, taken at offsets in their intervals,
-        added to the rows of a lane's tables.
+    def parts(self, pulled: Tables, cubics: Tables) -> "TableSums":
+        """Of cotangents of cubics, those of the first two coefficients, (point,
+        coefficient and law), where the table moves.
+        """
+
+        def first_two(name):
+            if getattr(self, name) is None:
+                return None
+            constant, linear, *_ = getattr(pulled, name).coefficients
+            points = getattr(cubics, name).index.size
+            return jnp.stack([constant, linear]).reshape(-1, points).T
+
+        return TableSums(*map(first_two, TableSums._fields))
+
+    def plus(self, parts: "TableSums", looked: "_LookedUp", lane) -> "TableSums":
+        """With `parts` of every stage (stage, point, coefficient and law) added to the
+        rows of a lane's tables.
         """
 
         def add(name, offset):
-            sums, own = getattr(self, name), getattr(cubics, name)
+            sums, part = getattr(self, name), getattr(parts, name)
             if sums is None:
                 return None
-            constant, linear, *_ = getattr(pulled, name).coefficients
-            shape = (-1, own.index.size)
-            parts = (part.reshape(shape) for part in (constant, linear))
+            own = getattr(looked.cubics, name)
             rows = own.index.reshape(-1) + lane * own.count
-            return _add_rows(sums, rows, *parts, offset.reshape(-1))
+            part = part.reshape(-1, part.shape[-1])
+            return _add_rows(sums, rows, part, offset.reshape(-1))
 
-        return TableSums(*map(add, TableSums._fields, offsets))
+        return TableSums(*map(add, TableSums._fields, looked.offsets))
 
     def into(self, tables):
         """As coefficients of tables, lanes first; zeros become None."""
@@ -87,19 +100,19 @@ class TableSums(NamedTuple):
         return tables
 
 
-def _add_rows(sums, index, constant, linear, offset):
+def _add_rows(sums, index, parts, offset):
     """`sums` with rows added at `index`, one after another: some may coincide.
 
     A cubic's value and slope are linear in its coefficients, so the cotangents of the
-    first two (law, point) tell those of the others.
+    first two, `parts`, tell those of the others.
     """
 
     def add(k, sums):
-        at, s, c0, c1 = index[k], offset[k], constant[:, k], linear[:, k]
+        at, s = index[k], offset[k]
+        c0, c1 = jnp.split(_row(parts, k), 2)
         u = c1 - s * c0
         row = jnp.concatenate([c0, c1, s * (c1 + u), s * s * (c1 + 2.0 * u)])
-        row = row + jax.lax.dynamic_index_in_dim(sums, at, 0, False)
-        return jax.lax.dynamic_update_index_in_dim(sums, row, at, 0)
+        return _put(sums, row + _row(sums, at), at)
 
     return jax.lax.fori_loop(0, index.size, add, sums)
 
@@ -110,6 +123,11 @@ class _Sums(NamedTuple):
     state: Float[Array, " unknown"]
     system: Any  # floating leaves that move, but for the tables
     span: Float[Array, ""]
+
+    def plus(self, system, state) -> "_Sums":
+        """With cotangents of the system and of the state added."""
+        system = jax.tree.map(jnp.add, self.system, system)
+        return self._replace(system=system, state=self.state + state)
 
 
 class _Model(NamedTuple):
@@ -123,14 +141,23 @@ class _Model(NamedTuple):
         return eqx.combine(moving, self.fixed)
 
 
+class _LookedUp(NamedTuple):
+    """Cubics of the tables at the states of a step's stages, and the places within
+    their intervals; stages first.
+    """
+
+    cubics: Tables
+    offsets: tuple[Array, ...]
+
+
 class _Again(NamedTuple):
-    """What a step computed, computed again; cubics are what its stages looked up."""
+    """What a step computed, computed again."""
 
     jacobian: BorderedJacobian
     factorised: Factorised
     stages: Float[Array, "stage unknown"]
     states: Float[Array, "stage unknown"]
-    cubics: Tables
+    looked: _LookedUp
 
 
 def transposed(
@@ -219,11 +246,13 @@ def _compute_again(model: _Model, step: Steps) -> _Again:
     solve = factorised.solve
     stages, states = stages_of(system, tableau, time, size, start, solve)
 
-    def looked_up(_, state):
-        return None, system.at(unflat(state, start).columns).tables
+    def look_up(_, state):
+        columns = unflat(state, start).columns
+        cubics, probed = system.at(columns).tables, system.probed(columns)
+        return None, _LookedUp(cubics, cubics.offsets(columns, probed))
 
-    _, cubics = jax.lax.scan(looked_up, None, states)
-    return _Again(jacobian, factorised, stages, states, cubics)
+    _, looked = jax.lax.scan(look_up, None, states)
+    return _Again(jacobian, factorised, stages, states, looked)
 
 
 def _end_back(model, step: Steps, again: _Again, span, ending, seen: Rows, sums: _Sums):
@@ -263,7 +292,7 @@ def _stages_back(model, step: Steps, again: _Again, of_stages, sums: _Sums, tabl
     nothing = (jax.tree.map(jnp.zeros_like, shown), jnp.zeros_like(size))
 
     def stage(carry, row):
-        sums, tables, of_stages, of_jacobian, of_slope = carry
+        sums, of_stages, of_jacobian, of_slope = carry
         (index, a, c, node, time_weight), state, value, cubics = row
         state, value = unflat(state, start), unflat(value, start)
         found = again.factorised.solve_transposed(unflat(of_stages[index], start))
@@ -275,18 +304,14 @@ def _stages_back(model, step: Steps, again: _Again, of_stages, sums: _Sums, tabl
             return system.residual(time + node * size, state)
 
         (here,) = jax.vjp(product, shown)[1](found)
-        pulled = _pull(model, residual, state, cubics, found)
-        sums, tables, of_state = _gather(
-            model, pulled, state, cubics, sums, tables, lane
-        )
+        of_system, of_cubics, of_state = _pull(model, residual, state, cubics, found)
         memory = jnp.pad(found.columns.reshape(-1) / size, (0, found.algebraic.size))
         return (
-            sums,
-            tables,
+            sums.plus(of_system, of_state),
             of_stages + a[:, None] * of_state + c[:, None] * memory,
             jax.tree.map(jnp.add, of_jacobian, here),
             of_slope + time_weight * size * found.algebraic[-1],
-        ), None
+        ), tables.parts(of_cubics, cubics)
 
     rows = (
         np.arange(tableau.num_stages),
@@ -295,22 +320,25 @@ def _stages_back(model, step: Steps, again: _Again, of_stages, sums: _Sums, tabl
         jnp.asarray(tableau.nodes, dtype),
         jnp.asarray(tableau.time_weights, dtype),
     )
-    rows = (rows, again.states, again.stages, again.cubics)
-    carry = (sums, tables, of_stages, *nothing)
-    (sums, tables, _, *of_start), _ = jax.lax.scan(stage, carry, rows, reverse=True)
+    rows = (rows, again.states, again.stages, again.looked.cubics)
+    carry = (sums, of_stages, *nothing)
+    (sums, _, *of_start), parts = jax.lax.scan(stage, carry, rows, reverse=True)
 
     def begun(system, state):
         jacobian = system.jacobian(time, state)
         slope = system.time_slope(time, state).algebraic[-1]
         return [{name: getattr(jacobian, name) for name in _OF_JACOBIAN}, slope]
 
-    cubics = jax.tree.map(lambda leaf: leaf[0], again.cubics)
-    pulled = _pull(model, begun, start, cubics, of_start)
-    return _gather(model, pulled, start, cubics, sums, tables, lane)[:2]
+    cubics = jax.tree.map(lambda leaf: leaf[0], again.looked.cubics)
+    of_system, of_cubics, of_state = _pull(model, begun, start, cubics, of_start)
+    # The first stage is at the start: what it looked up, the Jacobian looked up too.
+    first = lambda part, here: jnp.concatenate([part[:1] + here, part[1:]])
+    parts = jax.tree.map(first, parts, tables.parts(of_cubics, cubics))
+    return sums.plus(of_system, of_state), tables.plus(parts, again.looked, lane)
 
 
 def _pull(model: _Model, function, state: Parts, cubics: Tables, cotangent):
-    """Cotangents of (system, cubics, state) of function(system, state), where the
+    """Cotangents of (system, cubics, flat state) of function(system, state), where the
     system looks up those cubics.
     """
     floats, index = eqx.partition(cubics, eqx.is_inexact_array)
@@ -320,17 +348,5 @@ def _pull(model: _Model, function, state: Parts, cubics: Tables, cotangent):
         system = dataclasses.replace(model.system(moving), tables=tables)
         return function(system, state)
 
-    return jax.vjp(of, model.moving, floats, state)[1](cotangent)
-
-
-def _gather(model: _Model, pulled, state: Parts, cubics, sums, tables, lane):
-    """(sums, table sums, cotangent of the state) with what `_pull` gave."""
-    of_system, of_cubics, of_state = pulled
-    probed = model.system(model.moving).probed(state.columns)
-    offsets = cubics.offsets(state.columns, probed)
-    of_state = flat(of_state)
-    sums = sums._replace(
-        state=sums.state + of_state,
-        system=jax.tree.map(jnp.add, sums.system, of_system),
-    )
-    return sums, tables.plus(of_cubics, cubics, offsets, lane), of_state
+    *pulled, of_state = jax.vjp(of, model.moving, floats, state)[1](cotangent)
+    return *pulled, flat(of_state)

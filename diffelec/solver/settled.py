@@ -36,34 +36,35 @@ def _settled_jvp(primals, tangents):
 def _corrected(system: System, marched: Marched) -> Marched:
     """The march with terms at its end that are 0, but not their derivative."""
     frozen = jax.lax.stop_gradient
-    time, (columns, algebraic) = marched.duration, frozen(marched.parts)
-    conductance = system.conductance_at(columns)
-    still = frozen(system)
-    _, block = still.network_rows(frozen(time), columns, frozen(conductance), algebraic)
-    solve = still.network_solve(still.prepared(block))
-    rates = frozen(system.residual(time, Parts(columns, algebraic)).columns)
-
-    def potentials(time, columns):
-        off = solve(system.balance(time, columns, algebraic))
-        return algebraic - (off - frozen(off))
-
-    def margin(time, columns):
-        return system.margin(potentials(time, columns))
-
-    along = (jnp.ones_like(time), rates)
-    _, slope = jax.jvp(margin, (frozen(time), columns), along)
+    time, columns, algebraic = marched.duration, *frozen(marched.parts)
+    rates, along, solve = _flow(*frozen((system, time)), Parts(columns, algebraic))
     columns = marched.parts.columns
-    gap, slope = margin(time, columns), frozen(slope)
+    off = system.balance(time, columns, algebraic)
+    algebraic = algebraic - solve(off - frozen(off))
+    gap = system.margin(algebraic)
+    _, slope = jax.jvp(frozen(system).margin, (frozen(algebraic),), (along,))
     moves = (marched.status == AT_EVENT) & (slope != 0)
     later = jnp.where(moves, (frozen(gap) - gap) / jnp.where(moves, slope, 1.0), 0.0)
-    time, columns = time + later, columns + rates * later
-    parts = Parts(columns, potentials(time, columns))
+    time = time + later
+    parts = Parts(columns + rates * later, algebraic + along * later)
     last = marched.num_accepted - 1
     rows = marched.rows._replace(
         time=_put(marched.rows.time, last, time),
         seen=_put(marched.rows.seen, last, watch(system, parts)),
     )
     return marched._replace(parts=parts, duration=time, rows=rows)
+
+
+def _flow(system: System, time, parts: Parts):
+    """(dx/dt, dz/dt along it, the solve with b_z) at one state."""
+    columns, algebraic = parts
+    conductance = system.conductance_at(columns)
+    _, block = system.network_rows(time, columns, conductance, algebraic)
+    solve = system.network_solve(system.prepared(block))
+    rates = system.residual(time, parts).columns
+    balance = lambda time, columns: system.balance(time, columns, algebraic)
+    _, off = jax.jvp(balance, (time, columns), (jnp.ones_like(time), rates))
+    return rates, -solve(off), solve
 
 
 def _put(rows, last, value):

@@ -54,17 +54,17 @@ def tangents(primals, moving, marched, steps, tableau):
         return transposed(system, wanted, span, marched, steps, cotangents, tableau)
 
     backward = transposed_or_plain(serial, plain)
-    return linear_map(forward, lambda c: backward(arrays, c), inputs)
+    return linear_map(forward, lambda c: backward(arrays, c), inputs, marched[:3])
 
 
-def linear_map(forward, backward, inputs):
-    """forward(inputs), a linear function, transposed by `backward`.
+def linear_map(forward, backward, inputs, outputs):
+    """forward(inputs), a linear function of the shapes of `outputs`, transposed by
+    `backward`.
 
     JAX has this as a solve: of the identity on (inputs, outputs), which batches and
     differentiates like any.
     """
-    outputs = jax.eval_shape(forward, inputs)
-    zeros = lambda like: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), like)
+    zeros = lambda like: jax.tree.map(jnp.zeros_like, like)
     # A solve is transposed for all of its right-hand side or not at all.
     some = jax.tree.leaves(inputs)[0].reshape(-1)[0]
     moving = lambda leaf: jnp.where(False, some, leaf)
