@@ -74,6 +74,7 @@ _NAMESPACES = (
     "sweep",
     "sweep_figures",
     "sweep_files",
+    "trajectories",
     "uncertainty",
     "whole",
 )

@@ -21,7 +21,7 @@ from numpyro.infer.hmc_util import (
 
 from .posterior import Posterior
 
-_UNKNOWN = 1e30  # potential of a start that is not solved yet; any solved one is lower
+UNKNOWN = 1e30  # potential of a start that is not solved yet; any solved one is lower
 
 
 class Draw(NamedTuple):
@@ -154,7 +154,7 @@ class NUTS(AbstractSampler):
             jnp.asarray(self.step_size),
             mass_matrix_size=target.size,
         )
-        unknown = jnp.asarray(_UNKNOWN)
+        unknown = jnp.asarray(UNKNOWN)
         return NUTSState(zero - 1, place, unknown, jnp.zeros_like(u), adapted, key)
 
     def advance(self, target, state):
@@ -168,7 +168,7 @@ class NUTS(AbstractSampler):
         # to compile a gradient of the simulator takes half a minute.
         is_start = state.index < 0
         tree = build_tree(
-            _leapfrog_of(target),
+            leapfrog_of(target),
             euclidean_kinetic_energy,
             IntegratorState(place, momentum, state.potential, state.slope),
             adapted.inverse_mass_matrix,
@@ -189,7 +189,7 @@ class NUTS(AbstractSampler):
             lambda: self._adapter[1](state.index, acceptance, reached, state.adapted),
             lambda: state.adapted,
         )
-        unsolved = tree.z_proposal_pe == _UNKNOWN
+        unsolved = tree.z_proposal_pe == UNKNOWN
         place = tree.z_proposal
         place = place._replace(u=jnp.where(unsolved, 0.5 * place.u, place.u))
         return NUTSState(
@@ -206,7 +206,7 @@ class NUTS(AbstractSampler):
         return NUTS(num_warmup=100)
 
 
-def _leapfrog_of(target: Posterior):
+def leapfrog_of(target: Posterior):
     """One leapfrog of the target, as numpyro's trees ask for it."""
 
     def leapfrog(step_size, inverse_mass, state):

@@ -52,9 +52,10 @@ def _add_chains(parser: argparse.ArgumentParser) -> None:
         )
     chains.add_argument(
         "--sampler",
-        choices=("nuts", "slice", "laplace"),
+        choices=("nuts", "hmc", "slice", "laplace"),
         default="nuts",
-        help="nuts (default); slice: along ellipses of a law that is adapted to the "
+        help="nuts (default); hmc: trajectories of a length that warm-up finds, fewer "
+        "gradients a draw; slice: along ellipses of a law that is adapted to the "
         "posterior, a few solves a draw and no gradient; laplace: draws of the normal "
         "law at the optimum, weighted, a quick look",
     )
@@ -108,12 +109,14 @@ def _store(arguments):
 
 def _sampler(arguments, law=None):
     """The sampler; of `Elliptical`, a blank one until its law is known."""
-    from .. import samplers, slices
+    from .. import samplers, slices, trajectories
 
     if arguments.sampler == "laplace":
         return samplers.Laplace()
     if arguments.sampler == "nuts":
         return samplers.NUTS(num_warmup=arguments.warmup)
+    if arguments.sampler == "hmc":
+        return trajectories.HMC(num_warmup=arguments.warmup)
     if law is None:
         return slices.Elliptical.example()
     return slices.Elliptical(law["law_middle"], law["law_factor"])
@@ -126,6 +129,8 @@ def solve(prepared, store):
         SimulationError: where the model fails at the optimum.
         ValueError: for a run that cannot be begun, or resumed.
     """
+    import jax
+
     from .. import identity, inference, left_out, posterior, progress, sampling
 
     arguments, problem = prepared.arguments, prepared.setup.problem
@@ -139,7 +144,11 @@ def solve(prepared, store):
         plan = sampling.Plan(arguments.chains, arguments.draws, arguments.seed, _CHUNK)
         target = posterior.Posterior.about(problem, centre)
         with progress.Draws() as shown:
-            samples = sampling.sample(target, sampler, store, plan, callback=shown)
+            samples = sampling.sample(
+                *(target, sampler, store, plan),
+                batched=jax.default_backend() != "cpu",
+                callback=shown,
+            )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"interrupted; the draws so far are in '{store.folder}': run the same "
@@ -209,7 +218,7 @@ def write(folder: Path, prepared, centre, found) -> list[str]:
         "seed": arguments.seed,
         "rtol": arguments.rtol,
         "sampler": arguments.sampler,
-        "num_warmup": arguments.warmup if arguments.sampler == "nuts" else 0,
+        "num_warmup": _sampler(arguments).num_warmup,
         "data_digest": identity.data_digest(prepared.setup.problem),
         "versions": json.dumps(study.versions(_PACKAGES)),
         "inference_library": "numpyro",

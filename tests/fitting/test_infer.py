@@ -7,7 +7,7 @@ import shlex
 import numpy as np
 import pytest
 
-from fitting import cli, files, sampling
+from fitting import cli, files, samplers, sampling, trajectories
 from fitting.commands import infer, job
 
 from .test_fit import CYCLER, FAST, ONSETS, written
@@ -186,7 +186,11 @@ def test_samplers_take_what_was_asked():
     arguments = cli.parser().parse_args(
         ["infer", "--example", "sharma2022", "--warmup", "77", "--out", "out"]
     )
-    assert infer._sampler(arguments).num_warmup == 77
+    assert infer._sampler(arguments) == samplers.NUTS(num_warmup=77)
+    arguments.sampler = "hmc"
+    assert infer._sampler(arguments) == trajectories.HMC(num_warmup=77)
+    arguments.sampler = "laplace"
+    assert infer._sampler(arguments) == samplers.Laplace()
 
 
 def test_a_law_is_adapted_once_and_kept_with_the_optimum(tmp_path, capsys, monkeypatch):
