@@ -1,6 +1,6 @@
 """Posteriors of the measured sets: time, effective sizes, coverage, left-out particles.
 
-    python -m benchmarks.posteriors [--sampler slice] [--draws 1500] [SET ...]
+    python -m benchmarks.posteriors [--sampler hmc] [--draws 600] [SET ...]
 
 Runs `diffelec infer` on each set as a user would and keeps what it says of itself. A
 run that is stopped goes on where it was.
@@ -80,8 +80,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", default=list(SETS))
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("inferred"))
-    parser.add_argument("--sampler", default="slice")
-    parser.add_argument("--draws", default="1500")
+    parser.add_argument("--sampler", default="hmc")
+    parser.add_argument("--draws", default="600")
     parser.add_argument("--warmup", default="200")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)

@@ -86,6 +86,34 @@ class Place(NamedTuple):
     num_failed: Int[Array, ""]
 
 
+def check_adaptation(num_warmup: int, acceptance: float) -> None:
+    """Raises ValueError for a warm-up that cannot be."""
+    if num_warmup < 10:
+        raise ValueError(f"`num_warmup` must be 10 or more, but is {num_warmup}.")
+    if not 0 < acceptance < 1:
+        raise ValueError(f"`acceptance` must lie between 0 and 1, but is {acceptance}.")
+
+
+def adapted_start(target: Posterior, adapter, step_size: float, key: Array):
+    """(a draw of the unit normal law that is not solved yet, state of numpyro's
+    adaptation, key) of a chain of trajectories.
+    """
+    key_start, key_adapt, key = jax.random.split(key, 3)
+    u = jax.random.normal(key_start, (target.size,))
+    shapes = jax.eval_shape(target.evaluate, u)
+    blank = lambda like: jnp.zeros(like.shape, like.dtype)
+    rows, times = blank(shapes.log_likelihoods), blank(shapes.times)
+    place = Place(u, rows, times, jnp.asarray(0))
+    adapted = adapter[0](
+        IntegratorState(u, None, None, None),
+        key_adapt,
+        jnp.asarray(step_size),
+        mass_matrix_size=target.size,
+    )
+    unknown = jnp.asarray(UNKNOWN)
+    return IntegratorState(place, None, unknown, jnp.zeros_like(u)), adapted, key
+
+
 class NUTSState(NamedTuple):
     """Where a chain of `NUTS` is."""
 
@@ -128,34 +156,16 @@ class NUTS(AbstractSampler):
     step_size: float = eqx.field(static=True, default=0.5)  # at which warm-up begins
 
     def __check_init__(self):
-        if self.num_warmup < 10:
-            raise ValueError(
-                f"`num_warmup` must be 10 or more, but is {self.num_warmup}."
-            )
-        if not 0 < self.acceptance < 1:
-            raise ValueError(
-                f"`acceptance` must lie between 0 and 1, but is {self.acceptance}."
-            )
+        check_adaptation(self.num_warmup, self.acceptance)
 
     @property
     def _adapter(self):
         return warmup_adapter(self.num_warmup, target_accept_prob=self.acceptance)
 
     def start(self, target, key):
-        key_start, key_adapt, key = jax.random.split(key, 3)
-        u = jax.random.normal(key_start, (target.size,))
-        shapes = jax.eval_shape(target.evaluate, u)
-        blank = lambda like: jnp.zeros(like.shape, like.dtype)
-        zero = jnp.asarray(0)
-        place = Place(u, blank(shapes.log_likelihoods), blank(shapes.times), zero)
-        adapted = self._adapter[0](
-            IntegratorState(u, None, None, None),
-            key_adapt,
-            jnp.asarray(self.step_size),
-            mass_matrix_size=target.size,
-        )
-        unknown = jnp.asarray(UNKNOWN)
-        return NUTSState(zero - 1, place, unknown, jnp.zeros_like(u), adapted, key)
+        start, adapted, key = adapted_start(target, self._adapter, self.step_size, key)
+        place, _, potential, slope = start
+        return NUTSState(jnp.asarray(-1), place, potential, slope, adapted, key)
 
     def advance(self, target, state):
         key, key_momentum, key_tree = jax.random.split(state.key, 3)

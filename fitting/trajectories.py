@@ -8,7 +8,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from numpyro.infer.hmc_util import HMCAdaptState, IntegratorState, warmup_adapter
 
-from .samplers import UNKNOWN, AbstractSampler, Draw, Place, leapfrog_of
+from .samplers import (
+    UNKNOWN,
+    AbstractSampler,
+    Draw,
+    Place,
+    adapted_start,
+    check_adaptation,
+    leapfrog_of,
+)
 
 _ASTRAY = 1000.0  # rise of the energy at which a trajectory diverged
 
@@ -110,36 +118,20 @@ class HMC(AbstractSampler):
     step_size: float = eqx.field(static=True, default=0.5)  # at which warm-up begins
 
     def __check_init__(self):
-        if self.num_warmup < 10:
-            raise ValueError(
-                f"`num_warmup` must be 10 or more, but is {self.num_warmup}."
-            )
-        if not 0 < self.acceptance < 1:
-            raise ValueError(
-                f"`acceptance` must lie between 0 and 1, but is {self.acceptance}."
-            )
+        check_adaptation(self.num_warmup, self.acceptance)
 
     @property
     def _adapter(self):
         return warmup_adapter(self.num_warmup, target_accept_prob=self.acceptance)
 
     def start(self, target, key):
-        key_start, key_adapt, key = jax.random.split(key, 3)
-        u = jax.random.normal(key_start, (target.size,))
-        shapes = jax.eval_shape(target.evaluate, u)
-        blank = lambda like: jnp.zeros(like.shape, like.dtype)
-        zero = jnp.asarray(0)
-        adapted = self._adapter[0](
-            IntegratorState(u, None, None, None),
-            key_adapt,
-            jnp.asarray(self.step_size),
-            mass_matrix_size=target.size,
-        )
+        start, adapted, key = adapted_start(target, self._adapter, self.step_size, key)
+        place, _, potential, slope = start
         return HMCState(
-            index=zero - 1,
-            place=Place(u, blank(shapes.log_likelihoods), blank(shapes.times), zero),
-            potential=jnp.asarray(UNKNOWN),
-            slope=jnp.zeros_like(u),
+            index=jnp.asarray(-1),
+            place=place,
+            potential=potential,
+            slope=slope,
             adapted=adapted,
             spread=Spread.empty(target.size),
             length=jnp.asarray(0.5 * jnp.pi),
