@@ -243,6 +243,11 @@ def _judge(iterate: Iterate, failed: bool, stopped: bool) -> FIT_RESULTS:
     return FIT_RESULTS.stopped if stopped else FIT_RESULTS.max_steps_reached
 
 
+@eqx.filter_jit
+def _constrained(space, raw):
+    return space.constrain(raw)
+
+
 def _collect(problem, starts, ends) -> Fit:
     """The best end as a `Fit`, the others joined where they agree."""
     order = sorted(
@@ -259,7 +264,7 @@ def _collect(problem, starts, ends) -> Fit:
     raw, loss, result, _, _, (rows, slopes, prediction) = order[0]
     rows, slopes = np.asarray(rows), np.asarray(slopes)
     information = slopes.T @ slopes + np.eye(raw.size)
-    values = problem.space.constrain(jnp.asarray(raw))
+    values = _constrained(problem.space, jnp.asarray(raw))
     return Fit(
         values={name: np.asarray(value) for name, value in values.items()},
         raw=raw,

@@ -245,7 +245,7 @@ def with_knots(
     """The same table with more knots, on the curve: finer, where data may bend it."""
     old = np.asarray(table.knots, float)
     every = np.union1d(old, np.asarray(knots, float))
-    values = np.log10(np.asarray(table(jnp.asarray(every))))
+    values = np.log10(np.asarray(eqx.filter_jit(table)(jnp.asarray(every))))
     # Corners are rounded: old knots keep their own values.
     values[np.searchsorted(every, old)] = table.log10_values
     return dataclasses.replace(table, knots=every, log10_values=values)

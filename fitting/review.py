@@ -27,16 +27,29 @@ _CURVES = {
 
 
 @eqx.filter_jit
-def _run(electrode, forward):
-    """The solution of the fitted electrode, and what it says of all events."""
+def _run(problem, forward, raw):
+    """The solution of the fitted electrode, what it says of all events, and the offset
+    of their clock.
+    """
+    values = problem.space.constrain(raw)
     solution = diffelec.simulate(
-        electrode,
+        problem.space.insert(problem.electrode, values),
         forward.protocol,
         rtol=forward.rtol,
         num_saved=forward.num_saved,
         throw=False,
     )
-    return solution, forward.observe(solution)
+    return solution, forward.observe(solution), problem.space.clock_offset(values)
+
+
+@eqx.filter_jit
+def _residual(noise, predicted, offset):
+    return noise.residual(predicted, offset)
+
+
+@eqx.filter_jit
+def _on_grid(curve, x):
+    return curve(x)
 
 
 def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
@@ -52,17 +65,15 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
         SimulationError: where the model fails at the optimum.
     """
     problem, space = setup.problem, setup.problem.space
-    values = space.constrain(jnp.asarray(fit.raw))
-    electrode = space.insert(problem.electrode, values)
-    solution, prediction = _run(electrode, setup.forward)
+    solution, prediction, offset = _run(problem, setup.forward, jnp.asarray(fit.raw))
     if bool(prediction.failed):
         raise diffelec.SimulationError(
             f"The model fails at the best values found: {solution.message()}"
         )
-    offset = float(space.clock_offset(values))
+    offset = float(offset)
     predicted = np.asarray(prediction.times)
     moved = np.where(setup.events.is_duration, 0.0, offset)
-    rows = problem.noise.over(setup.events).residual(predicted, offset)
+    rows = _residual(problem.noise.over(setup.events), predicted, offset)
     quality = goodness(problem, fit)
     weak = [d for d in directions(space, fit) if not d.determined]
     return Report(
@@ -124,9 +135,13 @@ def _statistics(fit: Fit) -> dict:
 
 def fitted_electrode(setup: Setup, fit: Fit) -> diffelec.Electrode:
     """The electrode at the optimum, with NumPy leaves."""
-    space = setup.problem.space
-    found = space.insert(setup.problem.electrode, space.constrain(jnp.asarray(fit.raw)))
+    found = _inserted(setup.problem, jnp.asarray(fit.raw))
     return jax.tree.map(np.asarray, found)
+
+
+@eqx.filter_jit
+def _inserted(problem, raw):
+    return problem.space.insert(problem.electrode, problem.space.constrain(raw))
 
 
 def _predicted_deviation(setup: Setup, fit: Fit) -> np.ndarray:
@@ -164,7 +179,7 @@ def curve_bands(problem, num_points: int, found: Callable) -> tuple[Band, ...]:
         bands.append(
             Band(
                 *(name, label, x, *found(name, x)),
-                before=np.asarray(curve(x)),
+                before=np.asarray(_on_grid(curve, x)),
                 knots=np.asarray(curve.knots) if table else np.zeros(0),
                 values=10.0 ** np.asarray(curve.log10_values) if table else np.zeros(0),
                 source=curve.source,

@@ -100,19 +100,18 @@ def estimates(space: ParameterSpace, fitted: Fit) -> tuple[Estimate, ...]:
     so it keeps within the bounds that the prior sets. Where only a bound on a time
     speaks (a particle never seen to react), the truth is one-sided: take `profile`.
     """
-
-    def flat(raw):
-        return space.flatten(space.constrain(raw))
-
+    flat = jax.jit(lambda raw: space.flatten(space.constrain(raw)))
+    jacobian = jax.jit(jax.jacfwd(flat))
     raw = jnp.asarray(fitted.raw)
-    values, slopes = np.asarray(flat(raw)), np.asarray(jax.jacfwd(flat)(raw))
-    middle = np.asarray(jax.jacfwd(flat)(jnp.zeros_like(raw)))
+    values, slopes = np.asarray(flat(raw)), np.asarray(jacobian(raw))
+    middle = np.asarray(jacobian(jnp.zeros_like(raw)))
     sd, sd_prior = _sd(slopes, fitted.covariance), np.sqrt(np.sum(middle**2, axis=1))
     sd_data = _sd_of_data(slopes, fitted.slopes)
+    flats = jax.jit(jax.vmap(flat))
     # The raw numbers move along C g / sd, the most probable way to a changed value.
     ways = fitted.covariance @ slopes.T / np.where(sd > 0, sd, 1.0)
     ends = [
-        np.diag(np.asarray(jax.vmap(flat)(raw + sign * 1.96 * ways.T)))
+        np.diag(np.asarray(flats(fitted.raw + sign * 1.96 * ways.T)))
         for sign in (-1.0, 1.0)
     ]
     columns = (values, sd, *ends, sd_prior, sd_data)
