@@ -96,8 +96,8 @@ class HMC(AbstractSampler):
     T a quarter of a period in the widest direction of the posterior, of standard
     deviation $\sigma$. Warm-up adapts the step size, a diagonal mass and, over two
     stretches of its draws, T. Where a tree turns both ways and draws from all of it,
-    this goes one way and draws the end: fewer gradients a draw, and about as many in
-    every chain, so that chains that advance in one batch hardly wait for each other.
+    this goes one way and draws the end. Every chain makes about as many leapfrogs, so
+    that chains that advance in one batch hardly wait for each other.
 
     A failed solve ends its trajectory, as one that diverges does, and is never drawn.
 

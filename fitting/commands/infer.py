@@ -54,8 +54,8 @@ def _add_chains(parser: argparse.ArgumentParser) -> None:
         "--sampler",
         choices=("nuts", "hmc", "slice", "laplace"),
         default="nuts",
-        help="nuts (default); hmc: trajectories of a length that warm-up finds, fewer "
-        "gradients a draw; slice: along ellipses of a law that is adapted to the "
+        help="nuts (default); hmc: trajectories of a length that warm-up finds, about "
+        "alike in all chains; slice: along ellipses of a law that is adapted to the "
         "posterior, a few solves a draw and no gradient; laplace: draws of the normal "
         "law at the optimum, weighted, a quick look",
     )
