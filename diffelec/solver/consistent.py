@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .serial import arrays_of, serial_or_plain
+from .serial import arrays_of, fits, serial_or_plain
 
 _MAX_ITERATIONS = 400
 _LEAST_PART = 1e-6
@@ -49,8 +49,8 @@ def consistent_algebraic(system, time, columns, guess) -> Consistent:
     def search(arrays):
         return _search(*together(arrays))
 
-    serial = system.topology.is_small
-    search = serial_or_plain(search, search) if serial else search
+    small = system.topology.is_small and fits(columns.size)
+    search = serial_or_plain(search, search) if small else search
     z, prepared, count = search(arrays)
     solve = frozen[0].network_solve(prepared)
     correction = solve(system.balance(time, columns, z))

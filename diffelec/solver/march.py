@@ -31,7 +31,7 @@ from .rosenbrock import error_norm, rosenbrock_step
 from .serial import any_lane, arrays_of, serial_or_plain
 from .system import System
 from .tableaus import Tableau
-from .tangent import tangents
+from .tangent import is_small, tangents
 
 _FIRST_STEP = 1.0  # s; the controller finds its own from there
 _SAFETY, _LEAST_FACTOR, _LARGEST_FACTOR = 0.9, 0.2, 10.0
@@ -142,7 +142,7 @@ def _search(system, parts, span, *, tolerances, meter, begin, record):
         return _adapt(system.with_loops(), *rest, meter, record=record)
 
     quiet = isinstance(meter, diffrax.NoProgressMeter)
-    small = system.topology.is_small and quiet
+    small = quiet and is_small(system, parts, tolerances.tableau)
     return (serial_or_plain(serial, plain) if small else plain)(arrays)
 
 

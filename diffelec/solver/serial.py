@@ -6,12 +6,14 @@ well under a microsecond, so dispatch is most of its time, and compiling them mo
 the first call's. A *small call* is emitted as one function instead: XLA makes them of
 short loops by itself, and of a whole computation where its call carries the marks set
 here. It may hold elementwise operations, reductions, look-ups, slices, matrix-vector
-products and loops, but no matrix product, scatter or library call.
+products and loops, but no matrix product, scatter or library call; nor a reduction of
+4096 numbers or more, which XLA hands to a library (`fits`).
 
 The marks mean nothing to other backends. Batched (`jax.vmap`), the plain form is used:
 a batch turns matrix-vector products into matrix products.
 """
 
+import math
 from collections.abc import Callable
 
 import equinox as eqx
@@ -24,6 +26,14 @@ from jaxtyping import Array, Bool
 
 _MARKS = {"xla_cpu_small_call": "true", "inlineable": "false"}
 _UNMARKED = {"xla_cpu_small_call": "false", "inlineable": "true"}
+
+
+_LEAST_OF_LIBRARY = 4096  # numbers of a reduction that XLA calls a library for
+
+
+def fits(*shape: int) -> bool:
+    """Whether an array may be reduced within a small call."""
+    return math.prod(shape) < _LEAST_OF_LIBRARY
 
 
 def serial_or_plain(serial: Callable, plain: Callable) -> Callable:

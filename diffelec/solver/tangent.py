@@ -13,8 +13,9 @@ import jax.numpy as jnp
 
 from .accepted import CHUNK, Rows, moved_end
 from .adjoint import transposed
+from .parts import Parts
 from .rosenbrock import rosenbrock_step
-from .serial import arrays_of, largest_lane, transposed_or_plain
+from .serial import arrays_of, fits, largest_lane, transposed_or_plain
 
 _TINY_STEP = 1e-9  # s, stands in where no step was made
 
@@ -39,7 +40,7 @@ def tangents(primals, moving, marched, steps, tableau):
         return _forward(primals, inputs, marched, steps, tableau)
 
     drive_moves = bool(jax.tree.leaves(d_system.control.drive))
-    if drive_moves or not system.topology.is_small:  # one function holds no scatter
+    if drive_moves or not is_small(system, parts, tableau):  # it holds no scatter
         return forward(inputs)
     arrays, together = arrays_of((primals, marched, steps))
     wanted = jax.tree.map(lambda _: True, d_system)
@@ -55,6 +56,11 @@ def tangents(primals, moving, marched, steps, tableau):
 
     backward = transposed_or_plain(serial, plain)
     return linear_map(forward, lambda c: backward(arrays, c), inputs, marched[:3])
+
+
+def is_small(system, parts: Parts, tableau) -> bool:
+    """Whether a march, and the way back, may be one function."""
+    return system.topology.is_small and fits(len(tableau.dense), parts.columns.size)
 
 
 def linear_map(forward, backward, inputs, outputs):

@@ -131,3 +131,19 @@ def test_networks_on_either_side_of_the_explicit_inverse_run(count):
     passed = electrode.one_c_range / 20
     moved = found.stoichiometry[0] - found.stoichiometry[-1]
     np.testing.assert_allclose(moved, passed, rtol=1e-6)
+
+
+def test_columns_too_long_for_one_function_are_solved_too():
+    protocol = diffelec.Protocol.from_strings(["Charge at C/20 for 20 minutes"])
+    found = [
+        diffelec.simulate(
+            diffelec.presets.sharma2022(num_shells=shells),
+            protocol,
+            rtol=1e-4,
+            num_saved=2,
+        )
+        for shells in (20, 140)  # 4200 numbers of dense output to reduce: a library's
+    ]
+    coarse, fine = (solution.stoichiometry[-1] for solution in found)
+    assert np.ptp(coarse) > 0.01  # five particles have lost lithium
+    np.testing.assert_allclose(fine, coarse, atol=1e-4)
