@@ -191,7 +191,7 @@ def _posteriors(figures: dict):
     rows = [
         (
             *(name, f"{found['chains']} x {found['draws_per_chain']}"),
-            *(found["solves"], found["seconds_of_this_process"]),
+            *(found["solves"], found["seconds_of_this_process"] or ""),
             *(f"{found['largest_rhat']:.3f}", f"{found['least_bulk_ess']:.0f}"),
         )
         for name, found in figures.items()
