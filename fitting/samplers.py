@@ -114,6 +114,14 @@ def adapted_start(target: Posterior, adapter, step_size: float, key: Array):
     return IntegratorState(place, None, unknown, jnp.zeros_like(u)), adapted, key
 
 
+def departure(state, key: Array) -> IntegratorState:
+    """Where a trajectory sets out from a chain's state, with a fresh momentum."""
+    place = state.place._replace(num_failed=jnp.zeros_like(state.place.num_failed))
+    normal = jax.random.normal(key, state.slope.shape)
+    momentum = state.adapted.mass_matrix_sqrt * normal
+    return IntegratorState(place, momentum, state.potential, state.slope)
+
+
 class NUTSState(NamedTuple):
     """Where a chain of `NUTS` is."""
 
@@ -170,17 +178,13 @@ class NUTS(AbstractSampler):
     def advance(self, target, state):
         key, key_momentum, key_tree = jax.random.split(state.key, 3)
         adapted = state.adapted
-        momentum = adapted.mass_matrix_sqrt * jax.random.normal(
-            key_momentum, state.slope.shape
-        )
-        place = state.place._replace(num_failed=jnp.zeros_like(state.place.num_failed))
         # A start is solved by one leapfrog of no length, in the code of any other:
         # to compile a gradient of the simulator takes half a minute.
         is_start = state.index < 0
         tree = build_tree(
             leapfrog_of(target),
             euclidean_kinetic_energy,
-            IntegratorState(place, momentum, state.potential, state.slope),
+            departure(state, key_momentum),
             adapted.inverse_mass_matrix,
             jnp.where(is_start, 0.0, adapted.step_size),
             key_tree,

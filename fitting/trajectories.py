@@ -6,7 +6,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
-from numpyro.infer.hmc_util import HMCAdaptState, IntegratorState, warmup_adapter
+from numpyro.infer.hmc_util import (
+    HMCAdaptState,
+    IntegratorState,
+    euclidean_kinetic_energy,
+    warmup_adapter,
+)
 
 from .samplers import (
     UNKNOWN,
@@ -15,6 +20,7 @@ from .samplers import (
     Place,
     adapted_start,
     check_adaptation,
+    departure,
     leapfrog_of,
 )
 
@@ -140,12 +146,7 @@ class HMC(AbstractSampler):
 
     def advance(self, target, state):
         key, key_momentum, key_chance = jax.random.split(state.key, 3)
-        adapted = state.adapted
-        momentum = adapted.mass_matrix_sqrt * jax.random.normal(
-            key_momentum, state.slope.shape
-        )
-        place = state.place._replace(num_failed=jnp.zeros_like(state.place.num_failed))
-        start = IntegratorState(place, momentum, state.potential, state.slope)
+        adapted, start = state.adapted, departure(state, key_momentum)
         found = self._travelled(target, state, start)
         diverging = ~(found.rise < _ASTRAY)
         acceptance = jnp.where(diverging, 0.0, jnp.exp(jnp.minimum(-found.rise, 0.0)))
@@ -157,7 +158,7 @@ class HMC(AbstractSampler):
             log_weight=jnp.zeros(()),
             log_likelihoods=new.z.log_likelihoods,
             times=new.z.times,
-            energy=new.potential_energy + _kinetic(adapted, new.r),
+            energy=_energy(adapted, new),
             acceptance=acceptance,
             step_size=adapted.step_size,
             num_solves=found.num_solves,
@@ -175,14 +176,14 @@ class HMC(AbstractSampler):
         step = jnp.where(is_start, 0.0, adapted.step_size)
         wanted = 2.0 * _van_der_corput(state.index) * state.length / adapted.step_size
         count = jnp.where(is_start, 1, jnp.clip(jnp.ceil(wanted), 1, self.most))
-        energy = start.potential_energy + _kinetic(adapted, start.r)
+        energy = _energy(adapted, start)
 
         def goes_on(found: _Trajectory):
             return (found.num_solves < count) & (found.rise < _ASTRAY)
 
         def further(found: _Trajectory):
             now = leapfrog(step, adapted.inverse_mass_matrix, found.now)
-            rise = now.potential_energy + _kinetic(adapted, now.r) - energy
+            rise = _energy(adapted, now) - energy
             return _Trajectory(now, rise, found.num_solves + 1)
 
         begin = _Trajectory(start, jnp.zeros_like(energy), jnp.asarray(0))
@@ -226,8 +227,9 @@ class HMC(AbstractSampler):
         return HMC(num_warmup=100)
 
 
-def _kinetic(adapted: HMCAdaptState, momentum):
-    return 0.5 * jnp.sum(adapted.inverse_mass_matrix * momentum**2)
+def _energy(adapted: HMCAdaptState, point: IntegratorState) -> Float[Array, ""]:
+    kinetic = euclidean_kinetic_energy(adapted.inverse_mass_matrix, point.r)
+    return point.potential_energy + kinetic
 
 
 def _van_der_corput(index: Int[Array, ""]) -> Float[Array, ""]:

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fitting import chunks, posterior, sampling, trajectories
+from fitting import posterior, sampling, trajectories
 from fitting.events import Event, Events
 
+from . import test_sampling
 from .linear import HOUR, exact, linear_problem, off_centre
 from .test_sampling import by_quadrature, one_number
 
@@ -18,10 +19,7 @@ SAMPLER = trajectories.HMC(100)
 
 def sampled(folder, problem, centre, plan, **fields):
     folder.mkdir(exist_ok=True)
-    store = chunks.Store(folder / "chunks")
-    store.create({})
-    target = posterior.Posterior.about(problem, centre)
-    return sampling.sample(target, SAMPLER, store, plan, **fields)
+    return test_sampling.sampled(folder, problem, centre, SAMPLER, plan, **fields)
 
 
 @pytest.fixture(scope="module")
