@@ -113,9 +113,11 @@ def evaluate_polynomial(start, end, higher, theta):
     return value
 
 
-def error_norm(error: Parts, old: Parts, new: Parts, rtol, atol) -> Float[Array, ""]:
+def error_norm(
+    error: Parts, old: Parts, new: Parts, rtol, atol, slack=1.0
+) -> Float[Array, ""]:
     """The largest over the columns of each column's RMS, and over the potentials, in
-    units of the tolerance.
+    units of the tolerance; that of the potentials is widened by `slack`.
 
     An RMS over all unknowns would dilute the one particle that jumps, the more the
     larger the network.
@@ -127,4 +129,5 @@ def error_norm(error: Parts, old: Parts, new: Parts, rtol, atol) -> Float[Array,
         new,
     )
     columns = jnp.mean(jnp.square(scaled.columns), axis=0)
-    return jnp.maximum(jnp.sqrt(jnp.max(columns)), jnp.max(jnp.abs(scaled.algebraic)))
+    potentials = jnp.max(jnp.abs(scaled.algebraic)) / slack
+    return jnp.maximum(jnp.sqrt(jnp.max(columns)), potentials)

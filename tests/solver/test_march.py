@@ -147,3 +147,27 @@ def test_columns_too_long_for_one_function_are_solved_too():
     coarse, fine = (solution.stoichiometry[-1] for solution in found)
     assert np.ptp(coarse) > 0.01  # five particles have lost lithium
     np.testing.assert_allclose(fine, coarse, atol=1e-4)
+
+
+def test_potentials_that_a_step_left_off_their_equations_do_not_stop_the_next():
+    """From the steep end of U: as short as steps became, their error stayed above the
+    tolerance, since it was that of the potentials that they began with.
+    """
+    edges = [
+        diffelec.edges.carbon_contact("collector", f"p{k}", shape)
+        for k, shape in enumerate((9e4, 7e4, 5e4))
+    ]
+    network = diffelec.Network.from_edges(edges, ["p0", "p1", "p2"])
+    electrode = diffelec.presets.electrode_of(
+        network, initial_stoichiometry=0.999, num_shells=16
+    )
+    drive = diffelec.Protocol.from_recording(
+        np.array([0.0, 576.0, 1188.0, 1836.0]), voltage=[2.33, 2.78, 3.06, 3.25]
+    )
+    loose, tight = (
+        diffelec.simulate(electrode, drive, rtol=rtol, num_saved=9)
+        for rtol in (1e-4, 1e-7)
+    )
+    assert int(loose.num_steps.sum()) < 100
+    np.testing.assert_allclose(loose.stoichiometry, tight.stoichiometry, atol=1e-6)
+    np.testing.assert_allclose(loose.potentials, tight.potentials, atol=5e-4)
