@@ -83,7 +83,8 @@ def simulate(
             the first step already passed at its start.
         SimulationError: any other failure.
     """
-    _check_arguments(rtol, atol, num_saved, max_steps, dtype)
+    _check_arguments(electrode, protocol, dtype)
+    _check_numbers(rtol, atol, num_saved, max_steps)
     tolerances = Tolerances(
         np.asarray(rtol, dtype),
         np.asarray(rtol / 10 if atol is None else atol, dtype),
@@ -111,13 +112,25 @@ def _of_type(leaf, dtype):
     return jnp.asarray(leaf, dtype)
 
 
-def _check_arguments(rtol, atol, num_saved, max_steps, dtype):
+def _check_arguments(electrode, protocol, dtype):
+    for name, value, kind, remedy in (
+        ("electrode", electrode, Electrode, "such as `diffelec.presets.sharma2022()`"),
+        ("protocol", protocol, Protocol, "by `diffelec.Protocol.from_strings([...])`"),
+    ):
+        if not isinstance(value, kind):
+            raise ValueError(
+                f"`{name}` must be a diffelec.{kind.__name__}, but is a "
+                f"{type(value).__name__}; make one, {remedy}."
+            )
     if np.dtype(dtype) == np.float64 and not jax.config.jax_enable_x64:
         raise ValueError(
             "`simulate` computes in float64, but JAX runs in single precision; call "
             "jax.config.update('jax_enable_x64', True) first, or pass "
             "dtype=jax.numpy.float32 for screening."
         )
+
+
+def _check_numbers(rtol, atol, num_saved, max_steps):
     for name, value in (("rtol", rtol), ("atol", atol)):
         if value is not None and not 0 < value < 1:
             raise ValueError(f"`{name}` must lie between 0 and 1, but is {value}.")
@@ -216,7 +229,10 @@ def _started(electrode):
     columns = jnp.broadcast_to(initial, shape)
     zero = jnp.zeros((), columns.dtype)
     guess = _guess(electrode, columns)
-    carry = (zero, columns, guess, RESULTS.successful, jnp.asarray(-1))
+    # Of one type with what a step leaves (an array of a bare -1 is of a weak one), so
+    # that the second step needs no code of its own.
+    failed = jnp.asarray(np.asarray(-1))
+    carry = (zero, columns, guess, RESULTS.successful, failed)
     return carry, Tables.of(electrode)
 
 
@@ -371,7 +387,7 @@ def _solution(electrode, protocol, carry, records, instants) -> Solution:
         half_cycles=protocol.half_cycles,
         spans=protocol.spans,
     )
-    return jax.tree.map(jnp.asarray, solution)
+    return jax.tree.map(jax.device_put, solution)
 
 
 @eqx.filter_jit

@@ -1,5 +1,7 @@
 """Closed forms: two particles in series, a recorded drive, every kind of step."""
 
+import sys
+
 import diffrax
 import equinox as eqx
 import jax
@@ -112,6 +114,24 @@ def test_every_kind_of_step_runs_and_rests_relax():
     assert found.half_cycles == (-1, 0, 0, 0, 1)
 
 
+def test_all_steps_of_a_protocol_run_the_code_of_the_first(monkeypatch):
+    module = sys.modules["diffelec.simulate"]
+    traced = []
+
+    def counted(*arguments):
+        traced.append(arguments)
+        return module._advanced(*arguments)
+
+    monkeypatch.setattr(module, "_advance", eqx.filter_jit(counted))
+    protocol = [
+        "Rest for 1 hour",
+        "Charge at C/20 for 1 hour",
+        "Hold at 4 V until C/50",
+    ]
+    diffelec.simulate(lumped_pair(), diffelec.Protocol.from_strings(protocol))
+    assert len(traced) == 1
+
+
 def test_a_later_step_whose_limit_is_passed_ends_at_once():
     protocol = diffelec.Protocol.from_strings(
         ["Charge at C/20 for 2 hours", "Charge at C/20 until 3.7 V", "Rest for 1 hour"]
@@ -160,6 +180,15 @@ def test_failures_can_be_returned_and_leave_nan_from_the_failed_step_on():
     assert np.all(np.isnan(found.change_times(0)))
     assert np.all(np.isnan(found.onset_times(0)))
     assert "Step 2 ('Charge at C/20 until 4.2 V')" in found.message()
+
+
+def test_what_is_no_electrode_or_protocol_is_refused_by_name():
+    strings = ["Rest for 1 hour"]
+    with pytest.raises(ValueError, match=r"`protocol` must be .* but is a list; make"):
+        diffelec.simulate(lumped_pair(), strings)
+    protocol = diffelec.Protocol.from_strings(strings)
+    with pytest.raises(ValueError, match=r"`electrode` must be .* but is a Network"):
+        diffelec.simulate(lumped_pair().network, protocol)
 
 
 def test_single_precision_must_be_asked_for():
