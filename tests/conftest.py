@@ -30,3 +30,15 @@ def key():
 def rng():
     """The generator that every random NumPy number of a test comes from."""
     return np.random.default_rng(0)
+
+
+# Files that compile most come first, so that no worker ends long after the other.
+_FIRST = ("solver", "gradients", "integration", "reference", "fitting")
+
+
+def pytest_collection_modifyitems(items):
+    def rank(item):
+        folder = item.path.parent.name
+        return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
+
+    items.sort(key=rank)

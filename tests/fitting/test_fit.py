@@ -43,7 +43,7 @@ def fitted(tmp_path_factory):
     out = folder / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cli, "prepare_environment", lambda *_, **__: None)
-        arguments = [*written(folder), *FAST, "--leave-out", "duration"]
+        arguments = [*written(folder), *FAST]
         status = cli.main(["fit", *arguments, "--out", str(out)])
     return status, out
 
@@ -72,10 +72,10 @@ def test_a_fit_meets_its_events(fitted):
     p, q, duration = summary["events"]
     assert p["predicted_h"] == pytest.approx(2.6, abs=0.2)
     assert 4.0 < q["predicted_h"] < 5.0
-    assert duration["fitted"] is False
+    assert duration["fitted"] is True
     assert 0.1 < duration["predicted_h"] < 3.0
-    assert summary["chi_square"] < 1.0
-    assert summary["chi_square_rows"] == 1
+    assert summary["chi_square"] < 2.0
+    assert summary["chi_square_rows"] == 2
     assert summary["search"]["failed_solves"] == 0
 
 
@@ -112,7 +112,7 @@ def test_a_fit_tells_how_to_repeat_it(fitted):
     again = cli.parser().parse_args(words[1:])
     assert (again.onsets.name, again.cycler.name) == ("onsets.csv", "cycler.csv")
     assert again.free == ["diffusivity-scale"]
-    assert again.leave_out == ["duration"]
+    assert again.leave_out == []
     assert (again.shells, again.starts, again.seed) == (5, 1, 0)
     assert {"diffelec", "jax", "optimistix", "python"} <= set(study["versions"])
 
@@ -292,7 +292,8 @@ CURRENT = [
 
 def test_a_recorded_current_can_drive(tmp_path):
     words = ["--drive", "current", "--capacity-mAh", "15", "--voltage-sd-mV", "40"]
-    words += [*FAST, "--max-steps", "2", "--out", str(tmp_path / "out")]
+    words += [*FAST, "--max-steps", "2", "--leave-out", "duration"]
+    words += ["--out", str(tmp_path / "out")]
     assert cli.main(["fit", *written(tmp_path, cycler=CURRENT), *words]) == 0
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["driven_by"] == "current"
@@ -301,7 +302,11 @@ def test_a_recorded_current_can_drive(tmp_path):
     assert "parasitic share" in labels
     study = json.loads((tmp_path / "out" / "study.json").read_text())
     assert study["choices"]["capacity_C"] == pytest.approx(54.0)
+    duration = summary["events"][2]
+    assert duration["fitted"] is False
+    assert 0.01 < duration["predicted_h"] < 5.0
     repeated = shlex.split(study["command"])
+    assert repeated[repeated.index("--leave-out") + 1] == "duration"
     assert repeated[repeated.index("--drive") + 1] == "current"
     assert repeated[repeated.index("--voltage-sd-mV") + 1] == "40.0"
 

@@ -1,5 +1,6 @@
 """Noise laws: densities, rows of least squares and their tails."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,6 +28,16 @@ def event_noise(scatter=None, **scales):
     ]
     scales = {"edge_sd": 300.0} | scales
     return noise.EventNoise.of(Events.from_rows(rows), scatter, **scales)
+
+
+@eqx.filter_jit
+def looked_at(law, times):
+    """Log density of all rows with its slopes; log densities of each, and rows of least
+    squares, with theirs.
+    """
+    whole = jax.value_and_grad(law.log_density)(times)
+    each = law.log_densities(times), jax.jacfwd(law.log_densities)(times)
+    return whole, each, (law.residual(times), jax.jacfwd(law.residual)(times))
 
 
 PREDICTED = HOUR * np.array([4.3, 0.6, 5.2, 13.4, 1.7])
@@ -100,14 +111,13 @@ def test_bounds_forty_scales_away_still_push(low, high, exact):
     bounded = noise.EventNoise.of(Events.from_rows(rows), edge_sd=300.0)
     off = 40.0 * 300.0
     wrong = low * HOUR - off if np.isfinite(low) else high * HOUR + off
-    value = bounded.log_density(jnp.array([wrong]))
-    slope = jax.grad(lambda t: bounded.log_density(t))(jnp.array([wrong]))[0] * 300.0
+    (value, slopes), _, (_, row) = looked_at(bounded, jnp.array([wrong]))
+    slope = slopes[0] * 300.0
     if exact:
         np.testing.assert_allclose(value, scipy.special.log_ndtr(-40.0), rtol=1e-12)
     assert value < -800.0
     np.testing.assert_allclose(abs(slope), 40.0, rtol=0.02)
-    row = jax.grad(lambda t: bounded.residual(t)[0])(jnp.array([wrong]))[0]
-    np.testing.assert_allclose(abs(row) * 300.0, 1.0, rtol=0.02)
+    np.testing.assert_allclose(abs(row[0]) * 300.0, 1.0, rtol=0.02)
 
 
 @pytest.mark.parametrize("scatter", SCATTERS)
@@ -126,30 +136,31 @@ def test_slopes_of_events_are_finite_differences_everywhere(scatter, rng):
     step = 1e-3
     for far in (0.1, 1.0, 8.0):
         moved = jnp.asarray(PREDICTED + far * HOUR * rng.standard_normal(5))
-        for function in (lambda t: law.log_densities(t), lambda t: law.residual(t)):
-            slopes = jnp.diag(jax.jacfwd(function)(moved))
+        at, up, down = (looked_at(law, moved + d)[1:] for d in (0.0, step, -step))
+        for (_, slopes), (above, _), (below, _) in zip(at, up, down, strict=True):
+            slopes = np.diag(slopes)
             assert np.all(np.isfinite(slopes))
-            change = (function(moved + step) - function(moved - step)) / (2 * step)
+            change = (above - below) / (2 * step)
             np.testing.assert_allclose(slopes, change, rtol=2e-4, atol=1e-9)
 
 
 def test_rows_of_bounds_are_smooth_where_the_event_is_certain():
     law = event_noise()
     certain = HOUR * jnp.array([4.0, 1.0, 5.5, 500.0, -500.0])
-    rows, slopes = law.residual(certain), jax.jacrev(law.residual)(certain)
+    rows, slopes = looked_at(law, certain)[2]
     assert np.all(np.isfinite(rows))
     assert np.all(np.isfinite(slopes))
     np.testing.assert_array_equal(rows[3:], 0.0)
     near = HOUR * jnp.array([4.0, 1.0, 5.5, 13.5, 1.5])
-    assert np.all(np.array(law.residual(near)[3:]) > 0)
-    second = jax.jacfwd(jax.jacfwd(law.residual))(near)
+    assert np.all(np.array(looked_at(law, near)[2][0][3:]) > 0)
+    second = jax.jit(jax.jacfwd(jax.jacfwd(law.residual)))(near)
     assert np.all(np.isfinite(second))
 
 
 def test_bounded_rows_fall_towards_the_side_that_they_allow():
     law = event_noise()
     later = HOUR * jnp.linspace(0.0, 30.0, 61)
-    each = jax.vmap(lambda t: law.log_densities(jnp.full(5, t)))(later)
+    each = jax.jit(jax.vmap(lambda t: law.log_densities(jnp.full(5, t))))(later)
     assert np.all(np.diff(each[:, 3]) >= 0)
     assert np.all(np.diff(each[:, 4]) <= 0)
     assert np.all(each[:, 2:] <= 0)
@@ -184,7 +195,7 @@ def test_the_density_is_a_sum_over_events_in_any_order():
 def test_an_outlier_pulls_less_under_student_than_under_the_normal():
     far = jnp.asarray(PREDICTED).at[0].add(-5.0 * HOUR)
     pulls = [
-        abs(jax.grad(lambda t, law=law: law.log_density(t))(far)[0])
+        abs(looked_at(law, far)[0][1][0])
         for law in (event_noise(), event_noise(noise.StudentT(4.0)))
     ]
     assert 0 < pulls[1] < 0.05 * pulls[0]
