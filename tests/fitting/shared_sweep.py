@@ -67,6 +67,12 @@ def meet(folder: Path, count: int) -> None:
         time.sleep(0.01)
 
 
+def let_ahead(folder: Path) -> None:
+    """Waits until the process that dies has left a chunk, which is before its end."""
+    while not any(folder.glob("*.npz")):
+        time.sleep(0.01)
+
+
 def shared(folder: Path) -> sweep.Lanes | None:
     """Takes part in the sweep of a folder."""
     asked = many()
@@ -78,8 +84,10 @@ def shared(folder: Path) -> sweep.Lanes | None:
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
     sweep._lane_of = closed_form
-    if len(sys.argv) > 3:
+    place, dies = Path(sys.argv[1]), len(sys.argv) > 3
+    if dies:
         die_in_write(int(sys.argv[3]))
-    place = Path(sys.argv[1])
     meet(place.with_suffix(".ready"), int(sys.argv[2]))
+    if not dies:
+        let_ahead(place)
     shared(place)

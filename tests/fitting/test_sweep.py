@@ -116,12 +116,12 @@ def test_processes_share_a_sweep_though_one_is_killed(tmp_path):
     folder = tmp_path / "chunks"
     environment = dict(os.environ) | {"PYTHONPATH": str(ROOT), "NPROC": "1"}
     command = [sys.executable, "-m", "tests.fitting.shared_sweep", str(folder), "3"]
-    # The first file of a process is the manifest, or its first chunk.
+    # Its files are the manifest, a chunk, and one that it dies in.
     started = [
         subprocess.Popen([*command, *words], env=environment, cwd=ROOT)
         for words in (["3"], [], [])
     ]
-    assert [process.wait() for process in started] == [-9, 0, 0]
+    assert [process.wait(timeout=300) for process in started] == [-9, 0, 0]
     assert len(list(folder.glob("*.part"))) == 1
     many = shared_sweep.many()
     found = sweep.collected(chunks.Store(folder), many)

@@ -182,14 +182,12 @@ def test_gradients_reach_exchange_electrolyte_and_contacts():
         zeros,
         (jnp.array([1.0, -0.5]), jnp.full(6, 0.3), jnp.full(6, 0.7)),
     )
-    loss = loss_along(electrode, direction, rtol=1e-8)
+    loss = loss_along(electrode, direction, rtol=1e-8, network_solver=SparseLU)
     step = 1e-3
     (up, _), (_, exact), (down, _) = (loss(at) for at in (step, 0.0, -step))
     difference = float(up - down) / (2 * step)
     assert abs(exact) > 1e-4
     np.testing.assert_allclose(exact, difference, rtol=2e-4)
-    sparse = loss_along(electrode, direction, rtol=1e-8, network_solver=SparseLU)
-    np.testing.assert_allclose(sparse(0.0)[1], exact, rtol=1e-6)
 
 
 def test_lanes_of_a_batch_have_factors_of_their_own(packed):
