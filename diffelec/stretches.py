@@ -54,11 +54,12 @@ def joined(integrate, state, tolerances):
 
 def _on_host(track: Track, count: int, follows: bool) -> Track:
     """The knots of a stretch's steps; its first is the last of the one before."""
+    # Cut here: each length of a piece would be a program of its own on the device.
     used = slice(int(follows), count + 1)
     return Track(
-        np.array(track.time[used]),
-        np.asarray(track.value[used]).astype(np.float32),
-        np.asarray(track.higher[used]).astype(np.float32),
+        np.array(np.asarray(track.time)[used]),
+        np.asarray(track.value)[used].astype(np.float32),
+        np.asarray(track.higher)[used].astype(np.float32),
     )
 
 

@@ -199,11 +199,14 @@ def test_potentials_of_cut_particles_solve_the_network(held, name):
         system = dataclasses.replace(system, control=Control(row))
     columns = 0.999 - 0.3 * (0.97 - state.columns)
     start = jnp.zeros_like(state.algebraic).at[:8].set(3.7)
-    found = jax.jit(lambda c, z: consistent_algebraic(system, 0.0, c, z))(
-        columns, start
-    )
+
+    @jax.jit
+    def solved(columns, start):
+        found = consistent_algebraic(system, 0.0, columns, start)
+        return found, system.balance(0.0, columns, found.algebraic)
+
+    found, rows = solved(columns, start)
     assert bool(found.found)
-    rows = system.balance(0.0, columns, found.algebraic)
     assert np.max(np.abs(rows)) < 1e-10
     if system.topology.separator is not None:
         assert abs(found.algebraic[system.topology.separator]) < 1e-14
