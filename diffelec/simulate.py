@@ -134,10 +134,8 @@ def _check_numbers(rtol, atol, num_saved, max_steps):
     for name, value in (("rtol", rtol), ("atol", atol)):
         if value is not None and not 0 < value < 1:
             raise ValueError(f"`{name}` must lie between 0 and 1, but is {value}.")
-    for name, value, least in (
-        ("num_saved", num_saved, 2),
-        ("max_steps", max_steps, 1),
-    ):
+    counts = (("num_saved", num_saved, 2), ("max_steps", max_steps, 1))
+    for name, value, least in counts:
         if value < least:
             raise ValueError(f"`{name}` must be {least} or more, but is {value}.")
 
