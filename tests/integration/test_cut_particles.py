@@ -178,9 +178,10 @@ def test_gradients_reach_exchange_electrolyte_and_contacts():
             e.network.exchange_shape,
             e.network.shape_tail,
             e.network.series_resistance,
+            e.temperature,
         ),
         zeros,
-        (jnp.array([1.0, -0.5]), jnp.full(6, 0.3), jnp.full(6, 0.7)),
+        (jnp.array([1.0, -0.5]), jnp.full(6, 0.3), jnp.full(6, 0.7), jnp.asarray(0.2)),
     )
     loss = loss_along(electrode, direction, rtol=1e-8, network_solver=SparseLU)
     step = 1e-3
