@@ -79,8 +79,8 @@ def simulate(
         meter: a diffrax progress meter.
 
     Raises:
-        ValueError: float64 asked for while JAX runs in single precision; a limit of
-            the first step already passed at its start.
+        ValueError: an argument that cannot be, or float64 while JAX runs in single
+            precision; a limit of the first step already passed at its start.
         SimulationError: any other failure.
     """
     _check_arguments(electrode, protocol, dtype)

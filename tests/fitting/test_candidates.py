@@ -205,10 +205,8 @@ def test_an_event_that_does_not_happen_has_no_slopes():
         return forward(changed)(electrode).times
 
     rate = np.asarray(protocol.rows.current_rate)[0]
-    step = 1e-3 * rate
-    up, down = (times(lambda m: m, rate + d) for d in (step, -step))
-    plain = np.asarray(up - down) / (2 * step)
-    seen = jax.jacfwd(lambda c: times(Watched, c))(rate)
+    plain = jax.jit(jax.jacfwd(lambda c: times(lambda m: m, c)))(rate)
+    seen = jax.jit(jax.jacfwd(lambda c: times(Watched, c)))(rate)
     assert np.all(np.abs(plain) > 1.0)
-    np.testing.assert_allclose(seen[0], plain[0], rtol=1e-4)
+    np.testing.assert_allclose(seen[0], plain[0], rtol=1e-10)
     np.testing.assert_array_equal(seen[1:], 0.0)

@@ -37,7 +37,7 @@ def looked_at(law, times):
     """
     whole = jax.value_and_grad(law.log_density)(times)
     each = law.log_densities(times), jax.jacfwd(law.log_densities)(times)
-    return whole, each, (law.residual(times), jax.jacfwd(law.residual)(times))
+    return whole, each, (law.residual(times), jax.jacrev(law.residual)(times))
 
 
 PREDICTED = HOUR * np.array([4.3, 0.6, 5.2, 13.4, 1.7])

@@ -64,6 +64,9 @@ def test_a_failed_solve_is_large_finite_and_reported():
     assert np.all(np.isfinite(slopes))
 
 
+PARTICLE = ("fast", "fast", "fast", "slow", "never")  # of each event
+
+
 def events_of_two():
     rows = [
         Event("fast", "onset", time=3.0 * HOUR, sd=600.0),
@@ -164,6 +167,17 @@ def test_slopes_of_times_are_finite_differences(simulated, answer):
         expected = (up - down) / 2e-3
         scale = np.max(np.abs(slopes[:, k])) + 1.0
         np.testing.assert_allclose(slopes[:, k], expected, atol=2e-3 * scale)
+
+
+def test_what_is_another_particle_s_own_moves_nothing(answer):
+    """A recorded voltage decouples particles."""
+    slopes = np.abs(np.asarray(answer[2]))
+    # Columns of its contact, radius and reactivity.
+    own = {name: [k, 4 + k, 7 + k] for k, name in enumerate(("fast", "slow", "never"))}
+    for row, particle in zip(slopes, PARTICLE, strict=True):
+        for name, columns in own.items():
+            if name != particle:
+                assert np.max(row[columns]) < 1e-9 * np.max(row)
 
 
 def test_the_gradient_by_reverse_mode_is_that_of_the_rows(simulated, answer):

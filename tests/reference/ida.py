@@ -14,9 +14,7 @@ from diffelec.solver.system import System
 def system_of(electrode, protocol, step: int = 0) -> System:
     """The system of one protocol step."""
     electrode, protocol = jax.device_put((electrode, protocol))
-    row = jax.tree.map(
-        lambda leaf: jax.device_put(np.asarray(leaf)[step]), protocol.rows
-    )
+    row = jax.tree.map(lambda leaf: leaf[step], protocol.rows)
     return System.of(electrode, Control(row, protocol.drive))
 
 
