@@ -2,10 +2,11 @@
 
     python -m benchmarks.kills [--sampler slice]
 
-The run is that of `tests/fitting/killed.py`: NUTS, or slices, on a posterior that is
-known, with failed solves. Every process is killed (SIGKILL) after a random time, or
-dies in the middle of a random write; when it has finished, its draws are compared with
-those of a run that was left alone, and it is begun anew until 20 kills have struck.
+The run is that of `tests/fitting/killed.py`: NUTS, or slices with a pilot and jumps,
+on a posterior that is known, with failed solves. Every process is killed (SIGKILL)
+after a random time, or dies in the middle of a random write; when it has finished, its
+draws are compared with those of a run that was left alone, and it is begun anew until
+20 kills have struck.
 Writes benchmarks/results/kills.json, or kills_slice.json.
 """
 
@@ -21,7 +22,7 @@ import time
 import numpy as np
 
 from fitting.chunks import Store
-from tests.fitting.killed import PLAN, SAMPLERS
+from tests.fitting.killed import PILOTS, PLAN, SAMPLERS
 
 from . import machine
 
@@ -54,7 +55,8 @@ def killed_at_random(process, rng, seconds: float) -> bool:
 
 def contents(folder: pathlib.Path, sampler: str) -> list:
     """All draws of a finished run."""
-    store, total = Store(folder), SAMPLERS[sampler]().num_warmup + PLAN.num_draws
+    front = SAMPLERS[sampler]().num_warmup + PILOTS[sampler]
+    store, total = Store(folder), front + PLAN.num_draws
     numbers = range(-(-total // PLAN.chunk))
     return [store.read(c, k)[0] for c in range(PLAN.num_chains) for k in numbers]
 

@@ -119,7 +119,8 @@ def of_law(rounds: int, count: int) -> Callable[[Problem, Fit, int], AbstractSam
 
     def made(problem, optimum, number):
         _, law = adapted(problem, optimum, rounds=rounds, count=count, seed=number)
-        return Elliptical(jnp.asarray(law.middle), jnp.asarray(law.factor))
+        alone = jnp.zeros(len(law.middle), bool)
+        return Elliptical(jnp.asarray(law.middle), jnp.asarray(law.factor), alone)
 
     return made
 
@@ -151,7 +152,7 @@ def trial(experiment: Experiment, seed: int, number: int) -> Trial:
         values,
         experiment.thinning,
         num_failed + int(draws.num_failed.sum()),
-        int(np.sum(draws.diverging & (draws.num_failed == 0))),
+        int(np.sum(draws.diverging)),
     )
 
 

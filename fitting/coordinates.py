@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from .events import Events
 from .parameters import CONTACTS, ParameterSpace
 from .priors import Hierarchical
 
@@ -113,6 +114,21 @@ def populations(space: ParameterSpace) -> dict[str, tuple[int, Hierarchical]]:
         for start, free in zip(starts, space.parts, strict=True)
         if isinstance(free.prior, Hierarchical)
     }
+
+
+def only_bounded(space: ParameterSpace, events: Events) -> Bool[np.ndarray, "..."]:
+    """Members of populations that are particles of which no event has a time, nor an
+    interval that is closed, such as one that was never seen to react (component,).
+    """
+    closed = events.exact | ~(events.right_censored | events.left_censored)
+    told = {events.particles[p] for p in events.particle[closed]}
+    bounded = set(events.particles) - told
+    found = np.zeros(space.size, bool)
+    labels = {free.name: free.components[2:] for free in space.parts}
+    for name, (first, _) in populations(space).items():
+        for k, label in enumerate(labels[name]):
+            found[first + 2 + k] = label in bounded
+    return found
 
 
 def spread_in(coordinates: Coordinates, raw, covariance):

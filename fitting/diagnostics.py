@@ -250,7 +250,7 @@ def diagnose(
         num_chains=draws.energy.shape[0],
         num_draws=draws.energy.shape[1],
         ebfmi=tuple(ebfmi(draws.energy).tolist()) if energies else (),
-        num_diverging=int(np.sum(draws.diverging & (draws.num_failed == 0))),
+        num_diverging=int(np.sum(draws.diverging)),
         num_failed=int(np.sum(draws.num_failed)),
         num_failed_warmup=int(np.sum(warmup.num_failed)),
         num_deep=deep,

@@ -14,6 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float
 
 from .coordinates import Coordinates, spread_in
@@ -92,6 +93,11 @@ class Posterior(eqx.Module):
     def raw(self, u: Float[Array, " component"]) -> Float[Array, " component"]:
         """Raw numbers of a point."""
         return self.coordinates.raw(self.optimum + self.factor @ u)
+
+    def point(self, raw: Float[Array, " component"]) -> Float[Array, " component"]:
+        """The point u of raw numbers."""
+        away = self.coordinates.inverse(raw) - self.optimum
+        return solve_triangular(self.factor, away, lower=True)
 
     def log_volume(self, u: Float[Array, " component"]) -> Float[Array, ""]:
         """Log of the volume of raw numbers in one of u, but for a constant."""

@@ -196,7 +196,6 @@ def _posterior(found: Inference):
 
 def _statistics(found: Inference):
     draws = found.draws
-    failed = draws.num_failed > 0
     return {
         "lp": (_DRAWN, draws.log_density, "1"),
         "energy": (_DRAWN, draws.energy, "1"),
@@ -204,7 +203,7 @@ def _statistics(found: Inference):
         "step_size": (_DRAWN, draws.step_size, "1"),
         "n_steps": (_DRAWN, draws.num_solves, "1"),
         "tree_depth": (_DRAWN, draws.depth, "1"),
-        "diverging": (_DRAWN, draws.diverging & ~failed, "1"),
+        "diverging": (_DRAWN, draws.diverging, "1"),
         "failed_solves": (_DRAWN, draws.num_failed, "1"),
     }, {}
 

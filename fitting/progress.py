@@ -211,6 +211,7 @@ class Draws(_AbstractBar):
                 unit="draw",
                 leave=False,
             )
+        self._bar.total = progress.num_total  # a pilot's, then that of all
         shown = {"solves a draw": f"{progress.num_solves / progress.num_new:.0f}"}
         if progress.num_diverging:
             shown["divergences"] = progress.num_diverging

@@ -37,11 +37,11 @@ class Draw(NamedTuple):
         energy: of the trajectory (potential and kinetic).
         acceptance: mean probability to accept along the trajectory.
         step_size: of the leapfrogs.
-        num_solves: leapfrogs, each of which is a solve with its gradient.
+        num_solves: of the model; a leapfrog is one, with its gradient.
         depth: of the tree of leapfrogs.
-        diverging: the trajectory left the posterior: its energy rose by 1000.
-        num_failed: solves of the trajectory that failed; such a trajectory counts as
-            diverging too.
+        diverging: the trajectory left the posterior, its energy rose by 1000, though
+            every solve succeeded.
+        num_failed: solves that failed, each of which ended a trajectory or was refused.
     """
 
     raw: Float[Array, " component"]
@@ -249,7 +249,7 @@ def _draw_of(target, tree, step_size, num_failed) -> Draw:
         step_size=step_size,
         num_solves=tree.num_proposals,
         depth=jnp.asarray(tree.depth),
-        diverging=tree.diverging,
+        diverging=tree.diverging & (num_failed == 0),
         num_failed=num_failed,
     )
 

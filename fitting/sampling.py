@@ -19,9 +19,13 @@ import numpy as np
 from jax import lax
 
 from .chunks import Store
+from .jumps import AbstractJumper, Jumping
+from .mixtures import Mixture, fit_mixture
 from .posterior import Posterior
 from .samplers import AbstractSampler, Draw
 
+_LAW = "law"  # file of what chains jump to
+_PARTS_OF_LAW = ("share", "middle", "factor")
 _TRIES = 60  # halvings of a start; 2^-60 of a standard deviation is the optimum
 
 
@@ -108,6 +112,53 @@ def sample(
             (_together if batched else _in_threads)(work, starts)
             found = _collected(store, plan, sampler.num_warmup)
         return found
+
+
+def sample_jumping(
+    target: Posterior,
+    inner: AbstractJumper,
+    store: Store,
+    plan: Plan,
+    num_pilot: int,
+    **options,
+) -> Samples:
+    """The same, with jumps to a law that is fitted to a pilot in front.
+
+    Args:
+        target: what is sampled.
+        inner: how the pilot is drawn, and what moves there are between jumps.
+        store: a run that was begun; it keeps the law too.
+        plan: how many draws, behind the pilot.
+        num_pilot: draws of the pilot behind the other's warm-up, with which they must
+            fill whole files; 0 for neither pilot nor jumps.
+        options: of `sample`.
+
+    Raises:
+        ValueError: as `sample` does; for a pilot that fills no whole files.
+    """
+    if not num_pilot:
+        return sample(target, inner, store, plan, **options)
+    front = inner.num_warmup + num_pilot
+    if front % plan.chunk:
+        raise ValueError(
+            f"Warm-up and pilot must fill whole files of {plan.chunk} draws, but are "
+            f"{front} draws."
+        )
+    pilot = sample(target, inner, store, plan._replace(num_draws=num_pilot), **options)
+    law = store.kept(_LAW)
+    if law is None:
+        raw = jnp.asarray(pilot.draws.raw.reshape(-1, target.size))
+        points = np.asarray(_points(target, raw))
+        fitted = fit_mixture(points, seed=plan.seed)
+        law = {name: np.asarray(getattr(fitted, name)) for name in _PARTS_OF_LAW}
+        store.keep(_LAW, law)
+    law = Mixture(*(jnp.asarray(law[name]) for name in _PARTS_OF_LAW))
+    return sample(target, Jumping(inner, law, num_pilot), store, plan, **options)
+
+
+@eqx.filter_jit
+def _points(target, raw):
+    return jax.vmap(target.point)(raw)
 
 
 @eqx.filter_jit
@@ -219,7 +270,7 @@ class _Work:
 
     def _tell(self, draw: Draw, counts: bool) -> None:
         with self.lock:
-            astray = counts & bool(draw.diverging) & (draw.num_failed == 0)
+            astray = counts & bool(draw.diverging)
             new = [1, 1, draw.num_solves, astray, draw.num_failed]
             self.counts += np.array(new, int)
             done, new, solves, diverging, failed = self.counts.tolist()

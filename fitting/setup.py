@@ -56,6 +56,11 @@ class Setup:
     seen: Intensities | None = None
     times: Problem | None = None
 
+    @property
+    def fitted_events(self) -> Events:
+        """Those that are fitted."""
+        return self.events.select(self.fitted)
+
 
 def by_voltage(
     events: Events, recording: Recording, choices: Choices, half_cycle: int = 0

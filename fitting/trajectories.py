@@ -5,7 +5,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 from numpyro.infer.hmc_util import (
     HMCAdaptState,
     IntegratorState,
@@ -13,9 +13,9 @@ from numpyro.infer.hmc_util import (
     warmup_adapter,
 )
 
+from .jumps import AbstractJumper
 from .samplers import (
     UNKNOWN,
-    AbstractSampler,
     Draw,
     Place,
     adapted_start,
@@ -73,6 +73,7 @@ class HMCState(NamedTuple):
     place: Place
     potential: Float[Array, ""]
     slope: Float[Array, " component"]
+    stale: Bool[Array, ""]  # the slope is that of another point
     adapted: HMCAdaptState
     spread: Spread
     length: Float[Array, ""]  # mean one of trajectories
@@ -91,7 +92,7 @@ class _Trajectory(NamedTuple):
     num_solves: Int[Array, ""]
 
 
-class HMC(AbstractSampler):
+class HMC(AbstractJumper):
     r"""Hamiltonian Monte Carlo: trajectories whose ends alone are drawn or refused.
 
     A trajectory has
@@ -138,6 +139,7 @@ class HMC(AbstractSampler):
             place=place,
             potential=potential,
             slope=slope,
+            stale=jnp.asarray(True),
             adapted=adapted,
             spread=Spread.empty(target.size),
             length=jnp.asarray(0.5 * jnp.pi),
@@ -163,25 +165,35 @@ class HMC(AbstractSampler):
             step_size=adapted.step_size,
             num_solves=found.num_solves,
             depth=jnp.asarray(0),
-            diverging=diverging,
+            diverging=diverging & (found.now.z.num_failed == 0),
             num_failed=found.now.z.num_failed,
         )
+        state = state._replace(stale=state.stale & ~taken)
         return self._next(state, new, acceptance, key), draw
+
+    def level(self, target, state):
+        return -state.potential
+
+    def put(self, target, state, place, level):
+        moved = state._replace(place=place, potential=-level)
+        return moved._replace(stale=jnp.ones_like(state.stale))
 
     def _travelled(self, target, state, start) -> _Trajectory:
         """To the end of a trajectory, or to where it goes astray."""
         adapted, leapfrog = state.adapted, leapfrog_of(target)
-        # A start is solved by one leapfrog of no length, in the code of any other.
-        is_start = state.index < 0
-        step = jnp.where(is_start, 0.0, adapted.step_size)
         wanted = 2.0 * _van_der_corput(state.index) * state.length / adapted.step_size
-        count = jnp.where(is_start, 1, jnp.clip(jnp.ceil(wanted), 1, self.most))
+        wanted = jnp.clip(jnp.ceil(wanted), 1, self.most)
+        count = jnp.where(state.ready, wanted, 0) + state.stale
         energy = _energy(adapted, start)
 
         def goes_on(found: _Trajectory):
             return (found.num_solves < count) & (found.rise < _ASTRAY)
 
         def further(found: _Trajectory):
+            # A start is solved, and the slope where a jump ended found, by a leapfrog
+            # of no length, in the code of any other.
+            still = state.stale & (found.num_solves == 0)
+            step = jnp.where(still, 0.0, adapted.step_size)
             now = leapfrog(step, adapted.inverse_mass_matrix, found.now)
             rise = _energy(adapted, now) - energy
             return _Trajectory(now, rise, found.num_solves + 1)
@@ -216,6 +228,7 @@ class HMC(AbstractSampler):
             place=place,
             potential=new.potential_energy,
             slope=new.z_grad,
+            stale=state.stale,
             adapted=adapted,
             spread=spread,
             length=length,

@@ -14,7 +14,8 @@ from . import from_film, job, job_arguments, study
 _ADAPTATION = (8, 300)  # rounds, draws of each
 _CENTRE = "centre"  # file of what coordinates are about
 _CHUNK = 10  # draws a file: what a kill costs each chain
-_DEFAULTS = {"chains": 4, "draws": 500, "warmup": 300}
+_DEFAULTS = {"chains": 4, "draws": 500, "warmup": 300, "pilot": 200}
+_JUMPERS = ("hmc", "slice")  # samplers that have a pilot
 _PACKAGES = ("jax", "jaxlib", "diffrax", "equinox", "numpyro", "numpy")
 
 
@@ -41,6 +42,8 @@ def _add_chains(parser: argparse.ArgumentParser) -> None:
         "chains": "that run, two or more at a time",
         "draws": "of each chain that are kept",
         "warmup": "of each chain in front, which adapt",
+        "pilot": "of each chain behind those of hmc, or in front of slice: to a law "
+        "fitted to them chains jump from then on; 0 for none",
     }
     for name, text in texts.items():
         chains.add_argument(
@@ -55,9 +58,9 @@ def _add_chains(parser: argparse.ArgumentParser) -> None:
         choices=("nuts", "hmc", "slice", "laplace"),
         default="nuts",
         help="nuts (default); hmc: trajectories of a length that warm-up finds, about "
-        "alike in all chains; slice: along ellipses of a law that is adapted to the "
-        "posterior, a few solves a draw and no gradient; laplace: draws of the normal "
-        "law at the optimum, weighted, a quick look",
+        "alike in all chains, and jumps; slice: along ellipses of a law that is "
+        "adapted to the posterior, and jumps, some ten solves a draw and no gradient; "
+        "laplace: draws of the normal law at the optimum, weighted, a quick look",
     )
     chains.add_argument(
         "--resume",
@@ -94,10 +97,12 @@ def run(arguments) -> None:
 def check(arguments) -> None:
     """Refuses arguments that cannot go together or cannot be."""
     job_arguments.check(arguments)
-    for name, least in (("chains", 1), ("draws", 4), ("warmup", 10)):
+    for name, least in (("chains", 1), ("draws", 4), ("warmup", 10), ("pilot", 0)):
         value = getattr(arguments, name)
         if value < least:
             raise ValueError(f"--{name} must be {least} or more, but is {value}.")
+    if 0 < arguments.pilot < 10:
+        raise ValueError(f"--pilot must be 0, or 10 or more, but is {arguments.pilot}.")
 
 
 def _store(arguments):
@@ -107,8 +112,26 @@ def _store(arguments):
     return Store(arguments.out.parent / f"{arguments.out.name}.chunks")
 
 
+def _pilot(arguments) -> int:
+    """Draws of the pilot; whole files, together with warm-up."""
+    if arguments.sampler not in _JUMPERS or not arguments.pilot:
+        return 0
+    front = arguments.warmup if arguments.sampler == "hmc" else 0
+    return -(-(front + arguments.pilot) // _CHUNK) * _CHUNK - front
+
+
+def _blank(arguments):
+    """The sampler before anything is known of the posterior."""
+    from .. import jumps, mixtures
+
+    blank, num_pilot = _sampler(arguments), _pilot(arguments)
+    if not num_pilot:
+        return blank
+    return jumps.Jumping(blank, mixtures.Mixture.example(), num_pilot)
+
+
 def _sampler(arguments, law=None):
-    """The sampler; of `Elliptical`, a blank one until its law is known."""
+    """The sampler without jumps; blank where it wants a law that is not given."""
     from .. import samplers, slices, trajectories
 
     if arguments.sampler == "laplace":
@@ -119,7 +142,7 @@ def _sampler(arguments, law=None):
         return trajectories.HMC(num_warmup=arguments.warmup)
     if law is None:
         return slices.Elliptical.example()
-    return slices.Elliptical(law["law_middle"], law["law_factor"])
+    return slices.Elliptical(law["law_middle"], law["law_factor"], law["law_alone"])
 
 
 def solve(prepared, store):
@@ -134,8 +157,7 @@ def solve(prepared, store):
     from .. import identity, inference, left_out, posterior, progress, sampling
 
     arguments, problem = prepared.arguments, prepared.setup.problem
-    blank = _sampler(arguments)
-    same = identity.identity_of(problem, blank, arguments.seed, _CHUNK)
+    same = identity.identity_of(problem, _blank(arguments), arguments.seed, _CHUNK)
     (store.check if arguments.resume else store.create)(same)
     try:
         known = _known(prepared, store)
@@ -144,8 +166,8 @@ def solve(prepared, store):
         plan = sampling.Plan(arguments.chains, arguments.draws, arguments.seed, _CHUNK)
         target = posterior.Posterior.about(problem, centre)
         with progress.Draws() as shown:
-            samples = sampling.sample(
-                *(target, sampler, store, plan),
+            samples = sampling.sample_jumping(
+                *(target, sampler, store, plan, _pilot(arguments)),
                 batched=jax.default_backend() != "cpu",
                 callback=shown,
             )
@@ -186,7 +208,7 @@ def _known(prepared, store) -> dict:
 
 def _law(prepared, found) -> dict:
     """A law that is near to the posterior, by draws about the optimum."""
-    from .. import evidence, progress
+    from .. import coordinates, evidence, progress
 
     rounds, count = _ADAPTATION
     with progress.Counted("adaptation", rounds * count) as shown:
@@ -203,7 +225,12 @@ def _law(prepared, found) -> dict:
         + ("" if made.reliable else " (above 0.7: sample with --sampler nuts)"),
         file=sys.stderr,
     )
-    return {"law_middle": law.middle, "law_factor": law.factor}
+    setup = prepared.setup
+    return {
+        "law_middle": law.middle,
+        "law_factor": law.factor,
+        "law_alone": coordinates.only_bounded(setup.problem.space, setup.fitted_events),
+    }
 
 
 def write(folder: Path, prepared, centre, found) -> list[str]:
@@ -218,7 +245,7 @@ def write(folder: Path, prepared, centre, found) -> list[str]:
         "seed": arguments.seed,
         "rtol": arguments.rtol,
         "sampler": arguments.sampler,
-        "num_warmup": _sampler(arguments).num_warmup,
+        "num_warmup": _blank(arguments).num_warmup,
         "data_digest": identity.data_digest(prepared.setup.problem),
         "versions": json.dumps(study.versions(_PACKAGES)),
         "inference_library": "numpyro",

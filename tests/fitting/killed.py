@@ -2,8 +2,8 @@
 
     python -m tests.fitting.killed FOLDER SAMPLER [NUMBER]
 
-SAMPLER: nuts or slice. NUMBER: of the file in whose writing, before its last name is
-given, the process dies.
+SAMPLER: nuts, or slice (with a pilot and jumps). NUMBER: of the file in whose writing,
+before its last name is given, the process dies.
 """
 
 import os
@@ -17,6 +17,7 @@ from fitting import chunks, identity, posterior, samplers, sampling, slices
 from tests.fitting.linear import linear_problem, off_centre
 
 PLAN = sampling.Plan(num_chains=2, num_draws=23, seed=3, chunk=6)
+PILOTS = {"nuts": 0, "slice": 12}  # draws in front of jumps
 SAMPLERS = {
     "nuts": lambda: samplers.NUTS(num_warmup=20),
     "slice": slices.Elliptical.example,
@@ -30,7 +31,8 @@ def draws_in(folder: Path, name: str = "nuts", callback=None) -> sampling.Sample
     same = identity.identity_of(problem, sampler, PLAN.seed, PLAN.chunk)
     (store.check if store.begun else store.create)(same)
     target = posterior.Posterior.about(problem, off_centre())
-    return sampling.sample(target, sampler, store, PLAN, callback=callback)
+    plan = (target, sampler, store, PLAN, PILOTS[name])
+    return sampling.sample_jumping(*plan, callback=callback)
 
 
 def die_in_write(number: int) -> None:

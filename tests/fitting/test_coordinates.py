@@ -1,5 +1,7 @@
 """Coordinates: one to one, with the volume that they shrink by."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,6 +61,29 @@ def test_a_told_contact_moves_with_the_resistance_on_the_way(problem, mixed):
     assert np.all(told == told[0])
     # Half a decade less on a part of the way, in units of the spread (0.5 decades).
     assert -1.0 < told[0] < -0.1
+
+
+def test_particles_of_which_only_bounds_are_known_are_told_apart(problem):
+    events = examples.load("wolfman2023-nmc333").events
+    assert not coordinates.only_bounded(problem.space, events).any()
+    space, never = problem.space, np.array([p in (1, 4) for p in events.particle])
+    hidden = np.where(never, np.nan, 1.0)
+    unseen = dataclasses.replace(
+        events,
+        time=hidden * events.time,
+        sd=hidden * events.sd,
+        after=np.where(never, [3600.0, -np.inf] * 6, np.nan),
+        before=np.where(never, [np.inf, 7200.0] * 6, np.nan),
+    )
+    found = coordinates.only_bounded(space, unseen)
+    names = np.array(space.labels)[found].tolist()
+    radius = "log10 contact radius"
+    expected = [f"{radius} {events.particles[k]} [log10(m)]" for k in (1, 4)]
+    assert names == expected
+    # An interval that is closed tells something.
+    closed = dataclasses.replace(unseen, before=np.where(never, 7200.0, np.nan))
+    closed = dataclasses.replace(closed, after=np.where(never, 3600.0, np.nan))
+    assert not coordinates.only_bounded(space, closed).any()
 
 
 def test_without_populations_coordinates_are_the_raw_numbers():

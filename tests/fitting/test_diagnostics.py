@@ -154,7 +154,7 @@ def made_up(rng, **changes):
 
 def test_failed_solves_are_told_apart_from_divergences(rng):
     diverging, failed = np.zeros((2, 4, 50), int)
-    diverging[0, :5] = 1
+    diverging[0, 3:5] = 1
     failed[0, :3] = 1
     draws = made_up(rng, diverging=diverging.astype(bool), num_failed=failed)
     warmup = made_up(rng, num_failed=failed)

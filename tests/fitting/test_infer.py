@@ -155,6 +155,8 @@ def refused(capsys, *arguments):
         (["--example", "sharma2022", "--chains", "0"], "--chains must be 1 or more"),
         (["--example", "sharma2022", "--draws", "3"], "--draws must be 4 or more"),
         (["--example", "sharma2022", "--warmup", "2"], "--warmup must be 10 or more"),
+        (["--example", "sharma2022", "--pilot", "9"], "--pilot must be 0, or 10 or"),
+        (["--example", "sharma2022", "--pilot", "-1"], "--pilot must be 0 or more"),
         (["--example", "wolfman2023-nmc333", "--resume"], "must be a run in 'out.chun"),
     ],
 )
@@ -189,8 +191,14 @@ def test_samplers_take_what_was_asked():
     assert infer._sampler(arguments) == samplers.NUTS(num_warmup=77)
     arguments.sampler = "hmc"
     assert infer._sampler(arguments) == trajectories.HMC(num_warmup=77)
+    # Warm-up and pilot fill whole files of ten draws.
+    assert infer._blank(arguments).num_warmup == 280
+    arguments.sampler = "slice"
+    assert infer._blank(arguments).num_warmup == 200
+    arguments.pilot = 0
+    assert infer._blank(arguments).num_warmup == 0
     arguments.sampler = "laplace"
-    assert infer._sampler(arguments) == samplers.Laplace()
+    assert infer._sampler(arguments) == infer._blank(arguments) == samplers.Laplace()
 
 
 def test_a_law_is_adapted_once_and_kept_with_the_optimum(tmp_path, capsys, monkeypatch):
@@ -204,12 +212,15 @@ def test_a_law_is_adapted_once_and_kept_with_the_optimum(tmp_path, capsys, monke
     assert "adaptation: 600 draws are worth" in capsys.readouterr().err
     monkeypatch.setattr(job, "search", None)  # all is known already
     again = infer._known(prepared, store)
-    assert set(first) == set(again) == {"raw", "covariance", "law_middle", "law_factor"}
+    law = {"law_middle", "law_factor", "law_alone"}
+    assert set(first) == set(again) == {"raw", "covariance"} | law
     for name, value in first.items():
         np.testing.assert_array_equal(again[name], value)
     sampler = infer._sampler(arguments, again)
     np.testing.assert_array_equal(sampler.factor, first["law_factor"])
     assert sampler.num_warmup == 0
+    assert sampler.alone.shape == (6,)
+    assert not sampler.alone.any()
     # In its own coordinates the posterior is near to a unit normal law.
     assert np.all(np.abs(sampler.middle) < 1.0)
     assert 0.1 < np.linalg.det(sampler.factor) < 10.0

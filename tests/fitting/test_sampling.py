@@ -109,7 +109,7 @@ def test_bounds_and_failures_give_the_truncated_posterior(tmp_path):
     assert found.raw.max() <= 1.5
     # Nothing else sends a trajectory of this smooth density astray.
     assert found.num_failed.sum() > 50
-    np.testing.assert_array_equal(found.num_failed > 0, found.diverging)
+    assert not found.diverging.any()
     assert found.num_failed.max() == 1
     assert max(progress.num_diverging for progress in told) == 0
     all_failed = found.num_failed.sum() + every.warmup.num_failed.sum()

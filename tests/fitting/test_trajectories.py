@@ -86,8 +86,8 @@ def test_bounds_and_failures_give_the_truncated_posterior(tmp_path):
     assert draws.raw.max() <= 1.5
     assert draws.num_failed.sum() > 50
     assert draws.num_failed.max() == 1
-    np.testing.assert_array_equal(draws.num_failed > 0, draws.diverging)
-    assert np.all(draws.acceptance[draws.diverging] == 0)
+    assert not draws.diverging.any()
+    assert np.all(draws.acceptance[draws.num_failed > 0] == 0)
 
 
 def test_a_start_that_fails_moves_towards_the_optimum(tmp_path):
