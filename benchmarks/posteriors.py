@@ -1,9 +1,9 @@
 """Posteriors of the measured sets: time, effective sizes, coverage, left-out particles.
 
-    python -m benchmarks.posteriors [--sampler hmc] [--draws 600] [SET ...]
+    python -m benchmarks.posteriors [--folder inferred] [SET ...]
 
 Runs `diffelec infer` on each set as a user would and keeps what it says of itself. A
-run that is stopped goes on where it was.
+run that is stopped goes on where it was; one that is finished is read again.
 """
 
 import argparse
@@ -11,26 +11,32 @@ import json
 import pathlib
 import subprocess
 import sys
-import time
 
 import numpy as np
 
 from . import machine
 
-SETS = ("wolfman2023-nmc333", "wolfman2023-nmc532")
+SETS = {
+    "wolfman2023-nmc333": "--sampler hmc --warmup 200 --pilot 300 --draws 700",
+    "wolfman2023-nmc532": "--sampler slice --pilot 300 --draws 1500",
+}
 
 
-def inferred(name: str, folder: pathlib.Path, words: list[str]) -> tuple[dict, float]:
-    """The summary of a set's posterior, and the seconds that it took."""
-    out = folder / name
-    command = [sys.executable, "-m", "fitting", "infer", "--example", name]
-    command += ["--out", str(out), "--overwrite", "--keep-chunks", *words]
-    if (folder / f"{name}.chunks" / "manifest.json").exists():
-        command.append("--resume")
-    begin = time.monotonic()
-    subprocess.run(command, check=True)
-    seconds = time.monotonic() - begin
-    return json.loads((out / "summary.json").read_text(encoding="utf-8")), seconds
+def inferred(name: str, folder: pathlib.Path) -> tuple[dict, float]:
+    """The summary of a set's posterior, and the seconds from its first file to its
+    last draws.
+    """
+    out, chunks = folder / name, folder / f"{name}.chunks"
+    if not (out / "summary.json").exists():
+        command = [sys.executable, "-m", "fitting", "infer", "--example", name]
+        command += ["--out", str(out), "--overwrite", "--keep-chunks"]
+        command += SETS[name].split()
+        if (chunks / "manifest.json").exists():
+            command.append("--resume")
+        subprocess.run(command, check=True)
+    begin = (chunks / "manifest.json").stat().st_mtime
+    end = max(path.stat().st_mtime for path in chunks.rglob("*.npz"))
+    return json.loads((out / "summary.json").read_text(encoding="utf-8")), end - begin
 
 
 def inside(event: dict, low: str, high: str) -> bool | None:
@@ -40,14 +46,15 @@ def inside(event: dict, low: str, high: str) -> bool | None:
     return event[low] <= event["time_h"] <= event[high]
 
 
-def figures_of(summary: dict, seconds: float) -> dict:
+def figures_of(name: str, summary: dict, seconds: float) -> dict:
     """What is kept of one set."""
     parameters, events = summary["parameters"], summary["events"]
     total = summary["chains"] * summary["draws_per_chain"]
     without = [inside(e, "left_out_5_h", "left_out_95_h") for e in events]
     known = [found for found in without if found is not None]
     return {
-        "seconds_of_this_process": round(seconds),
+        "words": SETS[name],
+        "seconds": round(seconds),
         "verdict": summary["verdict"],
         "chains": summary["chains"],
         "draws_per_chain": summary["draws_per_chain"],
@@ -78,18 +85,13 @@ def figures_of(summary: dict, seconds: float) -> dict:
 def main() -> None:
     """Infers, prints, writes the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", default=list(SETS))
+    parser.add_argument("sets", nargs="*", choices=list(SETS), default=list(SETS))
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("inferred"))
-    parser.add_argument("--sampler", default="hmc")
-    parser.add_argument("--draws", default="600")
-    parser.add_argument("--warmup", default="200")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    words = ["--sampler", arguments.sampler]
-    words += ["--draws", arguments.draws, "--warmup", arguments.warmup]
     found = {}
     for name in arguments.sets:
-        found[name] = figures_of(*inferred(name, arguments.folder, words))
+        found[name] = figures_of(name, *inferred(name, arguments.folder))
         print(json.dumps(found[name], indent=1))
     print(machine.write_result("posteriors", found))
 

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 from .commands import (
@@ -33,6 +34,8 @@ _COMMANDS = (
     *(fit, infer, compare, design, report),
 )
 _CACHE_BYTES = 2 * 1024**3
+_EMITTERS = "xla_cpu_use_fusion_emitters"
+_WITH_EMITTERS = ("0.10.", "0.11.")  # versions of jaxlib that know it
 _BEING_WRITTEN = 60.0  # s within which another process may still be at an entry
 
 SUCCESS, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -89,6 +92,7 @@ def prepare_environment(environment, *, cache: bool) -> None:
     `EQX_ON_ERROR=nan` replaces run-time checks, of linear solves for one, which call
     back to the host and so keep what holds them out of the cache, by NaN.
     """
+    set_compiler(environment)
     defaults = {
         "JAX_ENABLE_X64": "1",
         "MPLBACKEND": "Agg",
@@ -111,6 +115,21 @@ def prepare_environment(environment, *, cache: bool) -> None:
         environment["JAX_ENABLE_COMPILATION_CACHE"] = "0"
     for name, value in defaults.items():
         environment.setdefault(name, value)
+
+
+def set_compiler(environment) -> None:
+    """Sets XLA's older code generation for CPUs, where the user has not chosen and
+    jaxlib has both: a fourth less time to compile, code that is as fast or faster
+    (benchmarks/results/emitters.json). XLA ends a process at a flag that it does not
+    know, so versions are named.
+    """
+    flags = environment.get("XLA_FLAGS", "")
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        if _EMITTERS in flags or not metadata.version("jaxlib").startswith(
+            _WITH_EMITTERS
+        ):
+            return
+        environment["XLA_FLAGS"] = f"{flags} --{_EMITTERS}=false".strip()
 
 
 def _cache_folder(environment) -> Path | None:

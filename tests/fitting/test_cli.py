@@ -267,6 +267,24 @@ def prepare():
 PREPARE = cli.prepare_environment
 
 
+def test_the_compiler_is_set_where_the_user_has_not_and_jaxlib_knows_it(monkeypatch):
+    flag = "--xla_cpu_use_fusion_emitters=false"
+    version = {"jaxlib": "0.11.3"}
+    monkeypatch.setattr(cli.metadata, "version", version.__getitem__)
+    for before, after in (
+        ({}, {"XLA_FLAGS": flag}),
+        ({"XLA_FLAGS": "--a=1"}, {"XLA_FLAGS": f"--a=1 {flag}"}),
+        ({"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=true"}, None),
+    ):
+        own = dict(before)
+        cli.set_compiler(own)
+        assert own == (before if after is None else after)
+    version["jaxlib"] = "0.12.0"  # has no such flag, at which it would end the process
+    own = {}
+    cli.set_compiler(own)
+    assert own == {}
+
+
 def test_environment_keeps_what_the_user_set(prepare, tmp_path):
     own = {"XDG_CACHE_HOME": str(tmp_path), "JAX_ENABLE_X64": "0"}
     prepare(own, cache=True)
