@@ -17,7 +17,7 @@ import numpy as np
 from . import machine
 
 SETS = {
-    "wolfman2023-nmc333": "--sampler hmc --warmup 200 --pilot 300 --draws 700",
+    "wolfman2023-nmc333": "--sampler hmc --warmup 200 --pilot 300 --draws 900",
     "wolfman2023-nmc532": "--sampler slice --pilot 300 --draws 1500",
 }
 
@@ -85,9 +85,12 @@ def figures_of(name: str, summary: dict, seconds: float) -> dict:
 def main() -> None:
     """Infers, prints, writes the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", choices=list(SETS), default=list(SETS))
+    parser.add_argument("sets", nargs="*", default=list(SETS))
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("inferred"))
     arguments = parser.parse_args()
+    unknown = set(arguments.sets) - set(SETS)
+    if unknown:
+        parser.error(f"SET must be of {', '.join(SETS)}, but is {unknown.pop()}")
     arguments.folder.mkdir(parents=True, exist_ok=True)
     found = {}
     for name in arguments.sets:

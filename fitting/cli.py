@@ -119,7 +119,7 @@ def prepare_environment(environment, *, cache: bool) -> None:
 
 def set_compiler(environment) -> None:
     """Sets XLA's older code generation for CPUs, where the user has not chosen and
-    jaxlib has both: a fourth less time to compile, code that is as fast or faster
+    jaxlib has both: 2 to 24 % less time to compile, code that is as fast
     (benchmarks/results/emitters.json). XLA ends a process at a flag that it does not
     know, so versions are named.
     """

@@ -73,3 +73,12 @@ def off_centre():
     """Where a careless search would have ended: beside the optimum, too wide."""
     mean, covariance = exact()
     return Centre(mean + 0.3, 2.0 * np.diag(np.diag(covariance)))
+
+
+def assert_of_the_posterior(raw):
+    """That thousands of draws (chain, draw, component) have its mean and covariance."""
+    mean, covariance = exact()
+    sd = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(raw.mean((0, 1)), mean, atol=0.1 * sd.min())
+    found = np.cov(raw.reshape(-1, raw.shape[-1]).T)
+    np.testing.assert_allclose(found, covariance, atol=0.12 * sd.max() ** 2)

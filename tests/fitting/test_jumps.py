@@ -12,7 +12,14 @@ from fitting.events import Event, Events
 from fitting.jumps import Jumping
 from fitting.slices import Elliptical
 
-from .linear import HOUR, exact, linear_problem, off_centre, problem_of
+from .linear import (
+    HOUR,
+    assert_of_the_posterior,
+    exact,
+    linear_problem,
+    off_centre,
+    problem_of,
+)
 from .test_evidence import Squared
 from .test_sampling import by_quadrature
 
@@ -88,11 +95,7 @@ def jumping(request, tmp_path_factory):
 def test_jumps_keep_to_the_posterior(jumping):
     raw = jumping[2].draws.raw
     assert raw.shape == (4, 600, 3)
-    mean, covariance = exact()
-    sd = np.sqrt(np.diag(covariance))
-    np.testing.assert_allclose(raw.mean((0, 1)), mean, atol=0.1 * sd.min())
-    found = np.cov(raw.reshape(-1, 3).T)
-    np.testing.assert_allclose(found, covariance, atol=0.12 * sd.max() ** 2)
+    assert_of_the_posterior(raw)
 
 
 def test_draws_carry_what_their_solves_said_wherever_they_came_from(jumping):

@@ -10,7 +10,15 @@ from numpyro.infer import NUTS as NumpyroNUTS
 from fitting import chunks, posterior, samplers, sampling
 from fitting.events import Event, Events
 
-from .linear import HOUR, MATRIX, exact, linear_problem, off_centre, problem_of
+from .linear import (
+    HOUR,
+    MATRIX,
+    assert_of_the_posterior,
+    exact,
+    linear_problem,
+    off_centre,
+    problem_of,
+)
 
 SAMPLER = samplers.NUTS(100)  # one, so that it is compiled once
 
@@ -37,12 +45,7 @@ def linear(tmp_path_factory):
 def test_mean_and_covariance_are_those_of_the_closed_form(linear):
     draws = linear[0].draws.raw
     assert draws.shape == (4, 500, 3)
-    mean, covariance = exact()
-    sd = np.sqrt(np.diag(covariance))
-    # 2000 draws; NUTS makes them better than independent in the mean.
-    np.testing.assert_allclose(draws.mean((0, 1)), mean, atol=0.1 * sd.min())
-    found = np.cov(draws.reshape(-1, 3).T)
-    np.testing.assert_allclose(found, covariance, atol=0.12 * sd.max() ** 2)
+    assert_of_the_posterior(draws)
 
 
 def test_draws_carry_what_their_solves_said(linear):

@@ -11,7 +11,7 @@ from fitting import posterior, sampling, trajectories
 from fitting.events import Event, Events
 
 from . import test_sampling
-from .linear import HOUR, exact, linear_problem, off_centre
+from .linear import HOUR, assert_of_the_posterior, linear_problem, off_centre
 from .test_sampling import by_quadrature, one_number
 
 SAMPLER = trajectories.HMC(100)
@@ -31,11 +31,7 @@ def linear(tmp_path_factory):
 
 def test_mean_and_covariance_are_those_of_the_closed_form(linear):
     draws = linear.draws.raw
-    mean, covariance = exact()
-    sd = np.sqrt(np.diag(covariance))
-    np.testing.assert_allclose(draws.mean((0, 1)), mean, atol=0.1 * sd.min())
-    found = np.cov(draws.reshape(-1, 3).T)
-    np.testing.assert_allclose(found, covariance, atol=0.12 * sd.max() ** 2)
+    assert_of_the_posterior(draws)
 
 
 def test_chains_make_as_many_leapfrogs_as_their_lengths_ask_for(linear):
