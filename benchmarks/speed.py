@@ -3,10 +3,11 @@
     python -m benchmarks.speed [--page] [PART ...]
 
 Runs each part in a process of its own (forward, gradient, pybamm_network, batch,
-scaling, large); one that lacks a package is left out, one that fails is told of, and
-the others go on. On a GPU the batch has 10,000 lanes; without one the parts run on the
-CPU and say so. Then writes benchmarks/results/speed.md and work_precision.png from all
-results that are there; `--page` does only that. Leave the machine alone meanwhile.
+scaling, large, emitters); one that lacks a package is left out, one that fails is told
+of, and the others go on. On a GPU the batch has 10,000 lanes; without one the parts run
+on the CPU and say so. Then writes benchmarks/results/speed.md and work_precision.png
+from all results that are there; `--page` does only that. Leave the machine alone
+meanwhile.
 """
 
 import argparse
@@ -24,6 +25,7 @@ PARTS = {
     "batch": None,
     "scaling": None,
     "large": None,
+    "emitters": None,
 }  # and the package that each needs beside our own
 _WORDS = {"large": ("--rtol", "1e-2")}
 _WORDS_ON_GPU = {"batch": ("--lanes", "10000")}

@@ -191,13 +191,25 @@ def _posteriors(figures: dict):
     rows = [
         (
             *(name, f"{found['chains']} x {found['draws_per_chain']}"),
-            *(found["solves"], found["seconds_of_this_process"] or ""),
+            *(found["solves"], found["seconds"]),
             *(f"{found['largest_rhat']:.3f}", f"{found['least_bulk_ess']:.0f}"),
+            f"{found['least_tail_ess']:.0f}",
         )
         for name, found in figures.items()
     ]
-    heads = ("set", "draws", "solves", "s (two threads)", "R-hat", "bulk ESS")
+    heads = ("set", "draws", "solves", "s (two threads)", "R-hat", "bulk", "tail ESS")
     return "Posteriors of measured sets", _table(heads, rows)
+
+
+def _emitters(figures: dict):
+    """Code generators of XLA."""
+    rows = [
+        (name, which, f"{own['first_processor_s']:.1f}", _ms(own["later_s"]))
+        for name, found in figures.items()
+        for which, own in found.items()
+    ]
+    heads = ("case", "code generation", "first call, processor s", "later ms")
+    return "Two generations of code for CPUs (XLA's emitters)", _table(heads, rows)
 
 
 _SECTIONS = {
@@ -209,4 +221,5 @@ _SECTIONS = {
     "scaling": _scaling,
     "large": _large,
     "posteriors": _posteriors,
+    "emitters": _emitters,
 }
