@@ -196,7 +196,7 @@ def most_correlated(values, count: int) -> list[int]:
 @styled
 def pairs_figure(found: Inference) -> Figure:
     """Clouds of the numbers that are tied to each other most; crosses: draws whose
-    trajectory diverged, or ended at a failed solve.
+    trajectory diverged.
     """
     chosen = most_correlated(found.values, min(_PAIRED, found.values.shape[-1]))
     flat = found.values.reshape(-1, found.values.shape[-1])
@@ -218,7 +218,7 @@ def pairs_figure(found: Inference) -> Figure:
                 axes.plot(*flat[some][:, [j, i]].T, ".", color=OKABE_ITO[0], ms=1.5)
                 axes.plot(*flat[astray][:, [j, i]].T, "x", color=OKABE_ITO[5], ms=4)
             if row == count - 1:
-                axes.set_xlabel(_wrapped(found.labels[j], 26))
+                axes.set_xlabel(_wrapped(found.labels[j], 20))
             if column == 0 and row > 0:
                 axes.set_ylabel(_wrapped(found.labels[i], 26))
     return figure
