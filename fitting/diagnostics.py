@@ -20,7 +20,7 @@ from .sampling import Samples
 
 MAX_RHAT, MIN_SIZE, MIN_EBFMI = 1.01, 400, 0.3
 """What a run must reach, of all chains and in every number."""
-_FEW_FAILURES = 0.01  # share of trajectories that may end at a failed solve
+_FEW_FAILURES = 0.01  # failed solves, or trajectories cut off, a draw
 
 
 def _split(chains):
@@ -105,7 +105,7 @@ class Diagnosis(NamedTuple):
         num_chains, num_draws: of each chain, after warm-up.
         ebfmi: of each chain; empty where draws have no energy.
         num_diverging: trajectories that diverged though every solve succeeded.
-        num_failed: trajectories (or draws) that ended at a failed solve.
+        num_failed: solves that failed; each ended a trajectory, or was refused.
         num_failed_warmup: the same in warm-up.
         num_deep: trajectories cut off at the largest depth.
         num_solves: of the model, in and after warm-up.
@@ -160,7 +160,7 @@ class Diagnosis(NamedTuple):
             found.append(f"{self.num_diverging} trajectories diverged")
         if self.num_failed > _FEW_FAILURES * total:
             found.append(
-                f"{self.num_failed} of {total} trajectories ended at a failed solve, "
+                f"{self.num_failed} solves failed on the way to {total} draws, "
                 "so the posterior is cut off where the model cannot be solved"
             )
         if self.num_deep > _FEW_FAILURES * total:
@@ -180,7 +180,7 @@ class Diagnosis(NamedTuple):
                 f"{self.shape:.2f} (below {RELIABLE})."
             )
         rhat, bulk, tail = self.worst
-        ends = f"; {self.num_failed} trajectories ended at a failed solve"
+        ends = f"; {self.num_failed} solves failed"
         energies = ""
         if self.ebfmi:
             energies = f", E-BFMI at least {min(self.ebfmi):.2f}"

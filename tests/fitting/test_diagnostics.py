@@ -118,7 +118,7 @@ def test_a_good_run_may_be_trusted():
         "least 900 (bulk) and 700 (tail), E-BFMI at least 0.80, and no trajectory "
         "diverged."
     )
-    assert "2 trajectories ended at" in diagnosis(num_failed=2).verdict()
+    assert "; 2 solves failed" in diagnosis(num_failed=2).verdict()
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_good_run_may_be_trusted():
         (diagnosis(quantity(label="b", bulk=300.0)), "bulk effective size of b is 300"),
         (diagnosis(quantity(label="b", tail=99.0)), "tail effective size of b is 99"),
         (diagnosis(num_diverging=1), "1 trajectories diverged"),
-        (diagnosis(num_failed=21), "21 of 2000 trajectories ended at a failed solve"),
+        (diagnosis(num_failed=21), "21 solves failed on the way to 2000 draws"),
         (diagnosis(num_deep=21), "21 trajectories were cut off"),
         (diagnosis(ebfmi=(0.9, 0.2)), "E-BFMI is 0.20"),
         (diagnosis(num_chains=2), "only 2 chains ran"),
