@@ -29,13 +29,16 @@ class Consistent(NamedTuple):
 
 
 class _Search(NamedTuple):
-    """Newton's iterate, the step to try from it, and how steep it started."""
+    """Newton's iterate, the step to try from it, how steep it started, and the block
+    that the last direction came from, prepared.
+    """
 
     algebraic: Float[Array, " unknown"]
     direction: Float[Array, " unknown"]
     part: Float[Array, ""]
     steepness: Float[Array, ""]
     count: Int[Array, ""]
+    prepared: Float[Array, "..."]
 
 
 def consistent_algebraic(system, time, columns, guess) -> Consistent:
@@ -76,19 +79,24 @@ def _search(system, time, columns, guess):
         nodes = rows[:num_nodes] * direction[:num_nodes]
         return jnp.sum(nodes) + control
 
+    def towards(z):
+        """(residual at z, the block there, prepared)."""
+        rows, block = system.network_rows(time, columns, conductance, z)
+        return rows, system.prepared(block)
+
     def improve(carry: _Search):
         """Tries the step at hand; takes it and finds the next, or halves it."""
         trial = carry.algebraic + carry.part * carry.direction
-        rows, block = system.network_rows(time, columns, conductance, trial)
+        rows, prepared = towards(trial)
         slope = along(rows, carry.direction)
         falls = slope <= 0.1 * carry.steepness + _ROUNDING
         taken = falls | (carry.part < _LEAST_PART)
-        direction = -system.network_solve(system.prepared(block))(rows)
+        direction = -system.network_solve(prepared)(rows)
         steepness = jnp.abs(along(rows, direction))
         new = (trial, direction, jnp.ones_like(slope), steepness)
         old = (carry.algebraic, carry.direction, 0.5 * carry.part, carry.steepness)
         chosen = (jnp.where(taken, a, b) for a, b in zip(new, old, strict=True))
-        return _Search(*chosen, carry.count + 1)
+        return _Search(*chosen, carry.count + 1, prepared)
 
     def unfinished(carry: _Search):
         size = jnp.max(jnp.abs(carry.direction))
@@ -96,11 +104,11 @@ def _search(system, time, columns, guess):
         return ~settled & (carry.count < _MAX_ITERATIONS)
 
     none = jnp.zeros_like(start)
-    search = _Search(start, none, none[0] + 1.0, none[0] + jnp.inf, 0)
+    empty = jax.tree.map(jnp.zeros_like, jax.eval_shape(towards, start)[1])
+    search = _Search(start, none, none[0] + 1.0, none[0] + jnp.inf, 0, empty)
     search = jax.lax.while_loop(unfinished, improve, search)
-    z = search.algebraic
-    _, block = system.network_rows(time, columns, conductance, z)
-    return z, system.prepared(block), search.count
+    # Settled is only what was taken: the block is that of the iterate.
+    return search.algebraic, search.prepared, search.count
 
 
 def _on_control(system, time, guess):
