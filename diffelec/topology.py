@@ -5,6 +5,7 @@ has any: the separator, where its potential is 0, and others).
 """
 
 import functools
+import inspect
 from collections.abc import Sequence
 
 import jax.numpy as jnp
@@ -34,6 +35,8 @@ class Topology:
         electrolyte_labels: one name a node of the electrolyte, the separator first;
             empty where the electrolyte is uniform.
         site_electrolyte: (site,) which of them each site reacts into.
+        spare: lanes behind the sites that repeat the last one, so that rows of them
+            fill whole vectors of a processor; nothing feels them.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Topology:
         exchange=None,
         electrolyte_labels: Sequence[str] = (),
         site_electrolyte=None,
+        spare: int = 0,
     ):
         self.tail = np.asarray(tail, dtype=np.int32)
         self.head = np.asarray(head, dtype=np.int32)
@@ -81,8 +85,9 @@ class Topology:
             if site_electrolyte is None
             else np.asarray(site_electrolyte, np.int32)
         )
+        self.spare = spare
         parts = [
-            value if isinstance(value, tuple) or value is None else value.tobytes()
+            value.tobytes() if isinstance(value, np.ndarray) else value
             for value in vars(self).values()
         ]
         self._key = tuple(parts)
@@ -151,14 +156,38 @@ class Topology:
             seen[particle] += 1
         return (COLLECTOR, *self.carbon_labels, *names, *self.electrolyte_labels)
 
+    @functools.cached_property
+    def in_vectors(self) -> "Topology":
+        """The same with lanes that fill vectors of four numbers."""
+        fields = {name: getattr(self, name) for name in _FIELDS}
+        return Topology(**fields | {"spare": -self.num_sites % 4})
+
+    @property
+    def num_lanes(self) -> int:
+        return self.num_sites + self.spare
+
+    def filled(self, sites: Float[Array, "... site"]) -> Float[Array, "... lane"]:
+        """The sites' values in all lanes."""
+        if not self.spare:
+            return sites
+        return jnp.concatenate([sites, *[sites[..., -1:]] * self.spare], axis=-1)
+
+    def own(self, lanes: Float[Array, "... lane"]) -> Float[Array, "... site"]:
+        """The values of the sites alone."""
+        return lanes[..., : self.num_sites]
+
+    def muted(self, lanes: Float[Array, " lane"]) -> Float[Array, " lane"]:
+        """The lanes with zeros in the spare ones, which have no load of their own."""
+        return jnp.pad(self.own(lanes), (0, self.spare))
+
     def at_sites(self, particles: Float[Array, " particle"]):
         """Values of the particles at their sites."""
         if self.num_sites == self.num_particles:
-            return particles
+            return self.filled(particles)
         if self._is_dense:
             one = self.site_particle[:, None] == np.arange(self.num_particles)
-            return (1.0 * one) @ particles
-        return particles[self.site_particle]
+            return self.filled((1.0 * one) @ particles)
+        return self.filled(particles[self.site_particle])
 
     def at_ends(self, sites: Float[Array, " site"], elsewhere: float = 0.0):
         """Values of the sites at the tail and the head of every edge; `elsewhere` at
@@ -184,7 +213,7 @@ class Topology:
 
     def of_sites(self, nodes: Float[Array, " node"]) -> Float[Array, " site"]:
         """Values of the nodes at the sites."""
-        return nodes[self.first_site : self.first_site + self.num_sites]
+        return self.filled(nodes[self.first_site : self.first_site + self.num_sites])
 
     def across_surface(self, nodes: Float[Array, " node"]) -> Float[Array, " site"]:
         """Value at each site less that of the electrolyte that it reacts into."""
@@ -195,7 +224,7 @@ class Topology:
     def through_surface(self, sites: Float[Array, " site"]) -> Float[Array, " node"]:
         """The transpose of `across_surface`: what leaves each node by reactions."""
         before, after = self.first_site, len(self.electrolyte_labels)
-        nodes = jnp.pad(sites, (before, after))
+        nodes = jnp.pad(self.own(sites), (before, after))
         if self.separator is None:
             return nodes
         return nodes.at[self.separator + self.site_electrolyte].add(-sites)
@@ -245,8 +274,9 @@ class Topology:
 
     @functools.cached_property
     def _ends(self) -> np.ndarray:
-        """(2, edge, site): 1 where the site is the tail, the head of the edge."""
+        """(2, edge, lane): 1 where the site is the tail, the head of the edge."""
         sites = self.first_site + np.arange(self.num_sites)
+        sites = np.append(sites, np.full(self.spare, -1))
         return np.stack([end[:, None] == sites for end in (self.tail, self.head)]) * 1.0
 
     @functools.cached_property
@@ -290,3 +320,6 @@ class Topology:
         if self.separator is not None:
             of_electrolyte = lost(self.separator, range(ends, self.num_nodes))
         return lost(0, range(ends)), of_electrolyte
+
+
+_FIELDS = tuple(inspect.signature(Topology).parameters)

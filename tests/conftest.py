@@ -12,6 +12,9 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
 os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(4 * 1024**3))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+# Most programs run for a moment only, here and in what tests start: XLA leaves out its
+# costly optimisations. Files marked `optimised` run long, or what users run.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 from fitting import cli
 
@@ -22,6 +25,13 @@ import numpy as np
 import pytest
 
 jax.config.update("jax_enable_x64", True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _effort(request):
+    """How much compilers make of the code of a file."""
+    optimised = request.node.get_closest_marker("optimised") is not None
+    jax.config.update("jax_disable_most_optimizations", not optimised)
 
 
 @pytest.fixture

@@ -50,8 +50,9 @@ class Marched(NamedTuple):
 def watch(system: System, parts: Parts) -> Float[Array, " quantity"]:
     """What is stored of every accepted step: site means, site surfaces, unknowns."""
     columns, algebraic = parts
+    own = system.topology.own
     means = jnp.sum(system.electrode.mesh.weights[:, None] * columns, axis=0)
-    return jnp.concatenate([means, columns[-1], algebraic])
+    return jnp.concatenate([own(means), own(columns[-1]), algebraic])
 
 
 def bends(system: System, dense: Parts) -> Float[Array, "power quantity"]:

@@ -182,7 +182,11 @@ def transposed(
         tableau: of its method.
     """
     end, duration, rows = cotangents
-    system, moves = system.with_loops(), moves.with_loops()
+    powers = len(tableau.dense)
+    system, moves = system.with_loops(powers), moves.with_loops(powers)
+    steps = steps._replace(start=system.filled(steps.start))
+    nothing = [(0, 0), (0, 0), (0, system.topology.spare)]
+    end = end._replace(columns=jnp.pad(end.columns, nothing))
     count, lanes = marched.num_accepted, duration.size
     last_row = jnp.maximum(count - 1, 0)
     rows = rows._replace(time=rows.time.at[:, last_row].add(duration))
@@ -214,11 +218,12 @@ def transposed(
     every, tables = jax.lax.fori_loop(0, count, back, carry)
     of_system = eqx.tree_at(
         lambda s: s.tables,
-        dataclasses.replace(every.system, serial=False),
+        every.system.plain(),
         tables.into(system.tables),
         is_leaf=lambda leaf: leaf is None,
     )
-    return of_system, jax.vmap(unflat)(every.state, end), every.span
+    of_start = system.own(jax.vmap(unflat)(every.state, end))
+    return of_system, of_start, every.span
 
 
 def _row(leaf, index):

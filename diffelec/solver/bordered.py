@@ -141,7 +141,7 @@ class BorderedJacobian(eqx.Module):
             means = jnp.zeros_like(weight).at[tail].add(self.exchange.tail * flow)
             means = means.at[head].add(self.exchange.head * flow)
             load = load + self.mean[:, None] * means
-        surface = self.surface * topology.across_surface(nodes)
+        surface = topology.muted(self.surface * topology.across_surface(nodes))
         return jnp.concatenate([load[:-1], load[-1:] + surface])
 
     def _fed_transposed(self, x):
@@ -332,7 +332,7 @@ def network_block(topology, by_tail, by_head, by_site, control):
     node)/d(its potential) besides the edges, and the two slopes of the control.
     """
     nodes = topology.laplacian(by_tail, by_head)
-    diagonal = jnp.pad(by_site, (topology.first_site, 0))
+    diagonal = jnp.pad(topology.own(by_site), (topology.first_site, 0))
     nodes = nodes + diagonal * np.eye(diagonal.size, dtype=diagonal.dtype)
     fed = -np.eye(diagonal.size, 1, dtype=diagonal.dtype)  # at the collector
     nothing = jnp.zeros_like(diagonal[1:])

@@ -139,8 +139,10 @@ def _search(system, parts, span, *, tolerances, meter, begin, record):
         return _adapt(*together(arrays), meter, record=record)
 
     def serial(arrays):
-        system, *rest = together(arrays)
-        return _adapt(system.with_loops(), *rest, meter, record=record)
+        system, parts, *rest = together(arrays)
+        system = system.with_loops(len(tolerances.tableau.dense))
+        found = _adapt(system, system.filled(parts), *rest, meter, record=record)
+        return system.own(found)
 
     quiet = isinstance(meter, diffrax.NoProgressMeter)
     small = quiet and is_small(system, parts, tolerances.tableau)

@@ -27,6 +27,7 @@ from .blocks import AbstractFactors, chosen, frozen_solve, gauss_jordan
 from .bordered import RATE, BorderedJacobian, Exchange, gained, network_block
 from .parts import Parts
 from .pattern import Entries, ExchangeEntries, values_of
+from .serial import fits
 
 
 def with_slope(function, x):
@@ -39,7 +40,8 @@ class System(eqx.Module):
 
     `serial` chooses between two ways of writing the same arithmetic: loops over shells
     that compile into one plain function (a single solve on a CPU), or products and
-    gathers over whole arrays (batches, accelerators, differentiation).
+    gathers over whole arrays (batches, accelerators, differentiation). In a `wide`
+    system (site,) means lanes: the sites and copies of the last one behind them.
     """
 
     electrode: Electrode
@@ -48,6 +50,7 @@ class System(eqx.Module):
     current_scale: Float[Array, ""]
     factors: type[AbstractFactors] = eqx.field(static=True)
     serial: bool = eqx.field(static=True, default=False)
+    wide: bool = eqx.field(static=True, default=False)
 
     @staticmethod
     def of(
@@ -64,9 +67,32 @@ class System(eqx.Module):
         factors = chosen(electrode.network.topology) if factors is None else factors
         return System(electrode, control, tables, scale, factors)
 
-    def with_loops(self) -> "System":
-        """The same system written for a single solve on a CPU."""
-        return dataclasses.replace(self, serial=True)
+    def with_loops(self, num_powers: int) -> "System":
+        """The same system written for a single solve on a CPU; wide, where reductions
+        of its `num_powers` states stay short.
+        """
+        topology = self.electrode.network.topology.in_vectors
+        size = (num_powers, self.electrode.mesh.num_shells, topology.num_lanes)
+        wide = topology.num_sites > 1 and fits(*size)
+        return dataclasses.replace(self, serial=True, wide=wide)
+
+    def plain(self) -> "System":
+        """The inverse of `with_loops`."""
+        return dataclasses.replace(self, serial=False, wide=False)
+
+    def filled(self, parts: Parts) -> Parts:
+        """A state of the sites in all lanes."""
+        return parts._replace(columns=self.topology.filled(parts.columns))
+
+    def own(self, tree):
+        """A pytree whose `Parts` are those of the sites alone."""
+
+        def narrowed(leaf):
+            if not isinstance(leaf, Parts):
+                return leaf
+            return leaf._replace(columns=self.topology.own(leaf.columns))
+
+        return jax.tree.map(narrowed, tree, is_leaf=lambda x: isinstance(x, Parts))
 
     def at(self, columns) -> "System":
         """The same system with what it looks up at `columns` instead of tables."""
@@ -75,7 +101,8 @@ class System(eqx.Module):
 
     @property
     def topology(self):
-        return self.electrode.network.topology
+        topology = self.electrode.network.topology
+        return topology.in_vectors if self.wide else topology
 
     @property
     def probe(self) -> np.ndarray:
@@ -90,7 +117,7 @@ class System(eqx.Module):
 
     def site_area(self):
         """Reacting area of a site over the current scale [m2/A]."""
-        share = self.topology.site_share
+        share = self.topology.filled(self.topology.site_share)
         return 4.0 * np.pi * self.site_radius() ** 2 * share / self.current_scale
 
     def site_multiplicity(self):
@@ -171,7 +198,8 @@ class System(eqx.Module):
 
     def edge_conductance(self, resistivity):
         """Conductance of an edge over the current scale, all its copies [1/V]."""
-        resistance = self.electrode.network.resistance(resistivity)
+        own = self.topology.own(resistivity)
+        resistance = self.electrode.network.resistance(own)
         return self.edge_copies() / (resistance * self.current_scale)
 
     def conductance_at(self, columns):

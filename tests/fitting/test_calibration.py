@@ -14,6 +14,8 @@ from fitting.posterior_figures import calibration_figure
 
 from .linear import HOUR, problem_of
 
+pytestmark = pytest.mark.optimised
+
 MATRIX = np.array([[1.5, 0.3], [0.2, 0.0], [-0.4, 1.2], [0.0, 0.1]])
 SD, LAST = 0.6 * HOUR, 5.8 * HOUR
 TRIALS = 50

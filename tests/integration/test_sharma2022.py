@@ -8,6 +8,8 @@ import pytest
 
 import diffelec
 
+pytestmark = pytest.mark.optimised
+
 CYCLE = [
     "Charge at C/20 until 4.3 V",
     "Hold at 4.3 V until C/50",

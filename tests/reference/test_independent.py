@@ -9,6 +9,8 @@ import pytest
 import diffelec
 from tests.reference import ida
 
+pytestmark = pytest.mark.optimised
+
 HERE = pathlib.Path(__file__).parent
 
 

@@ -159,6 +159,28 @@ def test_structured_solve_and_its_transpose_solve_the_dense_matrix():
     check_solves(system, state, dense_jacobian(system, state), rtol=1e-8)
 
 
+def test_spare_lanes_repeat_the_last_site_and_load_nothing():
+    system, state = make()
+    wide = system.with_loops(2)
+    right = Parts(jnp.sin(jnp.arange(42.0)).reshape(7, 6), 1.0 + state.algebraic)
+    muted = right._replace(columns=jnp.pad(right.columns, ((0, 0), (0, 2))))
+
+    @jax.jit
+    def solved(state, right, muted):
+        plain = system.jacobian(0.0, state).factorised(1e-3)
+        lanes = wide.jacobian(0.0, wide.filled(state)).factorised(1e-3)
+        ways = (plain.solve, plain.solve_transposed)
+        there, back = lanes.solve(wide.filled(right)), lanes.solve_transposed(muted)
+        return [way(right) for way in ways], there, back
+
+    want, there, back = solved(state, right, muted)
+    assert there.columns.shape == (7, 8)
+    for expected, found in zip(want, wide.own((there, back)), strict=True):
+        np.testing.assert_allclose(flat(found), flat(expected), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(there.columns[:, 6:].T, there.columns[:, [5, 5]].T)
+    np.testing.assert_array_equal(back.columns[:, 6:], 0.0)
+
+
 @pytest.mark.parametrize("name", CUTS)
 @pytest.mark.parametrize("kind", [Inverse, DenseLU, SparseLU, Krylov])
 def test_every_way_to_solve_a_network_solves_it(kind, name):
