@@ -1,5 +1,6 @@
 import io
 import threading
+import time
 
 import diffrax
 import jax
@@ -103,7 +104,10 @@ def test_counted_is_silent_where_nobody_watches():
 def test_counted_names_what_is_done_and_its_share():
     stream = Terminal()
     with progress.Counted("candidates", 4, stream) as shown:
-        assert "compiling, then candidates" in stream.getvalue()
+        by = time.monotonic() + 20.0  # a thread of its own writes it
+        while "compiling, then candidates" not in stream.getvalue():
+            assert time.monotonic() < by
+            time.sleep(0.01)
         shown("again")
     assert "candidates: again  25%" in stream.getvalue()
 

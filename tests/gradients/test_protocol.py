@@ -9,6 +9,8 @@ import pytest
 import diffelec
 from diffelec.solver import RODAS5P
 
+pytestmark = pytest.mark.optimised
+
 STEPS = [
     "Charge at C/20 until 4.3 V",
     "Hold at 4.3 V until C/50",
