@@ -1,12 +1,13 @@
-"""XLA's two generations of code for CPUs: time to compile, and time to run.
+"""XLA's ways to make code for CPUs: time to compile, and time to run.
 
     python -m benchmarks.emitters [--repeats 3]
 
-Each case is compiled anew in a process of its own, with and without the newer
-emitters (`--xla_cpu_use_fusion_emitters`), in turn: a first charge of the paper's
-network and the gradient of its onsets, a batch of 64 such charges, and 1000 particles
-(sparse factors). Seconds of processor time of the first call, seconds of a later one;
-medians. Writes benchmarks/results/emitters.json.
+Each case is compiled anew in a process of its own, in turn with the newer emitters
+(`--xla_cpu_use_fusion_emitters`), with the older ones, and with those at LLVM's second
+level of effort in place of the third (`--xla_backend_optimization_level`): a first
+charge of the paper's network and the gradient of its onsets, a batch of 64 such
+charges, and 1000 particles (sparse factors). Seconds of processor time of the first
+call, seconds of a later one; medians. Writes benchmarks/results/emitters.json.
 """
 
 import argparse
@@ -28,6 +29,12 @@ from benchmarks.machine import write_result
 
 CASES = ("charge", "gradient", "batch", "large")
 BATCH, LATER = 64, 5
+_FLAGS = "--xla_cpu_use_fusion_emitters={} --xla_backend_optimization_level={}"
+WAYS = {
+    "newer": _FLAGS.format("true", 3),
+    "older": _FLAGS.format("false", 3),
+    "older, level 2": _FLAGS.format("false", 2),
+}
 
 
 def case_of(name: str):
@@ -60,10 +67,9 @@ def one(name: str) -> dict:
     return {"first_processor_s": first, "later_s": float(np.median(later))}
 
 
-def elsewhere(name: str, newer: bool) -> dict:
+def elsewhere(name: str, flags: str) -> dict:
     """The same in a process of its own that finds nothing compiled."""
-    flag = f"--xla_cpu_use_fusion_emitters={str(newer).lower()}"
-    environment = os.environ | {"XLA_FLAGS": flag, "JAX_ENABLE_COMPILATION_CACHE": "0"}
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_ENABLE_COMPILATION_CACHE": "0"}
     command = [sys.executable, "-m", "benchmarks.emitters", "--one", name]
     found = subprocess.run(
         command, env=environment, check=True, capture_output=True, text=True
@@ -83,15 +89,13 @@ def main() -> None:
         return
     figures = {}
     for name in CASES:
-        rows = {True: [], False: []}
+        rows = {way: [] for way in WAYS}
         for _ in range(arguments.repeats):
-            for newer, own in rows.items():
-                own.append(elsewhere(name, newer))
+            for way, own in rows.items():
+                own.append(elsewhere(name, WAYS[way]))
         figures[name] = {
-            "newer" if newer else "older": {
-                key: float(np.median([row[key] for row in own])) for key in own[0]
-            }
-            for newer, own in rows.items()
+            way: {key: float(np.median([row[key] for row in own])) for key in own[0]}
+            for way, own in rows.items()
         }
         print(name, json.dumps(figures[name]), flush=True)
     print(write_result("emitters", figures))

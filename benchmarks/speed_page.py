@@ -209,7 +209,8 @@ def _emitters(figures: dict):
         for which, own in found.items()
     ]
     heads = ("case", "code generation", "first call, processor s", "later ms")
-    return "Two generations of code for CPUs (XLA's emitters)", _table(heads, rows)
+    title = "Ways to make code for CPUs (emitters of XLA, level of LLVM)"
+    return title, _table(heads, rows)
 
 
 _SECTIONS = {

@@ -268,21 +268,27 @@ PREPARE = cli.prepare_environment
 
 
 def test_the_compiler_is_set_where_the_user_has_not_and_jaxlib_knows_it(monkeypatch):
-    flag = "--xla_cpu_use_fusion_emitters=false"
-    version = {"jaxlib": "0.11.3"}
+    level, older = (
+        "--xla_backend_optimization_level=2",
+        "--xla_cpu_use_fusion_emitters=false",
+    )
+    version, plugins = {"jaxlib": "0.11.3"}, {"jax_plugins": None}
     monkeypatch.setattr(cli.metadata, "version", version.__getitem__)
-    for before, after in (
-        ({}, {"XLA_FLAGS": flag}),
-        ({"XLA_FLAGS": "--a=1"}, {"XLA_FLAGS": f"--a=1 {flag}"}),
-        ({"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=true"}, None),
-    ):
+    monkeypatch.setattr(cli.importlib.util, "find_spec", plugins.get)
+
+    def flags(before):
         own = dict(before)
         cli.set_compiler(own)
-        assert own == (before if after is None else after)
+        return own.get("XLA_FLAGS", "").split()
+
+    assert flags({}) == [level, older]
+    assert flags({"XLA_FLAGS": "--a=1"}) == ["--a=1", level, older]
+    chosen = "--xla_cpu_use_fusion_emitters=true --xla_backend_optimization_level=0"
+    assert flags({"XLA_FLAGS": chosen}) == chosen.split()
     version["jaxlib"] = "0.12.0"  # has no such flag, at which it would end the process
-    own = {}
-    cli.set_compiler(own)
-    assert own == {}
+    assert flags({}) == [level]
+    plugins["jax_plugins"] = "found"
+    assert flags({}) == []
 
 
 def test_environment_keeps_what_the_user_set(prepare, tmp_path):
