@@ -30,7 +30,7 @@ from benchmarks.machine import write_result
 
 END = 75000.0
 TIMES = np.linspace(0.0, END, 101)
-OURS = (1e-3, 3e-4, 1e-4, 1e-5, 1e-6)
+OURS = (3e-3, 1e-3, 3e-4, 1e-4, 1e-5, 1e-6)
 THEIRS = (1e-4, 1e-5, 1e-6, 1e-7)
 
 

@@ -119,7 +119,7 @@ def prepare_environment(environment, *, cache: bool) -> None:
 
 
 def set_compiler(environment) -> None:
-    """Sets flags of XLA by which code for CPUs takes 15 to 28 % less time to compile and
+    """Sets flags of XLA by which code for CPUs compiles in 15 to 28 % less time and
     runs as fast (benchmarks/results/emitters.json), but those that the user has chosen:
     LLVM's second level of effort, and, where jaxlib has both, the older of two
     generations of code. XLA ends a process at a flag that it does not know, so versions
