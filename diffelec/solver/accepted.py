@@ -61,8 +61,13 @@ def bends(system: System, dense: Parts) -> Float[Array, "power quantity"]:
     rest is linear between steps then, which are short there.
     """
     sites = system.topology.num_sites
-    seen = jax.vmap(watch, in_axes=(None, 0))(system, dense)
+    # Power by power: a reduction of all at once would be a library's (`serial.fits`).
+    seen = jnp.stack([watch(system, power) for power in _powers(dense)])
     return higher_coefficients(seen if sites <= MANY_SITES else seen[:, :sites])
+
+
+def _powers(dense: Parts) -> list[Parts]:
+    return [Parts(*power) for power in zip(*dense, strict=True)]
 
 
 def margin_along(system, start: Parts, new: Parts, dense: Parts):

@@ -182,8 +182,7 @@ def transposed(
         tableau: of its method.
     """
     end, duration, rows = cotangents
-    powers = len(tableau.dense)
-    system, moves = system.with_loops(powers), moves.with_loops(powers)
+    system, moves = system.with_loops(), moves.with_loops()
     steps = steps._replace(start=system.filled(steps.start))
     nothing = [(0, 0), (0, 0), (0, system.topology.spare)]
     end = end._replace(columns=jnp.pad(end.columns, nothing))

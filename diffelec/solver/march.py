@@ -140,12 +140,12 @@ def _search(system, parts, span, *, tolerances, meter, begin, record):
 
     def serial(arrays):
         system, parts, *rest = together(arrays)
-        system = system.with_loops(len(tolerances.tableau.dense))
+        system = system.with_loops()
         found = _adapt(system, system.filled(parts), *rest, meter, record=record)
         return system.own(found)
 
     quiet = isinstance(meter, diffrax.NoProgressMeter)
-    small = quiet and is_small(system, parts, tolerances.tableau)
+    small = quiet and is_small(system, parts)
     return (serial_or_plain(serial, plain) if small else plain)(arrays)
 
 

@@ -67,12 +67,12 @@ class System(eqx.Module):
         factors = chosen(electrode.network.topology) if factors is None else factors
         return System(electrode, control, tables, scale, factors)
 
-    def with_loops(self, num_powers: int) -> "System":
-        """The same system written for a single solve on a CPU; wide, where reductions
-        of its `num_powers` states stay short.
+    def with_loops(self) -> "System":
+        """The same system written for a single solve on a CPU; wide, where a state
+        still `fits`.
         """
         topology = self.electrode.network.topology.in_vectors
-        size = (num_powers, self.electrode.mesh.num_shells, topology.num_lanes)
+        size = (self.electrode.mesh.num_shells, topology.num_lanes)
         wide = topology.num_sites > 1 and fits(*size)
         return dataclasses.replace(self, serial=True, wide=wide)
 

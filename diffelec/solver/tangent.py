@@ -40,7 +40,7 @@ def tangents(primals, moving, marched, steps, tableau):
         return _forward(primals, inputs, marched, steps, tableau)
 
     drive_moves = bool(jax.tree.leaves(d_system.control.drive))
-    if drive_moves or not is_small(system, parts, tableau):  # it holds no scatter
+    if drive_moves or not is_small(system, parts):  # it holds no scatter
         return forward(inputs)
     arrays, together = arrays_of((primals, marched, steps))
     wanted = jax.tree.map(lambda _: True, d_system)
@@ -58,9 +58,9 @@ def tangents(primals, moving, marched, steps, tableau):
     return linear_map(forward, lambda c: backward(arrays, c), inputs, marched[:3])
 
 
-def is_small(system, parts: Parts, tableau) -> bool:
+def is_small(system, parts: Parts) -> bool:
     """Whether a march, and the way back, may be one function."""
-    return system.topology.is_small and fits(len(tableau.dense), parts.columns.size)
+    return system.topology.is_small and fits(parts.columns.size)
 
 
 def linear_map(forward, backward, inputs, outputs):

@@ -161,7 +161,7 @@ def test_structured_solve_and_its_transpose_solve_the_dense_matrix():
 
 def test_spare_lanes_repeat_the_last_site_and_load_nothing():
     system, state = make()
-    wide = system.with_loops(2)
+    wide = system.with_loops()
     right = Parts(jnp.sin(jnp.arange(42.0)).reshape(7, 6), 1.0 + state.algebraic)
     muted = right._replace(columns=jnp.pad(right.columns, ((0, 0), (0, 2))))
 

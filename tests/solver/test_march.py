@@ -145,7 +145,7 @@ def test_columns_too_long_for_one_function_are_solved_too():
             rtol=1e-4,
             num_saved=2,
         )
-        for shells in (20, 140)  # 4200 numbers of dense output to reduce: a library's
+        for shells in (20, 276)  # 4140 numbers to reduce: a library's
     ]
     coarse, fine = (solution.stoichiometry[-1] for solution in found)
     assert np.ptp(coarse) > 0.01  # five particles have lost lithium
