@@ -176,9 +176,10 @@ class Topology:
         """The values of the sites alone."""
         return lanes[..., : self.num_sites]
 
-    def muted(self, lanes: Float[Array, " lane"]) -> Float[Array, " lane"]:
-        """The lanes with zeros in the spare ones, which have no load of their own."""
-        return jnp.pad(self.own(lanes), (0, self.spare))
+    def muted(self, lanes: Float[Array, "... _"]) -> Float[Array, "... lane"]:
+        """The sites' values with zeros in the spare lanes, which have no load."""
+        own = self.own(lanes)
+        return jnp.pad(own, [(0, 0)] * (own.ndim - 1) + [(0, self.spare)])
 
     def at_sites(self, particles: Float[Array, " particle"]):
         """Values of the particles at their sites."""

@@ -62,12 +62,9 @@ def bends(system: System, dense: Parts) -> Float[Array, "power quantity"]:
     """
     sites = system.topology.num_sites
     # Power by power: a reduction of all at once would be a library's (`serial.fits`).
-    seen = jnp.stack([watch(system, power) for power in _powers(dense)])
+    powers = zip(*dense, strict=True)
+    seen = jnp.stack([watch(system, Parts(*power)) for power in powers])
     return higher_coefficients(seen if sites <= MANY_SITES else seen[:, :sites])
-
-
-def _powers(dense: Parts) -> list[Parts]:
-    return [Parts(*power) for power in zip(*dense, strict=True)]
 
 
 def margin_along(system, start: Parts, new: Parts, dense: Parts):

@@ -184,8 +184,7 @@ def transposed(
     end, duration, rows = cotangents
     system, moves = system.with_loops(), moves.with_loops()
     steps = steps._replace(start=system.filled(steps.start))
-    nothing = [(0, 0), (0, 0), (0, system.topology.spare)]
-    end = end._replace(columns=jnp.pad(end.columns, nothing))
+    end = end._replace(columns=system.topology.muted(end.columns))
     count, lanes = marched.num_accepted, duration.size
     last_row = jnp.maximum(count - 1, 0)
     rows = rows._replace(time=rows.time.at[:, last_row].add(duration))

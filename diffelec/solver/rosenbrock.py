@@ -104,7 +104,7 @@ def higher_coefficients(dense: Float[Array, "power ..."]) -> Float[Array, "power
 
 def evaluate_polynomial(start, end, higher, theta):
     """A step's polynomial at theta in [0, 1] from its ends and higher coefficients."""
-    first = end - start - sum(higher)
+    first = end - start - sum(higher)  # no reduction: see `serial.fits`
     value = start + theta * first
     power = theta
     for coefficient in higher:

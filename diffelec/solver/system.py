@@ -69,7 +69,7 @@ class System(eqx.Module):
 
     def with_loops(self) -> "System":
         """The same system written for a single solve on a CPU; wide, where a state
-        still `fits`.
+        still `fits` (a site by itself is no faster).
         """
         topology = self.electrode.network.topology.in_vectors
         size = (self.electrode.mesh.num_shells, topology.num_lanes)
