@@ -29,6 +29,7 @@ from benchmarks.machine import write_result
 from fitting import (
     compare,
     compare_files,
+    coordinates,
     evidence,
     examples,
     left_out,
@@ -134,11 +135,19 @@ def data_of(design: Design, name: str, rng) -> EventNoise:
     raise ValueError(f"No truth of '{name}' in {_TRIES} reacts in the first charge.")
 
 
+def unseen(problem: Problem) -> set[str]:
+    """Particles of which no time was measured."""
+    seen = np.asarray(problem.noise.exact).reshape(-1, len(LABELS), 2).any(axis=(0, 2))
+    return {label for label, known in zip(LABELS, seen, strict=True) if not known}
+
+
 def weighed(problem: Problem, seed: int) -> dict:
     """Fit and evidence of one mechanism on one set."""
     starts = optimise.latin_hypercube(problem.space.size, 1, seed)
     found = optimise.fit(problem, starts, LevenbergMarquardt(), max_steps=40)
-    weight = evidence.evidence(problem, found, rounds=4, count=150, seed=seed)
+    alone = coordinates.members(problem.space, unseen(problem))
+    how = {"rounds": 4, "count": 150, "seed": seed, "alone": alone}
+    weight = evidence.evidence(problem, found, **how)
     return {
         "log_evidence": weight.log_evidence,
         "sd": weight.sd,
@@ -221,7 +230,8 @@ def _contender(example, rival: str, mechanism) -> compare.Contender:
     own = setup.by_voltage(example.events, example.recording, choices)
     starts = optimise.latin_hypercube(own.problem.space.size, 2, 0)
     fit = optimise.fit(own.problem, starts, LevenbergMarquardt(), max_steps=40)
-    found = evidence.evidence(own.problem, fit)
+    alone = coordinates.only_bounded(own.problem.space, own.fitted_events)
+    found = evidence.evidence(own.problem, fit, alone=alone)
     without = left_out.leave_out(own, found.raw, found.times, count=160)
     quality = uncertainty.goodness(own.problem, fit)
     numbers = quality.chi_square, quality.probability

@@ -122,12 +122,16 @@ def only_bounded(space: ParameterSpace, events: Events) -> Bool[np.ndarray, "...
     """
     closed = events.exact | ~(events.right_censored | events.left_censored)
     told = {events.particles[p] for p in events.particle[closed]}
-    bounded = set(events.particles) - told
+    return members(space, set(events.particles) - told)
+
+
+def members(space: ParameterSpace, particles: set[str]) -> Bool[np.ndarray, "..."]:
+    """Members of populations that belong to some particles (component,)."""
     found = np.zeros(space.size, bool)
     labels = {free.name: free.components[2:] for free in space.parts}
     for name, (first, _) in populations(space).items():
         for k, label in enumerate(labels[name]):
-            found[first + 2 + k] = label in bounded
+            found[first + 2 + k] = label in particles
     return found
 
 

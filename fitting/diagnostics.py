@@ -195,9 +195,9 @@ def _doubts_of_weights(found: Diagnosis) -> tuple[str, ...]:
     doubts = []
     if found.shape > RELIABLE:
         doubts.append(
-            f"the weights of the normal approximation have the shape {found.shape:.2f} "
+            f"the weights of the approximation have the shape {found.shape:.2f} "
             f"(above {RELIABLE}), it is not near enough to the posterior; sample with "
-            "NUTS"
+            "chains"
         )
     least = min(q.bulk for q in found.quantities)
     if least < MIN_SIZE:

@@ -4,8 +4,9 @@ $$ Z = \int p(y | z) N(z; 0, 1) dz = \frac1N \sum_s \frac{p(y | z_s) N(z_s)}{q(z
 
 by importance sampling that adapts: the first draws are of Student's law about every
 optimum, each later round of the law with the mean and covariance that all draws before
-it have found, and every draw is weighted against the mixture of all rounds. Solves are
-independent of each other, so they fill all cores; no gradients are needed.
+it have found, and every draw is weighted against the mixture of all rounds. What is
+known by bounds only is drawn of its prior as well. Solves are independent of each
+other, so they fill all cores; no gradients are needed.
 
 Source: Cornuet et al. 2012, doi 10.1111/j.1467-9469.2011.00756.x (adaptive multiple
     importance sampling); weights after Vehtari et al. 2024, arXiv 1507.02646.
@@ -17,14 +18,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.special import logsumexp
 from scipy.stats import multivariate_t
 
 from .optimise import Fit
 from .pareto import RELIABLE, smooth_weights
+from .parted import Parted
 from .posterior import Centre, Posterior
 from .problem import Problem
 
@@ -70,20 +73,6 @@ class Evidence(NamedTuple):
         return bool(self.shape < RELIABLE)
 
 
-class Law(NamedTuple):
-    """Student's law in the coordinates of a posterior, near to it.
-
-    Attributes:
-        middle: (component,).
-        factor: lower triangular, of its shape matrix (component, component).
-        degrees: of freedom.
-    """
-
-    middle: Float[np.ndarray, " component"]
-    factor: Float[np.ndarray, "component component"]
-    degrees: float = _DEGREES
-
-
 class _Drawn(NamedTuple):
     """Points of u with what their solves said."""
 
@@ -102,6 +91,7 @@ def evidence(
     rounds: int = 5,
     count: int = 240,
     seed: int = 0,
+    alone: Bool[np.ndarray, " component"] | None = None,
     callback: Callable[[int], None] | None = None,
 ) -> Evidence:
     """The evidence of a problem, and draws of its posterior.
@@ -112,14 +102,15 @@ def evidence(
         rounds: of draws.
         count: of draws a round.
         seed: of the draws.
+        alone: raw numbers that are known by bounds only, as `coordinates.only_bounded`
+            tells; none where it is not given.
         callback: told how many solves are over.
 
     Raises:
         ValueError: where no draw can be solved.
     """
-    return adapted(
-        problem, found, rounds=rounds, count=count, seed=seed, callback=callback
-    )[0]
+    how = {"rounds": rounds, "count": count, "seed": seed}
+    return adapted(problem, found, alone=alone, callback=callback, **how)[0]
 
 
 def adapted(
@@ -129,28 +120,29 @@ def adapted(
     rounds: int = 5,
     count: int = 240,
     seed: int = 0,
+    alone: Bool[np.ndarray, " component"] | None = None,
     callback: Callable[[int], None] | None = None,
-) -> tuple[Evidence, Law]:
+) -> tuple[Evidence, Parted]:
     """The same, and the law that the next round would have drawn from."""
     target, rng = Posterior.about(problem, found), np.random.default_rng(seed)
+    alone = np.zeros(target.size, bool) if alone is None else np.asarray(alone)
     laws = [_first_laws(target, found)]
     parts: list[_Drawn] = []
     done = 0
     for _ in range(rounds):
         u = _draws(laws[-1], count, rng)
+        u = _forgotten(target, laws[-1][0], u, alone, rng)
         parts.append(_solved(target, u, done, callback))
         done += count
         drawn = _Drawn(*(np.concatenate(leaf) for leaf in zip(*parts, strict=True)))
-        log_weights = drawn.log_density - _log_mixture(laws, drawn.u)
+        log_weights = drawn.log_density - _log_mixture(target, laws, drawn.u, alone)
         if not np.any(np.isfinite(log_weights)):
             raise ValueError(
                 "One draw about the optimum or more must be one that can be solved, "
                 "but none is; narrow the priors."
             )
-        laws.append([_matched(drawn.u, log_weights)])
-    last = laws[-1][0]
-    law = Law(np.asarray(last.loc), np.linalg.cholesky(last.shape))
-    return _concluded(drawn, log_weights, rng), law
+        laws.append([matched(drawn.u, log_weights)])
+    return _concluded(drawn, log_weights, rng), _parted(laws[-1][0], alone)
 
 
 def _first_laws(target: Posterior, found: Fit | Centre) -> list:
@@ -178,17 +170,49 @@ def _draws(laws: list, count: int, rng) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _log_mixture(rounds: list[list], u) -> np.ndarray:
+def _parted(law, alone) -> Parted:
+    """Student's law with numbers apart."""
+    factor = np.linalg.cholesky(law.shape)
+    return Parted(*map(jnp.asarray, (law.loc, factor, alone)), law.df)
+
+
+def _forgotten(target, law, u, alone, rng) -> np.ndarray:
+    """Points of which every other one forgets what is alone."""
+    if not alone.any():
+        return u
+    prior = rng.standard_normal(u[1::2].shape)
+    u[1::2] = _redrawn(target, _parted(law, alone), u[1::2], prior)
+    return u
+
+
+@eqx.filter_jit
+def _redrawn(target, law, u, prior):
+    return jax.vmap(lambda *both: law.forgotten(target, *both))(u, prior)
+
+
+@eqx.filter_jit
+def _log_parted(target, law, u):
+    return jax.vmap(lambda point: law.log_density(target, point))(u)
+
+
+def _log_mixture(target, rounds: list[list], u, alone) -> np.ndarray:
     """Log density of the mixture of all rounds but the one to come."""
+
+    def log_density(law):
+        if alone.any():
+            return np.asarray(_log_parted(target, _parted(law, alone), u))
+        return np.atleast_1d(law.logpdf(u))
+
     each = [
-        logsumexp([np.atleast_1d(law.logpdf(u)) for law in laws], axis=0)
-        - np.log(len(laws))
+        logsumexp([log_density(law) for law in laws], axis=0) - np.log(len(laws))
         for laws in rounds
     ]
     return logsumexp(each, axis=0) - np.log(len(rounds))
 
 
-def _matched(u, log_weights):
+def matched(
+    u: Float[np.ndarray, "draw component"], log_weights: Float[np.ndarray, " draw"]
+):
     """Student's law with the weighted mean and covariance, drawn towards the normal law
     at the optimum where few draws count.
     """

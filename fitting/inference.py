@@ -20,6 +20,7 @@ from .review import curve_bands
 from .samplers import Draw
 from .sampling import Samples
 from .setup import Setup
+from .tempering import Tempered
 
 _NUM_POINTS = 151
 _MOST = 1000  # draws that bands are made of
@@ -53,6 +54,7 @@ class Inference(NamedTuple):
         diagnosis: whether all this may be trusted.
         bands: of the material curves, 90 % (`low`, `high`) about the median.
         predicted: event times.
+        tempered: what walkers found on the way; None where draws were had otherwise.
         left_out: the same without each particle in turn; None where not worked out.
     """
 
@@ -64,6 +66,7 @@ class Inference(NamedTuple):
     diagnosis: Diagnosis
     bands: tuple[Band, ...]
     predicted: Prediction
+    tempered: Tempered | None = None
     left_out: LeftOut | None = None
 
     @property
@@ -92,6 +95,7 @@ def infer(
     *,
     seed: int,
     max_depth: int | None = None,
+    tempered: Tempered | None = None,
 ) -> Inference:
     """What the draws of a problem's posterior say.
 
@@ -101,6 +105,7 @@ def infer(
         title: of the whole.
         seed: of the scatter of replicated measurements, and of resampling.
         max_depth: of the sampler's trees.
+        tempered: what walkers found on the way, if any went.
     """
     space = setup.problem.space
     draws = resampled(samples.draws, seed)
@@ -114,6 +119,7 @@ def infer(
         diagnosis=diagnose(samples, values, space.labels, max_depth),
         bands=_bands(setup.problem, draws.raw, seed),
         predicted=_predicted(setup, draws, seed),
+        tempered=tempered,
     )
 
 

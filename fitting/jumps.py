@@ -40,7 +40,8 @@ class Jumping(AbstractSampler):
     Attributes:
         inner: the other sampler.
         law: q, in coordinates u.
-        num_pilot: draws behind the other's warm-up, without jumps, which told q.
+        num_pilot: draws behind the other's warm-up, without jumps, which told q; 0
+            where q is known otherwise.
         tries: jumps before each draw; a solve each.
 
     Source: Tierney 1994, doi 10.1214/aos/1176325750 (cycles of kernels, independence
@@ -53,11 +54,10 @@ class Jumping(AbstractSampler):
     tries: int = eqx.field(static=True, default=8)
 
     def __check_init__(self):
-        for name in ("num_pilot", "tries"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"`{name}` must be 1 or more, but is {getattr(self, name)}."
-                )
+        for name, least in (("num_pilot", 0), ("tries", 1)):
+            value = getattr(self, name)
+            if value < least:
+                raise ValueError(f"`{name}` must be {least} or more, but is {value}.")
 
     @property
     def num_warmup(self):

@@ -59,12 +59,14 @@ class Posterior(eqx.Module):
         coordinates: w.
         optimum: w at the middle (component,).
         factor: L, lower triangular (component, component).
+        power: that the likelihood is raised to; 1 for the posterior itself.
     """
 
     problem: Problem
     coordinates: Coordinates
     optimum: Float[Array, " component"]
     factor: Float[Array, "component component"]
+    power: Float[Array, ""] | float = 1.0
 
     @staticmethod
     def about(problem: Problem, centre: Centre | Fit) -> "Posterior":
@@ -108,7 +110,7 @@ class Posterior(eqx.Module):
         rows, found = self.problem.log_densities(raw)
         values = self.problem.space.constrain(raw)
         shift = self.problem.space.clock_offset(values)
-        total = jnp.sum(rows) + self.problem.space.log_prior(raw)
+        total = self.power * jnp.sum(rows) + self.problem.space.log_prior(raw)
         failed = found.failed | ~jnp.isfinite(total)
         times = jnp.where(failed, jnp.nan, found.times)
         return Evaluation(

@@ -9,6 +9,7 @@ from . import files, posterior_figures, style
 from .inference import LEVELS, Inference
 from .pareto import RELIABLE
 from .summary import aligned, known
+from .tempering import Tempered
 
 HOUR = 3600.0
 _FIGURES = {
@@ -93,6 +94,7 @@ def summary(found: Inference) -> dict:
         "weights_pareto_k": None
         if diagnosis.shape is None
         else files.finite(diagnosis.shape),
+        **_tempered(found.tempered),
         "events_with_a_time": known,
         "of_them_in_50_percent_interval": half,
         "of_them_in_90_percent_interval": most,
@@ -104,6 +106,19 @@ def summary(found: Inference) -> dict:
             dict(zip(EVENT_COLUMNS, row, strict=True)) for row in event_rows(found)
         ],
         "remarks": list(found.setup.problem.space.remarks),
+    }
+
+
+def _tempered(tempered: Tempered | None) -> dict:
+    """What walkers found, if any went."""
+    if tempered is None:
+        return {}
+    return {
+        "log_evidence": tempered.log_evidence,
+        "log_evidence_sd": tempered.sd,
+        "powers_of_the_likelihood": list(tempered.powers),
+        "solves_of_walkers": tempered.num_solves,
+        "failed_solves_of_walkers": tempered.num_failed,
     }
 
 
@@ -273,6 +288,12 @@ def text(found: Inference) -> str:
         f"{diagnosis.num_diverging} divergences, {diagnosis.num_failed} failed solves "
         f"(and {diagnosis.num_failed_warmup} in warm-up), {diagnosis.num_solves} solves"
     )
+    if found.tempered is not None:
+        at = found.tempered
+        lines.append(
+            f"logarithm of the evidence {at.log_evidence:.2f} (+-{at.sd:.2f}), by "
+            f"walkers at {len(at.powers)} powers and {at.num_solves} solves of theirs"
+        )
     if found.left_out is not None and np.any(found.left_out.shapes > RELIABLE):
         lines.append(
             "The intervals with a particle left out that are marked (!) do not hold: "

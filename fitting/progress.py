@@ -221,6 +221,27 @@ class Draws(_AbstractBar):
         self._bar.update(progress.num_done - self._bar.n)
 
 
+class Powers(_AbstractBar):
+    """A bar over the draws of walkers and of chains behind them; call it with every
+    `tempering.Stage`.
+    """
+
+    def __init__(self, stream=None):
+        super().__init__("compiling the walkers", stream)
+
+    def __call__(self, stage) -> None:
+        """Shows a draw."""
+        if not self.stream.isatty():
+            return
+        if self._bar is None:
+            self._waiting.__exit__(None, None, None)
+            self._bar = tqdm.tqdm(file=self.stream, unit="draw", leave=False)
+            self._bar.initial = stage.num_done - stage.progress.num_new
+        self._bar.total = stage.num_total
+        self._bar.set_description_str(f"power {stage.power:.2g}", refresh=False)
+        self._bar.update(stage.num_done - self._bar.n)
+
+
 class Counted(_AbstractBar):
     """A bar over things of one kind; call it with what is done now, once each."""
 

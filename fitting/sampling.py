@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float
 
 from .chunks import Store
 from .jumps import AbstractJumper, Jumping
@@ -148,7 +149,7 @@ def sample_jumping(
     law = store.kept(_LAW)
     if law is None:
         raw = jnp.asarray(pilot.draws.raw.reshape(-1, target.size))
-        points = np.asarray(_points(target, raw))
+        points = np.asarray(points_of(target, raw))
         fitted = fit_mixture(points, seed=plan.seed)
         law = {name: np.asarray(getattr(fitted, name)) for name in _PARTS_OF_LAW}
         store.keep(_LAW, law)
@@ -157,7 +158,8 @@ def sample_jumping(
 
 
 @eqx.filter_jit
-def _points(target, raw):
+def points_of(target: Posterior, raw: Float[Array, "draw component"]):
+    """Points u of raw numbers."""
     return jax.vmap(target.point)(raw)
 
 

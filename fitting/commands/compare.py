@@ -105,7 +105,7 @@ def weigh(arguments, names):
 
 def _contender(prepared, name: str, arguments):
     """One mechanism, fitted and weighed."""
-    from .. import compare, evidence, left_out, progress, uncertainty
+    from .. import compare, coordinates, evidence, left_out, progress, uncertainty
 
     setup = prepared.setup
     fit = job.search(prepared)
@@ -117,6 +117,7 @@ def _contender(prepared, name: str, arguments):
             rounds=rounds,
             count=count,
             seed=arguments.seed,
+            alone=coordinates.only_bounded(setup.problem.space, setup.fitted_events),
             callback=lambda done: shown(f"{done} solves"),
         )
     without = None

@@ -12,10 +12,12 @@ from pathlib import Path
 from . import from_film, job, job_arguments, study
 
 _ADAPTATION = (8, 300)  # rounds, draws of each
+_ADAPTING = ("adapted", "slice")  # samplers that want a law
 _CENTRE = "centre"  # file of what coordinates are about
 _CHUNK = 10  # draws a file: what a kill costs each chain
-_DEFAULTS = {"chains": 4, "draws": 500, "warmup": 300, "pilot": 200}
+_DEFAULTS = {"chains": 4, "draws": 500, "warmup": 300, "pilot": 200, "walkers": 64}
 _JUMPERS = ("hmc", "slice")  # samplers that have a pilot
+_PARTS_OF_LAW = ("middle", "factor", "alone")
 _PACKAGES = ("jax", "jaxlib", "diffrax", "equinox", "numpyro", "numpy")
 
 
@@ -44,6 +46,7 @@ def _add_chains(parser: argparse.ArgumentParser) -> None:
         "warmup": "of each chain in front, which adapt",
         "pilot": "of each chain behind those of hmc, or in front of slice: to a law "
         "fitted to them chains jump from then on; 0 for none",
+        "walkers": "of tempered, which go from the prior to the posterior",
     }
     for name, text in texts.items():
         chains.add_argument(
@@ -55,12 +58,14 @@ def _add_chains(parser: argparse.ArgumentParser) -> None:
         )
     chains.add_argument(
         "--sampler",
-        choices=("nuts", "hmc", "slice", "laplace"),
+        choices=("nuts", "hmc", "slice", "tempered", "adapted", "laplace"),
         default="nuts",
         help="nuts (default); hmc: trajectories of a length that warm-up finds, about "
         "alike in all chains, and jumps; slice: along ellipses of a law that is "
         "adapted to the posterior, and jumps, some ten solves a draw and no gradient; "
-        "laplace: draws of the normal law at the optimum, weighted, a quick look",
+        "tempered: walkers find all modes from the prior on, then chains as of slice; "
+        "adapted: weighted draws of such a law, a quick look; laplace: weighted draws "
+        "of the normal law at the optimum, a quicker one",
     )
     chains.add_argument(
         "--resume",
@@ -97,7 +102,8 @@ def run(arguments) -> None:
 def check(arguments) -> None:
     """Refuses arguments that cannot go together or cannot be."""
     job_arguments.check(arguments)
-    for name, least in (("chains", 1), ("draws", 4), ("warmup", 10), ("pilot", 0)):
+    leasts = {"chains": 1, "draws": 4, "warmup": 10, "pilot": 0, "walkers": 2}
+    for name, least in leasts.items():
         value = getattr(arguments, name)
         if value < least:
             raise ValueError(f"--{name} must be {least} or more, but is {value}.")
@@ -132,17 +138,25 @@ def _blank(arguments):
 
 def _sampler(arguments, law=None):
     """The sampler without jumps; blank where it wants a law that is not given."""
-    from .. import samplers, slices, trajectories
+    import jax.numpy as jnp
+
+    from .. import independent, parted, samplers, slices, tempering, trajectories
 
     if arguments.sampler == "laplace":
-        return samplers.Laplace()
+        return independent.Laplace()
+    if arguments.sampler == "tempered":
+        return tempering.Tempering(arguments.walkers)
     if arguments.sampler == "nuts":
         return samplers.NUTS(num_warmup=arguments.warmup)
     if arguments.sampler == "hmc":
         return trajectories.HMC(num_warmup=arguments.warmup)
     if law is None:
-        return slices.Elliptical.example()
-    return slices.Elliptical(law["law_middle"], law["law_factor"], law["law_alone"])
+        wants = {"adapted": independent.Weighted, "slice": slices.Elliptical}
+        return wants[arguments.sampler].example()
+    own = {name: jnp.asarray(law[f"law_{name}"]) for name in _PARTS_OF_LAW}
+    if arguments.sampler == "adapted":
+        return independent.Weighted(parted.Parted(**own))
+    return slices.Elliptical(**own)
 
 
 def solve(prepared, store):
@@ -152,9 +166,7 @@ def solve(prepared, store):
         SimulationError: where the model fails at the optimum.
         ValueError: for a run that cannot be begun, or resumed.
     """
-    import jax
-
-    from .. import identity, inference, left_out, posterior, progress, sampling
+    from .. import identity, inference, left_out, posterior, progress
 
     arguments, problem = prepared.arguments, prepared.setup.problem
     same = identity.identity_of(problem, _blank(arguments), arguments.seed, _CHUNK)
@@ -162,15 +174,9 @@ def solve(prepared, store):
     try:
         known = _known(prepared, store)
         centre = posterior.Centre(known["raw"], known["covariance"])
-        sampler = _sampler(arguments, known)
-        plan = sampling.Plan(arguments.chains, arguments.draws, arguments.seed, _CHUNK)
         target = posterior.Posterior.about(problem, centre)
-        with progress.Draws() as shown:
-            samples = sampling.sample_jumping(
-                *(target, sampler, store, plan, _pilot(arguments)),
-                batched=jax.default_backend() != "cpu",
-                callback=shown,
-            )
+        sampler = _sampler(arguments, known)
+        samples, tempered = _sampled(prepared, target, sampler, store)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"interrupted; the draws so far are in '{store.folder}': run the same "
@@ -181,6 +187,7 @@ def solve(prepared, store):
             *(prepared.setup, samples, prepared.title),
             seed=arguments.seed,
             max_depth=getattr(sampler, "max_depth", None),
+            tempered=tempered,
         )
     if left_out.can_leave_out(prepared.setup):
         with progress.Waiting("predictions without each particle"):
@@ -189,6 +196,25 @@ def solve(prepared, store):
             without = left_out.leave_out(found.setup, *draws, seed=arguments.seed)
         found = found._replace(left_out=without)
     return centre, found
+
+
+def _sampled(prepared, target, sampler, store):
+    """(samples, what tempering found or None)."""
+    import jax
+
+    from .. import coordinates, progress, sampling, tempering
+
+    arguments, setup = prepared.arguments, prepared.setup
+    plan = sampling.Plan(arguments.chains, arguments.draws, arguments.seed, _CHUNK)
+    how = {"batched": jax.default_backend() != "cpu"}
+    if not isinstance(sampler, tempering.Tempering):
+        with progress.Draws() as shown:
+            work = (target, sampler, store, plan, _pilot(arguments))
+            return sampling.sample_jumping(*work, callback=shown, **how), None
+    alone = coordinates.only_bounded(setup.problem.space, setup.fitted_events)
+    with progress.Powers() as shown:
+        work = (target, alone, store, plan, sampler)
+        return tempering.sample_tempered(*work, callback=shown, **how)
 
 
 def _known(prepared, store) -> dict:
@@ -200,7 +226,7 @@ def _known(prepared, store) -> dict:
         found = job.search(prepared)
         print(f"search: {found.message()}", file=sys.stderr)
         known = {"raw": found.raw, "covariance": found.covariance}
-        if prepared.arguments.sampler == "slice":
+        if prepared.arguments.sampler in _ADAPTING:
             known |= _law(prepared, found)
         store.keep(_CENTRE, known)
     return known
@@ -208,29 +234,29 @@ def _known(prepared, store) -> dict:
 
 def _law(prepared, found) -> dict:
     """A law that is near to the posterior, by draws about the optimum."""
+    import numpy as np
+
     from .. import coordinates, evidence, progress
 
+    setup = prepared.setup
+    alone = coordinates.only_bounded(setup.problem.space, setup.fitted_events)
     rounds, count = _ADAPTATION
     with progress.Counted("adaptation", rounds * count) as shown:
         made, law = evidence.adapted(
-            *(prepared.setup.problem, found),
+            *(setup.problem, found),
             rounds=rounds,
             count=count,
             seed=prepared.arguments.seed,
+            alone=alone,
             callback=lambda done: shown(f"{done} solves"),
         )
     print(
         f"adaptation: {made.num_solves} draws are worth {made.effective:.0f}, the shape"
         f" of their weights is {made.shape:.2f}"
-        + ("" if made.reliable else " (above 0.7: sample with --sampler nuts)"),
+        + ("" if made.reliable else " (above 0.7: compare with --sampler tempered)"),
         file=sys.stderr,
     )
-    setup = prepared.setup
-    return {
-        "law_middle": law.middle,
-        "law_factor": law.factor,
-        "law_alone": coordinates.only_bounded(setup.problem.space, setup.fitted_events),
-    }
+    return {f"law_{name}": np.asarray(getattr(law, name)) for name in _PARTS_OF_LAW}
 
 
 def write(folder: Path, prepared, centre, found) -> list[str]:

@@ -7,7 +7,7 @@ import shlex
 import numpy as np
 import pytest
 
-from fitting import cli, files, samplers, sampling, trajectories
+from fitting import cli, files, independent, samplers, sampling, tempering, trajectories
 from fitting.commands import infer, job
 
 from .test_fit import CYCLER, FAST, ONSETS, written
@@ -157,6 +157,7 @@ def refused(capsys, *arguments):
         (["--example", "sharma2022", "--warmup", "2"], "--warmup must be 10 or more"),
         (["--example", "sharma2022", "--pilot", "9"], "--pilot must be 0, or 10 or"),
         (["--example", "sharma2022", "--pilot", "-1"], "--pilot must be 0 or more"),
+        (["--example", "sharma2022", "--walkers", "1"], "--walkers must be 2 or more"),
         (["--example", "wolfman2023-nmc333", "--resume"], "must be a run in 'out.chun"),
     ],
 )
@@ -166,6 +167,31 @@ def test_bad_arguments_end_in_one_sentence(
     monkeypatch.chdir(tmp_path)
     assert words in refused(capsys, *arguments, "--out", "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_walkers_go_from_the_prior_to_the_posterior(tmp_path, capsys, monkeypatch):
+    few = (8, 4, 0.1, 1)  # walkers, draws, worth, tries
+    monkeypatch.setattr(tempering.Tempering.__init__, "__defaults__", few)
+    out = tmp_path / "out"
+    words = ["--sampler", "tempered", "--walkers", "8", "--chains", "2", "--draws", "4"]
+    command = ["infer", *written(tmp_path), *FAST, *words, "--out", str(out)]
+    with monkeypatch.context() as inner:
+        inner.setattr(tempering, "_next_power", interrupt)
+        assert cli.main(command) == 130
+    assert "with --resume to go on" in capsys.readouterr().err
+    assert cli.main([*command, "--resume"]) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    powers = summary["powers_of_the_likelihood"]
+    assert len(powers) > 1
+    assert powers[-1] == 1.0
+    assert summary["solves_of_walkers"] > 32 * len(powers)
+    assert 0.0 < summary["log_evidence_sd"] < 3.0
+    told = f"logarithm of the evidence {summary['log_evidence']:.2f} (+-"
+    assert told in capsys.readouterr().out
+    again = json.loads((out / "study.json").read_text())["command"]
+    assert "--walkers 8 --sampler tempered" in again
+    assert "posterior.nc" in [path.name for path in out.iterdir()]
+    assert not (tmp_path / "out.chunks").exists()
 
 
 def test_another_question_does_not_resume_a_run(tmp_path, capsys, monkeypatch):
@@ -197,8 +223,12 @@ def test_samplers_take_what_was_asked():
     assert infer._blank(arguments).num_warmup == 200
     arguments.pilot = 0
     assert infer._blank(arguments).num_warmup == 0
+    arguments.sampler = "tempered"
+    assert infer._sampler(arguments) == infer._blank(arguments)
+    assert infer._blank(arguments) == tempering.Tempering(64)
+    assert infer._blank(arguments).num_warmup == 0
     arguments.sampler = "laplace"
-    assert infer._sampler(arguments) == infer._blank(arguments) == samplers.Laplace()
+    assert infer._sampler(arguments) == infer._blank(arguments) == independent.Laplace()
 
 
 def test_a_law_is_adapted_once_and_kept_with_the_optimum(tmp_path, capsys, monkeypatch):
@@ -216,6 +246,11 @@ def test_a_law_is_adapted_once_and_kept_with_the_optimum(tmp_path, capsys, monke
     assert set(first) == set(again) == {"raw", "covariance"} | law
     for name, value in first.items():
         np.testing.assert_array_equal(again[name], value)
+    arguments.sampler = "adapted"
+    assert infer._blank(arguments) == independent.Weighted.example()
+    weighted = infer._sampler(arguments, again)
+    np.testing.assert_array_equal(weighted.law.middle, first["law_middle"])
+    arguments.sampler = "slice"
     sampler = infer._sampler(arguments, again)
     np.testing.assert_array_equal(sampler.factor, first["law_factor"])
     assert sampler.num_warmup == 0

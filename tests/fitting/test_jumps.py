@@ -165,9 +165,9 @@ def test_a_pilot_gives_the_law_and_is_kept_apart(tmp_path):
         sampling.sample_jumping(target, inner, plain, plan, 45)
 
 
-def test_a_law_without_a_pilot_or_tries_is_refused():
+def test_fewer_draws_than_none_or_no_tries_are_refused():
     law = mixtures.Mixture.example()
     with pytest.raises(ValueError, match="`tries` must be 1 or more, but is 0"):
         Jumping(INNER["hmc"], law, num_pilot=10, tries=0)
-    with pytest.raises(ValueError, match="`num_pilot` must be 1 or more, but is 0"):
-        Jumping(INNER["hmc"], law, num_pilot=0)
+    with pytest.raises(ValueError, match="`num_pilot` must be 0 or more, but is -1"):
+        Jumping(INNER["hmc"], law, num_pilot=-1)

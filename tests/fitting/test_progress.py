@@ -9,7 +9,7 @@ import pytest
 
 import diffelec
 from diffelec import stretches
-from fitting import optimise, progress
+from fitting import optimise, progress, sampling, tempering
 
 
 class Terminal(io.StringIO):
@@ -92,6 +92,31 @@ def test_search_that_ends_early_leaves_no_thread():
     with pytest.raises(KeyboardInterrupt), progress.Search(3, Terminal()):
         raise KeyboardInterrupt
     assert threading.active_count() == before
+
+
+def stage(power, done, total, new):
+    counts = sampling.Progress(new, 32, new, 5 * new, 0, 0)
+    return tempering.Stage(power, done, total, counts)
+
+
+def test_powers_are_silent_where_nobody_watches():
+    stream = io.StringIO()
+    with progress.Powers(stream) as shown:
+        shown(stage(0.0, 1, 400, 1))
+    assert stream.getvalue() == ""
+
+
+def test_powers_show_where_walkers_are_and_what_remains():
+    stream = Terminal()
+    with progress.Powers(stream) as shown:
+        shown(stage(0.0, 21, 400, 1))  # twenty were there before
+        assert (shown._bar.initial, shown._bar.n, shown._bar.total) == (20, 21, 400)
+        shown._bar.mininterval = 0.0
+        for k in range(2, 13):
+            shown(stage(0.25, 20 + k, 300, k))
+        assert (shown._bar.n, shown._bar.total) == (32, 300)
+    assert "power 0.25" in stream.getvalue()
+    assert "/300" in stream.getvalue()
 
 
 def test_counted_is_silent_where_nobody_watches():

@@ -7,7 +7,7 @@ import numpyro
 import pytest
 from numpyro.infer import NUTS as NumpyroNUTS
 
-from fitting import chunks, posterior, samplers, sampling
+from fitting import chunks, independent, parted, posterior, samplers, sampling
 from fitting.events import Event, Events
 
 from .linear import (
@@ -189,10 +189,23 @@ def test_a_numpyro_model_has_the_same_density():
     assert bool(trace["failed"]["value"])
 
 
-def test_laplace_draws_carry_the_weight_of_the_density(tmp_path):
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        independent.Laplace(),
+        independent.Weighted(
+            parted.Parted(
+                jnp.array([0.4, -0.3, 0.1]),
+                jnp.array([[1.2, 0.0, 0.0], [0.3, 0.9, 0.0], [0.0, -0.2, 1.4]]),
+                jnp.array([False, True, False]),
+            )
+        ),
+    ],
+)
+def test_independent_draws_carry_the_weight_of_the_density(sampler, tmp_path):
     plan = sampling.Plan(2, 2000, 0, 1000)
     problem = linear_problem(fails_beyond=2.0)
-    found = sampled(tmp_path, problem, off_centre(), samplers.Laplace(), plan).draws
+    found = sampled(tmp_path, problem, off_centre(), sampler, plan).draws
     weight = np.exp(found.log_weight - found.log_weight.max())[..., None]
     mean, covariance = exact()
     weighted = (weight * found.raw).sum((0, 1)) / weight.sum()
