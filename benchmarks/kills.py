@@ -1,13 +1,13 @@
 """Kills a run of chains 20 times at random and checks that no bit was lost.
 
-    python -m benchmarks.kills [--sampler slice]
+    python -m benchmarks.kills [--sampler slice|tempered]
 
-The run is that of `tests/fitting/killed.py`: NUTS, or slices with a pilot and jumps,
-on a posterior that is known, with failed solves. Every process is killed (SIGKILL)
-after a random time, or dies in the middle of a random write; when it has finished, its
-draws are compared with those of a run that was left alone, and it is begun anew until
-20 kills have struck.
-Writes benchmarks/results/kills.json, or kills_slice.json.
+The run is that of `tests/fitting/killed.py`: NUTS, slices with a pilot and jumps, or
+walkers from the prior on, on a posterior that is known, with failed solves. Every
+process is killed (SIGKILL) after a random time, or dies in the middle of a random
+write; when it has finished, its draws are compared with those of a run that was left
+alone, and it is begun anew until 20 kills have struck.
+Writes benchmarks/results/kills.json, kills_slice.json or kills_tempered.json.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from tests.fitting.killed import PILOTS, PLAN, SAMPLERS
 
 from . import machine
 
+FILES = {"nuts": 7, "slice": 4, "tempered": 20}  # written by half of a run
 ROOT = pathlib.Path(__file__).parents[1]
 
 
@@ -79,7 +80,7 @@ def main() -> None:
     parser.add_argument("--sampler", choices=SAMPLERS, default="nuts")
     arguments = parser.parse_args()
     rng, sampler = np.random.default_rng(arguments.seed), arguments.sampler
-    files = 7 if sampler == "nuts" else 4  # written by half of a run
+    files = FILES[sampler]
     kills, in_writes, equal, finished, begun = 0, 0, 0, 0, 0
     with tempfile.TemporaryDirectory() as name:
         place = pathlib.Path(name)
@@ -112,9 +113,8 @@ def main() -> None:
         "of them equal bit by bit": equal,
         "seconds of a run left alone": seconds,
     }
-    print(
-        machine.write_result("kills" if sampler == "nuts" else "kills_slice", figures)
-    )
+    stem = "kills" + ("" if sampler == "nuts" else f"_{sampler}")
+    print(machine.write_result(stem, figures))
     if equal != finished:
         raise SystemExit("a resumed run differs")
 

@@ -2,8 +2,8 @@
 
     python -m tests.fitting.killed FOLDER SAMPLER [NUMBER]
 
-SAMPLER: nuts, or slice (with a pilot and jumps). NUMBER: of the file in whose writing,
-before its last name is given, the process dies.
+SAMPLER: nuts, slice (with a pilot and jumps), or tempered. NUMBER: of the file in whose
+writing, before its last name is given, the process dies.
 """
 
 import os
@@ -12,15 +12,25 @@ import sys
 from pathlib import Path
 
 import jax
+import numpy as np
 
-from fitting import chunks, identity, posterior, samplers, sampling, slices
+from fitting import (
+    chunks,
+    identity,
+    posterior,
+    samplers,
+    sampling,
+    slices,
+    tempering,
+)
 from tests.fitting.linear import linear_problem, off_centre
 
 PLAN = sampling.Plan(num_chains=2, num_draws=23, seed=3, chunk=6)
-PILOTS = {"nuts": 0, "slice": 12}  # draws in front of jumps
+PILOTS = {"nuts": 0, "slice": 12, "tempered": 0}  # draws in front of jumps
 SAMPLERS = {
     "nuts": lambda: samplers.NUTS(num_warmup=20),
     "slice": slices.Elliptical.example,
+    "tempered": lambda: tempering.Tempering(num_walkers=6, num_draws=8),
 }
 
 
@@ -31,8 +41,12 @@ def draws_in(folder: Path, name: str = "nuts", callback=None) -> sampling.Sample
     same = identity.identity_of(problem, sampler, PLAN.seed, PLAN.chunk)
     (store.check if store.begun else store.create)(same)
     target = posterior.Posterior.about(problem, off_centre())
-    plan = (target, sampler, store, PLAN, PILOTS[name])
-    return sampling.sample_jumping(*plan, callback=callback)
+    if isinstance(sampler, tempering.Tempering):
+        alone = np.zeros(target.size, bool)
+        work = (target, alone, store, PLAN, sampler)
+        return tempering.sample_tempered(*work, callback=callback)[0]
+    work = (target, sampler, store, PLAN, PILOTS[name])
+    return sampling.sample_jumping(*work, callback=callback)
 
 
 def die_in_write(number: int) -> None:
