@@ -128,6 +128,11 @@ class Tempered(NamedTuple):
     num_solves: int
     num_failed: int
 
+    @property
+    def power(self) -> float:
+        """The last one."""
+        return self.powers[-1] if self.powers else 0.0
+
 
 class Stage(NamedTuple):
     """What a callback is told after every draw.
@@ -182,49 +187,41 @@ def sample_tempered(
             or the posterior is not reached.
     """
     plan.check()
-    walkers = Plan(
-        *(tempering.num_walkers, tempering.num_draws, plan.seed, tempering.num_draws)
-    )
-    log_evidence, variance, solves, failures = 0.0, 0.0, 0, 0
-    powers: tuple[float, ...] = ()
-    at, sampler, power = target, Prior(), 0.0
-
-    each = tempering.num_walkers * tempering.num_draws
-
-    def told(progress):
-        done = len(powers) * each + progress.num_done
-        ahead = 0
-        if power < 1.0:
-            ahead = each * _powers_left(powers) + plan.num_chains * plan.num_draws
-        total = len(powers) * each + progress.num_total + ahead
-        callback(Stage(power, done, total, progress))
+    count, found = tempering.num_draws, Tempered(0.0, 0.0, (), 0, 0)
+    at, sampler = target, Prior()
 
     def run(own_store, own_plan):
-        tells = {"batched": batched, "callback": None if callback is None else told}
-        return sample(at, sampler, own_store, own_plan, **tells)
+        told = _teller(callback, found.powers, plan, tempering)
+        return sample(at, sampler, own_store, own_plan, batched=batched, callback=told)
 
-    while power < 1.0:
-        own = Store(store.folder / f"power-{len(powers):02d}")
+    while found.power < 1.0:
+        number = len(found.powers)
+        own = Store(store.folder / f"power-{number:02d}")
         own.join({})
-        draws = run(own, walkers._replace(seed=_seed(plan.seed, len(powers)))).draws
-        solves, failures = solves + draws.num_solves.sum(), failures + _failed(draws)
-        particles = _particles(target, draws, power)
-        power, log_weights = _next_power(particles, tempering.worth)
-        gain, spread = _mean_weight(log_weights.reshape(tempering.num_walkers, -1))
-        log_evidence, variance = log_evidence + gain, variance + spread
-        powers = (*powers, power)
-        if len(powers) > _MOST_POWERS:
-            raise ValueError(
-                f"The posterior must be reached within {_MOST_POWERS} powers, but "
-                f"walkers are at {power:.3g} only; give more walkers, or narrow the "
-                "priors."
-            )
-        at = dataclasses.replace(target, power=jnp.asarray(power))
-        law = _law(store, particles, log_weights, len(powers), plan.seed)
-        sampler = _departing(law, alone, particles, log_weights, power, tempering)
-    samples = run(store, plan)
-    counts = int(solves), int(failures)
-    return samples, Tempered(log_evidence, float(np.sqrt(variance)), powers, *counts)
+        seed = _seed(plan.seed, number)
+        draws = run(own, Plan(tempering.num_walkers, count, seed, count)).draws
+        particles = _particles(target, draws, found.power)
+        found, log_weights = _weighed(found, draws, particles, tempering)
+        at = dataclasses.replace(target, power=jnp.asarray(found.power))
+        law = _law(store, particles, log_weights, number + 1, plan.seed)
+        sampler = _departing(law, alone, particles, log_weights, found.power, tempering)
+    return run(store, plan), found
+
+
+def _teller(callback, powers, plan: Plan, tempering: Tempering):
+    """What tells a callback of the draws at the last of some powers."""
+    if callback is None:
+        return None
+    each = tempering.num_walkers * tempering.num_draws
+    power, before, ahead = powers[-1] if powers else 0.0, len(powers) * each, 0
+    if power < 1.0:
+        ahead = each * _powers_left(powers) + plan.num_chains * plan.num_draws
+
+    def told(progress):
+        counts = before + progress.num_done, before + progress.num_total + ahead
+        callback(Stage(power, *counts, progress))
+
+    return told
 
 
 def _powers_left(powers: tuple[float, ...]) -> int:
@@ -241,8 +238,23 @@ def _seed(seed: int, number: int) -> int:
     return int(made[0])
 
 
-def _failed(draws) -> int:
-    return int(draws.num_failed.sum())
+def _weighed(found: Tempered, draws, particles: _Particles, tempering: Tempering):
+    """What is found with one more power, and the logarithms of the weights there."""
+    power, log_weights = _next_power(particles, tempering.worth)
+    gain, variance = _mean_weight(log_weights.reshape(tempering.num_walkers, -1))
+    found = Tempered(
+        log_evidence=found.log_evidence + gain,
+        sd=float(np.hypot(found.sd, np.sqrt(variance))),
+        powers=(*found.powers, power),
+        num_solves=found.num_solves + int(draws.num_solves.sum()),
+        num_failed=found.num_failed + int(draws.num_failed.sum()),
+    )
+    if len(found.powers) > _MOST_POWERS:
+        raise ValueError(
+            f"The posterior must be reached within {_MOST_POWERS} powers, but walkers "
+            f"are at {power:.3g} only; give more walkers, or narrow the priors."
+        )
+    return found, log_weights
 
 
 @eqx.filter_jit
