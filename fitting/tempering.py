@@ -72,8 +72,8 @@ class Departing(AbstractSampler):
 
     @staticmethod
     def example() -> "Departing":
-        place = Place(jnp.zeros((1, 3)), jnp.zeros((1, 4)), jnp.zeros((1, 4)), None)
-        place = place._replace(num_failed=jnp.zeros(1, int))
+        u, rows, count = jnp.zeros((1, 3)), jnp.zeros((1, 4)), jnp.zeros(1, int)
+        place = Place(u, rows, rows, count)
         inner = Jumping(Elliptical.example(), Mixture.example(), num_pilot=0)
         return Departing(inner, place, jnp.zeros(1), jnp.zeros(1))
 
