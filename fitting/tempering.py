@@ -23,7 +23,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
@@ -162,7 +162,7 @@ class _Particles(NamedTuple):
 
 def sample_tempered(
     target: Posterior,
-    alone,
+    alone: Bool[np.ndarray, " component"],
     store: Store,
     plan: Plan,
     tempering: Tempering,

@@ -20,6 +20,7 @@ from .linear import (
     SEEN,
     assert_of_the_posterior,
     exact,
+    known_evidence,
     linear_problem,
     off_centre,
     problem_of,
@@ -28,13 +29,6 @@ from .test_jumps import begun
 
 WALKERS = tempering.Tempering(num_walkers=50, num_draws=20)
 PLAN = sampling.Plan(4, 1000, 7, 250)
-
-
-def known_evidence():
-    """ln Z of the linear problem; densities are in 1/s."""
-    covariance = MATRIX @ MATRIX.T + np.diag(SD**2)
-    law = multivariate_normal(np.full(4, 5.0), covariance)
-    return law.logpdf(SEEN) - 4 * np.log(HOUR)
 
 
 def tempered(folder, problem, centre, plan=PLAN, walkers=WALKERS, **options):
