@@ -35,6 +35,23 @@ class Steps(NamedTuple):
     start: Parts
 
 
+class Last(NamedTuple):
+    """The last accepted step, not cut: the states at its start and at its end, and its
+    dense coefficients; where there was no step, the march's start and zeros.
+    """
+
+    start: Parts
+    parts: Parts
+    dense: Parts
+
+
+class Made(NamedTuple):
+    """What the derivative of a march is taken along."""
+
+    steps: Steps
+    last: Last
+
+
 class Marched(NamedTuple):
     """End of a march: state, duration, kept rows, and how it ended."""
 
@@ -94,16 +111,15 @@ def end_of_step(system, start: Parts, new: Parts, dense: Parts, time, size, thet
     return end, time + theta * size, watch(system, end), higher * powers[:, None]
 
 
-def moved_end(system, start, new, dense, time, size, span, theta, is_last, status):
-    """`end_of_step` with its derivative: the end of the last step moves with the
-    crossing of its cut-off, or with the span.
+def moved_end(system, last: Last, time, size, span, theta, status):
+    """`end_of_step` of the last step with its derivative: it moves with the crossing of
+    its cut-off, or with the span.
     """
-    margin = margin_along(system, start, new, dense)
+    margin = margin_along(system, *last)
     gap, slope = jax.jvp(margin, (theta,), (jnp.ones_like(theta),))
     slope = jax.lax.stop_gradient(slope)
     crossing = (jax.lax.stop_gradient(gap) - gap) / jnp.where(slope != 0, slope, 1.0)
     lengthening = (span - jax.lax.stop_gradient(span)) / size
-    at_event = is_last & (status == AT_EVENT) & (slope != 0)
-    theta = theta + jnp.where(at_event, crossing, 0.0)
-    theta = theta + jnp.where(is_last & (status == AT_END), lengthening, 0.0)
-    return end_of_step(system, start, new, dense, time, size, theta)
+    theta = theta + jnp.where((status == AT_EVENT) & (slope != 0), crossing, 0.0)
+    theta = theta + jnp.where(status == AT_END, lengthening, 0.0)
+    return end_of_step(system, *last, time, size, theta)

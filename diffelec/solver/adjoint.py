@@ -19,10 +19,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ..tables import Tables
-from .accepted import Marched, Rows, Steps, moved_end
+from .accepted import Last, Steps, bends, watch
 from .bordered import BorderedJacobian, Factorised
 from .parts import Parts
 from .rosenbrock import end_weights, flat, stages_of, unflat
@@ -122,7 +122,6 @@ class _Sums(NamedTuple):
 
     state: Float[Array, " unknown"]
     system: Any  # floating leaves that move, but for the tables
-    span: Float[Array, ""]
 
     def plus(self, system, state) -> "_Sums":
         """With cotangents of the system and of the state added."""
@@ -163,44 +162,44 @@ class _Again(NamedTuple):
 def transposed(
     system: System,
     moves,
-    span: Float[Array, ""],
-    marched: Marched,
+    count: Int[Array, ""],
     steps: Steps,
-    cotangents: tuple[Parts, Array, Rows],
+    cotangents: tuple[Last, Array, Array],
     tableau: Tableau,
 ):
-    """Cotangents of (the system's leaves, the state at the start, the span) from those
-    of (the state at the end, the duration, the rows) of a march, lane by lane.
+    """Cotangents of (the system's leaves, the state at the start) from those of (the
+    last step, the rows of seen values and of higher coefficients) of a march, lane by
+    lane. Those of the last step's rows are not read.
 
     Args:
         system: of the march.
         moves: like the system, None at the leaves whose cotangents are not wanted.
-        span: of the march [s].
-        marched: what it gave.
+        count: of its steps.
         steps: that it made.
         cotangents: of what it gave, with a leading axis of lanes.
         tableau: of its method.
     """
-    end, duration, rows = cotangents
     system, moves = system.with_loops(), moves.with_loops()
-    steps = steps._replace(start=system.filled(steps.start))
-    end = end._replace(columns=system.topology.muted(end.columns))
-    count, lanes = marched.num_accepted, duration.size
-    last_row = jnp.maximum(count - 1, 0)
-    rows = rows._replace(time=rows.time.at[:, last_row].add(duration))
+    last, *rows = cotangents
+    last = Last(*(_filled(system, parts) for parts in last))
+    lanes = len(rows[0])
     model = _Model(*eqx.partition(system, _but_tables(moves)), tableau)
 
     def back(turn, carry):
-        row, last = count - 1 - turn, turn == 0
+        row, ends = count - 1 - turn, turn == 0
         step = jax.tree.map(lambda leaf: _row(leaf, row), steps)
+        step = step._replace(start=system.filled(step.start))
         again = _compute_again(model, step)
-        ending = (jnp.where(last, marched.theta, 1.0), last, marched.status)
 
         def one(lane, carry):
             every, tables = carry
-            seen = jax.tree.map(lambda leaf: _row(_row(leaf, lane), row), rows)
+            seen = [jnp.where(ends, 0.0, _row(_row(leaf, lane), row)) for leaf in rows]
+            own = jax.tree.map(lambda leaf: _row(leaf, lane), last)
+            own = jax.tree.map(lambda leaf: jnp.where(ends, leaf, 0.0), own)
             sums = jax.tree.map(lambda leaf: _row(leaf, lane), every)
-            sums, of_stages = _end_back(model, step, again, span, ending, seen, sums)
+            of_end = (sums.state, own.dense, seen)
+            of_stages, of_start = _end_back(model, step, *of_end)
+            sums = sums._replace(state=of_start + flat(own.start))
             summed = (sums, (tables, lane))
             sums, tables = _stages_back(model, step, again, of_stages, *summed)
             return jax.tree.map(lambda a, b: _put(a, b, lane), every, sums), tables
@@ -208,9 +207,8 @@ def transposed(
         return jax.lax.fori_loop(0, lanes, one, carry)
 
     like = lambda leaf: jnp.zeros((lanes, *leaf.shape), leaf.dtype)
-    zeros = jax.tree.map(like, (model.moving, span))
     carry = (
-        _Sums(jax.vmap(flat)(end), *zeros),
+        _Sums(jax.vmap(flat)(last.parts), jax.tree.map(like, model.moving)),
         TableSums.of(system.tables, moves.tables, lanes),
     )
     every, tables = jax.lax.fori_loop(0, count, back, carry)
@@ -220,8 +218,13 @@ def transposed(
         tables.into(system.tables),
         is_leaf=lambda leaf: leaf is None,
     )
-    of_start = system.own(jax.vmap(unflat)(every.state, end))
-    return of_system, of_start, every.span
+    start = jax.vmap(unflat)(every.state, last.parts)
+    return of_system, system.own(start)
+
+
+def _filled(system: System, parts: Parts) -> Parts:
+    """Cotangents of columns in all lanes; zeros in those that repeat a site."""
+    return parts._replace(columns=system.topology.muted(parts.columns))
 
 
 def _row(leaf, index):
@@ -258,30 +261,23 @@ def _compute_again(model: _Model, step: Steps) -> _Again:
     return _Again(jacobian, factorised, stages, states, looked)
 
 
-def _end_back(model, step: Steps, again: _Again, span, ending, seen: Rows, sums: _Sums):
-    """(sums, cotangents of the stages) of a step's end."""
-    time, size, start = step
-    tableau, stages = model.tableau, again.stages
+def _end_back(model, step: Steps, of_end, of_dense: Parts, seen):
+    """Cotangents of (a step's stages, its start) from those of (its end, its dense
+    coefficients, its rows of seen values and of higher coefficients).
+    """
+    system, tableau = model.system(model.moving), model.tableau
     weights = np.vstack([end_weights(tableau)[None], tableau.dense])
-    change, *dense = (
-        sum(w * stage for w, stage in zip(row, stages, strict=True) if w)
-        for row in weights
-    )
 
-    def end_of(moving, start, change, dense, span):
-        new, old = (unflat(v, step.start) for v in (start + change, start))
-        dense = unflat(jnp.stack(dense), step.start)
-        system = model.system(moving)
-        return moved_end(system, old, new, dense, time, size, span, *ending)
+    def rows_of(end, dense):  # linear in both
+        end, dense = unflat(end, step.start), unflat(dense, step.start)
+        return watch(system, end), bends(system, dense)
 
-    _, pull = jax.vjp(end_of, model.moving, flat(start), change, dense, span)
-    of_system, of_start, of_change, of_dense, of_span = pull(
-        (unflat(sums.state, start), *seen)
-    )
-    combined = zip(weights, (of_change, *of_dense), strict=True)
-    of_stages = sum(row[:, None] * part for row, part in combined)
-    of_system = jax.tree.map(jnp.add, sums.system, of_system)
-    return _Sums(of_start, of_system, sums.span + of_span), of_stages
+    end = flat(step.start)
+    dense = jnp.zeros((len(tableau.dense), end.size), end.dtype)
+    seen_end, seen_dense = jax.vjp(rows_of, end, dense)[1](tuple(seen))
+    of_end, of_dense = of_end + seen_end, jax.vmap(flat)(of_dense) + seen_dense
+    combined = zip(weights, (of_end, *of_dense), strict=True)
+    return sum(row[:, None] * part for row, part in combined), of_end
 
 
 def _stages_back(model, step: Steps, again: _Again, of_stages, sums: _Sums, tables):

@@ -144,13 +144,12 @@ class BorderedJacobian(eqx.Module):
         surface = topology.muted(self.surface * topology.across_surface(nodes))
         return jnp.concatenate([load[:-1], load[-1:] + surface])
 
-    def _fed_transposed(self, x):
-        """B^T v: rows of the network from columns."""
-        nodes = self.topology.through_surface(self.drive * x[-1])
-        rates = None if self.exchange is None else RATE * jnp.sum(x, axis=0)
+    def _fed_transposed(self, answers: "Answers", x):
+        """The transposed answers to columns: rows of the network."""
+        nodes = self.topology.through_surface(jnp.sum(answers.driven * x, axis=0))
         parts = [nodes, jnp.zeros_like(nodes[:1])]
-        if rates is not None:
-            parts.insert(1, rates)
+        if answers.fed is not None:
+            parts.insert(1, jnp.sum(answers.fed * x, axis=0))
         return jnp.concatenate(parts)
 
     def product(self, parts: Parts) -> Parts:
@@ -310,11 +309,11 @@ class Factorised(eqx.Module):
     def solve_transposed(self, right: Parts) -> Parts:
         """W^-T r."""
         own = self.jacobian
-        sweeps = own._looped(back_substitute_transposed)
-        x = sweeps((self.factors, right.columns))
-        rows = right.algebraic + own._fed_transposed(x)
+        # B^T (shift - T)^-T r is what the columns' answers make of r: no sweep.
+        rows = right.algebraic + own._fed_transposed(self.answers, right.columns)
         z = self.network.solve_transposed(rows)
         load = own._border_transposed(z)
+        sweeps = own._looped(back_substitute_transposed)
         return Parts(sweeps((self.factors, right.columns + load)), z)
 
 

@@ -17,6 +17,8 @@ from .accepted import (
     OUT_OF_STEPS,
     RUNNING,
     TOO_SMALL,
+    Last,
+    Made,
     Marched,
     Rows,
     Steps,
@@ -97,8 +99,8 @@ def _march_jvp(primals, moving, *, tolerances, **settings):
     arrays, together = arrays_of(primals)
     primals = together(_once_only(arrays))
     settings["tolerances"] = tolerances
-    marched, steps = _search(*primals, **settings, record=True)
-    moved = tangents(primals, moving, marched, steps, tolerances.tableau)
+    marched, made = _search(*primals, **settings, record=True)
+    moved = tangents(primals, moving, marched, made, tolerances.tableau)
     return (marched[:3], marched[3:]), (moved, (None,) * len(marched[3:]))
 
 
@@ -131,7 +133,7 @@ def _num_rows(tolerances) -> int:
 
 
 def _search(system, parts, span, *, tolerances, meter, begin, record):
-    """(the march, its accepted steps where `record`) by adaptive steps."""
+    """(the march, what its derivative needs where `record`) by adaptive steps."""
     frozen = jax.lax.stop_gradient((system, parts, span, begin, tolerances))
     arrays, together = arrays_of(frozen)
 
@@ -169,7 +171,8 @@ def _adapt(system, parts, span, begin, tolerances, meter, *, record):
         goes_on = loop.status == OUT_OF_STEPS  # in another stretch, or nowhere
         close = lambda progress: meter.close(progress)
         jax.lax.cond(goes_on, lambda progress: None, close, progress)
-    return _finish(system, loop), loop.steps
+    made = Made(loop.steps, Last(loop.start, loop.parts, loop.dense))
+    return _finish(system, loop), made if record else None
 
 
 def _empty(system, parts, span, begin, tolerances, *, record) -> _Loop:

@@ -15,6 +15,7 @@ a batch turns matrix-vector products into matrix products.
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -88,21 +89,43 @@ def transposed_or_plain(serial: Callable, plain: Callable) -> Callable:
     return chosen
 
 
+class Whole(NamedTuple):
+    """An array that travels by itself into the one function, which must use it: for
+    what is too large to be copied into a vector.
+    """
+
+    array: Array
+
+
+def unwrapped(tree):
+    """A pytree with the arrays of `Whole` in its place."""
+    return jax.tree.map(
+        lambda leaf: leaf.array if _is_whole(leaf) else leaf, tree, is_leaf=_is_whole
+    )
+
+
+def _is_whole(leaf) -> bool:
+    return isinstance(leaf, Whole)
+
+
 def _as_one(function, arguments):
     """function(arguments), compiled into one function.
 
-    The arguments travel as one vector: the call's function must use every one of its
-    parameters, and not every leaf of a system is used.
+    The arguments travel as one vector, but those that are `Whole`: the call's function
+    must use every one of its parameters, and not every leaf of a system is used.
     """
-    flat, unravel = jax.flatten_util.ravel_pytree(arguments)
+    small, whole = eqx.partition(
+        arguments, lambda leaf: not _is_whole(leaf), is_leaf=_is_whole
+    )
+    flat, unravel = jax.flatten_util.ravel_pytree(small)
 
     @jax.jit
-    def unmarked(flat):
+    def unmarked(flat, whole):
         with set_xla_metadata(**_UNMARKED):
-            return function(unravel(flat))
+            return function(eqx.combine(unravel(flat), whole, is_leaf=_is_whole))
 
     with set_xla_metadata(**_MARKS):
-        return unmarked(flat)
+        return unmarked(flat, whole)
 
 
 def _axes(in_batched):

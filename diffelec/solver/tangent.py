@@ -11,51 +11,99 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .accepted import CHUNK, Rows, moved_end
+from .accepted import CHUNK, Last, Made, Rows, bends, moved_end, watch
 from .adjoint import transposed
 from .parts import Parts
 from .rosenbrock import rosenbrock_step
-from .serial import arrays_of, fits, largest_lane, transposed_or_plain
+from .serial import (
+    Whole,
+    arrays_of,
+    fits,
+    largest_lane,
+    transposed_or_plain,
+    unwrapped,
+)
 
 _TINY_STEP = 1e-9  # s, stands in where no step was made
 
 
-def tangents(primals, moving, marched, steps, tableau):
+def tangents(primals, moving, marched, made: Made, tableau):
     """Tangents of the floating outputs of a march.
-
-    In forward mode, step by step; in reverse mode, where `adjoint` has it, by that.
 
     Args:
         primals: system, state at the start, span.
         moving: their tangents, None at the leaves of the system that do not move.
         marched: what the march gave.
-        steps: that it made.
+        made: the steps that it made.
         tableau: of its method.
     """
     system, parts, span = primals
     d_system, d_parts, d_span = moving
-    inputs = (d_system, _filled(d_parts, parts), _filled(d_span, span))
+    d_made = _along_steps(
+        (system, parts), (d_system, _filled(d_parts, parts)), marched, made, tableau
+    )
+    ending = (made, marched)
+    return _at_end(system, span, (d_system, _filled(d_span, span)), d_made, *ending)
+
+
+def _along_steps(primals, inputs, marched, made: Made, tableau):
+    """Tangents of (the last step, rows of seen values, rows of higher coefficients),
+    the last step's rows left at 0.
+
+    In forward mode, step by step; in reverse mode, where `adjoint` has it, by that.
+    """
+    system, parts = primals
+    count = marched.num_accepted
 
     def forward(inputs):
-        return _forward(primals, inputs, marched, steps, tableau)
+        return _forward(primals, inputs, count, made.steps, tableau)
 
-    drive_moves = bool(jax.tree.leaves(d_system.control.drive))
+    drive_moves = bool(jax.tree.leaves(inputs[0].control.drive))
     if drive_moves or not is_small(system, parts):  # it holds no scatter
         return forward(inputs)
-    arrays, together = arrays_of((primals, marched, steps))
-    wanted = jax.tree.map(lambda _: True, d_system)
+    large = lambda tree: jax.tree.map(Whole, tree)
+    steps = made.steps._replace(start=large(made.steps.start))
+    arrays, together = arrays_of((primals, count, steps))
+    wanted = jax.tree.map(lambda _: True, inputs[0])
 
     def plain(residuals, cotangents):
-        primals, marched, steps = together(residuals)
-        linear = lambda inputs: _forward(primals, inputs, marched, steps, tableau)
-        return jax.linear_transpose(linear, inputs)(cotangents)[0]
+        primals, count, steps = unwrapped(together(residuals))
+        linear = lambda inputs: _forward(primals, inputs, count, steps, tableau)
+        return jax.linear_transpose(linear, inputs)(unwrapped(cotangents))[0]
 
     def serial(residuals, cotangents):
-        (system, _, span), marched, steps = together(residuals)
-        return transposed(system, wanted, span, marched, steps, cotangents, tableau)
+        (system, _), count, steps = unwrapped(together(residuals))
+        of_steps = (count, steps, unwrapped(cotangents))
+        return transposed(system, wanted, *of_steps, tableau)
 
     backward = transposed_or_plain(serial, plain)
-    return linear_map(forward, lambda c: backward(arrays, c), inputs, marched[:3])
+
+    def back(cotangents):
+        of_last, *of_rows = cotangents
+        return backward(arrays, (of_last, *large(of_rows)))
+
+    outputs = (made.last, marched.rows.seen, marched.rows.higher)
+    return linear_map(forward, back, inputs, outputs)
+
+
+def _at_end(system, span, moving, d_made, made: Made, marched):
+    """Tangents of (state at the end, duration, rows) from those of the steps."""
+    d_system, d_span = moving
+    d_last, *d_rows = d_made
+    count = marched.num_accepted
+    row = jnp.maximum(count - 1, 0)
+    time, size = (leaf[row] for leaf in made.steps[:2])
+    size = jnp.where(count > 0, size, _TINY_STEP)
+
+    def end_of(system, last, span):
+        return moved_end(system, last, time, size, span, marched.theta, marched.status)
+
+    primals = (system, made.last, span)
+    _, (end, *seen) = eqx.filter_jvp(end_of, primals, (d_system, d_last, d_span))
+    duration, *seen = (jnp.where(count > 0, leaf, 0.0) for leaf in seen)
+    d_rows = (jnp.zeros_like(marched.rows.time), *d_rows)
+    added = zip(d_rows, (duration, *seen), strict=True)
+    return end, duration, Rows(*(rows.at[row].add(leaf) for rows, leaf in added))
 
 
 def is_small(system, parts: Parts) -> bool:
@@ -83,11 +131,10 @@ def linear_map(forward, backward, inputs, outputs):
     return found
 
 
-def _forward(primals, moving, marched, steps, tableau):
-    """The tangents, step by step."""
-    system, parts, span = primals
-    d_system, d_parts, d_span = moving
-    count = marched.num_accepted
+def _forward(primals, moving, count, steps, tableau):
+    """`_along_steps`, step by step."""
+    system, parts = primals
+    d_system, d_parts = moving
     # Rows after the last repeat the first step: one that is known to be finite.
     harmless = jnp.where(count > 0, steps.size[0], _TINY_STEP)
 
@@ -96,27 +143,22 @@ def _forward(primals, moving, marched, steps, tableau):
         used, last = index < count, index == count - 1
         size = jnp.where(used, size, harmless)
         start = jax.tree.map(lambda a, b: jnp.where(used, a, b), start, parts)
-        theta = jnp.where(last, marched.theta, 1.0)
 
-        def step(system, start, span):
+        def step(system, start):
             new, _, dense = rosenbrock_step(system, tableau, time, size, start)
-            ending = (theta, last, marched.status)
-            return moved_end(system, start, new, dense, time, size, span, *ending)
+            return Last(start, new, dense)
 
-        _, (end, *seen) = eqx.filter_jvp(
-            step, (system, start, span), (d_system, moving, d_span)
-        )
+        _, made = eqx.filter_jvp(step, (system, start), (d_system, moving.parts))
+        moving = jax.tree.map(lambda a, b: jnp.where(used, a, b), made, moving)
+        seen = (watch(system, made.parts), bends(system, made.dense))  # both are linear
+        return moving, tuple(jnp.where(used & ~last, leaf, 0.0) for leaf in seen)
 
-        def masked(tangent, otherwise):
-            return jnp.where(used, tangent, otherwise)
-
-        moving = jax.tree.map(masked, end, moving)
-        return moving, jax.tree.map(lambda leaf: masked(leaf, 0.0), Rows(*seen))
-
+    still = jax.tree.map(jnp.zeros_like, d_parts)
+    powers = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(tableau.dense)), still)
     rows = (jnp.arange(steps.time.size), steps)
-    moving, seen = _scan_up_to(largest_lane(count), one, d_parts, rows)
-    last = jnp.maximum(count - 1, 0)
-    return moving, jnp.where(count > 0, seen.time[last], 0.0), seen
+    moving = Last(still, d_parts, powers)
+    moving, seen = _scan_up_to(largest_lane(count), one, moving, rows)
+    return moving, *seen
 
 
 def _scan_up_to(count, body, carry, rows):

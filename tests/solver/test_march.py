@@ -124,6 +124,23 @@ def test_jacobian_by_reverse_mode_is_that_by_forward_mode():
     np.testing.assert_allclose(reverse, forward, rtol=1e-8, atol=1e-10)
 
 
+def test_derivatives_hold_within_the_last_step_of_a_charge(electrode):
+    charge = diffelec.Protocol.from_strings(STEPS[:1])
+    found = diffelec.simulate(electrode, charge, rtol=1e-4)
+    inside = np.unique(found.tracks.time[0])[-2:].mean()
+
+    def voltage(raw):
+        radius = 10.0**raw * jnp.asarray(electrode.radius)
+        moved = eqx.tree_at(lambda e: e.radius, electrode, radius)
+        return diffelec.simulate(moved, charge, rtol=1e-4, times=[inside]).voltage[0]
+
+    along = jax.jit(lambda raw: jax.jvp(voltage, (raw,), (1.0,)))
+    reverse, (_, forward) = jax.jit(jax.grad(voltage))(0.0), along(0.0)
+    np.testing.assert_allclose(reverse, forward, rtol=1e-10)
+    difference = (along(1e-5)[0] - along(-1e-5)[0]) / 2e-5
+    np.testing.assert_allclose(forward, difference, rtol=0.02)  # sizes of steps move
+
+
 @pytest.mark.parametrize("count", [62, 63])
 def test_networks_on_either_side_of_the_explicit_inverse_run(count):
     network = diffelec.graphs.star(count)
