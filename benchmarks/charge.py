@@ -15,14 +15,26 @@ def moved(electrode, raw):
     contacts, one a particle.
     """
     kappa = electrode.curves.conductivity.log10_values
-    diffusivity = electrode.curves.diffusivity.log10_values
+    diffusivity = jnp.asarray(electrode.curves.diffusivity.log10_values)
+    curves = (
+        jnp.asarray(kappa).at[-4:].add(raw[:4]),
+        diffusivity.at[-5:].add(raw[4:9]).at[: raw[9:12].size].add(raw[9:12]),
+    )
+    electrode = eqx.tree_at(
+        lambda e: (
+            e.curves.conductivity.log10_values,
+            e.curves.diffusivity.log10_values,
+        ),
+        electrode,
+        curves,
+    )
+    if raw.size <= 12:  # nothing else has a derivative
+        return electrode
     raw = jnp.concatenate([raw, jnp.zeros(30 - raw.size)])
     contacts = 10.0 ** raw[15:]
     tail, head = electrode.network.shape_tail, electrode.network.shape_head
     return eqx.tree_at(
         lambda e: (
-            e.curves.conductivity.log10_values,
-            e.curves.diffusivity.log10_values,
             e.curves.rate_constant.value,
             e.one_c_range,
             e.radius,
@@ -31,8 +43,6 @@ def moved(electrode, raw):
         ),
         electrode,
         (
-            jnp.asarray(kappa).at[-4:].add(raw[:4]),
-            jnp.asarray(diffusivity).at[-5:].add(raw[4:9]).at[:3].add(raw[9:12]),
             electrode.curves.rate_constant.value * 10.0 ** raw[12],
             electrode.one_c_range * 10.0 ** raw[13],
             electrode.radius * 10.0 ** raw[14],

@@ -15,26 +15,35 @@ from .curves import AbstractCurve
 _GAUSS_NODES, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(3)
 
 
+def as_it_is(index):
+    """What a look-up does with the numbers of its intervals, unless told to keep them
+    from being computed once a coefficient.
+    """
+    return index
+
+
 class KirchhoffTable(eqx.Module):
     r"""Cubic Hermite table of $$ \Theta(x) = \int_1^x D(s)\, ds $$ on [0, 1].
 
     Values by Gauss quadrature between equidistant nodes, slopes D itself. Anchored at
     x = 1, where D may be ten decades smaller than elsewhere. Beyond [0, 1] Theta goes
-    on along its tangent. `__call__` returns Theta [m2/s] and the exact derivative of
-    the table (not of the law behind it), which a Rosenbrock method needs.
+    on along its tangent: the first and the last interval are lines without an end.
+    `__call__` returns Theta [m2/s] and the exact derivative of the table (not of the
+    law behind it), which a Rosenbrock method needs.
     """
 
     coefficients: Float[Array, "4 interval"]
 
     def __call__(
-        self, stoichiometry: Float[Array, "..."]
+        self, stoichiometry: Float[Array, "..."], keep=as_it_is
     ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        return self.at(stoichiometry)(stoichiometry)
+        return self.at(stoichiometry, keep)(stoichiometry)
 
-    def at(self, stoichiometry: Float[Array, "..."]) -> "KirchhoffCubics":
-        """The table's cubics in whose intervals the stoichiometries lie."""
+    def at(self, stoichiometry: Float[Array, "..."], keep=as_it_is):
+        """The table's `KirchhoffCubics` in whose intervals the stoichiometries lie."""
         count = self.coefficients.shape[1]
-        index = jnp.clip((stoichiometry * count).astype(jnp.int32), 0, count - 1)
+        place = stoichiometry * (count - 2) + 1.0
+        index = keep(jnp.clip(place.astype(jnp.int32), 0, count - 1))
         rows = [
             row.at[index].get(mode="promise_in_bounds") for row in self.coefficients
         ]
@@ -48,16 +57,15 @@ class KirchhoffCubics(eqx.Module):
     index: Int[Array, "..."]
     count: int = eqx.field(static=True)
 
-    def __call__(self, stoichiometry: Float[Array, "..."]):
+    def __call__(self, stoichiometry: Float[Array, "..."], keep=None):
         """(Theta, its derivative), each in its own interval's cubic."""
-        s = self.offset(stoichiometry)
-        value, slope = cubic(self.coefficients, s)
-        beyond = stoichiometry * self.count - self.index - s
-        return value + slope * beyond, slope * self.count
+        del keep  # what it is for was looked up already
+        value, slope = cubic(self.coefficients, self.offset(stoichiometry))
+        return value, slope * (self.count - 2)
 
     def offset(self, stoichiometry: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Place within the interval, 0 to 1."""
-        return jnp.clip(stoichiometry * self.count - self.index, 0.0, 1.0)
+        """Place within the interval, 0 to 1, or beyond where it has no end."""
+        return stoichiometry * (self.count - 2) + (1.0 - self.index)
 
 
 def cubic(coefficients, s):
@@ -75,8 +83,13 @@ def tabulate(diffusivity: AbstractCurve, num_intervals: int = 1024) -> Kirchhoff
     count = points.size
     values = diffusivity(jnp.asarray(np.concatenate([points.reshape(-1), nodes])))
     gains = values[:count].reshape(points.shape) @ (0.5 * width * _GAUSS_WEIGHTS)
-    left, right = width * values[count:-1], width * values[count + 1 :]
+    slopes = width * values[count:]
+    left, right = slopes[:-1], slopes[1:]
     start = -jax.lax.cumsum(gains, reverse=True)
-    return KirchhoffTable(
-        jnp.stack([start, left, 3 * gains - 2 * left - right, left + right - 2 * gains])
-    )
+    second, third = 3 * gains - 2 * left - right, left + right - 2 * gains
+    # Tangents: one interval before x = 0 to there, and from x = 1 on.
+    nothing = jnp.zeros_like(start[:1])
+    start = jnp.concatenate([start[:1] - left[:1], start, nothing])
+    first = jnp.concatenate([left[:1], slopes])
+    rows = [start, first, jnp.pad(second, 1), jnp.pad(third, 1)]
+    return KirchhoffTable(jnp.stack(rows))

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .electrode import Electrode
-from .kirchhoff import KirchhoffCubics, KirchhoffTable, cubic, tabulate
+from .kirchhoff import KirchhoffCubics, KirchhoffTable, as_it_is, cubic, tabulate
 
 _SMALLEST = 1e-6  # distance from 0 and 1 at which a table's last node lies
 _LOWEST = float(np.log(_SMALLEST) - np.log1p(-_SMALLEST))
@@ -21,7 +21,7 @@ _NUM_INTERVALS = 1024
 
 
 def _logit(x):
-    return jnp.log(x) - jnp.log1p(-x)
+    return jnp.log(x / (1.0 - x))
 
 
 class LogitTable(eqx.Module):
@@ -34,15 +34,15 @@ class LogitTable(eqx.Module):
 
     coefficients: Float[Array, "4 law interval"]
 
-    def __call__(self, stoichiometry: Float[Array, "..."]):
+    def __call__(self, stoichiometry: Float[Array, "..."], keep=as_it_is):
         """(values, slopes) of every law, each (law, ...)."""
-        return self.at(stoichiometry)(stoichiometry)
+        return self.at(stoichiometry, keep)(stoichiometry)
 
-    def at(self, stoichiometry: Float[Array, "..."]) -> "LogitCubics":
-        """The table's cubics in whose intervals the stoichiometries lie."""
+    def at(self, stoichiometry: Float[Array, "..."], keep=as_it_is):
+        """The table's `LogitCubics` in whose intervals the stoichiometries lie."""
         count = self.coefficients.shape[2]
         _, position = _position(stoichiometry, count)
-        index = jnp.clip(position.astype(jnp.int32), 0, count - 1)
+        index = keep(jnp.clip(position.astype(jnp.int32), 0, count - 1))
         rows = [
             row.at[:, index].get(mode="promise_in_bounds") for row in self.coefficients
         ]
@@ -56,8 +56,9 @@ class LogitCubics(eqx.Module):
     index: Int[Array, "..."]
     count: int = eqx.field(static=True)
 
-    def __call__(self, stoichiometry: Float[Array, "..."]):
+    def __call__(self, stoichiometry: Float[Array, "..."], keep=None):
         """(values, slopes) of every law, each in its own interval's cubic."""
+        del keep  # what it is for was looked up already
         inside, position = _position(stoichiometry, self.count)
         value, slope = cubic(self.coefficients, position - self.index)
         slope = slope / (_spacing(self.count) * inside * (1.0 - inside))
@@ -108,12 +109,12 @@ class Tables(eqx.Module):
     surface: LogitTable | LogitCubics
     conductivity: LogitTable | LogitCubics
 
-    def at(self, columns, probed) -> "Tables":
+    def at(self, columns, probed, keep=as_it_is) -> "Tables":
         """Only what is looked up at one state: a cubic a node instead of tables."""
         return Tables(
-            self.theta.at(columns),
-            self.surface.at(columns[-1]),
-            self.conductivity.at(probed),
+            self.theta.at(columns, keep),
+            self.surface.at(columns[-1], keep),
+            self.conductivity.at(probed, keep),
         )
 
     def offsets(self, columns, probed):
@@ -124,15 +125,15 @@ class Tables(eqx.Module):
             self.conductivity.offset(probed),
         )
 
-    def kinetics(self, surface: Float[Array, " site"]):
+    def kinetics(self, surface: Float[Array, " site"], keep=as_it_is):
         """(U, i0) of each site and their slopes (dU/dx, di0/dx)."""
-        (rest, log_rate), (rest_slope, log_slope) = self.surface(surface)
+        (rest, log_rate), (rest_slope, log_slope) = self.surface(surface, keep)
         rate = jnp.exp(log_rate)
         return (rest, rate), (rest_slope, rate * log_slope)
 
-    def resistivity(self, stoichiometry: Float[Array, " site"]):
+    def resistivity(self, stoichiometry: Float[Array, " site"], keep=as_it_is):
         """1/kappa [ohm m] and its slope."""
-        (logarithm,), (slope,) = self.conductivity(stoichiometry)
+        (logarithm,), (slope,) = self.conductivity(stoichiometry, keep)
         value = jnp.exp(-logarithm)
         return value, -slope * value
 

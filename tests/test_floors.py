@@ -25,7 +25,7 @@ FLOORS = (
     },
     {"bodies", "curves", "kinetics", "edges", "control", "columns", "topology"},
     {"open_circuit", "kirchhoff", "network", "protocol", "solver.pattern"},
-    {"solver.blocks"},
+    {"solver.blocks", "solver.by_rows"},
     {"solver.bordered"},
     {"graphs", "electrode", "electrolyte", "resolve"},
     {"materials", "tables", "solver.rosenbrock", "solver.consistent"},

@@ -19,13 +19,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from ..tables import Tables
 from .accepted import Last, Steps, bends, watch
 from .bordered import BorderedJacobian, Factorised
 from .parts import Parts
-from .rosenbrock import end_weights, flat, stages_of, unflat
+from .rosenbrock import end_weights, stages_of
 from .system import System
 from .tableaus import Tableau
 
@@ -120,13 +120,12 @@ def _add_rows(sums, index, parts, offset):
 class _Sums(NamedTuple):
     """Cotangents gathered on the way back, of one lane or of all."""
 
-    state: Float[Array, " unknown"]
+    state: Parts
     system: Any  # floating leaves that move, but for the tables
 
     def plus(self, system, state) -> "_Sums":
         """With cotangents of the system and of the state added."""
-        system = jax.tree.map(jnp.add, self.system, system)
-        return self._replace(system=system, state=self.state + state)
+        return _Sums(*jax.tree.map(jnp.add, tuple(self), (state, system)))
 
 
 class _Model(NamedTuple):
@@ -138,6 +137,10 @@ class _Model(NamedTuple):
 
     def system(self, moving) -> System:
         return eqx.combine(moving, self.fixed)
+
+    def made_once(self, tree):
+        """As the system does."""
+        return self.system(self.moving).made_once(tree)
 
 
 class _LookedUp(NamedTuple):
@@ -154,8 +157,8 @@ class _Again(NamedTuple):
 
     jacobian: BorderedJacobian
     factorised: Factorised
-    stages: Float[Array, "stage unknown"]
-    states: Float[Array, "stage unknown"]
+    stages: Parts
+    states: Parts
     looked: _LookedUp
 
 
@@ -199,7 +202,8 @@ def transposed(
             sums = jax.tree.map(lambda leaf: _row(leaf, lane), every)
             of_end = (sums.state, own.dense, seen)
             of_stages, of_start = _end_back(model, step, *of_end)
-            sums = sums._replace(state=of_start + flat(own.start))
+            of_start = jax.tree.map(jnp.add, of_start, own.start)
+            sums = sums._replace(state=of_start)
             summed = (sums, (tables, lane))
             sums, tables = _stages_back(model, step, again, of_stages, *summed)
             return jax.tree.map(lambda a, b: _put(a, b, lane), every, sums), tables
@@ -208,7 +212,7 @@ def transposed(
 
     like = lambda leaf: jnp.zeros((lanes, *leaf.shape), leaf.dtype)
     carry = (
-        _Sums(jax.vmap(flat)(last.parts), jax.tree.map(like, model.moving)),
+        _Sums(last.parts, jax.tree.map(like, model.moving)),
         TableSums.of(system.tables, moves.tables, lanes),
     )
     every, tables = jax.lax.fori_loop(0, count, back, carry)
@@ -218,8 +222,7 @@ def transposed(
         tables.into(system.tables),
         is_leaf=lambda leaf: leaf is None,
     )
-    start = jax.vmap(unflat)(every.state, last.parts)
-    return of_system, system.own(start)
+    return of_system, system.own(every.state)
 
 
 def _filled(system: System, parts: Parts) -> Parts:
@@ -252,12 +255,11 @@ def _compute_again(model: _Model, step: Steps) -> _Again:
     solve = factorised.solve
     stages, states = stages_of(system, tableau, time, size, start, solve)
 
-    def look_up(_, state):
-        columns = unflat(state, start).columns
+    def look_up(_, columns):
         cubics, probed = system.at(columns).tables, system.probed(columns)
         return None, _LookedUp(cubics, cubics.offsets(columns, probed))
 
-    _, looked = jax.lax.scan(look_up, None, states)
+    _, looked = jax.lax.scan(look_up, None, states.columns)
     return _Again(jacobian, factorised, stages, states, looked)
 
 
@@ -267,17 +269,16 @@ def _end_back(model, step: Steps, of_end, of_dense: Parts, seen):
     """
     system, tableau = model.system(model.moving), model.tableau
     weights = np.vstack([end_weights(tableau)[None], tableau.dense])
+    rows_of = lambda end, dense: (watch(system, end), bends(system, dense))  # linear
+    still = jax.tree.map(jnp.zeros_like, (step.start, of_dense))
+    seen_end, seen_dense = jax.vjp(rows_of, *still)[1](tuple(seen))
+    of_end, of_dense = jax.tree.map(jnp.add, (of_end, of_dense), (seen_end, seen_dense))
 
-    def rows_of(end, dense):  # linear in both
-        end, dense = unflat(end, step.start), unflat(dense, step.start)
-        return watch(system, end), bends(system, dense)
+    def of_stages(end, dense):
+        combined = zip(weights, (end, *dense), strict=True)
+        return sum(jnp.multiply.outer(row, part) for row, part in combined)
 
-    end = flat(step.start)
-    dense = jnp.zeros((len(tableau.dense), end.size), end.dtype)
-    seen_end, seen_dense = jax.vjp(rows_of, end, dense)[1](tuple(seen))
-    of_end, of_dense = of_end + seen_end, jax.vmap(flat)(of_dense) + seen_dense
-    combined = zip(weights, (of_end, *of_dense), strict=True)
-    return sum(row[:, None] * part for row, part in combined), of_end
+    return jax.tree.map(of_stages, of_end, of_dense), of_end
 
 
 def _stages_back(model, step: Steps, again: _Again, of_stages, sums: _Sums, tables):
@@ -286,15 +287,16 @@ def _stages_back(model, step: Steps, again: _Again, of_stages, sums: _Sums, tabl
     """
     time, size, start = step
     tables, lane = tables
-    tableau, dtype = model.tableau, of_stages.dtype
+    tableau, dtype = model.tableau, of_stages.columns.dtype
     shown = {name: getattr(again.jacobian, name) for name in _OF_JACOBIAN}
     nothing = (jax.tree.map(jnp.zeros_like, shown), jnp.zeros_like(size))
+    per_step = 1.0 / size
 
     def stage(carry, row):
         sums, of_stages, of_jacobian, of_slope = carry
         (index, a, c, node, time_weight), state, value, cubics = row
-        state, value = unflat(state, start), unflat(value, start)
-        found = again.factorised.solve_transposed(unflat(of_stages[index], start))
+        right = jax.tree.map(lambda leaf: leaf[index], of_stages)
+        found = model.made_once(again.factorised.solve_transposed(right))
 
         def product(shown):
             return dataclasses.replace(again.jacobian, **shown).product(value)
@@ -304,10 +306,13 @@ def _stages_back(model, step: Steps, again: _Again, of_stages, sums: _Sums, tabl
 
         (here,) = jax.vjp(product, shown)[1](found)
         of_system, of_cubics, of_state = _pull(model, residual, state, cubics, found)
-        memory = jnp.pad(found.columns.reshape(-1) / size, (0, found.algebraic.size))
+        of_state = model.made_once(of_state)
+        earlier = jax.tree.map(lambda leaf: jnp.multiply.outer(a, leaf), of_state)
+        memory = jnp.multiply.outer(c * per_step, found.columns)
+        earlier = earlier._replace(columns=earlier.columns + memory)
         return (
             sums.plus(of_system, of_state),
-            of_stages + a[:, None] * of_state + c[:, None] * memory,
+            jax.tree.map(jnp.add, of_stages, earlier),
             jax.tree.map(jnp.add, of_jacobian, here),
             of_slope + time_weight * size * found.algebraic[-1],
         ), tables.parts(of_cubics, cubics)
@@ -337,7 +342,7 @@ def _stages_back(model, step: Steps, again: _Again, of_stages, sums: _Sums, tabl
 
 
 def _pull(model: _Model, function, state: Parts, cubics: Tables, cotangent):
-    """Cotangents of (system, cubics, flat state) of function(system, state), where the
+    """Cotangents of (system, cubics, state) of function(system, state), where the
     system looks up those cubics.
     """
     floats, index = eqx.partition(cubics, eqx.is_inexact_array)
@@ -348,4 +353,4 @@ def _pull(model: _Model, function, state: Parts, cubics: Tables, cotangent):
         return function(system, state)
 
     *pulled, of_state = jax.vjp(of, model.moving, floats, state)[1](cotangent)
-    return *pulled, flat(of_state)
+    return *pulled, of_state

@@ -224,13 +224,16 @@ def gauss_jordan(matrix):
     row last, so pivots do not vanish; where folding the columns in were to spoil that,
     the step's error estimate rejects the step.
     """
+    index = np.arange(matrix.shape[0])
 
     def eliminate(k, a):
-        pivot = 1.0 / a[k, k]
-        column = a[:, k].at[k].set(0.0)
-        row = (a[k] * pivot).at[k].set(pivot)
-        a = a.at[:, k].set(0.0).at[k].set(row)
-        return a - column[:, None] * row[None]
+        here = index == k
+        row, column = a[k], a[:, k]
+        pivot = 1.0 / row[k]
+        row = jnp.where(here, pivot, row * pivot)
+        column = jnp.where(here, 0.0, column)
+        rest = jnp.where(here, 0.0, a) - column[:, None] * row
+        return jnp.where(here[:, None], row, rest)
 
     return jax.lax.fori_loop(0, matrix.shape[0], eliminate, matrix)
 

@@ -26,7 +26,7 @@ from ..topology import Topology
 from .blocks import AbstractFactors, Inverse, gauss_jordan
 from .parts import Parts
 from .pattern import Entries, ExchangeEntries, values_of
-from .serial import serial_or_plain
+from .serial import made_once, serial_or_plain
 from .thomas import back_substitute, back_substitute_transposed, factorise
 
 RATE = 1.0 / 3600.0  # 1/s; unit of the rates of exchange, of the order of a C-rate
@@ -238,6 +238,7 @@ class BorderedJacobian(eqx.Module):
     def factorised(self, shift: Float[Array, ""]) -> "Factorised":
         """W = shift M - J, ready to be solved with."""
         factors, answers, entries = self._folded(shift)
+        entries = made_once(entries) if self.serial else entries
         if self.topology.is_small:
             block = -network_block(
                 self.topology,

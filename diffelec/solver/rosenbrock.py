@@ -1,8 +1,8 @@
 """A Rosenbrock step for M y' = F(t, y) and its dense output.
 
-The step knows of the system only `residual`, `time_slope` and `jacobian` (whose
-`solver(shift)` returns r -> (shift M - J)^-1 r), so it runs any semi-explicit index-1
-system, and anywhere jax.lax runs.
+The step knows of the system only `residual`, `time_slope`, `jacobian` (whose
+`solver(shift)` returns r -> (shift M - J)^-1 r) and `made_once` (which may do nothing),
+so it runs any semi-explicit index-1 system, and anywhere jax.lax runs.
 """
 
 import equinox as eqx
@@ -13,18 +13,6 @@ from jaxtyping import Array, Float
 
 from .parts import Parts
 from .tableaus import Tableau
-
-
-def flat(parts: Parts) -> Float[Array, " unknowns"]:
-    """Columns and network as one vector."""
-    return jnp.concatenate([parts.columns.reshape(-1), parts.algebraic])
-
-
-def unflat(vector, like: Parts) -> Parts:
-    """Vectors (..., unknowns) as `Parts` with the shapes of `like`."""
-    size = like.columns.size
-    columns = vector[..., :size].reshape(*vector.shape[:-1], *like.columns.shape)
-    return Parts(columns, vector[..., size:])
 
 
 @eqx.filter_jit  # so that a solve traces it once, not once a use
@@ -39,12 +27,21 @@ def rosenbrock_step(
     solve = system.jacobian(time, state).solver(1.0 / (step * tableau.gamma))
     stages, _ = stages_of(system, tableau, time, step, state, solve)
 
-    def combined(weights):  # not a product: see `stages_of`
-        return sum(w * stage for w, stage in zip(weights, stages, strict=True) if w)
+    def combined(weights):
+        return jax.tree.map(lambda stage: weighted(weights, stage), stages)
 
-    new = unflat(flat(state) + combined(end_weights(tableau)), state)
-    dense = unflat(jnp.stack([combined(row) for row in tableau.dense]), state)
-    return new, unflat(stages[-1], state), dense
+    new = jax.tree.map(jnp.add, state, combined(end_weights(tableau)))
+    dense = [combined(row) for row in tableau.dense]
+    dense = jax.tree.map(lambda *powers: jnp.stack(powers), *dense)
+    return new, jax.tree.map(lambda stage: stage[-1], stages), dense
+
+
+def weighted(weights, stages):
+    """Sum of stages. Not a product: one plain kernel, where that costs a library call;
+    weights that are known to be 0 are left out.
+    """
+    pairs = zip(weights, stages, strict=True)
+    return sum(w * s for w, s in pairs if not isinstance(w, float) or w)
 
 
 def end_weights(tableau: Tableau) -> np.ndarray:
@@ -55,29 +52,25 @@ def end_weights(tableau: Tableau) -> np.ndarray:
 
 
 def stages_of(system, tableau: Tableau, time, step, state: Parts, solve):
-    """(stages, the states that the residual was taken at), (stage, unknown) each."""
+    """(stages, the states that the residual was taken at), stages first."""
     slope = system.time_slope(time, state)
-    start = flat(state)
-    count = tableau.num_stages
+    count, per_step = tableau.num_stages, 1.0 / step
 
     def advance(carry, row):
         stages, ahead, memory = carry
         index, a, c, node, time_weight = row
-        force = system.residual(time + node * step, unflat(ahead, state))
-        right = Parts(
-            force.columns
-            + unflat(memory, state).columns / step
-            + time_weight * step * slope.columns,
-            force.algebraic + time_weight * step * slope.algebraic,
-        )
-        stages = stages.at[index].set(flat(solve(right)))
-        # The next stage's arguments, written out and carried: one plain kernel, where
-        # a small product costs a library call and look-ups would repeat the sum.
-        following = start + sum(a[j] * stages[j] for j in range(count))
-        memory = sum(c[j] * stages[j] for j in range(count))
-        return (stages, following, memory), ahead
+        force = system.residual(time + node * step, ahead)
+        right = force._replace(columns=force.columns + per_step * memory)
+        moved = lambda f, slope: f if slope is None else f + time_weight * step * slope
+        found = system.made_once(solve(Parts(*map(moved, right, slope))))
+        put = jax.lax.dynamic_update_index_in_dim
+        stages = jax.tree.map(lambda all, one: put(all, one, index, 0), stages, found)
+        # The next stage's arguments, written out and carried: look-ups would repeat
+        # the sums.
+        following = jax.tree.map(lambda y, all: y + weighted(a, all), state, stages)
+        return (stages, following, weighted(c, stages.columns)), ahead
 
-    dtype = start.dtype
+    dtype = state.columns.dtype
     following = np.append(np.arange(1, count), 0)
     rows = (
         np.arange(count),
@@ -86,9 +79,10 @@ def stages_of(system, tableau: Tableau, time, step, state: Parts, solve):
         jnp.asarray(tableau.nodes, dtype),
         jnp.asarray(tableau.time_weights, dtype),
     )
-    empty = jnp.zeros((count, start.size), dtype)
-    carry, seen = jax.lax.scan(advance, (empty, start, jnp.zeros_like(start)), rows)
-    return carry[0], seen
+    empty = jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape), dtype), state)
+    start = (empty, state, jnp.zeros_like(state.columns))
+    (stages, *_), seen = jax.lax.scan(advance, start, rows)
+    return stages, seen
 
 
 def higher_coefficients(dense: Float[Array, "power ..."]) -> Float[Array, "power ..."]:

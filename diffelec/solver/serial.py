@@ -90,8 +90,8 @@ def transposed_or_plain(serial: Callable, plain: Callable) -> Callable:
 
 
 class Whole(NamedTuple):
-    """An array that travels by itself into the one function, which must use it: for
-    what is too large to be copied into a vector.
+    """An array that travels by itself into the one function: for what is too large to
+    be copied into a vector.
     """
 
     array: Array
@@ -111,8 +111,9 @@ def _is_whole(leaf) -> bool:
 def _as_one(function, arguments):
     """function(arguments), compiled into one function.
 
-    The arguments travel as one vector, but those that are `Whole`: the call's function
-    must use every one of its parameters, and not every leaf of a system is used.
+    The call's function must use every one of its parameters, and not every leaf of a
+    system is used: so they travel as one vector. A `Whole` one is used in that one of
+    its numbers is given back.
     """
     small, whole = eqx.partition(
         arguments, lambda leaf: not _is_whole(leaf), is_leaf=_is_whole
@@ -122,10 +123,12 @@ def _as_one(function, arguments):
     @jax.jit
     def unmarked(flat, whole):
         with set_xla_metadata(**_UNMARKED):
-            return function(eqx.combine(unravel(flat), whole, is_leaf=_is_whole))
+            found = function(eqx.combine(unravel(flat), whole, is_leaf=_is_whole))
+            return found, [leaf.reshape(-1)[0] for leaf in jax.tree.leaves(whole)]
 
     with set_xla_metadata(**_MARKS):
-        return unmarked(flat, whole)
+        found, _ = unmarked(flat, whole)
+        return found
 
 
 def _axes(in_batched):
@@ -165,3 +168,26 @@ def arrays_of(tree):
     """(arrays of a pytree, a function that puts them back)."""
     arrays, rest = eqx.partition(tree, eqx.is_array)
     return arrays, lambda a: eqx.combine(a, rest)
+
+
+@jax.custom_vjp
+def made_once(tree):
+    """A pytree of arrays within a small call, computed once: XLA would compute it
+    again in every loop that reads it, and in one that joins arrays number by number.
+    So are its cotangents.
+    """
+
+    @jax.jit
+    def same(tree):
+        return jax.tree.map(lambda leaf: leaf, tree)
+
+    with set_xla_metadata(**_MARKS):
+        return same(tree)
+
+
+def _cotangents_made_once(_, cotangents):
+    floats, others = eqx.partition(cotangents, eqx.is_inexact_array)
+    return (eqx.combine(made_once(floats), others),)
+
+
+made_once.defvjp(lambda tree: (made_once(tree), None), _cotangents_made_once)

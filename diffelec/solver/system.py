@@ -20,14 +20,14 @@ from jaxtyping import Array, Float
 from ..constants import FARADAY
 from ..control import Control
 from ..electrode import Electrode
-from ..kirchhoff import KirchhoffTable
 from ..network import multiplicity_of_edges
 from ..tables import Tables
 from .blocks import AbstractFactors, chosen, frozen_solve, gauss_jordan
 from .bordered import RATE, BorderedJacobian, Exchange, gained, network_block
+from .by_rows import diffusivity_by_rows, gain_by_rows
 from .parts import Parts
 from .pattern import Entries, ExchangeEntries, values_of
-from .serial import fits
+from .serial import fits, made_once
 
 
 def with_slope(function, x):
@@ -94,9 +94,13 @@ class System(eqx.Module):
 
         return jax.tree.map(narrowed, tree, is_leaf=lambda x: isinstance(x, Parts))
 
+    def made_once(self, tree):
+        """Arrays that are computed once, however often they are used."""
+        return made_once(tree) if self.serial else tree
+
     def at(self, columns) -> "System":
         """The same system with what it looks up at `columns` instead of tables."""
-        tables = self.tables.at(columns, self.probed(columns))
+        tables = self.tables.at(columns, self.probed(columns), self.made_once)
         return dataclasses.replace(self, tables=tables)
 
     @property
@@ -125,7 +129,9 @@ class System(eqx.Module):
 
     def site_kinetics(self, surface):
         """(U [V], i0 [A/m2]) of each site and their slopes in x."""
-        (rest, rate), (rest_slope, rate_slope) = self.tables.kinetics(surface)
+        (rest, rate), (rest_slope, rate_slope) = self.tables.kinetics(
+            surface, self.made_once
+        )
         particles = self.electrode.num_particles
         own = jnp.broadcast_to(self.electrode.reactivity, (particles,))
         own = self.topology.at_sites(own)
@@ -172,8 +178,11 @@ class System(eqx.Module):
     def current_density(self, surface, potential):
         """Reaction current density [A/m2] of each site."""
         (rest, rate), _ = self.site_kinetics(surface)
-        return self.electrode.kinetics.current_density(
-            potential - rest, rate, self.electrode.temperature
+        eta, rate = self.made_once((potential - rest, rate))
+        return self.made_once(
+            self.electrode.kinetics.current_density(
+                eta, rate, self.electrode.temperature
+            )
         )
 
     def current_density_slopes(self, surface, potential):
@@ -198,13 +207,17 @@ class System(eqx.Module):
 
     def edge_conductance(self, resistivity):
         """Conductance of an edge over the current scale, all its copies [1/V]."""
-        own = self.topology.own(resistivity)
+        own = self.topology.own(self.made_once(resistivity))
         resistance = self.electrode.network.resistance(own)
         return self.edge_copies() / (resistance * self.current_scale)
 
+    def _resistivity(self, columns):
+        """(1/kappa, its slope) of each site."""
+        return self.tables.resistivity(self.probed(columns), self.made_once)
+
     def conductance_at(self, columns):
         """`edge_conductance` at the columns' probed stoichiometries."""
-        resistivity, _ = self.tables.resistivity(self.probed(columns))
+        resistivity, _ = self._resistivity(columns)
         return self.edge_conductance(resistivity)
 
     def drop(self, algebraic):
@@ -241,18 +254,21 @@ class System(eqx.Module):
         rates of exchange.
         """
         mesh, radius = self.electrode.mesh, self.site_radius()
-        if self.serial and isinstance(self.tables.theta, KirchhoffTable):
-            gain = _gain_by_loop(self.tables.theta, mesh, columns)
-        elif self.serial:
-            gain = _gain_by_slices(self.tables.theta(columns)[0], mesh)
+        if self.serial:
+            gain = gain_by_rows(self.tables.theta, mesh, columns)
         else:
             # Products are not fused, so that Theta is evaluated once and not once a use
             theta, _ = self.tables.theta(columns)
             gain = mesh.divergence @ (mesh.differences @ theta)
         charge = radius / (FARADAY * self.electrode.maximum_concentration)
         surface = gain[-1:] - charge * density / mesh.volumes[-1]
-        rate = jnp.concatenate([gain[:-1], surface]) / radius**2
+        rate = jnp.concatenate([gain[:-1], surface]) * (1.0 / radius**2)
         return rate if exchange_rates is None else rate + exchange_rates
+
+    def _diffusivity(self, columns):
+        """D of every node."""
+        theta = self.tables.theta
+        return diffusivity_by_rows(theta, columns) if self.serial else theta(columns)[1]
 
     def residual(self, time, state: Parts) -> Parts:
         """F(t, y): rates of the columns, imbalance of the network."""
@@ -265,33 +281,31 @@ class System(eqx.Module):
         )
 
     def time_slope(self, time, state: Parts) -> Parts:
-        """dF/dt at fixed state: the control row alone moves."""
-        columns, algebraic = state
+        """dF/dt at fixed state: the control row alone moves; None for the columns,
+        which do not know the time.
+        """
         slope = self.control.residual_slope(time, self.electrode)
-        return Parts(
-            jnp.zeros_like(columns), jnp.zeros_like(algebraic).at[-1].set(slope)
-        )
+        return Parts(None, jnp.zeros_like(state.algebraic).at[-1].set(slope))
 
     def jacobian(self, time, state: Parts) -> BorderedJacobian:
         """dF/dy, exact."""
         columns, algebraic = state
         electrode, topology, mesh = self.electrode, self.topology, self.electrode.mesh
-        radius = self.site_radius()
-        _, diffusivity = self.tables.theta(columns)
-        by_surface, by_potential = self.current_density_slopes(
-            columns[-1], self.site_potential(algebraic)
+        radius, diffusivity = self.site_radius(), self._diffusivity(columns)
+        by_surface, by_potential = self.made_once(
+            self.current_density_slopes(columns[-1], self.site_potential(algebraic))
         )
         bands = mesh.divergence @ mesh.differences
         below, above = (
             np.pad(np.diag(bands, -1), (1, 0)),
             np.pad(np.diag(bands, 1), (0, 1)),
         )
-        scaled = diffusivity / radius**2
+        scaled = self.made_once(diffusivity * (1.0 / radius**2))
         charge = 1.0 / (FARADAY * electrode.maximum_concentration * radius)
         charge = charge / mesh.volumes[-1]
         diagonal = np.diag(bands)[:, None] * scaled
         reaction = self.site_multiplicity() * self.site_area()
-        resistivity, slope = self.tables.resistivity(self.probed(columns))
+        resistivity, slope = self._resistivity(columns)
         slope_tail, slope_head = topology.at_ends(slope)
         conductance = self.edge_conductance(resistivity)
         bend = -(conductance**2) * self.drop(algebraic) * self.current_scale
@@ -381,27 +395,3 @@ class System(eqx.Module):
         _, drop_slope = with_slope(self.electrode.terminal_drop, current)
         by_current = (by_current + by_voltage * drop_slope) * self.current_scale
         return jnp.stack([by_voltage, by_current])
-
-
-def _gain_by_slices(theta, mesh):
-    """Divergence @ differences @ theta."""
-    theta = jax.lax.optimization_barrier(theta)  # or it is evaluated once a use
-    flux = mesh.face_conductances[:, None] * (theta[1:] - theta[:-1])
-    around = jnp.pad(flux, ((1, 1), (0, 0)))
-    return (around[1:] - around[:-1]) / mesh.volumes[:, None]
-
-
-def _gain_by_loop(theta, mesh, columns):
-    """Divergence @ differences @ theta(columns), shell by shell."""
-
-    def shell(inner, row):
-        value, flux = inner
-        x, conductance, volume = row
-        outer, _ = theta(x)
-        across = conductance * (outer - value)
-        return (outer, across), (across - flux) / volume
-
-    centre, _ = theta(columns[0])
-    rows = (columns[1:], mesh.face_conductances, mesh.volumes[:-1])
-    (_, flux), gain = jax.lax.scan(shell, (centre, jnp.zeros_like(centre)), rows)
-    return jnp.concatenate([gain, -flux[None] / mesh.volumes[-1]])

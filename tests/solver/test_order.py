@@ -34,6 +34,9 @@ class Driven(eqx.Module):
         g = v[0] * v[1] - big[0] * big[1] + 0.1 * (v[1] ** 3 - big[1] ** 3)
         return jnp.array([f, g])
 
+    def made_once(self, tree):
+        return tree
+
     def residual(self, t, state):
         out = self._right(t, jnp.array([state.columns[0, 0], state.algebraic[0]]))
         return Parts(out[:1, None], out[1:])
