@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Float, PyTree
+
+from .compiler import compiled
 
 _CHUNK = 1024  # lanes that are vectorised together unless another number is asked for
 
@@ -127,10 +128,10 @@ def _by_cost(cost, count: int) -> np.ndarray:
 def _threads(function, lanes, count: int, chunk: int):
     """One lane after the other, in as many threads as there are cores."""
     del chunk
-    compiled = eqx.filter_jit(function)
+    run_one = compiled(function)
 
     def run(k):
-        found = compiled(jax.tree.map(lambda leaf: leaf[k], lanes))
+        found = run_one(jax.tree.map(lambda leaf: leaf[k], lanes))
         return jax.tree.map(lambda leaf: np.asarray(leaf)[None], found)
 
     return run, range(count), os.cpu_count() or 1
@@ -138,14 +139,14 @@ def _threads(function, lanes, count: int, chunk: int):
 
 def _vectorised(function, lanes, count: int, chunk: int):
     """Chunks of one size, so that one is compiled; a device each in turn."""
-    compiled = eqx.filter_jit(jax.vmap(function))
+    run_all = compiled(jax.vmap(function))
     devices, size = jax.local_devices(), min(chunk, count)
 
     def run(number):
         part = np.arange(number * size, min((number + 1) * size, count))
         padded = np.resize(part, size)  # the last chunk repeats its lanes
         own = jax.tree.map(lambda leaf: leaf[padded], lanes)
-        found = compiled(jax.device_put(own, devices[number % len(devices)]))
+        found = run_all(jax.device_put(own, devices[number % len(devices)]))
         return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(part)], found)
 
     return run, range(-(-count // size)), len(devices)

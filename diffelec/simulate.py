@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from . import stretches
+from .compiler import compiled
 from .constants import FARADAY
 from .control import Control
 from .electrode import Electrode
@@ -164,7 +165,8 @@ def _simulate(electrode, protocol, settings: _Settings) -> Solution:
     leaves = jax.tree.leaves((electrode, protocol, settings.instants))
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
     staged = isinstance(jnp.zeros(()), jax.core.Tracer)  # the caller compiles
-    carry, tables = (_started if staged else _start)(electrode)
+    start = _started if staged else _start_traced if traced else _start
+    carry, tables = start(electrode)
 
     def advance(one, carry, number, row):
         return one(electrode, tables, protocol.drive, settings, carry, number, row)
@@ -240,7 +242,8 @@ def _advanced(electrode, tables, drive, settings: _Settings, carry, number, row)
     return _kept(*arguments, *_integrated(*arguments))
 
 
-_start, _advance = eqx.filter_jit(_started), eqx.filter_jit(_advanced)
+_start, _advance = compiled(_started), compiled(_advanced)
+_start_traced = eqx.filter_jit(_started)  # whose derivative is within another's code
 
 
 def _advance_by_stretches(
@@ -280,7 +283,7 @@ def _integrated(
     return outcome, _charge(system, outcome.track)
 
 
-_integrate = eqx.filter_jit(_integrated)
+_integrate = compiled(_integrated)
 
 
 def _system(electrode, tables, drive, settings: _Settings, row) -> System:
@@ -319,7 +322,7 @@ def _kept(
     return (end, *outcome.parts, now, failed), record
 
 
-_keep = eqx.filter_jit(_kept)
+_keep = compiled(_kept)
 
 
 def _row(protocol: Protocol, number: int):

@@ -12,7 +12,6 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
 from .commands import (
@@ -34,9 +33,6 @@ _COMMANDS = (
     *(fit, infer, compare, design, report),
 )
 _CACHE_BYTES = 2 * 1024**3
-_LEVEL = "xla_backend_optimization_level"
-_EMITTERS = "xla_cpu_use_fusion_emitters"
-_WITH_EMITTERS = ("0.10.", "0.11.")  # versions of jaxlib that know it
 _BEING_WRITTEN = 60.0  # s within which another process may still be at an entry
 
 SUCCESS, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -93,7 +89,6 @@ def prepare_environment(environment, *, cache: bool) -> None:
     `EQX_ON_ERROR=nan` replaces run-time checks, of linear solves for one, which call
     back to the host and so keep what holds them out of the cache, by NaN.
     """
-    set_compiler(environment)
     defaults = {
         "JAX_ENABLE_X64": "1",
         "MPLBACKEND": "Agg",
@@ -116,23 +111,21 @@ def prepare_environment(environment, *, cache: bool) -> None:
         environment["JAX_ENABLE_COMPILATION_CACHE"] = "0"
     for name, value in defaults.items():
         environment.setdefault(name, value)
+    set_compiler(environment)
 
 
 def set_compiler(environment) -> None:
-    """Sets flags of XLA by which code for CPUs compiles in 15 to 28 % less time and
-    runs as fast (benchmarks/results/emitters.json), but those that the user has chosen:
-    LLVM's second level of effort, and, where jaxlib has both, the older of two
-    generations of code. XLA ends a process at a flag that it does not know, so versions
-    of jaxlib are named. The level holds for GPUs too, which keep their own.
+    """Adds `diffelec.compiler_options` to XLA's flags, so that they hold for all that
+    is compiled; the level holds for GPUs too, which keep their own. Loads JAX, which
+    reads these flags later.
     """
-    wanted = {}
-    if importlib.util.find_spec("jax_plugins") is None:  # where JAX's GPUs come from
-        wanted[_LEVEL] = "2"
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        if metadata.version("jaxlib").startswith(_WITH_EMITTERS):
-            wanted[_EMITTERS] = "false"
+    import diffelec
+
     flags = environment.get("XLA_FLAGS", "")
-    own = [f"--{name}={value}" for name, value in wanted.items() if name not in flags]
+    wanted = diffelec.compiler_options("cpu", flags)
+    if importlib.util.find_spec("jax_plugins"):  # where JAX's GPUs come from
+        wanted = {k: v for k, v in wanted.items() if k.startswith("xla_cpu")}
+    own = [f"--{name}={str(value).lower()}" for name, value in wanted.items()]
     if own:
         environment["XLA_FLAGS"] = " ".join([flags, *own]).strip()
 

@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 FLOORS = (
     {
         "_typing",
-        "batches",
+        "compiler",
         "constants",
         "results",
         "solver.parts",
@@ -24,7 +24,7 @@ FLOORS = (
         "spheres",
     },
     {"bodies", "curves", "kinetics", "edges", "control", "columns", "topology"},
-    {"open_circuit", "kirchhoff", "network", "protocol", "solver.pattern"},
+    {"batches", "open_circuit", "kirchhoff", "network", "protocol", "solver.pattern"},
     {"solver.blocks", "solver.by_rows"},
     {"solver.bordered"},
     {"graphs", "electrode", "electrolyte", "resolve"},

@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 
+import jaxlib
 import numpy as np
 import pytest
 
@@ -272,8 +273,8 @@ def test_the_compiler_is_set_where_the_user_has_not_and_jaxlib_knows_it(monkeypa
         "--xla_backend_optimization_level=2",
         "--xla_cpu_use_fusion_emitters=false",
     )
-    version, plugins = {"jaxlib": "0.11.3"}, {"jax_plugins": None}
-    monkeypatch.setattr(cli.metadata, "version", version.__getitem__)
+    plugins = {"jax_plugins": None}
+    monkeypatch.setattr(jaxlib, "__version__", "0.11.3")
     monkeypatch.setattr(cli.importlib.util, "find_spec", plugins.get)
 
     def flags(before):
@@ -285,7 +286,8 @@ def test_the_compiler_is_set_where_the_user_has_not_and_jaxlib_knows_it(monkeypa
     assert flags({"XLA_FLAGS": "--a=1"}) == ["--a=1", level, older]
     chosen = "--xla_cpu_use_fusion_emitters=true --xla_backend_optimization_level=0"
     assert flags({"XLA_FLAGS": chosen}) == chosen.split()
-    version["jaxlib"] = "0.12.0"  # has no such flag, at which it would end the process
+    # Has no such flag, at which it would end the process.
+    monkeypatch.setattr(jaxlib, "__version__", "0.12.0")
     assert flags({}) == [level]
     plugins["jax_plugins"] = "found"
     assert flags({}) == []

@@ -1,0 +1,70 @@
+"""Options that code for CPUs is compiled with."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import pytest
+
+import diffelec
+from diffelec import compiler
+
+LEVEL, EMITTERS = "xla_backend_optimization_level", "xla_cpu_use_fusion_emitters"
+PLAIN = """
+import jax, jax.numpy as jnp, numpy as np, equinox as eqx
+jax.config.update("jax_enable_x64", True)
+import diffelec
+assert diffelec.compiler_options()
+electrode = diffelec.presets.sharma2022(obstructions=(0, 1), num_shells=4)
+hour = diffelec.Protocol.from_strings(["Charge at C/10 for 1 hour"])
+
+def voltage(factor):
+    radius = factor * jnp.asarray(electrode.radius)
+    moved = eqx.tree_at(lambda e: e.radius, electrode, radius)
+    return diffelec.simulate(moved, hour, rtol=1e-3, num_saved=2).voltage[-1]
+
+alone = diffelec.simulate(electrode, hour, rtol=1e-3, num_saved=2).voltage[-1]
+options = diffelec.compiler_options()
+value, slope = jax.jit(jax.value_and_grad(voltage), compiler_options=options)(1.0)
+np.testing.assert_allclose(value, alone, rtol=1e-9)
+np.testing.assert_allclose(jax.grad(voltage)(1.0), slope, rtol=1e-9)
+both = diffelec.batch(voltage, np.array([1.0, 1.1]))
+np.testing.assert_allclose(both[0], alone, rtol=1e-9)
+"""
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch):
+    """A version of jaxlib that knows both options, and no flags of the user."""
+    monkeypatch.setattr(compiler.jaxlib, "__version__", "0.11.3")
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+
+
+def test_options_are_those_for_cpus():
+    assert diffelec.compiler_options() == {LEVEL: 2, EMITTERS: False}
+
+
+def test_options_that_a_version_does_not_know_are_left_out(monkeypatch):
+    monkeypatch.setattr(compiler.jaxlib, "__version__", "0.12.0")
+    assert diffelec.compiler_options() == {LEVEL: 2}
+
+
+def test_flags_of_the_user_are_left_as_they_are(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", f"--{LEVEL}=3")
+    assert diffelec.compiler_options() == {EMITTERS: False}
+
+
+def test_other_devices_get_no_options(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert diffelec.compiler_options() == {}
+    assert diffelec.compiler_options("cpu") == {LEVEL: 2, EMITTERS: False}
+
+
+def test_options_hold_in_every_way_to_call():
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", PLAIN]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
