@@ -184,7 +184,7 @@ def transposed(
     """
     system, moves = system.with_loops(), moves.with_loops()
     last, *rows = cotangents
-    last = Last(*(_filled(system, parts) for parts in last))
+    last = Last(*(_muted(system, parts) for parts in last))
     lanes = len(rows[0])
     model = _Model(*eqx.partition(system, _but_tables(moves)), tableau)
 
@@ -225,7 +225,7 @@ def transposed(
     return of_system, system.own(every.state)
 
 
-def _filled(system: System, parts: Parts) -> Parts:
+def _muted(system: System, parts: Parts) -> Parts:
     """Cotangents of columns in all lanes; zeros in those that repeat a site."""
     return parts._replace(columns=system.topology.muted(parts.columns))
 
