@@ -4,4 +4,4 @@ import os
 
 from fitting import cli
 
-cli.set_compiler(os.environ)  # before JAX is loaded, as on the command line
+cli.set_compiler(os.environ)  # before JAX starts, as on the command line
