@@ -7,7 +7,6 @@ hundred steps of the integrator; what they kept goes to the host, in single prec
 
 import dataclasses
 
-import equinox as eqx
 import jax
 import numpy as np
 
@@ -74,22 +73,3 @@ def _end_to_end(tracks: list[Track]) -> Track:
         for own in leaves:
             own[number] = None
     return jax.tree.unflatten(structure, whole)
-
-
-def stacked(records: list):
-    """Records of protocol steps side by side; shorter tracks repeat their last knot."""
-    if len(records) == 1:
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[None], records[0])
-    longest = max(len(record.track.time) for record in records)
-
-    def filled(leaf):
-        last = np.repeat(leaf[-1:], longest - len(leaf), axis=0)
-        return np.concatenate([leaf, last])
-
-    def long(record):
-        if len(record.track.time) == longest:
-            return record
-        track = jax.tree.map(filled, record.track)
-        return eqx.tree_at(lambda r: r.track, record, track)
-
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *map(long, records))

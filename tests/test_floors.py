@@ -36,7 +36,7 @@ FLOORS = (
     {"solver.march", "solver.settled"},
     {"solver.integrate"},
     {"solver"},
-    {"solution", "stretches"},
+    {"joined", "solution", "stretches"},
     {"simulate", "fronts"},
     {""},
 )

@@ -37,6 +37,8 @@ from .tangent import is_small, tangents
 
 _FIRST_STEP = 1.0  # s; the controller finds its own from there
 _SAFETY, _LEAST_FACTOR, _LARGEST_FACTOR = 0.9, 0.2, 10.0
+_LEAST_ERROR = 1e-10  # of those that the next step's size follows
+_MEMORY = 0.7  # share of the errors before in what the next step's size follows
 _NEWTON = 1e-3  # of the last step: below, a step serves to mend its potentials
 _SHORTEST = 1e-14  # of the time reached: below, a step does not move the clock
 _BISECTIONS = 48
@@ -53,12 +55,14 @@ class Tolerances(eqx.Module):
 
 
 class _Loop(NamedTuple):
-    """Carry of the search for the step sizes. `start`, `size`, `parts` and `dense` are
-    the last accepted step's: its start, size, end and dense coefficients.
+    """Carry of the search for the step sizes. `error` is what `_followed` has made of
+    those so far; `start`, `size`, `parts` and `dense` are the last accepted step's: its
+    start, size, end and dense coefficients.
     """
 
     time: Float[Array, ""]
     proposal: Float[Array, ""]
+    error: Float[Array, ""]
     start: Parts
     size: Float[Array, ""]
     parts: Parts
@@ -194,6 +198,7 @@ def _empty(system, parts, span, begin, tolerances, *, record) -> _Loop:
     return _Loop(
         time=zero + begin,
         proposal=jnp.minimum(_FIRST_STEP, span - begin),
+        error=zero + _LEAST_ERROR,
         start=parts,
         size=zero,
         parts=parts,
@@ -223,7 +228,8 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
     slack = jnp.maximum(1.0, _NEWTON * loop.size / size)
     norm = error_norm(error, loop.parts, new, tolerances.rtol, tolerances.atol, slack)
     good = active & (norm <= 1.0)
-    proposal = size * _growth(norm, tolerances.tableau.order)
+    error = _followed(norm, loop.error)
+    proposal = size * _growth(error, tolerances.tableau.order)
     cut = good & (room <= loop.proposal)  # by a stop, not by its error
     proposal = jnp.where(cut, jnp.maximum(proposal, loop.proposal), proposal)
 
@@ -251,6 +257,7 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
     return _Loop(
         kept[0],
         jnp.where(active, proposal, loop.proposal),
+        jnp.where(active, jnp.minimum(error, 1.0), loop.error),
         *kept[1:],
         jnp.where(active, status, loop.status).astype(loop.status.dtype),
         accepted,
@@ -260,10 +267,18 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
     )
 
 
-def _growth(norm, order):
+def _followed(norm, before):
+    """The error that the size of the next step follows: that of this one, or, where
+    that is smaller than those before, between them in logarithms. Estimates of steps
+    scatter, and after one that happens to be small the next step would be refused.
+    """
+    norm = jnp.where(jnp.isfinite(norm), jnp.maximum(norm, _LEAST_ERROR), jnp.inf)
+    return jnp.maximum(norm, norm ** (1.0 - _MEMORY) * before**_MEMORY)
+
+
+def _growth(error, order):
     """Factor from a step's size to the next one's, from the error of the first."""
-    norm = jnp.where(jnp.isfinite(norm), jnp.maximum(norm, 1e-10), jnp.inf)
-    return jnp.clip(_SAFETY * norm ** (-1.0 / order), _LEAST_FACTOR, _LARGEST_FACTOR)
+    return jnp.clip(_SAFETY * error ** (-1.0 / order), _LEAST_FACTOR, _LARGEST_FACTOR)
 
 
 def _put(buffers, row, values):

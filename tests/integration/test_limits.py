@@ -120,7 +120,7 @@ def test_all_steps_of_a_protocol_run_the_code_of_the_first(monkeypatch):
 
     def counted(*arguments):
         traced.append(arguments)
-        return module._advanced(*arguments)
+        return module._advanced_alone(*arguments)
 
     monkeypatch.setattr(module, "_advance", eqx.filter_jit(counted))
     protocol = [
