@@ -22,6 +22,8 @@ def stacked(records: list):
         return np.concatenate([leaf, last], axis=1)
 
     def long(record):
+        if record.track.time.shape[1] == longest:
+            return record  # of thousands of sites a copy is gigabytes
         track = jax.tree.map(filled, record.track)
         return eqx.tree_at(lambda r: r.track, record, track)
 
