@@ -111,7 +111,12 @@ class Network(eqx.Module):
 
     def resistance(self, site_resistivity: Float[Array, " site"]):
         """Edge resistances [ohm] from 1/kappa at each site [ohm m]."""
-        at_tail, at_head = self.topology.at_ends(site_resistivity)
+        return self.resistance_between(*self.topology.at_ends(site_resistivity))
+
+    def resistance_between(
+        self, at_tail: Float[Array, " edge"], at_head: Float[Array, " edge"]
+    ):
+        """Edge resistances [ohm] from 1/kappa at the two ends of each [ohm m]."""
         return (
             self.shape_tail * at_tail
             + self.series_resistance

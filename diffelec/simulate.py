@@ -77,7 +77,7 @@ def simulate(
         dtype: float64, or float32 for screening.
         method: `solver.RODAS4P2` or `solver.RODAS5P` (pays off from rtol = 1e-6 down).
         network_solver: one of `solver.DenseLU`, `solver.SparseLU`, `solver.Krylov`; as
-            suits the size of the network unless given.
+            suits the size of the network unless given, which is faster.
         meter: a diffrax progress meter.
 
     Raises:

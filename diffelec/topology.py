@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .sums import added_up, picked
+
 COLLECTOR = "collector"
 INVERT_UP_TO = 64  # nodes and the control row: below, an inverse beats two sweeps
 _DENSE_UP_TO = 4096  # nodes times edges: below, a product beats scattering
@@ -37,6 +39,7 @@ class Topology:
         site_electrolyte: (site,) which of them each site reacts into.
         spare: lanes behind the sites that repeat the last one, so that rows of them
             fill whole vectors of a processor; nothing feels them.
+        looped: sums at nodes are loops, for one function (`solver.serial`).
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Topology:
         electrolyte_labels: Sequence[str] = (),
         site_electrolyte=None,
         spare: int = 0,
+        looped: bool = False,
     ):
         self.tail = np.asarray(tail, dtype=np.int32)
         self.head = np.asarray(head, dtype=np.int32)
@@ -85,7 +89,7 @@ class Topology:
             if site_electrolyte is None
             else np.asarray(site_electrolyte, np.int32)
         )
-        self.spare = spare
+        self.spare, self.looped = spare, looped
         parts = [
             value.tobytes() if isinstance(value, np.ndarray) else value
             for value in vars(self).values()
@@ -158,9 +162,11 @@ class Topology:
 
     @functools.cached_property
     def in_vectors(self) -> "Topology":
-        """The same with lanes that fill vectors of four numbers."""
+        """The same for one function (`solver.serial`): with lanes that fill vectors of
+        four numbers, and sums at nodes as loops.
+        """
         fields = {name: getattr(self, name) for name in _FIELDS}
-        return Topology(**fields | {"spare": -self.num_sites % 4})
+        return Topology(**fields | {"spare": -self.num_sites % 4, "looped": True})
 
     @property
     def num_lanes(self) -> int:
@@ -188,6 +194,8 @@ class Topology:
         if self._is_dense:
             one = self.site_particle[:, None] == np.arange(self.num_particles)
             return self.filled((1.0 * one) @ particles)
+        if self.looped:
+            return self.filled(picked(particles, self.site_particle))
         return self.filled(particles[self.site_particle])
 
     def at_ends(self, sites: Float[Array, " site"], elsewhere: float = 0.0):
@@ -197,6 +205,9 @@ class Topology:
         if self._is_dense:
             carbon = elsewhere * (1.0 - np.sum(self._ends, axis=2))
             return tuple(m @ sites + c for m, c in zip(self._ends, carbon, strict=True))
+        if self.looped:
+            padded = jnp.pad(self.own(sites), (0, 1), constant_values=elsewhere)
+            return tuple(picked(padded, at) for at in self._sites_at)
         nodes = jnp.full(self.num_nodes, elsewhere, sites.dtype)
         # A scatter, since a slice would be fused into the look-ups: all that `sites`
         # are made of would be computed again at every end.
@@ -208,6 +219,10 @@ class Topology:
         """The transpose of `at_ends`: what the ends of edges add up to at the sites."""
         if self._is_dense:
             return at_tail @ self._ends[0] + at_head @ self._ends[1]
+        if self.looped:
+            ends = jnp.concatenate([at_tail, at_head])
+            sums = added_up(ends, self._sites_at.reshape(-1), self.num_sites + 1)
+            return self.muted(sums)
         nodes = jnp.zeros(self.num_nodes, at_tail.dtype)
         nodes = nodes.at[self.tail].add(at_tail).at[self.head].add(at_head)
         return self.of_sites(nodes)
@@ -234,60 +249,45 @@ class Topology:
         """Value at the tail of every edge less that at its head."""
         if self._is_dense:
             return nodes @ self.incidence
+        if self.looped:
+            tail, head = jnp.split(picked(nodes, self._ends_at), 2)
+            return tail - head
         return nodes[self.tail] - nodes[self.head]
 
     def outflow(self, edges: Float[Array, " edge"]) -> Float[Array, " node"]:
         """What leaves each node along the edges, tail to head."""
         if self._is_dense:
             return self.incidence @ edges
+        if self.looped:
+            ends = jnp.concatenate([edges, -edges])
+            return added_up(ends, self._ends_at, self.num_nodes)
         nodes = jnp.zeros(self.num_nodes, edges.dtype)
         return nodes.at[self.tail].add(edges).at[self.head].add(-edges)
 
-    def laplacian(
-        self, by_tail: Float[Array, " edge"], by_head: Float[Array, " edge"]
-    ) -> Float[Array, "node node"]:
-        """d(outflow)/d(nodes) of a small network (`is_small`) where an edge's current
-        depends on the values at its ends with the slopes `by_tail` and `by_head`.
-        Columns add up to zero.
-
-        Few entries, each from one edge: looked up, and the diagonal from the column
-        sums. A scatter would be a loop of its own.
-        """
-        padded = jnp.concatenate([by_head, -by_tail, jnp.zeros_like(by_tail[:1])])
-        apart = padded[self._entry_of]
-        identity = np.eye(self.num_nodes, dtype=apart.dtype)
-        return apart - jnp.sum(apart, axis=0) * identity
-
-    @functools.cached_property
-    def is_small(self) -> bool:
-        """Whether dense lookups and an explicit inverse pay off: few nodes, no two
-        edges between the same ones, no exchange of lithium, a uniform electrolyte.
-        """
-        if self.num_exchanging or self.electrolyte_labels:
-            return False
-        pairs = {frozenset(pair) for pair in zip(self.tail, self.head, strict=True)}
-        inverted = self.num_nodes + 1 <= INVERT_UP_TO
-        return self._is_dense and inverted and len(pairs) == self.num_edges
+    @property
+    def is_plain(self) -> bool:
+        """No exchange of lithium, a uniform electrolyte."""
+        return not (self.num_exchanging or self.electrolyte_labels)
 
     @property
     def _is_dense(self) -> bool:
-        return self.num_edges * self.num_nodes <= _DENSE_UP_TO
+        return not self.looped and self.num_edges * self.num_nodes <= _DENSE_UP_TO
 
     @functools.cached_property
     def _ends(self) -> np.ndarray:
-        """(2, edge, lane): 1 where the site is the tail, the head of the edge."""
+        """(2, edge, site): 1 where the site is the tail, the head of the edge."""
         sites = self.first_site + np.arange(self.num_sites)
-        sites = np.append(sites, np.full(self.spare, -1))
         return np.stack([end[:, None] == sites for end in (self.tail, self.head)]) * 1.0
 
     @functools.cached_property
-    def _entry_of(self) -> np.ndarray:
-        """(node, node): which of (by_head, -by_tail, 0) stands off the diagonal."""
-        index = np.full((self.num_nodes, self.num_nodes), 2 * self.num_edges)
-        edge = np.arange(self.num_edges)
-        index[self.tail, self.head] = edge
-        index[self.head, self.tail] = self.num_edges + edge
-        return index
+    def _sites_at(self) -> np.ndarray:
+        """(2, edge): the site at the tail, the head; the number of sites on carbon."""
+        ends = np.stack([self.tail, self.head]) - self.first_site
+        return np.where((ends >= 0) & (ends < self.num_sites), ends, self.num_sites)
+
+    @property
+    def _ends_at(self) -> np.ndarray:
+        return np.concatenate([self.tail, self.head])
 
     @property
     def incidence(self) -> np.ndarray:

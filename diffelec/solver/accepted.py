@@ -68,7 +68,7 @@ def watch(system: System, parts: Parts) -> Float[Array, " quantity"]:
     """What is stored of every accepted step: site means, site surfaces, unknowns."""
     columns, algebraic = parts
     own = system.topology.own
-    means = jnp.sum(system.electrode.mesh.weights[:, None] * columns, axis=0)
+    means = system.electrode.mesh.weights @ columns
     return jnp.concatenate([own(means), own(columns[-1]), algebraic])
 
 
@@ -78,7 +78,7 @@ def bends(system: System, dense: Parts) -> Float[Array, "power quantity"]:
     rest is linear between steps then, which are short there.
     """
     sites = system.topology.num_sites
-    # Power by power: a reduction of all at once would be a library's (`serial.fits`).
+    # Power by power: all at once would be a product of matrices, a library's.
     powers = zip(*dense, strict=True)
     seen = jnp.stack([watch(system, Parts(*power)) for power in powers])
     return higher_coefficients(seen if sites <= MANY_SITES else seen[:, :sites])

@@ -1,8 +1,9 @@
 """The network's block of a step's matrix: assembled, and solved as suits its size.
 
 An explicit inverse for dozens of unknowns, a dense LU for hundreds, a sparse LU on the
-host (SuperLU) for more on a CPU, preconditioned Krylov iterations on accelerators. To
-add a way, add a class here and, where it is to be chosen by itself, a line to `chosen`.
+host (SuperLU) for more on a CPU, preconditioned Krylov iterations on accelerators; for
+a single solve on a CPU see `elimination`. To add a way, add a class here and, where it
+is to be chosen by itself, a line to `chosen`.
 """
 
 import abc
@@ -19,6 +20,7 @@ from jaxtyping import Array, Float, Int
 
 from ..topology import INVERT_UP_TO, Topology
 from .pattern import pattern_of
+from .serial import serial_or_plain
 
 _SPARSE_FROM = 400  # unknowns; below, a dense LU is faster than a call of the host
 _KEPT = 16  # factorisations are kept, the latest ones
@@ -46,7 +48,9 @@ class AbstractFactors(eqx.Module):
 
 
 def chosen(topology: Topology) -> type[AbstractFactors]:
-    """The way that suits a topology's size, on the device at hand."""
+    """The way that suits a topology's size, on the device at hand, where a solve is
+    not one function (`elimination`).
+    """
     if topology.num_unknowns <= INVERT_UP_TO:
         return Inverse
     if topology.num_unknowns < _SPARSE_FROM:
@@ -88,7 +92,8 @@ class Inverse(AbstractFactors):
 
     @classmethod
     def of(cls, topology, values):
-        return cls(gauss_jordan(dense(topology, values)))
+        invert = serial_or_plain(gauss_jordan, gauss_jordan)
+        return cls(invert(dense(topology, values)))
 
     def solve(self, right):
         return self.matrix @ right

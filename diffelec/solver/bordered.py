@@ -19,11 +19,11 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
+from ..sums import over_rows
 from ..topology import Topology
-from .blocks import AbstractFactors, Inverse, gauss_jordan
+from .blocks import AbstractFactors, Inverse
 from .parts import Parts
 from .pattern import Entries, ExchangeEntries, values_of
 from .serial import made_once, serial_or_plain
@@ -146,10 +146,10 @@ class BorderedJacobian(eqx.Module):
 
     def _fed_transposed(self, answers: "Answers", x):
         """The transposed answers to columns: rows of the network."""
-        nodes = self.topology.through_surface(jnp.sum(answers.driven * x, axis=0))
+        nodes = self.topology.through_surface(over_rows(answers.driven * x))
         parts = [nodes, jnp.zeros_like(nodes[:1])]
         if answers.fed is not None:
-            parts.insert(1, jnp.sum(answers.fed * x, axis=0))
+            parts.insert(1, over_rows(answers.fed * x))
         return jnp.concatenate(parts)
 
     def product(self, parts: Parts) -> Parts:
@@ -229,37 +229,29 @@ class BorderedJacobian(eqx.Module):
         )
 
     def _looped(self, sweep):
-        """A sweep over shells or nodes, compiled into one function where it is not
-        within one already.
+        """A sweep over shells, compiled into one function where it is not within one
+        already.
         """
-        small = self.topology.is_small and not self.serial
-        return serial_or_plain(sweep, sweep) if small else sweep
+        return sweep if self.serial else serial_or_plain(sweep, sweep)
 
     def factorised(self, shift: Float[Array, ""]) -> "Factorised":
         """W = shift M - J, ready to be solved with."""
         factors, answers, entries = self._folded(shift)
         entries = made_once(entries) if self.serial else entries
-        if self.topology.is_small:
-            block = -network_block(
-                self.topology,
-                entries.by_tail,
-                entries.by_head,
-                entries.reaction,
-                self.control,
-            )
-            network = Inverse(self._looped(gauss_jordan)(block))
-        else:
-            values = values_of(self.topology, entries)
-            network = self.factors.of(self.topology, -values)
+        values = values_of(self.topology, entries)
+        network = self.factors.of(self.topology, -values)
         return Factorised(self, factors, answers, network)
 
     def solver(self, shift: Float[Array, ""]) -> Callable[[Parts], Parts]:
         """R -> W^-1 r with W = shift M - J, factorised once.
 
-        The derivative of the solve is that of the linear system, not of its sweeps.
+        The derivative of the solve is that of the linear system, not of its sweeps;
+        within one function it has none.
         """
         frozen = jax.lax.stop_gradient(self)
         factorised = frozen.factorised(jax.lax.stop_gradient(shift))
+        if self.serial:
+            return factorised.solve
 
         def matvec(v):
             image = self.product(v)
@@ -323,18 +315,3 @@ def gained(topology: Topology, flow: Float[Array, " pair"]) -> Float[Array, " si
     tail, head = topology.exchange.T
     nothing = jnp.zeros(topology.num_sites, flow.dtype)
     return nothing.at[head].add(flow).at[tail].add(-flow)
-
-
-def network_block(topology, by_tail, by_head, by_site, control):
-    """d(balance, control)/d(potentials, current) of a small network.
-
-    From d(edge current)/d(potential at its tail, its head), d(balance of a site's
-    node)/d(its potential) besides the edges, and the two slopes of the control.
-    """
-    nodes = topology.laplacian(by_tail, by_head)
-    diagonal = jnp.pad(topology.own(by_site), (topology.first_site, 0))
-    nodes = nodes + diagonal * np.eye(diagonal.size, dtype=diagonal.dtype)
-    fed = -np.eye(diagonal.size, 1, dtype=diagonal.dtype)  # at the collector
-    nothing = jnp.zeros_like(diagonal[1:])
-    row = jnp.concatenate([control[:1], nothing, control[1:]])
-    return jnp.concatenate([jnp.concatenate([nodes, fed], axis=1), row[None]], axis=0)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .serial import arrays_of, fits, serial_or_plain
+from .serial import arrays_of, largest, serial_or_plain, total
 
 _MAX_ITERATIONS = 400
 _LEAST_PART = 1e-6
@@ -29,16 +29,13 @@ class Consistent(NamedTuple):
 
 
 class _Search(NamedTuple):
-    """Newton's iterate, the step to try from it, how steep it started, and the block
-    that the last direction came from, prepared.
-    """
+    """Newton's iterate, the step to try from it, and how steep it started."""
 
     algebraic: Float[Array, " unknown"]
     direction: Float[Array, " unknown"]
     part: Float[Array, ""]
     steepness: Float[Array, ""]
     count: Int[Array, ""]
-    prepared: Float[Array, "..."]
 
 
 def consistent_algebraic(system, time, columns, guess) -> Consistent:
@@ -49,22 +46,24 @@ def consistent_algebraic(system, time, columns, guess) -> Consistent:
     frozen = jax.lax.stop_gradient((system, time, columns, guess))
     arrays, together = arrays_of(frozen)
 
-    def search(arrays):
+    def plain(arrays):
         return _search(*together(arrays))
 
-    small = system.topology.is_small and fits(columns.size)
-    search = serial_or_plain(search, search) if small else search
-    z, prepared, count = search(arrays)
-    solve = frozen[0].network_solve(prepared)
-    correction = solve(system.balance(time, columns, z))
+    def serial(arrays):
+        system, time, columns, guess = together(arrays)
+        system = system.with_loops()
+        return _search(system, time, system.topology.filled(columns), guess)
+
+    z, count = (serial_or_plain(serial, plain) if system.is_one else plain)(arrays)
+    alone, *at = frozen[:3]
+    _, block = alone.network_rows(*at, alone.conductance_at(at[1]), z)
+    correction = alone.network_solve(block)(system.balance(time, columns, z))
     found = (count < _MAX_ITERATIONS) & jnp.all(jnp.isfinite(z))
     return Consistent(z - correction, found)
 
 
 def _search(system, time, columns, guess):
-    """(potentials, rates of exchange and current; the network's block there, prepared;
-    iterations).
-    """
+    """(potentials, rates of exchange and current; iterations)."""
     conductance = system.conductance_at(columns)
     start = _on_control(system, time, guess)
     holds_voltage = system.control.row.weight_voltage != 0
@@ -77,38 +76,31 @@ def _search(system, time, columns, guess):
         """
         control = jnp.where(holds_voltage, rows[-1] * direction[-1], 0.0)
         nodes = rows[:num_nodes] * direction[:num_nodes]
-        return jnp.sum(nodes) + control
-
-    def towards(z):
-        """(residual at z, the block there, prepared)."""
-        rows, block = system.network_rows(time, columns, conductance, z)
-        return rows, system.prepared(block)
+        return total(nodes) + control
 
     def improve(carry: _Search):
         """Tries the step at hand; takes it and finds the next, or halves it."""
         trial = carry.algebraic + carry.part * carry.direction
-        rows, prepared = towards(trial)
+        rows, block = system.network_rows(time, columns, conductance, trial)
         slope = along(rows, carry.direction)
         falls = slope <= 0.1 * carry.steepness + _ROUNDING
         taken = falls | (carry.part < _LEAST_PART)
-        direction = -system.network_solve(prepared)(rows)
+        direction = -system.network_solve(block)(rows)
         steepness = jnp.abs(along(rows, direction))
         new = (trial, direction, jnp.ones_like(slope), steepness)
         old = (carry.algebraic, carry.direction, 0.5 * carry.part, carry.steepness)
         chosen = (jnp.where(taken, a, b) for a, b in zip(new, old, strict=True))
-        return _Search(*chosen, carry.count + 1, prepared)
+        return _Search(*chosen, carry.count + 1)
 
     def unfinished(carry: _Search):
-        size = jnp.max(jnp.abs(carry.direction))
+        size = largest(jnp.abs(carry.direction))
         settled = (carry.count > 0) & (size <= _POTENTIAL_TOLERANCE)
         return ~settled & (carry.count < _MAX_ITERATIONS)
 
     none = jnp.zeros_like(start)
-    empty = jax.tree.map(jnp.zeros_like, jax.eval_shape(towards, start)[1])
-    search = _Search(start, none, none[0] + 1.0, none[0] + jnp.inf, 0, empty)
+    search = _Search(start, none, none[0] + 1.0, none[0] + jnp.inf, 0)
     search = jax.lax.while_loop(unfinished, improve, search)
-    # Settled is only what was taken: the block is that of the iterate.
-    return search.algebraic, search.prepared, search.count
+    return search.algebraic, search.count
 
 
 def _on_control(system, time, guess):

@@ -33,7 +33,7 @@ from .rosenbrock import error_norm, rosenbrock_step
 from .serial import any_lane, arrays_of, serial_or_plain
 from .system import System
 from .tableaus import Tableau
-from .tangent import is_small, tangents
+from .tangent import tangents
 
 _FIRST_STEP = 1.0  # s; the controller finds its own from there
 _SAFETY, _LEAST_FACTOR, _LARGEST_FACTOR = 0.9, 0.2, 10.0
@@ -151,8 +151,8 @@ def _search(system, parts, span, *, tolerances, meter, begin, record):
         return system.own(found)
 
     quiet = isinstance(meter, diffrax.NoProgressMeter)
-    small = quiet and is_small(system, parts)
-    return (serial_or_plain(serial, plain) if small else plain)(arrays)
+    one = quiet and system.is_one
+    return (serial_or_plain(serial, plain) if one else plain)(arrays)
 
 
 def _adapt(system, parts, span, begin, tolerances, meter, *, record):

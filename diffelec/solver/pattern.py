@@ -62,7 +62,8 @@ class Pattern:
         rows, columns: (entry,) of each entry; several may fall onto one place.
         kept: (entry,) which of all entries they are: those of the separator's
             balance are replaced by its potential, 0.
-        place: (unknown,) where each stands in an order that keeps factors sparse.
+        place: (unknown,) where each stands in an order that keeps factors sparse; the
+            current, whose diagonal may be 0, last.
         slot: (entry,) place in the compressed columns.
         indices, starts: rows and column starts of those, in that order (CSC).
     """
@@ -79,7 +80,7 @@ class Pattern:
             columns = np.append(columns, topology.separator)
         self.size = topology.num_unknowns
         self.rows, self.columns = rows.astype(np.int32), columns.astype(np.int32)
-        self.place = _sparse_order(rows, columns, self.size)
+        self.place = _sparse_order(rows, columns, self.size - 1)
         at = self.place[columns] * self.size + self.place[rows]
         places, slot = np.unique(at, return_inverse=True)
         self.slot = slot.reshape(-1).astype(np.int32)
@@ -89,19 +90,22 @@ class Pattern:
 
 
 def _sparse_order(rows, columns, size: int) -> Int[np.ndarray, " unknown"]:
-    """Places of the unknowns by minimum degree, as SuperLU has it."""
+    """Places of the first `size` unknowns by minimum degree, as SuperLU has it, and of
+    the last one behind them.
+    """
     from scipy.sparse import coo_array, eye_array
     from scipy.sparse.linalg import splu
 
-    ones = np.ones(len(rows))
-    matrix = coo_array((ones, (rows, columns)), (size, size)) + size * eye_array(size)
+    inner = (rows < size) & (columns < size)
+    entries = (np.ones(inner.sum()), (rows[inner], columns[inner]))
+    matrix = coo_array(entries, (size, size)) + size * eye_array(size)
     factors = splu(
         matrix.tocsc(),
         permc_spec="MMD_AT_PLUS_A",
         diag_pivot_thresh=0.0,
         options={"SymmetricMode": True},
     )
-    return factors.perm_c.astype(np.int64)
+    return np.append(factors.perm_c, size).astype(np.int64)
 
 
 @functools.lru_cache(_KEPT)
@@ -113,7 +117,7 @@ def pattern_of(topology: Topology) -> Pattern:
 def values_of(topology: Topology, entries: Entries) -> Float[Array, " entry"]:
     """Values of all entries, in the order of `Pattern`."""
     t, h = entries.by_tail, entries.by_head
-    r, x = entries.reaction, entries.exchange
+    r, x = topology.own(entries.reaction), entries.exchange
     fed = jnp.full_like(entries.control[:1], -1.0)  # the current, at the collector
     parts = [t, -t, h, -h, r, fed, entries.control]
     if topology.separator is not None:

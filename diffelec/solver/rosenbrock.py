@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..sums import over_rows
 from .parts import Parts
+from .serial import largest
 from .tableaus import Tableau
 
 
@@ -122,6 +124,6 @@ def error_norm(
         old,
         new,
     )
-    columns = jnp.mean(jnp.square(scaled.columns), axis=0)
-    potentials = jnp.max(jnp.abs(scaled.algebraic)) / slack
-    return jnp.maximum(jnp.sqrt(jnp.max(columns)), potentials)
+    columns = over_rows(jnp.square(scaled.columns)) / scaled.columns.shape[0]
+    potentials = largest(jnp.abs(scaled.algebraic)) / slack
+    return jnp.maximum(jnp.sqrt(largest(columns)), potentials)

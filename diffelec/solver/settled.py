@@ -60,7 +60,7 @@ def _flow(system: System, time, parts: Parts):
     columns, algebraic = parts
     conductance = system.conductance_at(columns)
     _, block = system.network_rows(time, columns, conductance, algebraic)
-    solve = system.network_solve(system.prepared(block))
+    solve = system.network_solve(block)
     rates = system.residual(time, parts).columns
     balance = lambda time, columns: system.balance(time, columns, algebraic)
     _, off = jax.jvp(balance, (time, columns), (jnp.ones_like(time), rates))

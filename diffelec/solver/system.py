@@ -21,10 +21,12 @@ from ..constants import FARADAY
 from ..control import Control
 from ..electrode import Electrode
 from ..network import multiplicity_of_edges
+from ..sums import spread
 from ..tables import Tables
-from .blocks import AbstractFactors, chosen, frozen_solve, gauss_jordan
-from .bordered import RATE, BorderedJacobian, Exchange, gained, network_block
+from .blocks import AbstractFactors, chosen, frozen_solve
+from .bordered import RATE, BorderedJacobian, Exchange, gained
 from .by_rows import diffusivity_by_rows, gain_by_rows
+from .elimination import Eliminated
 from .parts import Parts
 from .pattern import Entries, ExchangeEntries, values_of
 from .serial import fits, made_once
@@ -48,7 +50,7 @@ class System(eqx.Module):
     control: Control
     tables: Tables
     current_scale: Float[Array, ""]
-    factors: type[AbstractFactors] = eqx.field(static=True)
+    factors: type[AbstractFactors] | None = eqx.field(static=True)
     serial: bool = eqx.field(static=True, default=False)
     wide: bool = eqx.field(static=True, default=False)
 
@@ -60,25 +62,40 @@ class System(eqx.Module):
         factors: type[AbstractFactors] | None = None,
     ) -> "System":
         """Tabulates what stays the same over a solve, unless it is at hand; solves the
-        network by `factors`, or as suits its size.
+        network by `factors`, or, where that is None, as suits its size.
         """
         scale = jax.lax.stop_gradient(electrode.one_c_current)
         tables = Tables.of(electrode) if tables is None else tables
-        factors = chosen(electrode.network.topology) if factors is None else factors
         return System(electrode, control, tables, scale, factors)
 
     def with_loops(self) -> "System":
-        """The same system written for a single solve on a CPU; wide, where a state
-        still `fits` (a site by itself is no faster).
+        """The same system written for a single solve on a CPU; wide, but for a site by
+        itself, which is no faster so.
         """
-        topology = self.electrode.network.topology.in_vectors
-        size = (self.electrode.mesh.num_shells, topology.num_lanes)
-        wide = topology.num_sites > 1 and fits(*size)
-        return dataclasses.replace(self, serial=True, wide=wide)
+        wide = self.electrode.network.topology.num_sites > 1
+        return dataclasses.replace(self, factors=Eliminated, serial=True, wide=wide)
+
+    @property
+    def is_one(self) -> bool:
+        """Whether a solve may be one function (`serial`)."""
+        topology = self.electrode.network.topology
+        return topology.is_plain and self.factors is None
+
+    @property
+    def is_one_back(self) -> bool:
+        """Whether the way back may be one function, which sums over sites and edges."""
+        topology = self.electrode.network.topology
+        most = max(topology.in_vectors.num_lanes, topology.num_edges)
+        return self.is_one and fits(most)
 
     def plain(self) -> "System":
         """The inverse of `with_loops`."""
-        return dataclasses.replace(self, serial=False, wide=False)
+        return dataclasses.replace(self, factors=None, serial=False, wide=False)
+
+    @property
+    def network_factors(self) -> type[AbstractFactors]:
+        """How the network is solved."""
+        return chosen(self.topology) if self.factors is None else self.factors
 
     def filled(self, parts: Parts) -> Parts:
         """A state of the sites in all lanes."""
@@ -207,8 +224,8 @@ class System(eqx.Module):
 
     def edge_conductance(self, resistivity):
         """Conductance of an edge over the current scale, all its copies [1/V]."""
-        own = self.topology.own(self.made_once(resistivity))
-        resistance = self.electrode.network.resistance(own)
+        ends = self.topology.at_ends(self.made_once(resistivity))
+        resistance = self.electrode.network.resistance_between(*ends)
         return self.edge_copies() / (resistance * self.current_scale)
 
     def _resistivity(self, columns):
@@ -262,8 +279,14 @@ class System(eqx.Module):
             gain = mesh.divergence @ (mesh.differences @ theta)
         charge = radius / (FARADAY * self.electrode.maximum_concentration)
         surface = gain[-1:] - charge * density / mesh.volumes[-1]
-        rate = jnp.concatenate([gain[:-1], surface]) * (1.0 / radius**2)
+        rate = jnp.concatenate([gain[:-1], surface]) * self._per_area()
         return rate if exchange_rates is None else rate + exchange_rates
+
+    def _per_area(self):
+        """1/R^2 of every site's nodes [1/m2]."""
+        per_area = 1.0 / self.site_radius() ** 2
+        rows = self.electrode.mesh.num_shells
+        return spread(per_area, rows) if self.serial else per_area
 
     def _diffusivity(self, columns):
         """D of every node."""
@@ -300,13 +323,13 @@ class System(eqx.Module):
             np.pad(np.diag(bands, -1), (1, 0)),
             np.pad(np.diag(bands, 1), (0, 1)),
         )
-        scaled = self.made_once(diffusivity * (1.0 / radius**2))
+        scaled = self.made_once(diffusivity * self._per_area())
         charge = 1.0 / (FARADAY * electrode.maximum_concentration * radius)
         charge = charge / mesh.volumes[-1]
         diagonal = np.diag(bands)[:, None] * scaled
         reaction = self.site_multiplicity() * self.site_area()
         resistivity, slope = self._resistivity(columns)
-        slope_tail, slope_head = topology.at_ends(slope)
+        slope_tail, slope_head = topology.at_ends(self.made_once(slope))
         conductance = self.edge_conductance(resistivity)
         bend = -(conductance**2) * self.drop(algebraic) * self.current_scale
         bend = bend / self.edge_copies()
@@ -328,7 +351,7 @@ class System(eqx.Module):
             mean=jnp.asarray(mesh.weights),
             exchange=self._exchange_slopes(columns),
             topology=topology,
-            factors=self.factors,
+            factors=self.network_factors,
             serial=self.serial,
         )
 
@@ -347,7 +370,7 @@ class System(eqx.Module):
 
     def network_rows(self, time, columns, conductance, algebraic):
         """Balances and control at fixed columns, and the values of their Jacobian's
-        entries (the matrix itself for a small network).
+        entries.
         """
         potential = self.site_potential(algebraic)
         density = self.current_density(columns[-1], potential)
@@ -357,23 +380,18 @@ class System(eqx.Module):
         rows = self._balance(
             time, conductance, density, algebraic, self._gains(columns)
         )
-        if self.topology.is_small:
-            numbers = (conductance, -conductance, reaction, control)
-            return rows, network_block(self.topology, *numbers)
         return rows, values_of(
             self.topology, self._held(conductance, reaction, control)
         )
 
-    def prepared(self, block):
-        """What `network_rows` gave, inverted if that is how it is solved."""
-        return gauss_jordan(block) if self.topology.is_small else block
-
-    def network_solve(self, prepared):
-        """The map from right-hand sides to solutions; the block is a constant of it."""
-        prepared = jax.lax.stop_gradient(prepared)
-        if self.topology.is_small:
-            return lambda right: prepared @ right
-        return frozen_solve(self.factors, self.topology, prepared)
+    def network_solve(self, block):
+        """The map from right-hand sides to solutions, by what `network_rows` gave; the
+        block is a constant of it.
+        """
+        block = jax.lax.stop_gradient(block)
+        if self.serial:
+            return self.factors.of(self.topology, block).solve
+        return frozen_solve(self.network_factors, self.topology, block)
 
     def _held(self, conductance, reaction, control) -> Entries:
         """Entries of the network block at columns that do not move."""

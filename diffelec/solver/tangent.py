@@ -13,12 +13,10 @@ import jax.numpy as jnp
 
 from .accepted import CHUNK, Last, Made, Rows, bends, moved_end, watch
 from .adjoint import transposed
-from .parts import Parts
 from .rosenbrock import rosenbrock_step
 from .serial import (
     Whole,
     arrays_of,
-    fits,
     largest_lane,
     transposed_or_plain,
     unwrapped,
@@ -52,14 +50,14 @@ def _along_steps(primals, inputs, marched, made: Made, tableau):
 
     In forward mode, step by step; in reverse mode, where `adjoint` has it, by that.
     """
-    system, parts = primals
+    system, _ = primals
     count = marched.num_accepted
 
     def forward(inputs):
         return _forward(primals, inputs, count, made.steps, tableau)
 
     drive_moves = bool(jax.tree.leaves(inputs[0].control.drive))
-    if drive_moves or not is_small(system, parts):  # it holds no scatter
+    if drive_moves or not system.is_one_back:  # it holds no scatter
         return forward(inputs)
     large = lambda tree: jax.tree.map(Whole, tree)
     steps = made.steps._replace(start=large(made.steps.start))
@@ -104,11 +102,6 @@ def _at_end(system, span, moving, d_made, made: Made, marched):
     d_rows = (jnp.zeros_like(marched.rows.time), *d_rows)
     added = zip(d_rows, (duration, *seen), strict=True)
     return end, duration, Rows(*(rows.at[row].add(leaf) for rows, leaf in added))
-
-
-def is_small(system, parts: Parts) -> bool:
-    """Whether a march, and the way back, may be one function."""
-    return system.topology.is_small and fits(parts.columns.size)
 
 
 def linear_map(forward, backward, inputs, outputs):

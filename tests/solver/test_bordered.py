@@ -22,6 +22,7 @@ from diffelec.protocol import (
 from diffelec.solver import DenseLU, Krylov, SparseLU, blocks
 from diffelec.solver.blocks import Inverse
 from diffelec.solver.consistent import consistent_algebraic
+from diffelec.solver.elimination import Eliminated
 from diffelec.solver.parts import Parts
 from diffelec.solver.system import System
 
@@ -182,7 +183,7 @@ def test_spare_lanes_repeat_the_last_site_and_load_nothing():
 
 
 @pytest.mark.parametrize("name", CUTS)
-@pytest.mark.parametrize("kind", [Inverse, DenseLU, SparseLU, Krylov])
+@pytest.mark.parametrize("kind", [Inverse, DenseLU, SparseLU, Krylov, Eliminated])
 def test_every_way_to_solve_a_network_solves_it(kind, name):
     check_solves(*cut(factors=kind, **CUTS[name]), dense_of(name), rtol=1e-7)
 
@@ -236,7 +237,7 @@ def test_potentials_of_cut_particles_solve_the_network(held, name):
 
 def test_a_way_to_solve_is_chosen_by_size():
     small, _ = cut()
-    assert small.factors is Inverse
+    assert small.network_factors is Inverse
     hundreds = diffelec.graphs.star(100).topology
     assert blocks.chosen(hundreds) is DenseLU
     assert blocks.chosen(diffelec.graphs.star(1000).topology) is SparseLU

@@ -1,0 +1,79 @@
+"""Linear maps and their transposes, in a form that one function may hold.
+
+Where a single solve is compiled into one (`solver.serial`), XLA allows neither a
+scatter, which is a loop here, one number after another, nor a reduction of thousands of
+numbers, which is a product. Places are static.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+def picked(values: Float[Array, " place"], at: np.ndarray) -> Float[Array, " number"]:
+    """values[at]."""
+    return _linear(
+        lambda values: values.at[at].get(mode="promise_in_bounds"),
+        lambda numbers: _added_up(numbers, at, values.size),
+    )(values)
+
+
+def added_up(
+    numbers: Float[Array, " number"], at: np.ndarray, size: int
+) -> Float[Array, " place"]:
+    """Sums of the numbers that belong at each of `size` places."""
+    return _linear(
+        lambda numbers: _added_up(numbers, at, size),
+        lambda values: values.at[at].get(mode="promise_in_bounds"),
+    )(numbers)
+
+
+def over_rows(values: Float[Array, "row number"]) -> Float[Array, " number"]:
+    """Sums over rows, as a product: XLA hands a reduction of thousands to a library."""
+    return np.ones(values.shape[0], values.dtype) @ values
+
+
+def spread(values: Float[Array, " number"], rows: int) -> Float[Array, "row number"]:
+    """The same in every row: the transpose of `over_rows`."""
+    return _linear(
+        lambda values: jnp.broadcast_to(values, (rows, *values.shape)), over_rows
+    )(values)
+
+
+def number_at(values: Float[Array, " place"], index) -> Float[Array, ""]:
+    """values[index], one number."""
+    return jax.lax.dynamic_index_in_dim(values, index, 0, keepdims=False)
+
+
+def with_number(values: Float[Array, " place"], number, index):
+    """`values` with one of them replaced."""
+    return jax.lax.dynamic_update_index_in_dim(values, number, index, 0)
+
+
+def places(at: np.ndarray) -> Array:
+    """Places as a loop reads them: unsigned, so that none is counted from the end."""
+    return jnp.asarray(np.asarray(at, np.uint32))
+
+
+def _added_up(numbers, at, size: int):
+    at = places(at)
+
+    def add(k, values):
+        here = number_at(at, k)
+        return with_number(
+            values, number_at(values, here) + number_at(numbers, k), here
+        )
+
+    return jax.lax.fori_loop(0, at.size, add, jnp.zeros(size, numbers.dtype))
+
+
+def _linear(forward, backward):
+    """A linear function with its transpose, for reverse mode."""
+
+    @jax.custom_vjp
+    def function(x):
+        return forward(x)
+
+    function.defvjp(lambda x: (forward(x), None), lambda _, x: (backward(x),))
+    return function
