@@ -187,6 +187,17 @@ class Topology:
         own = self.own(lanes)
         return jnp.pad(own, [(0, 0)] * (own.ndim - 1) + [(0, self.spare)])
 
+    def gained(self, flow: Float[Array, " pair"]) -> Float[Array, " site"]:
+        """What sites gain where lithium flows from the tail to the head of every pair
+        of `exchange`.
+        """
+        tail, head = self.exchange.T
+        if self.looped:
+            ends, at = jnp.concatenate([flow, -flow]), np.concatenate([head, tail])
+            return added_up(ends, at, self.num_sites)
+        nothing = jnp.zeros(self.num_sites, flow.dtype)
+        return nothing.at[head].add(flow).at[tail].add(-flow)
+
     def at_sites(self, particles: Float[Array, " particle"]):
         """Values of the particles at their sites."""
         if self.num_sites == self.num_particles:
@@ -235,7 +246,9 @@ class Topology:
         """Value at each site less that of the electrolyte that it reacts into."""
         if self.separator is None:
             return self.of_sites(nodes)
-        return self.of_sites(nodes) - nodes[self.separator + self.site_electrolyte]
+        at = self.separator + self.site_electrolyte
+        below = picked(nodes, at) if self.looped else nodes[at]
+        return self.of_sites(nodes) - self.filled(below)
 
     def through_surface(self, sites: Float[Array, " site"]) -> Float[Array, " node"]:
         """The transpose of `across_surface`: what leaves each node by reactions."""
@@ -243,7 +256,10 @@ class Topology:
         nodes = jnp.pad(self.own(sites), (before, after))
         if self.separator is None:
             return nodes
-        return nodes.at[self.separator + self.site_electrolyte].add(-sites)
+        at = self.separator + self.site_electrolyte
+        if self.looped:
+            return nodes - added_up(self.own(sites), at, self.num_nodes)
+        return nodes.at[at].add(-sites)
 
     def drop(self, nodes: Float[Array, " node"]) -> Float[Array, " edge"]:
         """Value at the tail of every edge less that at its head."""

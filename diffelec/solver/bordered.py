@@ -98,7 +98,7 @@ class BorderedJacobian(eqx.Module):
     def _fed(self, x, z):
         """Columns with B z added."""
         if self.exchange is not None:
-            x = x + RATE * self._rates(z)
+            x = x + RATE * self.topology.filled(self._rates(z))
         return jnp.concatenate([x[:-1], x[-1:] + self.drive * self._across(z)])
 
     def _border(self, x):
@@ -123,7 +123,7 @@ class BorderedJacobian(eqx.Module):
             return None
         tail, head = self.topology.exchange.T
         flow = self.exchange.tail * mean[tail] + self.exchange.head * mean[head]
-        return self.exchange.per_volume * gained(self.topology, -flow)
+        return self.exchange.per_volume * self.topology.gained(-flow)
 
     def _border_transposed(self, rows):
         """C^T v as a load of the columns, (shell, site)."""
@@ -223,7 +223,7 @@ class BorderedJacobian(eqx.Module):
         return ExchangeEntries(
             edge_tail=self.edge_tail * edge_tail,
             edge_head=self.edge_head * edge_head,
-            surface=self.surface * fed[-1],
+            surface=self.topology.own(self.surface * fed[-1]),
             to_tail=self.exchange.per_volume[tail] * flow,
             to_head=-self.exchange.per_volume[head] * flow,
         )
@@ -296,7 +296,7 @@ class Factorised(eqx.Module):
         z = self.network.solve(right.algebraic + own._border(x))
         x = x + self.answers.driven * own._across(z)
         if self.answers.fed is not None:
-            x = x + self.answers.fed * own._rates(z)
+            x = x + self.answers.fed * own.topology.filled(own._rates(z))
         return Parts(x, z)
 
     def solve_transposed(self, right: Parts) -> Parts:
@@ -308,10 +308,3 @@ class Factorised(eqx.Module):
         load = own._border_transposed(z)
         sweeps = own._looped(back_substitute_transposed)
         return Parts(sweeps((self.factors, right.columns + load)), z)
-
-
-def gained(topology: Topology, flow: Float[Array, " pair"]) -> Float[Array, " site"]:
-    """What sites gain where lithium flows from the tail to the head of every pair."""
-    tail, head = topology.exchange.T
-    nothing = jnp.zeros(topology.num_sites, flow.dtype)
-    return nothing.at[head].add(flow).at[tail].add(-flow)

@@ -24,7 +24,7 @@ from ..network import multiplicity_of_edges
 from ..sums import spread
 from ..tables import Tables
 from .blocks import AbstractFactors, chosen, frozen_solve
-from .bordered import RATE, BorderedJacobian, Exchange, gained
+from .bordered import RATE, BorderedJacobian, Exchange
 from .by_rows import diffusivity_by_rows, gain_by_rows
 from .elimination import Eliminated
 from .parts import Parts
@@ -78,15 +78,16 @@ class System(eqx.Module):
     @property
     def is_one(self) -> bool:
         """Whether a solve may be one function (`serial`)."""
-        topology = self.electrode.network.topology
-        return topology.is_plain and self.factors is None
+        return self.factors is None
 
     @property
     def is_one_back(self) -> bool:
-        """Whether the way back may be one function, which sums over sites and edges."""
+        """Whether the way back may be one function: its sums over sites and edges are
+        reductions, and it knows no exchange.
+        """
         topology = self.electrode.network.topology
         most = max(topology.in_vectors.num_lanes, topology.num_edges)
-        return self.is_one and fits(most)
+        return self.is_one and topology.is_plain and fits(most)
 
     def plain(self) -> "System":
         """The inverse of `with_loops`."""
@@ -173,24 +174,26 @@ class System(eqx.Module):
         return self.topology.across_surface(algebraic[: self.topology.num_nodes])
 
     def exchange_rates(self, algebraic):
-        """Rates at which the means of the sites change by exchange [1/s]; None where
-        there is no exchange.
+        """Rates at which the means of the sites change by exchange [1/s], in all lanes;
+        None where there is no exchange.
         """
         if not self.topology.num_exchanging:
             return None
-        return RATE * algebraic[self.topology.num_nodes : -1]
+        return RATE * self.topology.filled(algebraic[self.topology.num_nodes : -1])
 
     def exchange_per_volume(self):
         """1/V of each site [1/m3] in units of the rate of exchange [s/m3]."""
         share = self.topology.site_share
-        return 3.0 / (4.0 * np.pi * self.site_radius() ** 3 * share * RATE)
+        radius = self.topology.own(self.site_radius())
+        return 3.0 / (4.0 * np.pi * radius**3 * share * RATE)
 
     def exchanged(self, columns):
         """What each site's mean gains by exchange, in units of the rate."""
-        theta, _ = self.tables.theta(self.electrode.mesh.weights @ columns)
+        mean = self.electrode.mesh.weights @ columns
+        theta = self.made_once(self.tables.theta(mean, self.made_once)[0])
         tail, head = self.topology.exchange.T
         flow = self.electrode.network.exchange_shape * (theta[tail] - theta[head])
-        return self.exchange_per_volume() * gained(self.topology, flow)
+        return self.exchange_per_volume() * self.topology.gained(flow)
 
     def current_density(self, surface, potential):
         """Reaction current density [A/m2] of each site."""
@@ -359,7 +362,8 @@ class System(eqx.Module):
         """Slopes of the exchange in the means of the sites; None without exchange."""
         if not self.topology.num_exchanging:
             return None
-        _, diffusivity = self.tables.theta(self.electrode.mesh.weights @ columns)
+        mean = self.electrode.mesh.weights @ columns
+        diffusivity = self.made_once(self.tables.theta(mean, self.made_once)[1])
         tail, head = self.topology.exchange.T
         shape = self.electrode.network.exchange_shape
         return Exchange(
@@ -399,7 +403,7 @@ class System(eqx.Module):
         if self.topology.num_exchanging:
             pairs = jnp.zeros((4, len(self.topology.exchange)), conductance.dtype)
             exchange = ExchangeEntries(
-                nothing, nothing, jnp.zeros_like(reaction), pairs, pairs
+                nothing, nothing, self.topology.own(0.0 * reaction), pairs, pairs
             )
         numbers = (conductance, -conductance, nothing, nothing, reaction, control)
         return Entries(*numbers, exchange)

@@ -53,6 +53,20 @@ def test_a_particle_coated_evenly_is_as_one_of_one_site():
     assert np.max(spread) < 1e-9
 
 
+def test_one_function_and_the_plain_form_solve_cut_particles_alike():
+    electrode = one_particle([3e4, 6e4, NO_CONTACT])
+    settings = {"rtol": 1e-5, "num_saved": 21}
+    one, plain = (
+        diffelec.simulate(electrode, CHARGE, network_solver=kind, **settings)
+        for kind in (None, DenseLU)
+    )
+    assert np.max(np.ptp(one.site_stoichiometry, axis=1)) > 0.01
+    np.testing.assert_array_equal(one.num_steps, plain.num_steps)
+    for name in ("voltage", "site_stoichiometry", "potentials"):
+        want = getattr(plain, name)
+        np.testing.assert_allclose(getattr(one, name), want, rtol=1e-8, atol=1e-9)
+
+
 def test_lithium_that_sites_exchange_stays_in_the_particle():
     """Fed at one site only: the charge is that of the lithium that left."""
     electrode = one_particle([3e4, NO_CONTACT, NO_CONTACT])
