@@ -78,7 +78,9 @@ def simulate(
         method: `solver.RODAS4P2` or `solver.RODAS5P` (pays off from rtol = 1e-6 down).
         network_solver: one of `solver.DenseLU`, `solver.SparseLU`, `solver.Krylov`; as
             suits the size of the network unless given, which is faster.
-        meter: a diffrax progress meter.
+        meter: a diffrax progress meter. Of concrete arguments it is moved between the
+            steps of the protocol, and within them where there are more than a thousand
+            sites; under `jax.jit` by every step of the integrator, which is slower.
 
     Raises:
         ValueError: an argument that cannot be, or float64 while JAX runs in single
@@ -183,11 +185,15 @@ def _simulate(electrode, protocol, settings: _Settings) -> Solution:
         )
     else:
         suited = stretches.suit(electrode.network.topology)
-        one = _advance_by_stretches if suited else _advance
+        # Moved from here: callbacks would keep a solve from being one function.
+        meter = settings.meter
+        settings = dataclasses.replace(settings, meter=diffrax.NoProgressMeter())
         found = []
         for number in range(protocol.num_steps):
-            row = _row(protocol, number)
+            row, shown = _row(protocol, number), meter.init()
+            one = _advance_by_stretches(meter, shown) if suited else _advance
             carry, record = advance(one, carry, numbers[number], row)
+            meter.close(shown)
             found.append(record)
         records = stacked(found)
     return _solution(electrode, protocol, carry, records, settings.instants)
@@ -252,23 +258,29 @@ _start, _advance = compiled(_started), compiled(_advanced_alone)
 _start_traced = eqx.filter_jit(_started)  # whose derivative is within another's code
 
 
-def _advance_by_stretches(
-    electrode, tables, drive, settings: _Settings, carry, number, row
-):
+def _advance_by_stretches(meter, shown):
     """The same for many sites: the steps of the integrator in stretches, each of which
-    leaves what is kept of it on the host.
+    leaves what is kept of it on the host, and is shown by a meter in some state.
     """
-    start, _, _, *rest = carry
 
-    def integrate(state, begin, tolerances):
-        short = dataclasses.replace(settings, tolerances=tolerances)
-        now = (start, *state, *rest)
-        return _integrate(electrode, tables, drive, short, now, number, row, begin)
+    def advance(electrode, tables, drive, settings: _Settings, carry, number, row):
+        start, _, _, *rest = carry
+        longest = Control(row, drive).longest(electrode)
+        progress = [shown]
 
-    outcome, charge = stretches.joined(integrate, carry[1:3], settings.tolerances)
-    arguments = (electrode, tables, drive, settings, carry, number, row)
-    carry, record = _keep(*arguments, outcome, charge)
-    return carry, jax.tree.map(lambda leaf: np.asarray(leaf)[None], record)
+        def integrate(state, begin, tolerances):
+            short = dataclasses.replace(settings, tolerances=tolerances)
+            now = (start, *state, *rest)
+            found = _integrate(electrode, tables, drive, short, now, number, row, begin)
+            progress[0] = meter.step(progress[0], found[0].duration / longest)
+            return found
+
+        outcome, charge = stretches.joined(integrate, carry[1:3], settings.tolerances)
+        arguments = (electrode, tables, drive, settings, carry, number, row)
+        carry, record = _keep(*arguments, outcome, charge)
+        return carry, jax.tree.map(lambda leaf: np.asarray(leaf)[None], record)
+
+    return advance
 
 
 def _integrated(

@@ -101,7 +101,7 @@ class ProtocolMeter(diffrax.AbstractProgressMeter):
     """A diffrax meter of a whole protocol: steps done and the part of the present one.
 
     That part is of the step's *longest* time, so a step that a cut-off ends jumps. A
-    solve with this meter is compiled anew in every process.
+    solve that is compiled with this meter is compiled anew in every process.
     """
 
     steps: Steps = eqx.field(static=True)
@@ -271,4 +271,4 @@ def meter_for(num_particles: int, num_steps: int, stream=None):
     stream = sys.stderr if stream is None else stream
     if num_particles < _LONG_FROM or not stream.isatty():
         return None
-    return ProtocolMeter(Steps(num_steps, stream))
+    return ProtocolMeter(Steps(num_steps, stream), refresh_steps=1)

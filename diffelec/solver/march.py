@@ -172,9 +172,7 @@ def _adapt(system, parts, span, begin, tolerances, meter, *, record):
 
     loop, progress = jax.lax.while_loop(unfinished, advance, (loop, meter.init()))
     if not isinstance(meter, diffrax.NoProgressMeter):
-        goes_on = loop.status == OUT_OF_STEPS  # in another stretch, or nowhere
-        close = lambda progress: meter.close(progress)
-        jax.lax.cond(goes_on, lambda progress: None, close, progress)
+        meter.close(progress)
     made = Made(loop.steps, Last(loop.start, loop.parts, loop.dense))
     return _finish(system, loop), made if record else None
 

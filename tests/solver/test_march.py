@@ -14,7 +14,7 @@ STEPS = ["Charge at C/10 until 4.1 V", "Hold at 4.1 V until C/20"]
 
 
 class Silent(diffrax.AbstractProgressMeter):
-    """A meter that shows nothing, but keeps the loop in its plain form."""
+    """A meter that shows nothing, but keeps a compiled loop in its plain form."""
 
     def init(self):
         return jnp.asarray(0)
@@ -24,6 +24,11 @@ class Silent(diffrax.AbstractProgressMeter):
 
     def close(self, state):
         pass
+
+
+def in_plain_form(electrode, protocol, **settings):
+    solve = lambda *args: diffelec.simulate(*args, meter=Silent(), **settings)
+    return eqx.filter_jit(solve)(electrode, protocol)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +57,7 @@ def alone(electrode, protocol):
 
 
 def test_plain_and_single_function_forms_agree(electrode, protocol, alone):
-    plain = diffelec.simulate(electrode, protocol, rtol=1e-6, meter=Silent())
+    plain = in_plain_form(electrode, protocol, rtol=1e-6)
     np.testing.assert_array_equal(plain.num_steps, alone[1].num_steps)
     np.testing.assert_allclose(plain.voltage, alone[1].voltage, atol=1e-8)
     np.testing.assert_allclose(plain.stoichiometry, alone[1].stoichiometry, atol=1e-8)
@@ -148,8 +153,7 @@ def test_networks_on_either_side_of_the_explicit_inverse_run(count):
     electrode = diffelec.presets.electrode_of(network, num_shells=5)
     assert (blocks.chosen(network.topology) is blocks.Inverse) == (count == 62)
     hour = diffelec.Protocol.from_strings(["Charge at C/20 for 1 hour"])
-    settings = {"rtol": 1e-4, "num_saved": 2, "meter": Silent()}
-    found = diffelec.simulate(electrode, hour, **settings)
+    found = in_plain_form(electrode, hour, rtol=1e-4, num_saved=2)
     passed = electrode.one_c_range / 20
     moved = found.stoichiometry[0] - found.stoichiometry[-1]
     np.testing.assert_allclose(moved, passed, rtol=1e-6)
