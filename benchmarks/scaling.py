@@ -3,9 +3,9 @@
     python -m benchmarks.scaling [--repeats 5] [--copies 1 2 4 8 16 32]
 
 First charge of the paper's network. Particles: the network side by side with copies of
-itself, on one collector (dense block of the network; as many sites as particles, 20
-shells), so that the top particles of every copy react when those of the paper do.
-Shells: the paper's 15 particles. Beside each time stands the largest error in an onset
+itself, on one collector (as many sites as particles, 20 shells), so that the top
+particles of every copy react when those of the paper do; the network solved as
+`simulate` chooses, and by a dense LU of its block. Shells: the paper's 15 particles. Beside each time stands the largest error in an onset
 [h]: of the time steps, against rtol 1e-6 on the same mesh, and for shells also of the
 mesh, against one of 320. Compilation apart; solves interleaved; least times. Fits the
 exponent of time to the size, over all sizes and over the upper half. Writes
@@ -29,45 +29,45 @@ from benchmarks.machine import write_result
 PAPER = (0, 1, 2, 3, 4)
 SHELLS = (10, 20, 40, 80, 160)
 FINEST, FINE_RTOL = 320, 1e-6
+MOST_STEPS = {RTOL: 3000, FINE_RTOL: 20_000}  # buffers are as long as the steps allowed
 HOUR = 3600.0
 
 
 @eqx.filter_jit
-def _solved(electrode, rtol: float):
-    found = diffelec.simulate(
-        electrode, PROTOCOL, rtol=rtol, num_saved=2, max_steps=40_000
-    )
+def _solved(electrode, rtol: float, way):
+    settings = {"num_saved": 2, "max_steps": MOST_STEPS[rtol], "network_solver": way}
+    found = diffelec.simulate(electrode, PROTOCOL, rtol=rtol, **settings)
     return found.change_times(0, 0.066), found.num_steps
 
 
-def onsets(electrode, rtol: float):
+def onsets(electrode, rtol: float, way=None):
     """Onsets of the top particles [h], and accepted and rejected steps."""
-    times, steps = _solved(electrode, rtol)
+    times, steps = _solved(electrode, rtol, way)
     top = np.flatnonzero(np.asarray(electrode.network.topology.imaged))
     return np.asarray(times)[top] / HOUR, np.asarray(steps).sum(axis=0).tolist()
 
 
-def measure(electrodes: dict, repeats: int) -> dict:
+def measure(electrodes: dict, repeats: int, way=None) -> dict:
     """{size: (first call, least of later calls) [s]}, calls interleaved."""
     first, later = {}, {size: [] for size in electrodes}
     for size, electrode in electrodes.items():
         begin = time.perf_counter()
-        onsets(electrode, RTOL)
+        onsets(electrode, RTOL, way)
         first[size] = time.perf_counter() - begin
     for _ in range(repeats):
         for size, electrode in electrodes.items():
             begin = time.perf_counter()
-            onsets(electrode, RTOL)
+            onsets(electrode, RTOL, way)
             later[size].append(time.perf_counter() - begin)
     return {size: (first[size], min(later[size])) for size in electrodes}
 
 
-def table(electrodes: dict, repeats: int, truth=None) -> list[dict]:
+def table(electrodes: dict, repeats: int, truth=None, way=None) -> list[dict]:
     """A row for each size."""
     rows = []
-    seconds = measure(electrodes, repeats)
+    seconds = measure(electrodes, repeats, way)
     for size, electrode in electrodes.items():
-        found, (accepted, rejected) = onsets(electrode, RTOL)
+        found, (accepted, rejected) = onsets(electrode, RTOL, way)
         fine, _ = onsets(electrode, FINE_RTOL)
         row = {
             "size": size,
@@ -105,11 +105,12 @@ def main() -> None:
     by_shells = {n: paper(num_shells=n) for n in SHELLS}
     by_particles = {15 * k: paper(obstructions=PAPER * k) for k in arguments.copies}
     results = {"rtol": RTOL}
-    for name, electrodes, known in (
-        ("shells", by_shells, truth),
-        ("particles", by_particles, None),
+    for name, electrodes, known, way in (
+        ("shells", by_shells, truth, None),
+        ("particles", by_particles, None, None),
+        ("particles_dense", by_particles, None, diffelec.solver.DenseLU),
     ):
-        rows = table(electrodes, arguments.repeats, known)
+        rows = table(electrodes, arguments.repeats, known, way)
         results[name] = {"rows": rows, "exponent": exponent(rows)}
         print(name, results[name]["exponent"], flush=True)
     print(write_result("scaling", results))

@@ -112,7 +112,14 @@ def _batch(figures: dict):
 def _scaling(figures: dict):
     """Time against particles and shells."""
     blocks = []
-    for kind in ("particles", "shells"):
+    kinds = {
+        "particles": "particles",
+        "particles_dense": "particles, the network by a dense LU",
+        "shells": "shells",
+    }
+    for kind, name in kinds.items():
+        if kind not in figures:
+            continue
         found = figures[kind]
         rows = [
             (
@@ -123,11 +130,11 @@ def _scaling(figures: dict):
             )
             for row in found["rows"]
         ]
-        heads = (kind, "ms", "steps + refused", "error of steps (h)", "of the mesh (h)")
+        heads = (name, "ms", "steps + refused", "error of steps (h)", "of the mesh (h)")
         slopes = found["exponent"]
         blocks += [
             _table(heads, rows),
-            f"Exponent of time to {kind}: {slopes['all']} over all, "
+            f"Exponent of time to {name}: {slopes['all']} over all, "
             f"{slopes['upper_half']} over the upper half.",
         ]
     return "Time against size", *blocks
