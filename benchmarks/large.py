@@ -14,8 +14,8 @@ Two kinds of electrode, each charged at C/20 to 4.3 V with 20 shells a particle:
 
 Beside each time stands the largest error in an onset against rtol 1e-5 (up to 1000
 particles). Every size runs in a process of its own, for its peak memory; compilation
-apart. Then two ways to solve the network against each other, and a gradient at 1000 particles. Writes
-benchmarks/results/large.json.
+apart. Then two ways to solve the network against each other, and a gradient at 1000
+particles. Writes benchmarks/results/large.json.
 """
 
 import argparse

@@ -5,11 +5,11 @@
 First charge of the paper's network. Particles: the network side by side with copies of
 itself, on one collector (as many sites as particles, 20 shells), so that the top
 particles of every copy react when those of the paper do; the network solved as
-`simulate` chooses, and by a dense LU of its block. Shells: the paper's 15 particles. Beside each time stands the largest error in an onset
-[h]: of the time steps, against rtol 1e-6 on the same mesh, and for shells also of the
-mesh, against one of 320. Compilation apart; solves interleaved; least times. Fits the
-exponent of time to the size, over all sizes and over the upper half. Writes
-benchmarks/results/scaling.json.
+`simulate` chooses, and by a dense LU of its block. Shells: the paper's 15 particles.
+Beside each time stands the largest error in an onset [h]: of the time steps, against
+rtol 1e-6 on the same mesh, and for shells also of the mesh, against one of 320.
+Compilation apart; solves interleaved; least times. Fits the exponent of time to the
+size, over all sizes and over the upper half. Writes benchmarks/results/scaling.json.
 """
 
 import argparse
