@@ -9,7 +9,8 @@ particles of every copy react when those of the paper do; the network solved as
 Beside each time stands the largest error in an onset [h]: of the time steps, against
 rtol 1e-6 on the same mesh, and for shells also of the mesh, against one of 320.
 Compilation apart; solves interleaved; least times. Fits the exponent of time to the
-size, over all sizes and over the upper half. Writes benchmarks/results/scaling.json.
+size, over all sizes and over the upper half, and that of the time a step. Writes
+benchmarks/results/scaling.json.
 """
 
 import argparse
@@ -85,11 +86,17 @@ def table(electrodes: dict, repeats: int, truth=None, way=None) -> list[dict]:
 
 
 def exponent(rows: list[dict]) -> dict:
-    """Slopes of log time against log size."""
-    logs = np.log([[row["size"], row["seconds"]] for row in rows]).T
+    """Slopes of log time, and of log time a step tried, against log size."""
+    size = np.log([row["size"] for row in rows])
+    seconds = np.array([row["seconds"] for row in rows])
+    tried = [row["accepted_steps"] + row["rejected_steps"] for row in rows]
     half = len(rows) // 2
-    slope = lambda part: round(float(np.polyfit(*part, 1)[0]), 3)
-    return {"all": slope(logs), "upper_half": slope(logs[:, half:])}
+    slope = lambda *part: round(float(np.polyfit(*part, 1)[0]), 3)
+    return {
+        "all": slope(size, np.log(seconds)),
+        "upper_half": slope(size[half:], np.log(seconds[half:])),
+        "a_step": slope(size, np.log(seconds / tried)),
+    }
 
 
 def main() -> None:

@@ -135,7 +135,8 @@ def _scaling(figures: dict):
         blocks += [
             _table(heads, rows),
             f"Exponent of time to {name}: {slopes['all']} over all, "
-            f"{slopes['upper_half']} over the upper half.",
+            f"{slopes['upper_half']} over the upper half"
+            + (f", {slopes['a_step']} of a step." if "a_step" in slopes else "."),
         ]
     return "Time against size", *blocks
 

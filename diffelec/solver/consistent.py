@@ -9,6 +9,7 @@ until it has not turned up, so the iteration cannot diverge.
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -41,7 +42,7 @@ class _Search(NamedTuple):
 def consistent_algebraic(system, time, columns, guess) -> Consistent:
     """Solves balance(time, columns, z) = 0 for z, from any guess.
 
-    The result is differentiable (implicitly, by one Newton step at the solution).
+    Differentiable: see `_at_columns`.
     """
     frozen = jax.lax.stop_gradient((system, time, columns, guess))
     arrays, together = arrays_of(frozen)
@@ -55,15 +56,29 @@ def consistent_algebraic(system, time, columns, guess) -> Consistent:
         return _search(system, time, system.topology.filled(columns), guess)
 
     z, count = (serial_or_plain(serial, plain) if system.is_one else plain)(arrays)
-    alone, *at = frozen[:3]
-    _, block = alone.network_rows(*at, alone.conductance_at(at[1]), z)
-    correction = alone.network_solve(block)(system.balance(time, columns, z))
     found = (count < _MAX_ITERATIONS) & jnp.all(jnp.isfinite(z))
-    return Consistent(z - correction, found)
+    return Consistent(_at_columns(system, time, columns, z), found)
+
+
+@eqx.filter_custom_jvp
+def _at_columns(system, time, columns, algebraic):
+    r"""The potentials, with $$ dz = -b_z^{-1} db $$ of the balances b(z) = 0."""
+    return algebraic
+
+
+@_at_columns.def_jvp
+def _at_columns_jvp(primals, tangents):
+    *given, algebraic = jax.lax.stop_gradient(primals)
+    system, time, columns = given
+    conductance = system.conductance_at(columns)
+    _, block = system.network_rows(time, columns, conductance, algebraic)
+    balance = lambda system, *at: system.balance(*at, algebraic)
+    _, moving = eqx.filter_jvp(balance, primals[:3], tangents[:3])
+    return primals[3], -system.network_solve(block)(moving)
 
 
 def _search(system, time, columns, guess):
-    """(potentials, rates of exchange and current; iterations)."""
+    """(potentials, rates of exchange and current; iterations), the last step taken."""
     conductance = system.conductance_at(columns)
     start = _on_control(system, time, guess)
     holds_voltage = system.control.row.weight_voltage != 0
@@ -100,7 +115,7 @@ def _search(system, time, columns, guess):
     none = jnp.zeros_like(start)
     search = _Search(start, none, none[0] + 1.0, none[0] + jnp.inf, 0)
     search = jax.lax.while_loop(unfinished, improve, search)
-    return search.algebraic, search.count
+    return search.algebraic + search.direction, search.count
 
 
 def _on_control(system, time, guess):
