@@ -12,6 +12,7 @@ from .curves import AbstractCurve
 from .kinetics import AbstractKinetics, ButlerVolmer
 from .network import Network, check_multiplicity
 from .open_circuit import AbstractOpenCircuitPotential
+from .sums import total
 
 
 class Curves(eqx.Module):
@@ -90,7 +91,7 @@ class Electrode(eqx.Module):
     def theoretical_capacity(self) -> Float[Array, ""]:
         """Charge of all lithium sites of all copies [C]."""
         moles = self.maximum_concentration * self.particle_volume
-        return FARADAY * jnp.sum(self.multiplicity * moles)
+        return FARADAY * total(self.multiplicity * moles)
 
     @property
     def one_c_current(self) -> Float[Array, ""]:

@@ -1,4 +1,4 @@
-"""Linear maps and their transposes, in a form that one function may hold.
+"""Sums, look-ups and their transposes, in a form that one function may hold.
 
 Where a single solve is compiled into one (`solver.serial`), XLA allows neither a
 scatter, which is a loop here, one number after another, nor a reduction of thousands of
@@ -9,6 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+_LEAST_OF_LIBRARY = 4096  # numbers of a reduction that XLA calls a library for
+_IN_A_ROW = 1024
 
 
 def picked(values: Float[Array, " place"], at: np.ndarray) -> Float[Array, " number"]:
@@ -39,6 +42,31 @@ def spread(values: Float[Array, " number"], rows: int) -> Float[Array, "row numb
     return _linear(
         lambda values: jnp.broadcast_to(values, (rows, *values.shape)), over_rows
     )(values)
+
+
+def fits(size: int) -> bool:
+    """Whether so many numbers may be reduced within a small call."""
+    return size < _LEAST_OF_LIBRARY
+
+
+def largest(values: Float[Array, " number"]) -> Float[Array, ""]:
+    """The largest of any number of values."""
+    if fits(values.size):
+        return jnp.max(values)
+    rows = _in_rows(values, mode="edge")
+    larger = lambda k, most: jnp.maximum(most, rows[k])
+    return jnp.max(jax.lax.fori_loop(1, len(rows), larger, rows[0]))
+
+
+def total(values: Float[Array, " number"]) -> Float[Array, ""]:
+    """The sum of any number of values."""
+    return jnp.sum(values if fits(values.size) else over_rows(_in_rows(values)))
+
+
+def _in_rows(values, **padding):
+    """Values in rows that may be reduced, the last one filled up."""
+    spare = -values.size % _IN_A_ROW
+    return jnp.pad(values, (0, spare), **padding).reshape(-1, _IN_A_ROW)
 
 
 def number_at(values: Float[Array, " place"], index) -> Float[Array, ""]:

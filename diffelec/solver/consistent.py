@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .serial import arrays_of, largest, serial_or_plain, total
+from ..sums import largest, total
+from .serial import arrays_of, serial_or_plain
 
 _MAX_ITERATIONS = 400
 _LEAST_PART = 1e-6

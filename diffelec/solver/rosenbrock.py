@@ -11,9 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..sums import over_rows
+from ..sums import largest, over_rows
 from .parts import Parts
-from .serial import largest
 from .tableaus import Tableau
 
 
@@ -100,7 +99,7 @@ def higher_coefficients(dense: Float[Array, "power ..."]) -> Float[Array, "power
 
 def evaluate_polynomial(start, end, higher, theta):
     """A step's polynomial at theta in [0, 1] from its ends and higher coefficients."""
-    first = end - start - sum(higher)  # no reduction: see `serial.fits`
+    first = end - start - sum(higher)  # no reduction: see `sums.fits`
     value = start + theta * first
     power = theta
     for coefficient in higher:

@@ -7,8 +7,7 @@ the first call's. A *small call* is emitted as one function instead: XLA makes t
 short loops by itself, and of a whole computation where its call carries the marks set
 here. It may hold elementwise operations, reductions, look-ups, slices, matrix-vector
 products and loops, but no matrix product, scatter or library call; nor a reduction of
-4096 numbers or more, which XLA hands to a library (`fits`, `largest`, `total`, and what
-`diffelec.sums` has instead).
+4096 numbers or more, which XLA hands to a library (see `diffelec.sums`).
 
 The marks mean nothing to other backends. Batched (`jax.vmap`), the plain form is used:
 a batch turns matrix-vector products into matrix products.
@@ -23,41 +22,10 @@ import jax.flatten_util
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 from jax.experimental.xla_metadata import set_xla_metadata
-from jaxtyping import Array, Bool, Float
-
-from ..sums import over_rows
+from jaxtyping import Array, Bool
 
 _MARKS = {"xla_cpu_small_call": "true", "inlineable": "false"}
 _UNMARKED = {"xla_cpu_small_call": "false", "inlineable": "true"}
-
-
-_LEAST_OF_LIBRARY = 4096  # numbers of a reduction that XLA calls a library for
-_IN_A_ROW = 1024
-
-
-def fits(size: int) -> bool:
-    """Whether so many numbers may be reduced within a small call."""
-    return size < _LEAST_OF_LIBRARY
-
-
-def largest(values: Float[Array, " number"]) -> Float[Array, ""]:
-    """The largest of any number of values."""
-    if fits(values.size):
-        return jnp.max(values)
-    rows = _in_rows(values, mode="edge")
-    larger = lambda k, most: jnp.maximum(most, rows[k])
-    return jnp.max(jax.lax.fori_loop(1, len(rows), larger, rows[0]))
-
-
-def total(values: Float[Array, " number"]) -> Float[Array, ""]:
-    """The sum of any number of values."""
-    return jnp.sum(values if fits(values.size) else over_rows(_in_rows(values)))
-
-
-def _in_rows(values, **padding):
-    """Values in rows that may be reduced, the last one filled up."""
-    spare = -values.size % _IN_A_ROW
-    return jnp.pad(values, (0, spare), **padding).reshape(-1, _IN_A_ROW)
 
 
 def serial_or_plain(serial: Callable, plain: Callable) -> Callable:

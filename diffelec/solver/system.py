@@ -21,7 +21,7 @@ from ..constants import FARADAY
 from ..control import Control
 from ..electrode import Electrode
 from ..network import multiplicity_of_edges
-from ..sums import spread
+from ..sums import fits, spread
 from ..tables import Tables
 from .blocks import AbstractFactors, chosen, frozen_solve
 from .bordered import RATE, BorderedJacobian, Exchange
@@ -29,7 +29,7 @@ from .by_rows import diffusivity_by_rows, gain_by_rows
 from .elimination import Eliminated
 from .parts import Parts
 from .pattern import Entries, ExchangeEntries, values_of
-from .serial import fits, made_once
+from .serial import made_once
 
 
 def with_slope(function, x):

@@ -10,7 +10,7 @@ import diffelec
 from diffelec import graphs
 from diffelec.solver import blocks
 from diffelec.solver.elimination import Eliminated, plan_of
-from diffelec.sums import added_up, picked
+from diffelec.sums import added_up, largest, picked, total
 
 
 def packing(count):
@@ -132,6 +132,22 @@ def test_one_function_and_the_plain_form_agree(name):
     np.testing.assert_allclose(finals, np.stack([final, final]), atol=1e-9)
     np.testing.assert_allclose(lanes, [one, one], rtol=1e-9)
     np.testing.assert_allclose(slopes, np.stack([slope, slope]), rtol=1e-5)
+
+
+def test_more_sites_than_a_reduction_may_have_are_solved_too():
+    count = 4200
+    electrode = diffelec.presets.electrode_of(graphs.star(count), num_shells=3)
+    minutes = diffelec.Protocol.from_strings(["Charge at C/2 for 5 minutes"])
+    found = diffelec.simulate(electrode, minutes, rtol=1e-3, num_saved=2, max_steps=99)
+    moved = found.stoichiometry[0] - found.stoichiometry[-1]
+    np.testing.assert_allclose(moved, electrode.one_c_range / 24, rtol=1e-5)
+
+
+def test_reductions_of_thousands_are_those_of_numpy():
+    values = np.random.default_rng(5).normal(size=5001)
+    np.testing.assert_allclose(total(jnp.asarray(values)), values.sum(), rtol=1e-12)
+    assert largest(jnp.asarray(values)) == values.max()
+    assert largest(jnp.asarray(-1.0 - values**2)) == (-1.0 - values**2).max() < 0
 
 
 def test_plans_of_equal_networks_are_made_once():
