@@ -162,7 +162,7 @@ def _large(figures: dict):
     )
     gradient = figures["gradient"]
     return (
-        f"Thousands of particles, first charge (two threads, rtol {figures['rtol']})",
+        f"Thousands of particles, first charge (one solve, rtol {figures['rtol']})",
         _table(heads, rows),
         f"Exponents: copies {figures['copies']['exponent']['all']}, packing "
         f"{figures['packing']['exponent']['all']}. Value and gradient to "
