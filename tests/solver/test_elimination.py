@@ -146,8 +146,9 @@ def test_more_sites_than_a_reduction_may_have_are_solved_too():
 def test_reductions_of_thousands_are_those_of_numpy():
     values = np.random.default_rng(5).normal(size=5001)
     np.testing.assert_allclose(total(jnp.asarray(values)), values.sum(), rtol=1e-12)
-    assert largest(jnp.asarray(values)) == values.max()
-    assert largest(jnp.asarray(-1.0 - values**2)) == (-1.0 - values**2).max() < 0
+    below = -1.0 - values**2
+    for at in (0, 1500, 2500, 3500, 4500, 5000):
+        assert largest(jnp.asarray(below).at[at].set(-0.5)) == -0.5
 
 
 def test_plans_of_equal_networks_are_made_once():
