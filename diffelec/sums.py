@@ -69,14 +69,14 @@ def _in_rows(values, **padding):
     return jnp.pad(values, (0, spare), **padding).reshape(-1, _IN_A_ROW)
 
 
-def number_at(values: Float[Array, " place"], index) -> Float[Array, ""]:
-    """values[index], one number."""
+def row_at(values: Float[Array, "row ..."], index) -> Float[Array, "..."]:
+    """values[index]: a number, or a row of them."""
     return jax.lax.dynamic_index_in_dim(values, index, 0, keepdims=False)
 
 
-def with_number(values: Float[Array, " place"], number, index):
-    """`values` with one of them replaced."""
-    return jax.lax.dynamic_update_index_in_dim(values, number, index, 0)
+def with_row(values: Float[Array, "row ..."], row, index) -> Float[Array, "row ..."]:
+    """`values` with one row replaced."""
+    return jax.lax.dynamic_update_index_in_dim(values, row, index, 0)
 
 
 def places(at: np.ndarray) -> Array:
@@ -88,10 +88,8 @@ def _added_up(numbers, at, size: int):
     at = places(at)
 
     def add(k, values):
-        here = number_at(at, k)
-        return with_number(
-            values, number_at(values, here) + number_at(numbers, k), here
-        )
+        here = row_at(at, k)
+        return with_row(values, row_at(values, here) + row_at(numbers, k), here)
 
     return jax.lax.fori_loop(0, at.size, add, jnp.zeros(size, numbers.dtype))
 

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
+from ..sums import row_at, with_row
 from ..tables import Tables
 from .accepted import Last, Steps, bends, watch
 from .bordered import BorderedJacobian, Factorised
@@ -109,10 +110,10 @@ def _add_rows(sums, index, parts, offset):
 
     def add(k, sums):
         at, s = index[k], offset[k]
-        c0, c1 = jnp.split(_row(parts, k), 2)
+        c0, c1 = jnp.split(row_at(parts, k), 2)
         u = c1 - s * c0
         row = jnp.concatenate([c0, c1, s * (c1 + u), s * s * (c1 + 2.0 * u)])
-        return _put(sums, row + _row(sums, at), at)
+        return with_row(sums, row + row_at(sums, at), at)
 
     return jax.lax.fori_loop(0, index.size, add, sums)
 
@@ -190,23 +191,25 @@ def transposed(
 
     def back(turn, carry):
         row, ends = count - 1 - turn, turn == 0
-        step = jax.tree.map(lambda leaf: _row(leaf, row), steps)
+        step = jax.tree.map(lambda leaf: row_at(leaf, row), steps)
         step = step._replace(start=system.filled(step.start))
         again = _compute_again(model, step)
 
         def one(lane, carry):
             every, tables = carry
-            seen = [jnp.where(ends, 0.0, _row(_row(leaf, lane), row)) for leaf in rows]
-            own = jax.tree.map(lambda leaf: _row(leaf, lane), last)
+            seen = [
+                jnp.where(ends, 0.0, row_at(row_at(leaf, lane), row)) for leaf in rows
+            ]
+            own = jax.tree.map(lambda leaf: row_at(leaf, lane), last)
             own = jax.tree.map(lambda leaf: jnp.where(ends, leaf, 0.0), own)
-            sums = jax.tree.map(lambda leaf: _row(leaf, lane), every)
+            sums = jax.tree.map(lambda leaf: row_at(leaf, lane), every)
             of_end = (sums.state, own.dense, seen)
             of_stages, of_start = _end_back(model, step, *of_end)
             of_start = jax.tree.map(jnp.add, of_start, own.start)
             sums = sums._replace(state=of_start)
             summed = (sums, (tables, lane))
             sums, tables = _stages_back(model, step, again, of_stages, *summed)
-            return jax.tree.map(lambda a, b: _put(a, b, lane), every, sums), tables
+            return jax.tree.map(lambda a, b: with_row(a, b, lane), every, sums), tables
 
         return jax.lax.fori_loop(0, lanes, one, carry)
 
@@ -228,14 +231,6 @@ def transposed(
 def _muted(system: System, parts: Parts) -> Parts:
     """Cotangents of columns in all lanes; zeros in those that repeat a site."""
     return parts._replace(columns=system.topology.muted(parts.columns))
-
-
-def _row(leaf, index):
-    return jax.lax.dynamic_index_in_dim(leaf, index, 0, keepdims=False)
-
-
-def _put(leaf, value, index):
-    return jax.lax.dynamic_update_index_in_dim(leaf, value, index, 0)
 
 
 def _but_tables(moves):

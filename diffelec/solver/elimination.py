@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ..sums import added_up, number_at, picked, places, with_number
+from ..sums import added_up, picked, places, row_at, with_row
 from ..topology import Topology
 from .blocks import AbstractFactors
 from .pattern import pattern_of
@@ -118,10 +118,10 @@ class Eliminated(AbstractFactors):
         tables = [places(row) for row in plan.updates]
 
         def update(turn, numbers):
-            of, row, column, pivot = (number_at(table, turn) for table in tables)
-            change = number_at(numbers, row) * number_at(numbers, column)
-            change = change / number_at(numbers, pivot)
-            return with_number(numbers, number_at(numbers, of) - change, of)
+            of, row, column, pivot = (row_at(table, turn) for table in tables)
+            change = row_at(numbers, row) * row_at(numbers, column)
+            change = change / row_at(numbers, pivot)
+            return with_row(numbers, row_at(numbers, of) - change, of)
 
         numbers = added_up(values, plan.slot, size + 2 * pairs)
         numbers = jax.lax.fori_loop(0, tables[0].size, update, numbers)
@@ -143,9 +143,9 @@ class Eliminated(AbstractFactors):
 
         def substitute(factor, of, by):
             def one(k, found):
-                target, source = number_at(of, k), number_at(by, k)
-                change = number_at(factor, k) * number_at(found, source)
-                return with_number(found, number_at(found, target) - change, target)
+                target, source = row_at(of, k), row_at(by, k)
+                change = row_at(factor, k) * row_at(found, source)
+                return with_row(found, row_at(found, target) - change, target)
 
             return one
 
