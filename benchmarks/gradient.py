@@ -5,8 +5,9 @@
 Times, beside that of the onsets of the five top particles themselves: value and reverse
 gradient of their sum, and their whole Jacobian by reverse and by forward mode, for 9
 coefficients (knots of kappa and D) and for 30 (those, other knots of D, three scales
-and contact factors of single particles). Compilation apart; solves interleaved;
-medians. Writes benchmarks/results/gradient.json.
+and contact factors of single particles), and for the 9 where every particle is cut into
+4 slices. Compiled with `diffelec.compiler_options()`; compilation apart; solves
+interleaved; medians. Writes benchmarks/results/gradient.json.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import diffelec
+from benchmarks import fronts
 from benchmarks.charge import PROTOCOL, RTOL, moved
 from benchmarks.machine import write_result
 
@@ -34,6 +36,19 @@ def onsets_of(electrode, top):
         return solution.change_times(0, 0.066)[top] / 3600.0
 
     return onsets
+
+
+def functions_of(electrode) -> dict:
+    """{name: compiled function of raw numbers}."""
+    onsets = onsets_of(electrode, np.flatnonzero(electrode.network.topology.imaged))
+    functions = {
+        "onsets": onsets,
+        "value and gradient": jax.value_and_grad(lambda r: onsets(r).sum()),
+        "Jacobian by reverse": jax.jacrev(onsets),
+        "Jacobian by forward": jax.jacfwd(onsets),
+    }
+    options = {"compiler_options": diffelec.compiler_options()}
+    return {name: jax.jit(f, **options) for name, f in functions.items()}
 
 
 def measure(functions, point, repeats):
@@ -57,20 +72,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=9)
     repeats = parser.parse_args().repeats
-    electrode = diffelec.presets.sharma2022()
-    top = np.flatnonzero(electrode.network.topology.imaged)
-    onsets = onsets_of(electrode, top)
-    functions = {
-        "onsets": jax.jit(onsets),
-        "value and gradient": jax.jit(jax.value_and_grad(lambda r: onsets(r).sum())),
-        "Jacobian by reverse": jax.jit(jax.jacrev(onsets)),
-        "Jacobian by forward": jax.jit(jax.jacfwd(onsets)),
-    }
+    whole, cut = diffelec.presets.sharma2022(), fronts.electrode_of(4, "foot", 0.5)
     figures = {"rtol": RTOL, "repeats": repeats, "coefficients": {}}
-    for count in (9, 30):
-        found = measure(functions, jnp.zeros(count), repeats)
+    cases = ((9, whole, ""), (30, whole, ""), (9, cut, ", particles of 4 slices"))
+    for count, electrode, form in cases:
+        found = measure(functions_of(electrode), jnp.zeros(count), repeats)
         value = found["onsets"][1]
-        print(f"{count} coefficients")
+        print(f"{count} coefficients{form}")
         rows = {}
         for name, (first, later) in found.items():
             print(
@@ -78,7 +86,7 @@ def main():
                 f"onsets   first call {first:5.1f} s"
             )
             rows[name] = {"seconds": later, "ratio": later / value, "first_s": first}
-        figures["coefficients"][count] = rows
+        figures["coefficients"][f"{count}{form}"] = rows
     print(f"written to {write_result('gradient', figures)}")
 
 

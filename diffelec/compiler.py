@@ -1,4 +1,4 @@
-"""How XLA makes code for CPUs: options that compile sooner and run faster."""
+"""How XLA makes code for CPUs: options that compile sooner."""
 
 import functools
 import os
@@ -14,8 +14,8 @@ _WITH_EMITTERS = ("0.10.", "0.11.")  # versions of jaxlib that know it
 def compiler_options(
     device: str | None = None, flags: str | None = None
 ) -> dict[str, bool | int]:
-    """Options of `jax.jit` by which code for CPUs compiles sooner, and runs faster but
-    for networks of thousands (`benchmarks/emitters.py`); none for other devices.
+    """Options of `jax.jit` by which code for CPUs compiles sooner and runs as fast, or
+    in batches faster (`benchmarks/emitters.py`); none for other devices.
 
         jax.jit(jax.grad(loss), compiler_options=diffelec.compiler_options())
 

@@ -109,19 +109,19 @@ class Tables(eqx.Module):
     surface: LogitTable | LogitCubics
     conductivity: LogitTable | LogitCubics
 
-    def at(self, columns, probed, keep=as_it_is) -> "Tables":
+    def at(self, nodes, surface, probed, keep=as_it_is) -> "Tables":
         """Only what is looked up at one state: a cubic a node instead of tables."""
         return Tables(
-            self.theta.at(columns, keep),
-            self.surface.at(columns[-1], keep),
+            self.theta.at(nodes, keep),
+            self.surface.at(surface, keep),
             self.conductivity.at(probed, keep),
         )
 
-    def offsets(self, columns, probed):
+    def offsets(self, nodes, surface, probed):
         """Places within the intervals of what `at` looked up."""
         return (
-            self.theta.offset(columns),
-            self.surface.offset(columns[-1]),
+            self.theta.offset(nodes),
+            self.surface.offset(surface),
             self.conductivity.offset(probed),
         )
 

@@ -187,16 +187,21 @@ class Topology:
         own = self.own(lanes)
         return jnp.pad(own, [(0, 0)] * (own.ndim - 1) + [(0, self.spare)])
 
-    def gained(self, flow: Float[Array, " pair"]) -> Float[Array, " site"]:
-        """What sites gain where lithium flows from the tail to the head of every pair
-        of `exchange`.
-        """
+    def at_pairs(self, sites: Float[Array, " site"]):
+        """Values of the sites at the tail and the head of every pair of `exchange`."""
         tail, head = self.exchange.T
         if self.looped:
-            ends, at = jnp.concatenate([flow, -flow]), np.concatenate([head, tail])
+            return jnp.split(picked(sites, np.concatenate([tail, head])), 2)
+        return sites[tail], sites[head]
+
+    def from_pairs(self, at_tail, at_head) -> Float[Array, " site"]:
+        """What the ends of pairs add up to at the sites."""
+        tail, head = self.exchange.T
+        if self.looped:
+            ends, at = jnp.concatenate([at_tail, at_head]), np.concatenate([tail, head])
             return added_up(ends, at, self.num_sites)
-        nothing = jnp.zeros(self.num_sites, flow.dtype)
-        return nothing.at[head].add(flow).at[tail].add(-flow)
+        nothing = jnp.zeros(self.num_sites, at_tail.dtype)
+        return nothing.at[tail].add(at_tail).at[head].add(at_head)
 
     def at_sites(self, particles: Float[Array, " particle"]):
         """Values of the particles at their sites."""
@@ -279,11 +284,6 @@ class Topology:
             return added_up(ends, self._ends_at, self.num_nodes)
         nodes = jnp.zeros(self.num_nodes, edges.dtype)
         return nodes.at[self.tail].add(edges).at[self.head].add(-edges)
-
-    @property
-    def is_plain(self) -> bool:
-        """No exchange of lithium, a uniform electrolyte."""
-        return not (self.num_exchanging or self.electrolyte_labels)
 
     @property
     def _is_dense(self) -> bool:

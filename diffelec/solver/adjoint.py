@@ -32,6 +32,7 @@ from .tableaus import Tableau
 
 _OF_JACOBIAN = ("lower", "diagonal", "upper", "drive", "surface")
 _OF_JACOBIAN += ("edge_tail", "edge_head", "conductance", "reaction", "control")
+_OF_JACOBIAN += ("exchange",)
 
 
 class TableSums(NamedTuple):
@@ -251,8 +252,8 @@ def _compute_again(model: _Model, step: Steps) -> _Again:
     stages, states = stages_of(system, tableau, time, size, start, solve)
 
     def look_up(_, columns):
-        cubics, probed = system.at(columns).tables, system.probed(columns)
-        return None, _LookedUp(cubics, cubics.offsets(columns, probed))
+        cubics, places = system.at(columns).tables, system.looked_at(columns)
+        return None, _LookedUp(cubics, cubics.offsets(*places))
 
     _, looked = jax.lax.scan(look_up, None, states.columns)
     return _Again(jacobian, factorised, stages, states, looked)

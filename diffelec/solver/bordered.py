@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..sums import over_rows
+from ..sums import over_rows, spread
 from ..topology import Topology
 from .blocks import AbstractFactors, Inverse
 from .parts import Parts
@@ -98,8 +98,12 @@ class BorderedJacobian(eqx.Module):
     def _fed(self, x, z):
         """Columns with B z added."""
         if self.exchange is not None:
-            x = x + RATE * self.topology.filled(self._rates(z))
+            x = x + self._in_rows(RATE * self.topology.filled(self._rates(z)))
         return jnp.concatenate([x[:-1], x[-1:] + self.drive * self._across(z)])
+
+    def _in_rows(self, values):
+        """Values of the sites in every row."""
+        return spread(values, len(self.diagonal)) if self.serial else values
 
     def _border(self, x):
         """C v: rows of the network from columns."""
@@ -121,9 +125,9 @@ class BorderedJacobian(eqx.Module):
         """Rows of the rates: minus what sites gain where their means are `mean`."""
         if self.exchange is None:
             return None
-        tail, head = self.topology.exchange.T
-        flow = self.exchange.tail * mean[tail] + self.exchange.head * mean[head]
-        return self.exchange.per_volume * self.topology.gained(-flow)
+        tail, head = self.topology.at_pairs(mean)
+        flow = self.exchange.tail * tail + self.exchange.head * head
+        return self.exchange.per_volume * self.topology.from_pairs(flow, -flow)
 
     def _border_transposed(self, rows):
         """C^T v as a load of the columns, (shell, site)."""
@@ -135,12 +139,10 @@ class BorderedJacobian(eqx.Module):
         probed = topology.from_ends(self.edge_tail * change, self.edge_head * change)
         load = self.probe[:, None] * probed
         if self.exchange is not None:
-            tail, head = topology.exchange.T
-            weight = self.exchange.per_volume * self._rates(rows)
-            flow = weight[tail] - weight[head]
-            means = jnp.zeros_like(weight).at[tail].add(self.exchange.tail * flow)
-            means = means.at[head].add(self.exchange.head * flow)
-            load = load + self.mean[:, None] * means
+            tail, head = topology.at_pairs(self.exchange.per_volume * self._rates(rows))
+            ends = (self.exchange.tail, self.exchange.head)
+            means = topology.from_pairs(*(end * (tail - head) for end in ends))
+            load = load + self.mean[:, None] * topology.muted(means)
         surface = topology.muted(self.surface * topology.across_surface(nodes))
         return jnp.concatenate([load[:-1], load[-1:] + surface])
 
@@ -149,7 +151,7 @@ class BorderedJacobian(eqx.Module):
         nodes = self.topology.through_surface(over_rows(answers.driven * x))
         parts = [nodes, jnp.zeros_like(nodes[:1])]
         if answers.fed is not None:
-            parts.insert(1, over_rows(answers.fed * x))
+            parts.insert(1, self.topology.own(over_rows(answers.fed * x)))
         return jnp.concatenate(parts)
 
     def product(self, parts: Parts) -> Parts:

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 from ..constants import FARADAY
 from ..control import Control
 from ..electrode import Electrode
+from ..kirchhoff import KirchhoffTable
 from ..network import multiplicity_of_edges
 from ..sums import fits, spread
 from ..tables import Tables
@@ -82,12 +83,13 @@ class System(eqx.Module):
 
     @property
     def is_one_back(self) -> bool:
-        """Whether the way back may be one function: its sums over sites and edges are
-        reductions, and it knows no exchange.
+        """Whether the way back may be one function: its sums over sites, edges and
+        pairs are reductions.
         """
         topology = self.electrode.network.topology
-        most = max(topology.in_vectors.num_lanes, topology.num_edges)
-        return self.is_one and topology.is_plain and fits(most)
+        numbers = (topology.num_edges, len(topology.exchange))
+        most = max(topology.in_vectors.num_lanes, *numbers)
+        return self.is_one and fits(most)
 
     def plain(self) -> "System":
         """The inverse of `with_loops`."""
@@ -118,8 +120,33 @@ class System(eqx.Module):
 
     def at(self, columns) -> "System":
         """The same system with what it looks up at `columns` instead of tables."""
-        tables = self.tables.at(columns, self.probed(columns), self.made_once)
+        tables = self.tables.at(*self.looked_at(columns), self.made_once)
         return dataclasses.replace(self, tables=tables)
+
+    def looked_at(self, columns):
+        """Stoichiometries that the tables are looked up at: those of the nodes and,
+        where sites exchange lithium, of their means in one more row; of the surfaces;
+        probed.
+        """
+        nodes = columns
+        if self.topology.num_exchanging:
+            nodes = jnp.concatenate([columns, self.mean(columns)[None]])
+        return nodes, columns[-1], self.probed(columns)
+
+    @property
+    def _theta(self):
+        """What gives Theta at the nodes, and at the means of the sites."""
+        theta = self.tables.theta
+        if isinstance(theta, KirchhoffTable) or not self.topology.num_exchanging:
+            return theta, theta
+        return tuple(
+            jax.tree.map(lambda leaf, at=at: leaf[at], theta)
+            for at in (np.s_[:-1], np.s_[-1])
+        )
+
+    def mean(self, columns):
+        """Mean stoichiometry of each site."""
+        return self.electrode.mesh.weights @ columns
 
     @property
     def topology(self):
@@ -189,11 +216,10 @@ class System(eqx.Module):
 
     def exchanged(self, columns):
         """What each site's mean gains by exchange, in units of the rate."""
-        mean = self.electrode.mesh.weights @ columns
-        theta = self.made_once(self.tables.theta(mean, self.made_once)[0])
-        tail, head = self.topology.exchange.T
-        flow = self.electrode.network.exchange_shape * (theta[tail] - theta[head])
-        return self.exchange_per_volume() * self.topology.gained(flow)
+        theta, _ = self._theta[1](self.mean(columns), self.made_once)
+        tail, head = self.topology.at_pairs(self.made_once(theta))
+        flow = self.electrode.network.exchange_shape * (tail - head)
+        return self.exchange_per_volume() * self.topology.from_pairs(-flow, flow)
 
     def current_density(self, surface, potential):
         """Reaction current density [A/m2] of each site."""
@@ -275,7 +301,7 @@ class System(eqx.Module):
         """
         mesh, radius = self.electrode.mesh, self.site_radius()
         if self.serial:
-            gain = gain_by_rows(self.tables.theta, mesh, columns)
+            gain = gain_by_rows(self._theta[0], mesh, columns)
         else:
             # Products are not fused, so that Theta is evaluated once and not once a use
             theta, _ = self.tables.theta(columns)
@@ -283,17 +309,20 @@ class System(eqx.Module):
         charge = radius / (FARADAY * self.electrode.maximum_concentration)
         surface = gain[-1:] - charge * density / mesh.volumes[-1]
         rate = jnp.concatenate([gain[:-1], surface]) * self._per_area()
-        return rate if exchange_rates is None else rate + exchange_rates
+        return rate if exchange_rates is None else rate + self._in_rows(exchange_rates)
 
     def _per_area(self):
         """1/R^2 of every site's nodes [1/m2]."""
-        per_area = 1.0 / self.site_radius() ** 2
+        return self._in_rows(1.0 / self.site_radius() ** 2)
+
+    def _in_rows(self, values):
+        """Values of the sites at all their nodes."""
         rows = self.electrode.mesh.num_shells
-        return spread(per_area, rows) if self.serial else per_area
+        return spread(values, rows) if self.serial else values
 
     def _diffusivity(self, columns):
         """D of every node."""
-        theta = self.tables.theta
+        theta, _ = self._theta
         return diffusivity_by_rows(theta, columns) if self.serial else theta(columns)[1]
 
     def residual(self, time, state: Parts) -> Parts:
@@ -362,15 +391,10 @@ class System(eqx.Module):
         """Slopes of the exchange in the means of the sites; None without exchange."""
         if not self.topology.num_exchanging:
             return None
-        mean = self.electrode.mesh.weights @ columns
-        diffusivity = self.made_once(self.tables.theta(mean, self.made_once)[1])
-        tail, head = self.topology.exchange.T
+        _, diffusivity = self._theta[1](self.mean(columns), self.made_once)
+        tail, head = self.topology.at_pairs(self.made_once(diffusivity))
         shape = self.electrode.network.exchange_shape
-        return Exchange(
-            shape * diffusivity[tail],
-            -shape * diffusivity[head],
-            self.exchange_per_volume(),
-        )
+        return Exchange(shape * tail, -shape * head, self.exchange_per_volume())
 
     def network_rows(self, time, columns, conductance, algebraic):
         """Balances and control at fixed columns, and the values of their Jacobian's
