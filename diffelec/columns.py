@@ -79,3 +79,13 @@ class RadialMesh(eqx.Module):
         matrix[face, face] = 1.0
         matrix[face + 1, face] = -1.0
         return matrix / self.volumes[:, None]
+
+    @property
+    def bands(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Theta at the nodes to their gain: `divergence @ differences` as its lower
+        band, diagonal and upper band, row k in place k; the first of the lower and the
+        last of the upper one are 0.
+        """
+        matrix = self.divergence @ self.differences
+        lower = np.pad(np.diag(matrix, -1), (1, 0))
+        return lower, np.diag(matrix), np.pad(np.diag(matrix, 1), (0, 1))

@@ -25,7 +25,15 @@ FLOORS = (
     },
     {"bodies", "curves", "kinetics", "edges", "control", "columns", "topology"}
     | {"solver.serial"},
-    {"batches", "open_circuit", "kirchhoff", "network", "protocol", "solver.pattern"},
+    {
+        "batches",
+        "open_circuit",
+        "kirchhoff",
+        "network",
+        "protocol",
+        "solver.exchange",
+        "solver.pattern",
+    },
     {"solver.blocks", "solver.by_rows"},
     {"solver.bordered", "solver.elimination"},
     {"graphs", "electrode", "electrolyte", "resolve"},

@@ -24,28 +24,11 @@ from jaxtyping import Array, Float
 from ..sums import over_rows, spread
 from ..topology import Topology
 from .blocks import AbstractFactors, Inverse
+from .exchange import RATE, Exchange
 from .parts import Parts
 from .pattern import Entries, ExchangeEntries, values_of
 from .serial import made_once, serial_or_plain
 from .thomas import back_substitute, back_substitute_transposed, factorise
-
-RATE = 1.0 / 3600.0  # 1/s; unit of the rates of exchange, of the order of a C-rate
-
-
-class Exchange(eqx.Module):
-    r"""Slopes of the lithium that sites of a particle exchange.
-
-    $$ q_i = \frac{1}{V_i} \sum_j S_{ij} [\Theta(\bar x_j) - \Theta(\bar x_i)], \quad
-       \dot x_i \mathrel{+}= q_i $$
-
-    Attributes:
-        tail, head: d(flow from tail to head)/d(mean stoichiometry at either end).
-        per_volume: 1/V_i in units of the rate.
-    """
-
-    tail: Float[Array, " pair"]
-    head: Float[Array, " pair"]
-    per_volume: Float[Array, " site"]
 
 
 class BorderedJacobian(eqx.Module):

@@ -24,10 +24,12 @@ from ..kirchhoff import KirchhoffTable
 from ..network import multiplicity_of_edges
 from ..sums import fits, spread
 from ..tables import Tables
+from . import exchange
 from .blocks import AbstractFactors, chosen, frozen_solve
-from .bordered import RATE, BorderedJacobian, Exchange
+from .bordered import BorderedJacobian
 from .by_rows import diffusivity_by_rows, gain_by_rows
 from .elimination import Eliminated
+from .exchange import RATE
 from .parts import Parts
 from .pattern import Entries, ExchangeEntries, values_of
 from .serial import made_once
@@ -200,7 +202,7 @@ class System(eqx.Module):
         """Potential across the surface of each site."""
         return self.topology.across_surface(algebraic[: self.topology.num_nodes])
 
-    def exchange_rates(self, algebraic):
+    def _exchange_rates(self, algebraic):
         """Rates at which the means of the sites change by exchange [1/s], in all lanes;
         None where there is no exchange.
         """
@@ -208,18 +210,13 @@ class System(eqx.Module):
             return None
         return RATE * self.topology.filled(algebraic[self.topology.num_nodes : -1])
 
-    def exchange_per_volume(self):
-        """1/V of each site [1/m3] in units of the rate of exchange [s/m3]."""
-        share = self.topology.site_share
-        radius = self.topology.own(self.site_radius())
-        return 3.0 / (4.0 * np.pi * radius**3 * share * RATE)
-
-    def exchanged(self, columns):
-        """What each site's mean gains by exchange, in units of the rate."""
-        theta, _ = self._theta[1](self.mean(columns), self.made_once)
-        tail, head = self.topology.at_pairs(self.made_once(theta))
-        flow = self.electrode.network.exchange_shape * (tail - head)
-        return self.exchange_per_volume() * self.topology.from_pairs(-flow, flow)
+    def _exchanging(self, columns):
+        """Arguments of what `exchange` computes, but for the last; (Theta, D) at the
+        means of the sites.
+        """
+        given = (self.topology, self.electrode.network.exchange_shape)
+        of_means = self._theta[1](self.mean(columns), self.made_once)
+        return (*given, self.site_radius()), of_means
 
     def current_density(self, surface, potential):
         """Reaction current density [A/m2] of each site."""
@@ -287,7 +284,11 @@ class System(eqx.Module):
         return jnp.concatenate(rows)
 
     def _gains(self, columns):
-        return self.exchanged(columns) if self.topology.num_exchanging else None
+        """What sites gain by exchange, in units of its rate; None without exchange."""
+        if not self.topology.num_exchanging:
+            return None
+        given, (theta, _) = self._exchanging(columns)
+        return exchange.gains(*given, self.made_once(theta))
 
     def balance(self, time, columns, algebraic) -> Float[Array, " unknown"]:
         """The algebraic rows alone."""
@@ -331,7 +332,7 @@ class System(eqx.Module):
         density = self.current_density(columns[-1], self.site_potential(algebraic))
         conductance, gains = self.conductance_at(columns), self._gains(columns)
         return Parts(
-            self._rate(columns, density, self.exchange_rates(algebraic)),
+            self._rate(columns, density, self._exchange_rates(algebraic)),
             self._balance(time, conductance, density, algebraic, gains),
         )
 
@@ -350,15 +351,11 @@ class System(eqx.Module):
         by_surface, by_potential = self.made_once(
             self.current_density_slopes(columns[-1], self.site_potential(algebraic))
         )
-        bands = mesh.divergence @ mesh.differences
-        below, above = (
-            np.pad(np.diag(bands, -1), (1, 0)),
-            np.pad(np.diag(bands, 1), (0, 1)),
-        )
+        below, at, above = mesh.bands
         scaled = self.made_once(diffusivity * self._per_area())
         charge = 1.0 / (FARADAY * electrode.maximum_concentration * radius)
         charge = charge / mesh.volumes[-1]
-        diagonal = np.diag(bands)[:, None] * scaled
+        diagonal = at[:, None] * scaled
         reaction = self.site_multiplicity() * self.site_area()
         resistivity, slope = self._resistivity(columns)
         slope_tail, slope_head = topology.at_ends(self.made_once(slope))
@@ -391,10 +388,8 @@ class System(eqx.Module):
         """Slopes of the exchange in the means of the sites; None without exchange."""
         if not self.topology.num_exchanging:
             return None
-        _, diffusivity = self._theta[1](self.mean(columns), self.made_once)
-        tail, head = self.topology.at_pairs(self.made_once(diffusivity))
-        shape = self.electrode.network.exchange_shape
-        return Exchange(shape * tail, -shape * head, self.exchange_per_volume())
+        given, (_, diffusivity) = self._exchanging(columns)
+        return exchange.slopes(*given, self.made_once(diffusivity))
 
     def network_rows(self, time, columns, conductance, algebraic):
         """Balances and control at fixed columns, and the values of their Jacobian's
