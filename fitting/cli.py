@@ -7,6 +7,8 @@ that take seconds to import are imported inside the run functions only.
 
 import argparse
 import contextlib
+import functools
+import gc
 import importlib.util
 import os
 import sys
@@ -69,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(ended.code or 0)
     try:
         prepare_environment(os.environ, cache=not arguments.no_cache)
+        _keep_loaded()
         arguments.run(arguments)
     except KeyboardInterrupt as stopped:
         return _end(INTERRUPTED, str(stopped) or "interrupted; nothing was written.")
@@ -128,6 +131,14 @@ def set_compiler(environment) -> None:
     own = [f"--{name}={str(value).lower()}" for name, value in wanted.items()]
     if own:
         environment["XLA_FLAGS"] = " ".join([flags, *own]).strip()
+
+
+@functools.cache  # once a process
+def _keep_loaded() -> None:
+    """Keeps the garbage collector from what is loaded by now, which stays: to go
+    through it again and again takes a seventh of the time of tracing.
+    """
+    gc.freeze()
 
 
 def _cache_folder(environment) -> Path | None:

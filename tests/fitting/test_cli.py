@@ -326,3 +326,12 @@ def test_no_cache_touches_no_folder(prepare, tmp_path):
     assert "JAX_COMPILATION_CACHE_DIR" not in own
     assert own["JAX_ENABLE_COMPILATION_CACHE"] == "0"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_loaded_is_kept_from_the_collector_once(monkeypatch, capsys, tmp_path):
+    frozen = []
+    cli._keep_loaded.cache_clear()
+    monkeypatch.setattr(cli.gc, "freeze", lambda: frozen.append(True))
+    for _ in range(2):
+        refused(capsys, "onsets", tmp_path / "none.csv", "--out", tmp_path / "out")
+    assert frozen == [True]
