@@ -6,8 +6,8 @@ Times, beside that of the onsets of the five top particles themselves: value and
 gradient of their sum, and their whole Jacobian by reverse and by forward mode, for 9
 coefficients (knots of kappa and D) and for 30 (those, other knots of D, three scales
 and contact factors of single particles), and for the 9 where every particle is cut into
-4 slices. Compiled with `diffelec.compiler_options()`; compilation apart; solves
-interleaved; medians. Writes benchmarks/results/gradient.json.
+4 slices. Compiled with `diffelec.compiler_options()`; compilation apart; in turn,
+each after a call of its own; medians. Writes benchmarks/results/gradient.json.
 """
 
 import argparse
@@ -52,7 +52,9 @@ def functions_of(electrode) -> dict:
 
 
 def measure(functions, point, repeats):
-    """{name: (first call, median of later calls)} [s], calls interleaved."""
+    """{name: (first call, median of later calls)} [s], in turn; each after another call
+    of its own, since those of a Jacobian leave neither caches nor memory as they were.
+    """
     first, later = {}, {name: [] for name in functions}
     for name, function in functions.items():
         begun = time.perf_counter()
@@ -60,6 +62,7 @@ def measure(functions, point, repeats):
         first[name] = time.perf_counter() - begun
     for _ in range(repeats):
         for name, function in functions.items():
+            jax.block_until_ready(function(point))
             begun = time.perf_counter()
             jax.block_until_ready(function(point))
             later[name].append(time.perf_counter() - begun)
