@@ -3,9 +3,10 @@
     python -m benchmarks.forward [--repeats 15] [--no-compiled]
 
 Both integrate the same equations (20 shells, 15 particles) over the first 75,000 s and
-give 101 outputs; one thread each; solves interleaved, so that all meet the same
-machine. Errors are the largest over outputs and particles of the mean stoichiometry,
-and of the voltage, against Rodas5P at rtol 1e-9. CasADi appears in four forms:
+give 101 outputs; one thread each; solves in turn, so that all meet the same machine,
+each after one of its own that is not counted, so that none meets the caches of another.
+Errors are the largest over outputs and particles of the mean stoichiometry, and of the
+voltage, against Rodas5P at rtol 1e-9. CasADi appears in four forms:
 diffusivity by a B-spline (`casadi.interpolant`) or by a hand-made Hermite look-up, both
 with the means as extra states, each interpreted and compiled with gcc. Prints the
 table and the ratio of times at equal error (interpolated in logarithms), and writes
@@ -83,11 +84,12 @@ def contenders(compiled: bool) -> dict:
 
 
 def measure(solvers: dict, repeats: int, reference) -> list[dict]:
-    """Best and median times of interleaved solves, with errors and steps."""
+    """Best and median times of solves in turn, with errors and steps."""
     answers = {key: solve() for key, solve in solvers.items()}
     spent = {key: [] for key in solvers}
     for _ in range(repeats):
         for key, solve in solvers.items():
+            solve()
             began = time.perf_counter()
             solve()
             spent[key].append(time.perf_counter() - began)

@@ -40,7 +40,8 @@ def arrange(topology, saved, ends, instants):
         ends: of the steps [s]; NaN where one failed.
         instants: asked for [s], or None for those that the steps saved.
     """
-    traced = isinstance(ends, jax.core.Tracer)
+    leaves = jax.tree.leaves((saved, ends, instants))
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
     return (_arranged if traced else _arrange)(topology, saved, ends, instants)
 
 
@@ -57,7 +58,7 @@ def _arranged(topology, saved, ends, instants):
 
 def _by_instant(saved, ends, instants):
     """What the step that holds each instant saved; NaN outside the protocol."""
-    ends = jnp.where(jnp.isnan(ends), -jnp.inf, ends)
+    ends = jnp.where(jnp.isnan(ends), jnp.inf, ends)  # a failed step holds the rest
     step = jnp.sum(instants[:, None] > ends, axis=1)
     within = (step < ends.size) & (instants >= 0)
     step = jnp.minimum(step, ends.size - 1)

@@ -344,11 +344,15 @@ def _check_edge_numbers(network: Network) -> None:
                 f"`{name}` must be 0 or more, but is {column[e]} on the edge from "
                 f"{labels[topology.tail[e]]} to {labels[topology.head[e]]}."
             )
-    empty = np.flatnonzero(sum(columns) <= 0)
+    series, *shapes = columns
+    first, last = topology.first_site, topology.first_site + topology.num_sites - 1
+    for end, shape in zip((topology.tail, topology.head), shapes, strict=True):
+        series = series + shape * ((end >= first) & (end <= last))
+    empty = np.flatnonzero(series <= 0)
     if empty.size:
         e = int(empty[0])
         raise ValueError(
             f"The edge from {labels[topology.tail[e]]} to {labels[topology.head[e]]} "
-            "must have some resistance, but all three of its numbers are 0; merge the "
-            "two nodes or give it a series resistance."
+            "must have some resistance, but all of its numbers are 0 (shapes count at "
+            "ends on particles); merge the two nodes or give it a series resistance."
         )

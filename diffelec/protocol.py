@@ -288,8 +288,9 @@ def _spans_of_sign(time, current) -> tuple[tuple[float, float], ...]:
     return tuple(spans)
 
 
-_NUMBER = r"([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|[-+]?\.\d+)"
+_NUMBER = r"([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)"
 _UNITS = {"": 1.0, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "n": 1e-9, "p": 1e-12, "k": 1e3}
+_UNITS["\u03bc"] = _UNITS["µ"]  # the Greek letter, which keyboards give
 _TIMES = {"s": 1.0, "second": 1.0, "sec": 1.0, "min": 60.0, "minute": 60.0}
 _TIMES |= {"h": _HOURS, "hour": _HOURS, "hr": _HOURS, "day": 24 * _HOURS}
 _EXAMPLE = (
@@ -304,8 +305,8 @@ def _amount(text: str) -> tuple[float, str]:
     divided = re.fullmatch(rf"[cC]\s*/\s*{_NUMBER}", text)
     if divided and float(divided[1]) > 0:
         return 1.0 / float(divided[1]), "C"
-    found = re.fullmatch(rf"{_NUMBER}\s*([a-zA-Zµ]+)", text)
-    if found is None:
+    found = re.fullmatch(rf"{_NUMBER}\s*([a-zA-Zµ\u03bc]+)", text)
+    if found is None or not np.isfinite(float(found[1])):
         raise ValueError(f"'{text}' is not an amount with a unit")
     value, unit = float(found[1]), found[2]
     if unit in ("C", "c"):

@@ -74,7 +74,7 @@ def simulate(
         throw: raise where a step fails; otherwise the failed and later steps are NaN
             and `result` and `failed_step` tell.
         max_steps: of the integrator in one protocol step.
-        dtype: float64, or float32 for screening.
+        dtype: float64, or, where JAX runs in single precision, float32 for screening.
         method: `solver.RODAS4P2` or `solver.RODAS5P` (pays off from rtol = 1e-6 down).
         network_solver: one of `solver.DenseLU`, `solver.SparseLU`, `solver.Krylov`; as
             suits the size of the network unless given, which is faster.
@@ -83,8 +83,8 @@ def simulate(
             sites; under `jax.jit` by every step of the integrator, which is slower.
 
     Raises:
-        ValueError: an argument that cannot be, or float64 while JAX runs in single
-            precision; a limit of the first step already passed at its start.
+        ValueError: an argument that cannot be, or a precision that JAX does not run in;
+            a limit of the first step already passed at its start.
         SimulationError: any other failure.
     """
     _check_arguments(electrode, protocol, dtype)
@@ -131,6 +131,12 @@ def _check_arguments(electrode, protocol, dtype):
             "`simulate` computes in float64, but JAX runs in single precision; call "
             "jax.config.update('jax_enable_x64', True) first, or pass "
             "dtype=jax.numpy.float32 for screening."
+        )
+    if np.dtype(dtype) == np.float32 and jax.config.jax_enable_x64:
+        raise ValueError(
+            "`dtype` must be float64 where JAX runs in double precision, whose "
+            "constants would bring it back, but is float32; leave jax_enable_x64 off "
+            "in a program that screens in float32."
         )
 
 
@@ -323,14 +329,15 @@ def _kept(
         return jnp.where(failed >= 0, jnp.nan, leaf)
 
     grid = _grid(outcome, start, settings)
-    seen = kept(jax.vmap(outcome.track.at)(grid)).astype(start.dtype)
-    algebraic = seen[:, 2 * system.topology.num_sites :]
+    seen = jax.vmap(outcome.track.at)(grid).astype(start.dtype)
+    # Of zeros where the step failed: slopes at NaN would be NaN for all steps.
+    algebraic = jnp.where(failed >= 0, 0.0, seen[:, 2 * system.topology.num_sites :])
     end = start + outcome.duration
     record = _Record(
         time=kept(start + grid),
-        seen=seen,
-        voltage=jax.vmap(system.voltage)(algebraic),
-        current=jax.vmap(system.current)(algebraic),
+        seen=kept(seen),
+        voltage=kept(jax.vmap(system.voltage)(algebraic)),
+        current=kept(jax.vmap(system.current)(algebraic)),
         start=kept(start),
         end=kept(end),
         capacity=kept(charge),

@@ -182,13 +182,22 @@ class Solution(eqx.Module):
         """When each particle has made the part `level` of its own change of mean
         stoichiometry over a half cycle [s from its start]; infinite where that change
         is below 0.05. 0.1 is the onset, 0.5 the midpoint, 0.9 the completion.
+
+        Raises:
+            ValueError: no such half cycle; a level not above 0, or above 1.
         """
         return self._onsets(self._knots(half_cycle), half_cycle, level)
 
     def _onsets(self, knots, half_cycle: int, level):
         """When trajectories have made the part `level` of their own change."""
+        if isinstance(level, int | float) and not 0 < level <= 1:
+            raise ValueError(
+                f"`level` must be above 0 and at most 1, but is {level}; 0.1 is the "
+                "onset, 0.5 the midpoint."
+            )
         start, end = self._ends_of(half_cycle, *knots)
-        found = self._crossings(knots, start + level * (end - start), half_cycle)
+        target = end - (1.0 - level) * (end - start)  # at 1 the end itself
+        found = self._crossings(knots, target, half_cycle)
         still = (jnp.abs(end - start) < _LEAST_CHANGE) & ~jnp.isnan(found)
         return jnp.where(still, jnp.inf, found)
 

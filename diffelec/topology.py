@@ -97,6 +97,14 @@ class Topology:
         self._key = tuple(parts)
         self._hash = hash(self._key)
 
+    def __getstate__(self):
+        """Without the hash, which is another one in another process."""
+        return {k: v for k, v in vars(self).items() if k != "_hash"}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._hash = hash(self._key)
+
     def __hash__(self):
         return self._hash
 

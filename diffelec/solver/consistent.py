@@ -19,8 +19,9 @@ from .serial import arrays_of, serial_or_plain
 
 _MAX_ITERATIONS = 400
 _LEAST_PART = 1e-6
-_ROUNDING = 1e-12  # V times the 1C current: what rounding leaves of a slope
+_ROUNDING = 4e3  # units of rounding of a slope (V times the 1C current)
 _POTENTIAL_TOLERANCE = 1e-9  # V; the step after it is 1e-16 by quadratic convergence
+_POTENTIAL_ROUNDING = 64.0  # units of rounding, of 1 V: what single precision can do
 
 
 class Consistent(NamedTuple):
@@ -84,6 +85,8 @@ def _search(system, time, columns, guess):
     start = _on_control(system, time, guess)
     holds_voltage = system.control.row.weight_voltage != 0
     num_nodes = system.topology.num_nodes
+    unit = float(jnp.finfo(start.dtype).eps)
+    tolerance = max(_POTENTIAL_TOLERANCE, _POTENTIAL_ROUNDING * unit)
 
     def along(rows, direction):
         """The residual along a direction; the row of a current or power asked for does
@@ -99,7 +102,7 @@ def _search(system, time, columns, guess):
         trial = carry.algebraic + carry.part * carry.direction
         rows, block = system.network_rows(time, columns, conductance, trial)
         slope = along(rows, carry.direction)
-        falls = slope <= 0.1 * carry.steepness + _ROUNDING
+        falls = slope <= 0.1 * carry.steepness + _ROUNDING * unit
         taken = falls | (carry.part < _LEAST_PART)
         direction = -system.network_solve(block)(rows)
         steepness = jnp.abs(along(rows, direction))
@@ -110,7 +113,7 @@ def _search(system, time, columns, guess):
 
     def unfinished(carry: _Search):
         size = largest(jnp.abs(carry.direction))
-        settled = (carry.count > 0) & (size <= _POTENTIAL_TOLERANCE)
+        settled = (carry.count > 0) & (size <= tolerance)
         return ~settled & (carry.count < _MAX_ITERATIONS)
 
     none = jnp.zeros_like(start)

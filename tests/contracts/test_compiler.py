@@ -29,6 +29,15 @@ options = diffelec.compiler_options()
 value, slope = jax.jit(jax.value_and_grad(voltage), compiler_options=options)(1.0)
 np.testing.assert_allclose(value, alone, rtol=1e-9)
 np.testing.assert_allclose(jax.grad(voltage)(1.0), slope, rtol=1e-9)
+
+def at_instants(times):
+    found = diffelec.simulate(electrode, hour, rtol=1e-3, times=times)
+    return found.voltage[1]
+
+at = jnp.array([0.0, 1800.0])
+up, down = (at_instants(at.at[1].add(by)) for by in (1.0, -1.0))
+slopes = jax.grad(at_instants)(at)  # of instants alone
+np.testing.assert_allclose(slopes, [0.0, (up - down) / 2.0], rtol=1e-4)
 both = diffelec.batch(voltage, np.array([1.0, 1.1]))
 np.testing.assert_allclose(both[0], alone, rtol=1e-9)
 """

@@ -1,5 +1,9 @@
 """What the resistor network must obey, and what it refuses by which words."""
 
+import pickle
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -116,6 +120,20 @@ def test_equal_topologies_are_one_key_and_others_are_not():
     assert one != graphs.columns().topology
 
 
+def test_a_topology_that_was_kept_is_a_key_in_another_process():
+    """Hashes of text differ between processes."""
+    kept = pickle.dumps(graphs.star(2).topology)
+    program = (
+        "import pickle, sys; from diffelec import graphs\n"
+        "found = pickle.load(sys.stdin.buffer)\n"
+        "print({graphs.star(2).topology: 'there'}[found])"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", program], input=kept, capture_output=True, check=True
+    )
+    assert out.stdout.split() == [b"there"]
+
+
 @pytest.mark.parametrize("build", [bridge, lambda: graphs.columns()])
 def test_a_network_comes_back_from_networkx_unchanged(build):
     net = build()
@@ -187,6 +205,11 @@ CONTACT = carbon_contact("collector", "a", 1.0)
             [CONTACT, Edge("a", "b")],
             ["a", "b"],
             "edge from a to b must have some resistance",
+        ),
+        (
+            [Edge("collector", "a", 0.0, 1e4, 0.0)],  # a shape where there is no NMC
+            ["a"],
+            "edge from collector to a must have some resistance",
         ),
         ([CONTACT, Edge("a", "nobody", 1.0)], ["a"], "'nobody', which does not exist"),
         ([CONTACT, Edge("a", 7, 1.0)], ["a"], "Edge 1 must join nodes 0 to 1"),

@@ -90,6 +90,15 @@ def test_a_phrase_becomes_its_row(text, expected):
         np.testing.assert_allclose(found[name], value, rtol=1e-14)
 
 
+def test_both_letters_mu_and_numbers_that_begin_with_a_point_are_read():
+    rows = [
+        row_of(f"Charge at {x}A for 1 h") for x in ("50 \u00b5", "50 \u03bc", ".05e-3 ")
+    ]
+    assert rows[0] == rows[1]
+    for name, value in rows[0].items():
+        np.testing.assert_allclose(rows[2][name], value, rtol=1e-14)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -98,6 +107,7 @@ def test_a_phrase_becomes_its_row(text, expected):
         ("Hold for 2 hours", "'hold' needs an amount"),
         ("Charge at C/0 until 4.3 V", "'C/0' is not an amount with a unit"),
         ("Charge at 5 until 4.3 V", "'5' is not an amount with a unit"),
+        ("Charge at 1e400 A until 4.3 V", "'1e400 A' is not an amount with a unit"),
         ("Charge at 2 parsec until 4.3 V", "the unit 'parsec' is unknown"),
         ("Charge at 4.3 V until C/50", "cannot charge at '4.3 V'; give a C-rate"),
         ("Hold at 2 mA until 4.3 V", "a hold is at a voltage, not at '2 mA'"),

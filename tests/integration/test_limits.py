@@ -1,5 +1,6 @@
 """Closed forms: two particles in series, a recorded drive, every kind of step."""
 
+import subprocess
 import sys
 
 import diffrax
@@ -199,6 +200,94 @@ def test_single_precision_must_be_asked_for():
             diffelec.simulate(lumped_pair(), protocol)
     finally:
         jax.config.update("jax_enable_x64", True)
+
+
+SINGLE = """
+import jax.numpy as jnp
+import numpy as np
+import diffelec
+
+electrode = diffelec.presets.single_particle()
+protocol = diffelec.Protocol.from_strings(
+    ["Charge at C/20 until 4.3 V", "Hold at 4.3 V until C/50"]
+)
+found = diffelec.simulate(electrode, protocol, rtol=1e-3, dtype=jnp.float32)
+assert found.voltage.dtype == np.float32
+print(*np.asarray(found.step_end_times), float(found.onset_times(0)[0]))
+"""
+
+
+def test_screening_in_single_precision_comes_near_double():
+    """In a process of its own: constants of double precision would stay in caches."""
+    out = subprocess.run(
+        [sys.executable, "-c", SINGLE], capture_output=True, text=True, check=True
+    )
+    electrode = diffelec.presets.single_particle()
+    protocol = diffelec.Protocol.from_strings(
+        ["Charge at C/20 until 4.3 V", "Hold at 4.3 V until C/50"]
+    )
+    found = diffelec.simulate(electrode, protocol, rtol=1e-6)
+    want = [*np.asarray(found.step_end_times), float(found.onset_times(0)[0])]
+    np.testing.assert_allclose(list(map(float, out.stdout.split())), want, rtol=2e-3)
+    with pytest.raises(ValueError, match="leave jax_enable_x64 off"):
+        diffelec.simulate(electrode, protocol, dtype=jnp.float32)
+
+
+def test_instants_before_a_failed_step_are_kept():
+    electrode = diffelec.presets.single_particle()
+    protocol = diffelec.Protocol.from_strings(
+        ["Charge at C/5 for 1 hour", "Hold at 90 V for 1 hour"]
+    )
+    times = [0.0, 1800.0, 3600.0, 4000.0]
+    found = diffelec.simulate(electrode, protocol, times=times, throw=False)
+    assert int(found.failed_step) == 1
+    np.testing.assert_array_equal(np.isnan(found.voltage), [False] * 3 + [True])
+    evenly = diffelec.simulate(electrode, protocol, num_saved=3, throw=False)
+    np.testing.assert_allclose(found.voltage[:3], evenly.voltage[:3], rtol=1e-12)
+
+
+def test_slopes_of_steps_before_a_failed_one_are_finite():
+    good = ["Charge at C/5 for 1 hour"]
+    loss = {
+        name: lambda electrode, steps=steps: jnp.sum(
+            diffelec.simulate(
+                electrode,
+                diffelec.Protocol.from_strings(steps),
+                throw=False,
+                num_saved=3,
+            ).voltage[:3]
+        )
+        for name, steps in {
+            "alone": good,
+            "failing": [*good, "Hold at 90 V for 1 h"],
+        }.items()
+    }
+    electrode = jax.tree.map(jnp.asarray, diffelec.presets.single_particle())
+    floats, rest = eqx.partition(electrode, eqx.is_inexact_array)
+    slopes = {
+        name: jax.jit(jax.grad(lambda f, of=of: of(eqx.combine(f, rest))))(floats)
+        for name, of in loss.items()
+    }
+    for alone, failing in zip(*map(jax.tree.leaves, slopes.values()), strict=True):
+        np.testing.assert_allclose(failing, alone, rtol=1e-6, atol=1e-12)
+
+
+def test_a_level_of_1_is_reached_at_the_end_and_others_are_refused():
+    protocol = diffelec.Protocol.from_strings(["Charge at C/20 for 10 hours"])
+    found = diffelec.simulate(diffelec.presets.sharma2022(), protocol, rtol=1e-3)
+    times = found.onset_times(0, 1.0)
+    change = np.abs(np.asarray(found.stoichiometry[-1] - found.stoichiometry[0]))
+    moved = change > 0.05
+    assert 5 < moved.sum() < 15
+    assert np.all(np.isfinite(times) == moved)
+    # Those that take lithium back from their neighbours were there before.
+    steady = np.all(np.diff(found.stoichiometry, axis=0) <= 0, axis=0) & moved
+    assert 2 < steady.sum() < moved.sum()
+    np.testing.assert_allclose(times[steady], 36000.0, rtol=1e-9)
+    assert np.all(times[moved & ~steady] < 36000.0)
+    for level in (0.0, -0.1, 1.5, np.nan):
+        with pytest.raises(ValueError, match="`level` must be above 0 and at most 1"):
+            found.onset_times(0, level)
 
 
 def test_kvaerno_with_potentials_solved_inside_agrees():
