@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from ._typing import as_leaf
 
 _FAR = 1e6  # V or 1C: stands for no cut-off
+_HIGHEST_VOLTAGE = 5.0  # V, at which a power passes charge most slowly
 _LONGEST_HOLD = 200.0 * 3600.0  # s, where a cut-off and no duration is given
 
 
@@ -156,10 +157,11 @@ class Control(eqx.Module):
 
     def longest(self, electrode):
         """How long the step may last [s]: its duration; else the time that passes twice
-        the theoretical capacity at the asked current, or 200 h.
+        the theoretical capacity at the asked current, or power at 5 V, or 200 h.
         """
         row = self.row
         asked = jnp.abs(row.current + row.current_rate * electrode.one_c_current)
+        asked = asked + jnp.abs(row.power) / _HIGHEST_VOLTAGE
         asked = jnp.where(asked > 0, asked, jnp.inf)
         passing = 2.0 * electrode.theoretical_capacity / asked
         passing = jnp.where(passing > 0, passing, _LONGEST_HOLD)

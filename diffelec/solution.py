@@ -68,10 +68,20 @@ class Solution(eqx.Module):
         """The outcome as a sentence that names the step (concrete results only)."""
         if bool(jnp.all(self.result == RESULTS.successful)):
             return "successful"
+        self._check_alone()
         number = int(np.asarray(self.failed_step))
         return (
             f"Step {number + 1} ('{self.texts[number]}') failed: {RESULTS[self.result]}"
         )
+
+    def _check_alone(self) -> None:
+        """Raises ValueError for the solutions of a batch, one in the place of each."""
+        if jnp.ndim(self.step_end_times) != 1:
+            raise ValueError(
+                f"A solution must be alone to be asked, but this one is a batch of "
+                f"{len(self.step_end_times)}; ask each, by "
+                "`jax.vmap(lambda one: one.onset_times())(solution)`."
+            )
 
     def _by_particle(self, sites):
         """Mean over the sites of each particle, weighted by their shares."""
@@ -105,6 +115,7 @@ class Solution(eqx.Module):
 
     def _steps_of(self, half_cycle: int) -> tuple[int, int]:
         """First and last protocol step of a half cycle."""
+        self._check_alone()
         if self.spans is not None:
             count, steps = len(self.spans), [0]
         else:

@@ -332,7 +332,9 @@ def test_the_margin_is_the_least_distance_to_a_cut_off(
 def test_a_step_lasts_its_duration_or_twice_the_capacity_or_two_hundred_hours():
     timed = Control(Row(weight_current=1.0, current=0.01, duration=60.0))
     passing = Control(Row(weight_current=1.0, current_rate=-0.5))
+    powered = Control(Row(weight_power=1.0, power=0.02))
     hold = Control(Row(weight_voltage=1.0, voltage=4.3, least_rate=0.02))
+    np.testing.assert_allclose(powered.longest(CELL), 2 * 50.0 / (0.02 / 5.0))
     assert float(timed.longest(CELL)) == 60.0
     np.testing.assert_allclose(passing.longest(CELL), 2 * 50.0 / (0.5 * 0.02))
     assert float(hold.longest(CELL)) == 200 * 3600.0

@@ -290,6 +290,23 @@ def test_a_level_of_1_is_reached_at_the_end_and_others_are_refused():
             found.onset_times(0, level)
 
 
+def test_a_batch_is_asked_one_by_one():
+    protocol = diffelec.Protocol.from_strings(["Charge at C/5 for 1 hour"])
+    found = jax.vmap(
+        lambda temperature: diffelec.simulate(
+            diffelec.presets.single_particle(temperature=temperature),
+            protocol,
+            rtol=1e-3,
+            num_saved=2,
+        )
+    )(jnp.array([298.0, 310.0]))
+    for ask in (found.half_cycle_capacity, found.half_cycle_span, found.onset_times):
+        with pytest.raises(ValueError, match=r"a batch of 2; ask each, by `jax.vmap"):
+            ask(0)
+    charges = jax.vmap(lambda one: one.half_cycle_capacity(0))(found)
+    np.testing.assert_allclose(charges, found.step_capacities[:, 0])
+
+
 def test_kvaerno_with_potentials_solved_inside_agrees():
     """A method with other failure modes: ESDIRK on the columns alone."""
     from diffelec.solver.consistent import consistent_algebraic
