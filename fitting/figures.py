@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from .results import HOUR, half_cycles, mean_stoichiometry
+from .results import HOUR, AlongSteps, half_cycles
 from .style import OKABE_ITO, blank, styled
 from .style import save as save
 
@@ -117,13 +117,14 @@ def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Fig
     height = 4 + len(rows) * (11 + _panel_height(places, len(states)))
     figure = blank(170, height)
     panels = figure.subplots(len(rows), len(states), squeeze=False)
-    x = np.asarray(solution.stoichiometry)
-    norm = matplotlib.colors.Normalize(np.nanmin(x), np.nanmax(x))
+    along = AlongSteps.of(solution)
+    x = along.particles
+    norm = matplotlib.colors.Normalize(np.min(x), np.max(x))
     for half, line in zip(rows, panels, strict=True):
         ordered = states if half.charges else states[::-1]
         for state, axes in zip(ordered, line, strict=True):
-            time = time_of_state(electrode, solution, half, state)
-            here = at_instant(solution.time, x, time)
+            time = time_of_state(electrode, along, half, state)
+            here = at_instant(along.time, x, time)
             painted = _draw_network(axes, electrode, places, collector, here, norm)
             hours = (time - half.start) / HOUR
             axes.set_title(f"SOC {100 * state:.0f} %\n{hours:.1f} h")
@@ -146,12 +147,12 @@ def _panel_height(places, columns: int) -> float:
     return float(np.clip(140 / columns * tall / wide, 20, 60))
 
 
-def time_of_state(electrode, solution, half, state: float) -> float:
+def time_of_state(electrode, along: AlongSteps, half, state: float) -> float:
     """When a share of the half cycle's own charge has passed [s]."""
-    time, x = np.asarray(solution.time), mean_stoichiometry(electrode, solution)
-    inside = np.isfinite(x) & (time >= half.start) & (time <= half.end)
-    instants, moved = time[inside], np.abs(x[inside] - x[inside][0])
-    share = np.maximum.accumulate(moved) / moved.max()
+    inside = (along.time >= half.start) & (along.time <= half.end)
+    instants, x = along.time[inside], along.mean(electrode)[inside]
+    moved = np.abs(x - x[0])
+    share = np.maximum.accumulate(moved) / max(moved.max(), np.finfo(float).tiny)
     return float(np.interp(state if half.charges else 1.0 - state, share, instants))
 
 

@@ -209,6 +209,14 @@ def check_folder(folder: str | os.PathLike, *, overwrite: bool) -> None:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out must name a folder, but '{folder}' is a file.")
+    whole = folder.absolute()
+    above = next(path for path in (whole, *whole.parents) if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        kind = "may not be written to" if above.is_dir() else "is a file"
+        raise ValueError(
+            f"--out must name a folder that can be made, but '{above}' {kind}; choose "
+            "another one."
+        )
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise ValueError(
             f"--out must name a new or empty folder, but '{folder}' holds files; "

@@ -60,7 +60,8 @@ def predictive_figure(found: Inference) -> Figure:
     if found.left_out is not None:
         dashed = {"linestyle": ":", "linewidth": 1.2, "color": "0.3"}
         handles.append(Line2D([], [], label="90 % without the particle", **dashed))
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    place = {"loc": "outside lower center", "ncols": 4 if len(groups) > 1 else 2}
+    figure.legend(handles=handles, frameon=False, **place)
     return figure
 
 

@@ -60,19 +60,49 @@ def half_cycles(solution: diffelec.Solution) -> list[HalfCycle]:
     found, counts = [], {True: 0, False: 0}
     for k in range(solution.num_half_cycles):
         start, end = (float(t) for t in solution.half_cycle_span(k))
-        inside = (time >= start) & (time <= end)
-        mean = np.nanmean(current[inside]) if np.any(inside) else 0.0
-        charges = bool(mean >= 0)
+        passed = np.nan  # unless told by the steps, whatever instants were saved
+        if solution.spans is None:
+            passed = float(solution.half_cycle_capacity(k))
+        if np.isnan(passed):
+            inside = (time >= start) & (time <= end)
+            passed = np.nanmean(current[inside]) if np.any(inside) else 0.0
+        charges = bool(passed >= 0)
         counts[charges] += 1
         word = "charge" if charges else "discharge"
         found.append(HalfCycle(f"{word} {counts[charges]}", start, end, charges))
     return found
 
 
-def mean_stoichiometry(electrode, solution) -> np.ndarray:
-    """Mean over all particles, weighted by volume and multiplicity, (time,)."""
-    weight = np.asarray(electrode.multiplicity) * np.asarray(electrode.radius) ** 3
-    return np.asarray(solution.stoichiometry) @ (weight / weight.sum())
+class AlongSteps(NamedTuple):
+    """What a solution went through, at the ends of its accepted steps: finer than the
+    instants that were saved, and there whatever was asked for.
+    """
+
+    time: np.ndarray  # (knot,) from the start of the protocol [s]
+    means: np.ndarray  # (knot, site) stoichiometry
+    surfaces: np.ndarray  # (knot, site) stoichiometry
+    particles: np.ndarray  # (knot, particle) mean stoichiometry
+
+    @staticmethod
+    def of(solution) -> "AlongSteps":
+        """Of all steps that did not fail."""
+        topology, tracks = solution.topology, solution.tracks
+        sites = topology.num_sites
+        start = np.asarray(solution.step_start_times)[:, None]
+        time = (start + np.asarray(tracks.time)).reshape(-1)
+        value = np.asarray(tracks.value).reshape(time.size, -1)
+        good = np.isfinite(time) & np.all(np.isfinite(value[:, : 2 * sites]), axis=1)
+        time, value = time[good], value[good]
+        means, surfaces = value[:, :sites], value[:, sites : 2 * sites]
+        share = np.zeros((sites, topology.num_particles))
+        share[np.arange(sites), topology.site_particle] = topology.site_share
+        return AlongSteps(time, means, surfaces, means @ share)
+
+    def mean(self, electrode) -> np.ndarray:
+        """Mean over all particles, weighted by volume and multiplicity, (knot,)."""
+        weight = np.asarray(electrode.multiplicity) * np.asarray(electrode.radius) ** 3
+        weight = np.broadcast_to(weight, self.particles.shape[1:])
+        return self.particles @ (weight / weight.sum())
 
 
 class CycleRow(NamedTuple):

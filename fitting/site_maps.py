@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .figures import STATES, at_instant, time_of_state
-from .results import HOUR, half_cycles
+from .results import HOUR, AlongSteps, half_cycles
 from .style import blank, styled
 
 _PIXELS = 64  # across the median particle
@@ -120,13 +120,14 @@ def site_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Figure
     tall = float(np.clip(140 / len(states) * (top - bottom) / (right - left), 20, 70))
     figure = blank(170, 6 + len(rows) * (11 + tall))
     panels = figure.subplots(len(rows), len(states), squeeze=False)
-    x = np.asarray(solution.site_surface_stoichiometry)
-    norm = matplotlib.colors.Normalize(np.nanmin(x), np.nanmax(x))
+    along = AlongSteps.of(solution)
+    x = along.surfaces
+    norm = matplotlib.colors.Normalize(np.min(x), np.max(x))
     for half, line in zip(rows, panels, strict=True):
         ordered = states if half.charges else states[::-1]
         for state, axes in zip(ordered, line, strict=True):
-            time = time_of_state(electrode, solution, half, state)
-            painted = draw_map(axes, seen, at_instant(solution.time, x, time), norm)
+            time = time_of_state(electrode, along, half, state)
+            painted = draw_map(axes, seen, at_instant(along.time, x, time), norm)
             hours = (time - half.start) / HOUR
             axes.set_title(f"SOC {100 * state:.0f} %\n{hours:.1f} h")
         line[0].set_ylabel(half.name, visible=True)

@@ -1,5 +1,6 @@
 """Figures of a sweep: spreads against what was varied, onsets, a map of two."""
 
+import textwrap
 from collections.abc import Iterator
 
 import numpy as np
@@ -88,7 +89,7 @@ def spread_figure(sweep: Sweep, lanes: Lanes) -> Figure:
             axes.plot(values, column, _MARKERS[half], **look)
         _mark_edges(axes, values, spread[:, 0], lanes.failed)
         _scale(axes, "x", scale)
-        axes.set_xlabel(label)
+        axes.set_xlabel(textwrap.fill(label, 26))
         if np.isfinite(correlation):
             axes.set_title(f"rank correlation {correlation:.2f}")
     for axes in panels.flat[len(shown) :]:

@@ -139,7 +139,8 @@ def state_of_charge(
     Args:
         recording: of the cycler.
         offset: what the cycler's clock reads when the film's reads 0 [s].
-        reference: charge that is 1 [C]; by default that of the first half cycle.
+        reference: charge that is 1 [C]; by default that of the first half cycle which
+            passes half as much as the largest.
 
     Raises:
         ValueError: for a reference that is not positive, or where no charge flows.
@@ -151,9 +152,12 @@ def state_of_charge(
     charge = np.concatenate([[0.0], np.cumsum(middle * steps)])
     source = "as given"
     if reference is None:
-        start, end = recording.half_cycles()[0]
-        passed = np.interp([start, end], recording.time, charge)
-        reference, source = abs(float(passed[1] - passed[0])), "first half cycle"
+        spans = np.array(recording.half_cycles())
+        passed = np.abs(np.diff(np.interp(spans, recording.time, charge))[:, 0])
+        # A stub of a half cycle, as at the start of a record, is no reference.
+        number = int(np.argmax(passed >= 0.5 * passed.max()))
+        reference = float(passed[number])
+        source = "first half cycle" if number == 0 else f"half cycle {number + 1}"
     if not 0 < reference < math.inf:
         raise ValueError(
             "The reference of the state of charge must be positive, but is "

@@ -1,12 +1,22 @@
+import dataclasses
+
 import matplotlib
 import numpy as np
 import pytest
 
 import diffelec
+from diffelec.solver import Track
 from diffelec.topology import Topology
 from fitting import figures, results
 
 HOUR = 3600.0
+
+
+def tracks_of(means, surfaces, halves):
+    """Tracks of half cycles of 10 h with a knot every hour."""
+    value = np.concatenate([means, surfaces], axis=1).reshape(halves, 11, -1)
+    time = np.tile(np.linspace(0, 10 * HOUR, 11), (halves, 1))
+    return Track(time, value, np.zeros((halves, 11, 0, 0)))
 
 
 def made_up(electrode, cycles=2):
@@ -33,7 +43,7 @@ def made_up(electrode, cycles=2):
         result=None,
         failed_step=np.array(-1),
         num_steps=np.ones((halves, 2), int),
-        tracks=None,
+        tracks=tracks_of(x, x - 0.01, halves),
         topology=electrode.network.topology,
         texts=("step",) * halves,
         half_cycles=tuple(range(halves)),
@@ -100,6 +110,22 @@ def test_network_has_a_row_per_half_cycle_and_a_column_per_state(electrode, solu
     np.testing.assert_allclose(circles.get_array(), at_half, atol=1e-9)
     one_cycle = figures.network_figure(electrode, made_up(electrode, 1), (0.5,))
     assert len(one_cycle.axes) == 3
+
+
+def test_states_of_charge_do_not_hang_on_the_instants_that_were_saved(
+    electrode, solution
+):
+    names = ("time", "current", "voltage", "potentials", "site_stoichiometry")
+    few = {name: getattr(solution, name)[[0, 5]] for name in names}
+    surface = solution.site_surface_stoichiometry[[0, 5]]
+    sparse = dataclasses.replace(solution, **few, site_surface_stoichiometry=surface)
+    halves = results.half_cycles(sparse)
+    assert halves == results.half_cycles(solution)
+    drawn = [
+        figures.network_figure(electrode, one, (0.1, 0.5)) for one in (solution, sparse)
+    ]
+    titles = [[axes.get_title() for axes in one.axes] for one in drawn]
+    assert titles[0] == titles[1]
 
 
 def network_of(positions, carbon=()):

@@ -357,3 +357,13 @@ def test_a_folder_within_is_replaced_with_its_own_files_only(tmp_path):
         (out / "fit" / "mine.txt").write_text("kept")
     written = sorted(p.name for p in (out / "fit").iterdir())
     assert written == ["mine.txt", "new.txt", "study.json"]
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_any_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ValueError, match=r"can be made, but '.*file' is a file"):
+        files.check_folder(tmp_path / "file" / "in", overwrite=False)
+    files.check_folder(tmp_path / "a" / "b", overwrite=False)
+    monkeypatch.setattr(files.os, "access", lambda *_: False)
+    with pytest.raises(ValueError, match="may not be written to; choose another"):
+        files.check_folder(tmp_path / "a" / "b", overwrite=False)

@@ -14,7 +14,7 @@ import diffelec
 from fitting import cli, cuts, figures, site_film, site_maps
 from fitting.site_files import site_labels
 
-from .test_figures import labels, made_up
+from .test_figures import labels, made_up, tracks_of
 
 SHORT = ["Charge at C/5 until 4.0 V", "Discharge at C/5 until 3.7 V"]
 
@@ -37,7 +37,10 @@ def solution(electrode):
     ends = np.linspace(0.2, 0.7, electrode.network.topology.num_sites)
     x = 0.95 - ramp * ends
     return dataclasses.replace(
-        whole, site_stoichiometry=x + 0.005, site_surface_stoichiometry=x
+        whole,
+        site_stoichiometry=x + 0.005,
+        site_surface_stoichiometry=x,
+        tracks=tracks_of(x + 0.005, x, len(whole.step_end_times)),
     )
 
 

@@ -296,3 +296,14 @@ def test_a_small_rise_cut_off_after_a_steady_change_is_not_censored():
     onset = find_onsets(traces_of(rows, 0.002, times=times), halves)[1].onsets[0]
     assert onset.outcome is Outcome.STEADY
     assert "under way" not in onset.reasons[0]
+
+
+def test_a_stub_at_the_start_of_a_record_is_no_reference():
+    hours = np.array([0.0, 0.01, 0.02, 1.0, 11.0, 12.0])
+    current = np.array([-1e-3, -1e-3, 0.0, 2e-3, 2e-3, 0.0])
+    recording = Recording(3600.0 * hours, np.full(6, 3.7), current)
+    assert len(recording.half_cycles()) == 2
+    charge = state_of_charge(recording, 0.0)
+    assert "(half cycle 2)" in charge.source
+    assert charge.reference > 3600.0 * 10 * 2e-3
+    assert np.ptp(charge.share) < 1.1
