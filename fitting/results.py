@@ -4,6 +4,7 @@ All crossing times of a solution come from one compiled function: asked one by o
 each of its operations would be compiled alone, which takes seconds.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 import equinox as eqx
@@ -79,24 +80,21 @@ class AlongSteps(NamedTuple):
     """
 
     time: np.ndarray  # (knot,) from the start of the protocol [s]
-    means: np.ndarray  # (knot, site) stoichiometry
     surfaces: np.ndarray  # (knot, site) stoichiometry
     particles: np.ndarray  # (knot, particle) mean stoichiometry
 
     @staticmethod
     def of(solution) -> "AlongSteps":
         """Of all steps that did not fail."""
-        topology, tracks = solution.topology, solution.tracks
-        sites = topology.num_sites
+        sites, tracks = solution.topology.num_sites, solution.tracks
         start = np.asarray(solution.step_start_times)[:, None]
         time = (start + np.asarray(tracks.time)).reshape(-1)
         value = np.asarray(tracks.value).reshape(time.size, -1)
         good = np.isfinite(time) & np.all(np.isfinite(value[:, : 2 * sites]), axis=1)
         time, value = time[good], value[good]
         means, surfaces = value[:, :sites], value[:, sites : 2 * sites]
-        share = np.zeros((sites, topology.num_particles))
-        share[np.arange(sites), topology.site_particle] = topology.site_share
-        return AlongSteps(time, means, surfaces, means @ share)
+        at_knots = dataclasses.replace(solution, site_stoichiometry=means)
+        return AlongSteps(time, surfaces, np.asarray(at_knots.stoichiometry))
 
     def mean(self, electrode) -> np.ndarray:
         """Mean over all particles, weighted by volume and multiplicity, (knot,)."""
