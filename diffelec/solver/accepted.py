@@ -97,8 +97,8 @@ def margin_along(system, start: Parts, new: Parts, dense: Parts):
 
 
 def end_of_step(system, start: Parts, new: Parts, dense: Parts, time, size, theta):
-    """(state, time, row of seen values, row of higher coefficients) at theta of a step;
-    the row describes the step up to there.
+    """(state, time, row of higher coefficients) at theta of a step; the row describes
+    the step up to there.
     """
     end = jax.tree.map(
         lambda a, b, k: evaluate_polynomial(a, b, higher_coefficients(k), theta),
@@ -108,12 +108,13 @@ def end_of_step(system, start: Parts, new: Parts, dense: Parts, time, size, thet
     )
     higher = bends(system, dense)
     powers = theta ** jnp.arange(2, 2 + higher.shape[0])
-    return end, time + theta * size, watch(system, end), higher * powers[:, None]
+    return end, time + theta * size, higher * powers[:, None]
 
 
 def moved_end(system, last: Last, time, size, span, theta, status):
-    """`end_of_step` of the last step with its derivative: it moves with the crossing of
-    its cut-off, or with the span.
+    """(state, time, row of seen values, row of higher coefficients) at the end of the
+    last step, with their derivative: it moves with the crossing of its cut-off, or with
+    the span.
     """
     margin = margin_along(system, *last)
     gap, slope = jax.jvp(margin, (theta,), (jnp.ones_like(theta),))
@@ -122,4 +123,5 @@ def moved_end(system, last: Last, time, size, span, theta, status):
     lengthening = (span - jax.lax.stop_gradient(span)) / size
     theta = theta + jnp.where((status == AT_EVENT) & (slope != 0), crossing, 0.0)
     theta = theta + jnp.where(status == AT_END, lengthening, 0.0)
-    return end_of_step(system, *last, time, size, theta)
+    end, time, higher = end_of_step(system, *last, time, size, theta)
+    return end, time, watch(system, end), higher

@@ -42,6 +42,9 @@ _MEMORY = 0.7  # share of the errors before in what the next step's size follows
 _NEWTON = 1e-3  # of the last step: below, a step serves to mend its potentials
 _SHORTEST = 1e-14  # of the time reached: below, a step does not move the clock
 _BISECTIONS = 48
+_CORRECTIONS = 12  # of where a cut-off is met, each some 1e-2 of the one before
+_ROUNDING = 1e-14  # of a step, to find its end with
+_FARTHEST = 1.25  # steps, that a cut-off may lie off where the dense output has it
 
 
 class Tolerances(eqx.Module):
@@ -291,6 +294,25 @@ def _put(buffers, row, values):
 def _finish(system, loop: _Loop) -> Marched:
     """The end of the last step, at the cut-off where that ended it."""
     event = loop.status == AT_EVENT
+    theta, algebraic = _on_equations(system, loop, _crossing(system, loop), event)
+    theta = jnp.where(event, theta, 1.0)
+    start = loop.time - loop.size
+    end, time, higher = end_of_step(
+        system, loop.start, loop.parts, loop.dense, start, loop.size, theta
+    )
+    end = end._replace(algebraic=jnp.where(event, algebraic, end.algebraic))
+    last = loop.num_accepted - 1
+    seen = watch(system, end)
+    rows = _put(loop.rows, jnp.maximum(last, 0), Rows(time, seen, higher))
+    rows = rows._replace(time=jnp.where(event, rows.time, loop.rows.time))
+    duration = jnp.where(event, time, loop.time)
+    return Marched(
+        end, duration, rows, theta, loop.status, loop.num_accepted, loop.num_rejected
+    )
+
+
+def _crossing(system, loop: _Loop):
+    """Where along the last step its dense output meets the cut-off."""
     margin = margin_along(system, loop.start, loop.parts, loop.dense)
 
     def halve(_, bracket):
@@ -301,15 +323,37 @@ def _finish(system, loop: _Loop) -> Marched:
 
     one = jnp.ones_like(loop.time)
     low, high = jax.lax.fori_loop(0, _BISECTIONS, halve, (0.0 * one, one))
-    theta = jnp.where(event, 0.5 * (low + high), one)
-    start = loop.time - loop.size
-    end, time, seen, higher = end_of_step(
-        system, loop.start, loop.parts, loop.dense, start, loop.size, theta
-    )
-    last = loop.num_accepted - 1
-    rows = _put(loop.rows, jnp.maximum(last, 0), Rows(time, seen, higher))
-    rows = rows._replace(time=jnp.where(event, rows.time, loop.rows.time))
-    duration = jnp.where(event, time, loop.time)
-    return Marched(
-        end, duration, rows, theta, loop.status, loop.num_accepted, loop.num_rejected
-    )
+    return 0.5 * (low + high)
+
+
+def _on_equations(system, loop: _Loop, theta, event):
+    """(theta, potentials there) of the cut-off that the equations meet.
+
+    The dense output has an error of the tolerance's in the potentials, which is many
+    seconds where they rise slowly, and the step after, from potentials that solve the
+    equations, would start with a jump of its current.
+    """
+    arguments = (system, loop.start, loop.parts, loop.dense)
+    margin = margin_along(*arguments)
+
+    def unfinished(carry):
+        _, _, moved, count = carry
+        return any_lane(event & (jnp.abs(moved) > _ROUNDING) & (count < _CORRECTIONS))
+
+    def correct(carry):
+        theta, algebraic, _, count = carry
+        columns = end_of_step(*arguments, loop.time, loop.size, theta)[0].columns
+        time = loop.time - (1.0 - theta) * loop.size
+        conductance = system.conductance_at(columns)
+        off, block = system.network_rows(time, columns, conductance, algebraic)
+        algebraic = algebraic - system.network_solve(block)(off)
+        _, slope = jax.jvp(margin, (theta,), (jnp.ones_like(theta),))
+        falls = slope < 0
+        later = -system.margin(algebraic) / jnp.where(falls, slope, -1.0)
+        later = jnp.where(falls, later, 0.0)
+        return jnp.clip(theta + later, 0.0, _FARTHEST), algebraic, later, count + 1
+
+    end, *_ = end_of_step(*arguments, loop.time, loop.size, theta)
+    carry = (theta, end.algebraic, jnp.ones_like(theta), jnp.asarray(0))
+    theta, algebraic, *_ = jax.lax.while_loop(unfinished, correct, carry)
+    return theta, algebraic
