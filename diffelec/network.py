@@ -16,6 +16,8 @@ from ._typing import as_leaf
 from .edges import Edge
 from .topology import COLLECTOR, Topology
 
+_KINDS = (COLLECTOR, "carbon", "particle")  # of nodes, in a graph of networkx
+
 
 class Network(eqx.Module):
     r"""Edges with their three numbers over a fixed topology.
@@ -127,13 +129,20 @@ class Network(eqx.Module):
         """A `networkx.MultiGraph`; `from_networkx` is its inverse.
 
         Nodes carry `kind` (collector, carbon, particle), `imaged` and `position`;
-        edges carry the three numbers and `tail` (the end that `shape_tail` is at).
+        edges carry the three numbers, `tail` (the end that `shape_tail` is at) and
+        their `number` among the network's.
         """
         import networkx
 
         topology = self.topology
-        if topology.num_sites != topology.num_particles:
-            raise ValueError("`to_networkx` takes networks with one site a particle.")
+        if topology.num_sites != topology.num_particles or topology.electrolyte_labels:
+            raise ValueError(
+                "`to_networkx` takes networks with one site a particle and a uniform "
+                f"electrolyte, but this one has {topology.num_sites} sites of "
+                f"{topology.num_particles} particles and "
+                f"{len(topology.electrolyte_labels)} nodes of the electrolyte; cut its "
+                "particles and add its electrolyte after the graph."
+            )
         graph = networkx.MultiGraph()
         graph.add_node(COLLECTOR, kind="collector")
         for label in topology.carbon_labels:
@@ -149,6 +158,7 @@ class Network(eqx.Module):
                 tail,
                 labels[topology.head[e]],
                 tail=tail,
+                number=e,
                 series_resistance=float(self.series_resistance[e]),
                 shape_tail=float(self.shape_tail[e]),
                 shape_head=float(self.shape_head[e]),
@@ -158,9 +168,16 @@ class Network(eqx.Module):
     @staticmethod
     def from_networkx(graph) -> "Network":
         """The inverse of `to_networkx`: reads `kind`, `imaged`, `position` of nodes and
-        `series_resistance`, `shape_tail`, `shape_head`, `tail` of edges.
+        `series_resistance`, `shape_tail`, `shape_head`, `tail`, `number` of edges;
+        edges without a number come last, in the graph's order.
         """
         kinds = dict(graph.nodes(data="kind", default="particle"))
+        for node, kind in kinds.items():
+            if kind not in _KINDS:
+                raise ValueError(
+                    f"`kind` of a node must be one of {', '.join(_KINDS)}, but is "
+                    f"{kind!r} for {node!r}; correct `graph.nodes[{node!r}]['kind']`."
+                )
         particles = [n for n, kind in kinds.items() if kind == "particle"]
         carbon = [n for n, kind in kinds.items() if kind == "carbon"]
         collectors = sum(kind == "collector" for kind in kinds.values())
@@ -173,7 +190,10 @@ class Network(eqx.Module):
             n: COLLECTOR if kind == "collector" else str(n) for n, kind in kinds.items()
         }
         edges = []
-        for u, v, data in graph.edges(data=True):
+        last = graph.number_of_edges()
+        for u, v, data in sorted(
+            graph.edges(data=True), key=lambda edge: edge[2].get("number", last)
+        ):
             tail, head = (v, u) if data.get("tail", u) == v else (u, v)
             edges.append(
                 Edge(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffelec import Network, graphs, network, presets
+from diffelec import Network, electrolyte, graphs, network, presets
 from diffelec import topology as topologies
 from diffelec.edges import Edge, carbon_contact, particle_contact, wire
 from tests.helpers import tree_allclose
@@ -134,36 +134,27 @@ def test_a_topology_that_was_kept_is_a_key_in_another_process():
     assert out.stdout.split() == [b"there"]
 
 
-@pytest.mark.parametrize("build", [bridge, lambda: graphs.columns()])
-def test_a_network_comes_back_from_networkx_unchanged(build):
+@pytest.mark.parametrize("build", [bridge, graphs.columns, lambda: graphs.chain(4)])
+def test_a_network_comes_back_from_networkx_as_the_same_pytree(build):
     net = build()
     back = Network.from_networkx(net.to_networkx())
-    one, other = net.topology, back.topology
-    assert one.node_labels == other.node_labels
-    np.testing.assert_array_equal(one.imaged, other.imaged)
-    if one.positions is not None:
-        np.testing.assert_array_equal(one.positions, other.positions)
-
-    def table(n):
-        labels = n.topology.node_labels
-        return sorted(
-            (labels[t], labels[h], float(r), float(s), float(u))
-            for t, h, r, s, u in zip(
-                n.topology.tail,
-                n.topology.head,
-                n.series_resistance,
-                n.shape_tail,
-                n.shape_head,
-                strict=True,
-            )
-        )
-
-    assert table(net) == table(back)
+    assert tree_allclose(net, back, rtol=0)
+    assert net.topology == back.topology
 
 
-def test_a_network_built_along_its_edges_comes_back_as_the_same_pytree():
-    net = graphs.chain(4)
-    assert tree_allclose(net, Network.from_networkx(net.to_networkx()), rtol=0)
+def test_a_network_with_an_electrolyte_is_not_one_of_networkx():
+    net = electrolyte.with_electrolyte(
+        graphs.columns(), effective_conductivity=0.1, area=1e-9, thickness=5e-5
+    )
+    with pytest.raises(ValueError, match="a uniform electrolyte, but this one has 15"):
+        net.to_networkx()
+
+
+def test_a_graph_with_a_node_of_an_unknown_kind_is_refused():
+    graph = graphs.chain(2).to_networkx()
+    graph.nodes["p1"]["kind"] = "Particle"
+    with pytest.raises(ValueError, match="but is 'Particle' for 'p1'; correct"):
+        Network.from_networkx(graph)
 
 
 def test_a_graph_without_a_collector_is_refused():
