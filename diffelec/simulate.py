@@ -10,6 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from . import stretches
+from .arguments import (
+    as_instants,
+    check_numbers,
+    check_precision,
+    check_problem,
+    check_ways,
+)
 from .compiler import compiled
 from .constants import FARADAY
 from .control import Control
@@ -87,8 +94,11 @@ def simulate(
             a limit of the first step already passed at its start.
         SimulationError: any other failure.
     """
-    _check_arguments(electrode, protocol, dtype)
-    _check_numbers(rtol, atol, num_saved, max_steps)
+    check_problem(electrode, protocol)
+    check_precision(dtype)
+    check_numbers(rtol, atol, num_saved, max_steps)
+    check_ways(method, network_solver, meter)
+    instants = None if times is None else as_instants(times, dtype)
     tolerances = Tolerances(
         np.asarray(rtol, dtype),
         np.asarray(rtol / 10 if atol is None else atol, dtype),
@@ -100,7 +110,7 @@ def simulate(
         tolerances,
         diffrax.NoProgressMeter() if meter is None else meter,
         int(num_saved),
-        None if times is None else jnp.asarray(times, dtype),
+        instants,
     )
     electrode, protocol = jax.tree.map(
         lambda leaf: _of_type(leaf, dtype), (electrode, protocol)
@@ -114,40 +124,6 @@ def _of_type(leaf, dtype):
     if isinstance(leaf, np.ndarray | jax.Array) and leaf.dtype == dtype:
         return leaf
     return jnp.asarray(leaf, dtype)
-
-
-def _check_arguments(electrode, protocol, dtype):
-    for name, value, kind, remedy in (
-        ("electrode", electrode, Electrode, "such as `diffelec.presets.sharma2022()`"),
-        ("protocol", protocol, Protocol, "by `diffelec.Protocol.from_strings([...])`"),
-    ):
-        if not isinstance(value, kind):
-            raise ValueError(
-                f"`{name}` must be a diffelec.{kind.__name__}, but is a "
-                f"{type(value).__name__}; make one, {remedy}."
-            )
-    if np.dtype(dtype) == np.float64 and not jax.config.jax_enable_x64:
-        raise ValueError(
-            "`simulate` computes in float64, but JAX runs in single precision; call "
-            "jax.config.update('jax_enable_x64', True) first, or pass "
-            "dtype=jax.numpy.float32 for screening."
-        )
-    if np.dtype(dtype) == np.float32 and jax.config.jax_enable_x64:
-        raise ValueError(
-            "`dtype` must be float64 where JAX runs in double precision, whose "
-            "constants would bring it back, but is float32; leave jax_enable_x64 off "
-            "in a program that screens in float32."
-        )
-
-
-def _check_numbers(rtol, atol, num_saved, max_steps):
-    for name, value in (("rtol", rtol), ("atol", atol)):
-        if value is not None and not 0 < value < 1:
-            raise ValueError(f"`{name}` must lie between 0 and 1, but is {value}.")
-    counts = (("num_saved", num_saved, 2), ("max_steps", max_steps, 1))
-    for name, value, least in counts:
-        if value < least:
-            raise ValueError(f"`{name}` must be {least} or more, but is {value}.")
 
 
 def _raise_failure(solution: Solution) -> Solution:

@@ -121,7 +121,12 @@ class Solution(eqx.Module):
         else:
             count = max(self.half_cycles) + 1
             steps = [k for k, h in enumerate(self.half_cycles) if h == half_cycle]
-        if not 0 <= half_cycle < count or not steps:
+        if count < 1:
+            raise ValueError(
+                "A half cycle is a charge, a discharge or a hold, but this protocol "
+                "has none, only rests."
+            )
+        if half_cycle not in range(count) or not steps:
             raise ValueError(
                 f"`half_cycle` must be 0 to {count - 1} for this protocol, but is "
                 f"{half_cycle}."

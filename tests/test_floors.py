@@ -45,7 +45,7 @@ FLOORS = (
     {"solver.march", "solver.settled"},
     {"solver.integrate"},
     {"solver"},
-    {"joined", "solution", "stretches"},
+    {"arguments", "joined", "solution", "stretches"},
     {"simulate", "fronts"},
     {""},
 )

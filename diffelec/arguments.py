@@ -1,0 +1,105 @@
+"""What `simulate` refuses before it solves anything, and by which words."""
+
+import numbers
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .electrode import Electrode
+from .protocol import Protocol
+from .solver import AbstractFactors, Tableau
+
+
+def check_problem(electrode, protocol) -> None:
+    """Raises ValueError unless there is something to solve."""
+    for name, value, kind, remedy in (
+        ("electrode", electrode, Electrode, "such as `diffelec.presets.sharma2022()`"),
+        ("protocol", protocol, Protocol, "by `diffelec.Protocol.from_strings([...])`"),
+    ):
+        if not isinstance(value, kind):
+            raise ValueError(
+                f"`{name}` must be a diffelec.{kind.__name__}, but is a "
+                f"{type(value).__name__}; make one, {remedy}."
+            )
+
+
+def check_precision(dtype) -> None:
+    """Raises ValueError for a precision that JAX does not run in."""
+    kind, double = np.dtype(dtype), jax.config.jax_enable_x64
+    if kind not in (np.float32, np.float64):
+        raise ValueError(
+            f"`dtype` must be float64 or float32, but is {kind}; leave it out."
+        )
+    if kind == np.float64 and not double:
+        raise ValueError(
+            "`simulate` computes in float64, but JAX runs in single precision; call "
+            "jax.config.update('jax_enable_x64', True) first, or pass "
+            "dtype=jax.numpy.float32 for screening."
+        )
+    if kind == np.float32 and double:
+        raise ValueError(
+            "`dtype` must be float64 where JAX runs in double precision, whose "
+            "constants would bring it back, but is float32; leave jax_enable_x64 off "
+            "in a program that screens in float32."
+        )
+
+
+def check_numbers(rtol, atol, num_saved, max_steps) -> None:
+    """Raises ValueError for tolerances and counts that cannot be."""
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if value is not None and not (np.ndim(value) == 0 and _lies(value, 0, 1)):
+            raise ValueError(f"`{name}` must lie between 0 and 1, but is {value!r}.")
+    counts = (("num_saved", num_saved, 2), ("max_steps", max_steps, 1))
+    for name, value, least in counts:
+        if not isinstance(value, numbers.Integral) or value < least:
+            raise ValueError(
+                f"`{name}` must be a whole number, {least} or more, but is {value!r}."
+            )
+
+
+def _lies(value, lower, upper) -> bool:
+    """Whether a value is a number between two others."""
+    try:
+        return bool(lower < value < upper)
+    except TypeError:
+        return False
+
+
+def check_ways(method, network_solver, meter) -> None:
+    """Raises ValueError for what neither integrates, nor solves, nor shows."""
+    if not isinstance(method, Tableau):
+        raise ValueError(
+            "`method` must be `diffelec.solver.RODAS4P2` or `RODAS5P`, but is "
+            f"{method!r}."
+        )
+    factors = isinstance(network_solver, type)
+    if network_solver is not None and not (
+        factors and issubclass(network_solver, AbstractFactors)
+    ):
+        raise ValueError(
+            "`network_solver` must be None, or `diffelec.solver.DenseLU`, `SparseLU` "
+            f"or `Krylov`, but is {network_solver!r}."
+        )
+    if meter is not None and not isinstance(meter, diffrax.AbstractProgressMeter):
+        raise ValueError(
+            "`meter` must be a diffrax progress meter such as "
+            f"`diffrax.TqdmProgressMeter()`, but is {meter!r}."
+        )
+
+
+def as_instants(times, dtype):
+    """Instants [s] as an array; ValueError unless they are a list of numbers."""
+    try:
+        instants = jnp.asarray(times, dtype)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`times` must be numbers [s], but are {times!r}; pass a list of them."
+        ) from None
+    if instants.ndim != 1:
+        raise ValueError(
+            "`times` must be one list of instants [s], but have the shape "
+            f"{instants.shape}; pass a list, of one instant too."
+        )
+    return instants
