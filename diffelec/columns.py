@@ -5,6 +5,8 @@ volume reaches to the midpoints of its neighbours. The last node is on the surfa
 the surface stoichiometry is an unknown of its own and needs no extrapolation.
 """
 
+import numbers
+
 import equinox as eqx
 import numpy as np
 
@@ -24,10 +26,10 @@ class RadialMesh(eqx.Module):
     clustering: float = eqx.field(static=True, default=_CLUSTERING)
 
     def __check_init__(self):
-        if self.num_shells < 3:
+        if not isinstance(self.num_shells, numbers.Integral) or self.num_shells < 3:
             raise ValueError(
-                f"`num_shells` must be 3 or more, but is {self.num_shells}; 20 "
-                "reproduces the first-cycle loss to 0.1 %."
+                "`num_shells` must be a whole number, 3 or more, but is "
+                f"{self.num_shells}; 20 reproduces the first-cycle loss to 0.1 %."
             )
         if not self.clustering > 0:
             raise ValueError(

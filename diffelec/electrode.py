@@ -1,5 +1,7 @@
 """The electrode: particles, their material and the network that feeds them."""
 
+import dataclasses
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -16,12 +18,28 @@ from .sums import total
 
 
 class Curves(eqx.Module):
-    """The material as callables of stoichiometry, in SI units."""
+    """The material as callables of stoichiometry, in SI units.
+
+    Raises:
+        ValueError: at construction, for a number or a function in a curve's place.
+    """
 
     conductivity: AbstractCurve  # S/m
     diffusivity: AbstractCurve  # m2/s
     rate_constant: AbstractCurve  # m/s
     open_circuit_potential: AbstractOpenCircuitPotential  # V
+
+    def __check_init__(self):
+        for field in dataclasses.fields(self):
+            value, kind = getattr(self, field.name), AbstractCurve
+            if field.name == "open_circuit_potential":
+                kind = AbstractOpenCircuitPotential
+            if not isinstance(value, kind):
+                raise ValueError(
+                    f"`{field.name}` must be a curve of diffelec, but is {value!r}; "
+                    "take `diffelec.curves.ConstantCurve` for a number, or derive a "
+                    f"class from `{kind.__name__}` for a law of your own."
+                )
 
 
 class Electrode(eqx.Module):

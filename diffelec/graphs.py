@@ -28,11 +28,13 @@ def columns(
     `obstructions[c]` particles below the top one. Top particles (labels `top 0`, …)
     come first and are the imaged ones; `below c.k` counts from the collector.
     """
-    if len(obstructions) == 0 or any(n < 0 for n in obstructions):
+    counts = np.asarray(obstructions)
+    if counts.ndim != 1 or counts.size == 0 or np.any((counts < 0) | (counts % 1 != 0)):
         raise ValueError(
-            "`obstructions` must hold one number >= 0 per column, but is "
-            f"{list(obstructions)}."
+            "`obstructions` must hold one whole number, 0 or more, per column, but is "
+            f"{obstructions}."
         )
+    obstructions = counts.astype(int).tolist()
     tops = [f"top {c}" for c in range(len(obstructions))]
     below, edges, place = [], [], {}
     for c, count in enumerate(obstructions):
@@ -83,7 +85,7 @@ def star(
             "`carbon_shape` must be one number or one per particle, but has "
             f"{shapes.size} values for {num_particles} particles."
         )
-    shapes = np.broadcast_to(shapes, (num_particles,))
+    shapes = np.broadcast_to(shapes, (max(num_particles, 0),))
     labels = [f"p{k}" for k in range(num_particles)]
     edges = [
         carbon_contact(COLLECTOR, label, float(shape))

@@ -70,11 +70,13 @@ class Network(eqx.Module):
         exchange_shape=None,
         **sites,
     ) -> "Network":
-        """A network of `Edge`s whose ends are node names or numbers.
+        """A network of `Edge`s (or tuples like them) whose ends are node names or
+        numbers.
 
         `sites` are the arguments of `Topology` that cut particles into sites and tell
         of the electrolyte; sites are named `label/0`, … where a particle has several.
         """
+        edges = [Edge(*edge) for edge in edges]
         bare = Topology(
             (), (), particle_labels, carbon_labels, imaged, positions, **sites
         )

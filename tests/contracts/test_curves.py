@@ -1,5 +1,7 @@
 """What any curve of stoichiometry must obey, and what each form must give."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -208,3 +210,12 @@ def test_the_gradient_at_the_ends_of_the_range_is_that_beside_them(curve):
     at, beside = log_slopes(curve, ends), log_slopes(curve, ends + 1e-12)
     assert np.all(np.isfinite(at))
     np.testing.assert_allclose(at, beside, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("diffusivity", 1e-15), ("open_circuit_potential", lambda x: 4.0 - x)],
+)
+def test_a_number_or_a_function_is_no_curve_of_a_material(name, value):
+    with pytest.raises(ValueError, match=f"`{name}` must be a curve of diffelec, but"):
+        dataclasses.replace(materials.nmc532(), **{name: value})

@@ -58,9 +58,9 @@ def test_columns_stand_above_one_another():
     assert places["below 0.0"][1] < places["below 0.1"][1] < places["top 0"][1]
 
 
-@pytest.mark.parametrize("obstructions", [(), (1, -1)])
+@pytest.mark.parametrize("obstructions", [(), (1, -1), 3, [1.5]])
 def test_columns_without_a_height_are_refused(obstructions):
-    with pytest.raises(ValueError, match="`obstructions` must hold one number >= 0"):
+    with pytest.raises(ValueError, match="`obstructions` must hold one whole number"):
         graphs.columns(obstructions)
 
 

@@ -142,6 +142,12 @@ def test_a_network_comes_back_from_networkx_as_the_same_pytree(build):
     assert net.topology == back.topology
 
 
+def test_edges_may_be_tuples():
+    edge = carbon_contact("collector", "a", 2.0)
+    one, other = (Network.from_edges([e], ["a"]) for e in (edge, tuple(edge)))
+    assert tree_allclose(one, other, rtol=0)
+
+
 def test_a_network_with_an_electrolyte_is_not_one_of_networkx():
     net = electrolyte.with_electrolyte(
         graphs.columns(), effective_conductivity=0.1, area=1e-9, thickness=5e-5
