@@ -7,6 +7,8 @@ widths are those of a page (170 mm) or of one column (85 mm).
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
+from matplotlib.text import Text
 
 OKABE_ITO = (
     "#0072B2",
@@ -33,8 +35,22 @@ _STYLE = {
 
 def save(figure: Figure, path) -> None:
     """Writes a figure as PNG at 200 dots per inch."""
+    for text in figure.findobj(Text):
+        if text.get_text().count("$") > 1 and not _is_formula(text.get_text()):
+            text.set_parse_math(False)
     with matplotlib.rc_context(_STYLE):
         figure.savefig(path, dpi=DPI)
+
+
+def _is_formula(text: str) -> bool:
+    """Whether Matplotlib can typeset a text: names of a user's may have dollar signs,
+    between which it looks for mathematics.
+    """
+    try:
+        MathTextParser("agg").parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 def blank(width_mm: float, height_mm: float) -> Figure:

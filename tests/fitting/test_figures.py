@@ -7,7 +7,7 @@ import pytest
 import diffelec
 from diffelec.solver import Track
 from diffelec.topology import Topology
-from fitting import figures, results
+from fitting import figures, results, style
 
 HOUR = 3600.0
 
@@ -170,3 +170,14 @@ def test_figures_leave_the_settings_alone(solution, tmp_path):
     width, _ = figures.voltage_figure(solution).get_size_inches()
     assert width == pytest.approx(170 / 25.4)
     assert (tmp_path / "v.png").stat().st_size > 1000
+
+
+def test_names_with_dollar_signs_do_not_end_a_finished_run(tmp_path):
+    figure = style.blank(80, 50)
+    axes = figure.subplots()
+    axes.plot([1, 2], [1, 100], label="a $b_ and $ c")
+    axes.set(yscale="log", title="both of 3 $ and $x_2$")
+    axes.set_xticks([1, 2], ["p$_{$1", "top $^ 2"])
+    axes.legend()
+    style.save(figure, tmp_path / "names.png")
+    assert (tmp_path / "names.png").stat().st_size > 1000
