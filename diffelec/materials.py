@@ -102,12 +102,15 @@ def nmc532(
     conductivity: AbstractCurve | None = None,
     diffusivity: AbstractCurve | None = None,
     exchange_current_density: float = 1.0,
+    maximum_concentration: float = NMC532_CONCENTRATION,
 ) -> Curves:
-    """LiNi0.5Mn0.3Co0.2O2."""
+    """LiNi0.5Mn0.3Co0.2O2; the exchange current density [A/m2] is that of an electrode
+    with this maximum concentration [mol/m3].
+    """
     return Curves(
         conductivity=nmc532_conductivity() if conductivity is None else conductivity,
         diffusivity=nmc532_diffusivity() if diffusivity is None else diffusivity,
-        rate_constant=rate_constant(exchange_current_density),
+        rate_constant=rate_constant(exchange_current_density, maximum_concentration),
         open_circuit_potential=NMC532(),
     )
 

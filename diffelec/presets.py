@@ -34,9 +34,11 @@ def electrode_of(
         values = np.asarray(values, float)
         return np.full(count, values) if values.ndim == 0 else values
 
+    if curves is None:
+        curves = nmc532(maximum_concentration=maximum_concentration)
     return Electrode(
         network=network,
-        curves=nmc532() if curves is None else curves,
+        curves=curves,
         radius=spread(radius),
         initial_stoichiometry=spread(initial_stoichiometry),
         multiplicity=spread(multiplicity),
@@ -55,6 +57,7 @@ def sharma2022(
     conductivity: AbstractCurve | None = None,
     diffusivity: AbstractCurve | None = None,
     exchange_current_density: float = 1.0,
+    maximum_concentration: float = NMC532_CONCENTRATION,
     **fields,
 ) -> Electrode:
     """Fig. 4a of Sharma 2022: five top particles behind 0 to 4 others, NMC532.
@@ -64,7 +67,10 @@ def sharma2022(
     """
     return electrode_of(
         columns(obstructions, contact_radius, carbon_shape),
-        nmc532(conductivity, diffusivity, exchange_current_density),
+        nmc532(
+            conductivity, diffusivity, exchange_current_density, maximum_concentration
+        ),
+        maximum_concentration=maximum_concentration,
         **fields,
     )
 
@@ -75,11 +81,15 @@ def single_particle(
     conductivity: AbstractCurve | None = None,
     diffusivity: AbstractCurve | None = None,
     exchange_current_density: float = 1.0,
+    maximum_concentration: float = NMC532_CONCENTRATION,
     **fields,
 ) -> Electrode:
     """One NMC532 particle on the collector's carbon; arguments as `sharma2022`."""
     return electrode_of(
         star(1, carbon_shape),
-        nmc532(conductivity, diffusivity, exchange_current_density),
+        nmc532(
+            conductivity, diffusivity, exchange_current_density, maximum_concentration
+        ),
+        maximum_concentration=maximum_concentration,
         **fields,
     )

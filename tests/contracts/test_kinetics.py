@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffelec import constants, kinetics, materials
+from diffelec import constants, kinetics, materials, presets
 from tests.helpers import examples
 
 ALL = examples(kinetics.AbstractKinetics)
@@ -163,3 +163,11 @@ def test_the_tafel_slopes_are_those_of_the_transfer_coefficients():
 def test_a_transfer_coefficient_outside_zero_to_one_is_refused(transfer):
     with pytest.raises(ValueError, match="`anodic_transfer` must lie strictly between"):
         kinetics.ButlerVolmer(transfer)
+
+
+@pytest.mark.parametrize("build", [presets.single_particle, presets.sharma2022])
+def test_the_exchange_current_of_a_preset_is_that_of_its_own_concentration(build):
+    electrode = build(exchange_current_density=2.0, maximum_concentration=4.0e4)
+    rate = electrode.curves.rate_constant(0.5)
+    found = electrode.kinetics.exchange_current_density(0.5, rate, 4.0e4)
+    np.testing.assert_allclose(found, 2.0, rtol=1e-12)
