@@ -1,5 +1,8 @@
 """What a simulation gives: saved instants, events, and trajectories between them."""
 
+import functools
+import inspect
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,6 +15,34 @@ from .topology import Topology
 
 _LEAST_CHANGE = 0.05  # of mean stoichiometry, below which there is no onset
 _BISECTIONS = 50
+
+
+def _compiled(method):
+    """The method by `equinox.filter_jit`, once for all levels and changes asked for:
+    numbers that are arrays to it, and not constants of the code.
+    """
+    run, signature = eqx.filter_jit(method), inspect.signature(method)
+
+    @functools.wraps(method)
+    def called(*arguments, **named):
+        given = signature.bind(*arguments, **named)
+        given.apply_defaults()
+        for name in {"level", "change"}.intersection(given.arguments):
+            value = given.arguments[name]
+            _check_share(name, value)
+            given.arguments[name] = jnp.asarray(value, float)
+        return run(*given.args, **given.kwargs)
+
+    return called
+
+
+def _check_share(name: str, value) -> None:
+    """Raises ValueError for a part of a change, or of all lithium, that cannot be."""
+    if isinstance(value, int | float) and not 0 < value <= 1:
+        raise ValueError(
+            f"`{name}` must be above 0 and at most 1, but is {value}; an onset is at "
+            "the level 0.1, or at a change of stoichiometry by 0.066."
+        )
 
 
 class Solution(eqx.Module):
@@ -167,7 +198,7 @@ class Solution(eqx.Module):
         track = Track(times, values, higher)
         return track.at(0.0 * start), track.at(end - start)
 
-    @eqx.filter_jit
+    @_compiled
     def crossing_times(
         self, target: Float[Array, " particle"], half_cycle: int = 0
     ) -> Float[Array, " particle"]:
@@ -191,7 +222,7 @@ class Solution(eqx.Module):
         found = find(times, values, higher, target, direction, inside)
         return jnp.where(jnp.isnan(span[1] - span[0]), jnp.nan, found)
 
-    @eqx.filter_jit
+    @_compiled
     def onset_times(
         self, half_cycle: int = 0, level: float = 0.1
     ) -> Float[Array, " particle"]:
@@ -206,18 +237,13 @@ class Solution(eqx.Module):
 
     def _onsets(self, knots, half_cycle: int, level):
         """When trajectories have made the part `level` of their own change."""
-        if isinstance(level, int | float) and not 0 < level <= 1:
-            raise ValueError(
-                f"`level` must be above 0 and at most 1, but is {level}; 0.1 is the "
-                "onset, 0.5 the midpoint."
-            )
         start, end = self._ends_of(half_cycle, *knots)
         target = end - (1.0 - level) * (end - start)  # at 1 the end itself
         found = self._crossings(knots, target, half_cycle)
         still = (jnp.abs(end - start) < _LEAST_CHANGE) & ~jnp.isnan(found)
         return jnp.where(still, jnp.inf, found)
 
-    @eqx.filter_jit
+    @_compiled
     def change_times(
         self, half_cycle: int = 0, change: float = 0.066
     ) -> Float[Array, " particle"]:
@@ -228,7 +254,7 @@ class Solution(eqx.Module):
         start, end = self._ends_of(half_cycle, times, values, higher)
         return self.crossing_times(start + change * jnp.sign(end - start), half_cycle)
 
-    @eqx.filter_jit
+    @_compiled
     def site_change_times(
         self, half_cycle: int = 0, change: float = 0.066, *, surface: bool = True
     ) -> Float[Array, " site"]:
@@ -240,7 +266,7 @@ class Solution(eqx.Module):
         target = start + change * jnp.sign(end - start)
         return self._crossings(knots, target, half_cycle)
 
-    @eqx.filter_jit
+    @_compiled
     def site_onset_times(
         self, half_cycle: int = 0, level: float = 0.1
     ) -> Float[Array, " site"]:

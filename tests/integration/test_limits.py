@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import diffelec
+from diffelec import solution
 from diffelec.curves import ConstantCurve
 from diffelec.solver import RODAS5P
 
@@ -288,6 +289,21 @@ def test_a_level_of_1_is_reached_at_the_end_and_others_are_refused():
     for level in (0.0, -0.1, 1.5, np.nan):
         with pytest.raises(ValueError, match="`level` must be above 0 and at most 1"):
             found.onset_times(0, level)
+
+
+def test_onsets_of_all_levels_are_one_compilation(monkeypatch):
+    protocol = diffelec.Protocol.from_strings(["Charge at C/20 for 2 hours"])
+    found = diffelec.simulate(diffelec.presets.single_particle(), protocol)
+    traced, first = [], solution._first_crossing
+    counted = lambda *arguments: traced.append(1) or first(*arguments)
+    monkeypatch.setattr(solution, "_first_crossing", counted)
+    times = [float(found.onset_times(0, level)[0]) for level in (0.2, 0.4, 0.8)]
+    times += [float(found.change_times(0, change)[0]) for change in (0.01, 0.02)]
+    assert times[0] < times[1] < times[2]
+    assert times[3] < times[4]
+    assert len(traced) == 2
+    with pytest.raises(ValueError, match="`change` must be above 0 and at most 1, but"):
+        found.change_times(0, -0.05)
 
 
 def test_a_batch_is_asked_one_by_one():
