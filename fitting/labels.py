@@ -35,15 +35,26 @@ def read_label_image(path: str | os.PathLike, size: float) -> dict[str, np.ndarr
 
 
 def _read(path: Path) -> np.ndarray:
-    """The whole numbers in a TIFF."""
+    """The whole numbers in a TIFF.
+
+    Of colours only the last axis is one of samples: some software marks a stack of
+    three or four slices as RGB too, whose first axis then seems to be one.
+    """
     import tifffile
 
     try:
-        image = tifffile.imread(path)
+        with tifffile.TiffFile(path) as stack:
+            axes, image = stack.series[0].axes, stack.asarray()
     except (tifffile.TiffFileError, ValueError) as error:
         raise ValueError(
             f"{path.name} must be a TIFF with labels, but cannot be read ({error})."
         ) from None
+    if axes.endswith("S"):
+        raise ValueError(
+            f"{path.name} must have one channel with the number of a particle in every "
+            f"voxel, but has {image.shape[-1]} (RGB); colours are no labels, so save "
+            "it as a single-channel image of whole numbers."
+        )
     return image
 
 

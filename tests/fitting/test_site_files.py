@@ -164,6 +164,17 @@ def test_a_section_is_read_from_its_last_row_up(tmp_path):
     np.testing.assert_allclose(np.pi * found["radius"] ** 2, [8e-12, 16e-12])
 
 
+@pytest.mark.parametrize("photometric", ["minisblack", "rgb"])
+def test_a_tomogram_three_voxels_deep_is_no_picture(photometric, tmp_path):
+    # As RGB, though its pages are slices, tifffile writes it where none is named.
+    image = np.zeros((3, 6, 5), np.uint8)
+    image[:, 1:4, 1:3] = 1
+    path = tmp_path / "labels.tif"
+    tifffile.imwrite(path, image, photometric=photometric, planarconfig="separate")
+    found = labels.read_label_image(tmp_path / "labels.tif", 1e-6)
+    np.testing.assert_allclose(found["position"], [[2e-6, 2.5e-6, 1.5e-6]])
+
+
 def test_an_electrode_is_made_of_a_tomogram(tmp_path):
     tifffile.imwrite(tmp_path / "labels.tif", two_boxes())
     network = {"label_image": "labels.tif", "voxel_um": 2.0, "carbon_share": 0.0}
@@ -181,7 +192,9 @@ def test_an_electrode_is_made_of_a_tomogram(tmp_path):
 @pytest.mark.parametrize(
     ("image", "size", "words"),
     [
-        (np.zeros((3, 3, 3), np.uint8), 1.0, r"labels\.tif: .* holds no number above"),
+        (np.zeros((5, 5, 5), np.uint8), 1.0, r"labels\.tif: .* holds no number above"),
+        (np.ones((4, 5, 3), np.uint8), 1.0, r"has 3 \(RGB\); .* single-channel"),
+        (np.ones((4, 5, 4), np.uint8), 1.0, r"has 4 \(RGB\); .* single-channel"),
         (np.ones((3, 3), np.float32), 1.0, "must hold whole numbers .* float32"),
         (two_boxes(), -1.0, r"must be positive \[m\], but is -1e-06"),
         (b"no image", 1.0, r"labels\.tif must be a TIFF with labels"),
