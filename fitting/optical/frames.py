@@ -205,7 +205,12 @@ def _float_scale(path: Path, top: float, bottom: float):
 
 def _whole_scale(path: Path, dtype, frames, top: float):
     """Scale and notes of whole numbers: 255, 4095 where 12 bits suffice, or 65535."""
-    if dtype.kind not in "ub" or dtype.itemsize > 2:
+    if dtype.kind == "b":
+        raise ValueError(
+            f"{path.name} must hold brightness, but holds only black and white (bool); "
+            "save the frames as they were before they were thresholded."
+        )
+    if dtype.kind != "u" or dtype.itemsize > 2:
         raise ValueError(
             f"{path.name} must hold 8 or 16 bit whole numbers or floats, but holds "
             f"{dtype}; save it as 16 bit."

@@ -252,6 +252,12 @@ REFUSED = [
         "8 or 16 bit .* holds int32; save it",
     ),
     (
+        "black and white",
+        lambda d: plain(d, GREY > 100),
+        {"interval": 9.0},
+        "must hold brightness, .* only black and white .bool.; save .* thresholded",
+    ),
+    (
         "floats that are not finite",
         lambda d: stack(d, np.where(GREY > 180, np.inf, GREY).astype(np.float32)),
         {},
