@@ -170,9 +170,11 @@ def _scale(path: Path, source: Source, first) -> tuple[float, tuple[str, ...]]:
             f"{' and '.join(sorted(map(str, kinds)))}; save them alike."
         )
     notes = list(_colour_notes(first))
-    top = float(max(np.nanmax(frame) for frame in frames))
+    # Not `nanmax`, which warns of a frame that holds no number at all.
+    top = float(np.fmax.reduce([np.fmax.reduce(f, axis=None) for f in frames]))
     if first.dtype.kind == "f":
-        scale, found = _float_scale(path, top, float(min(map(np.nanmin, frames))))
+        bottom = np.fmin.reduce([np.fmin.reduce(f, axis=None) for f in frames])
+        scale, found = _float_scale(path, top, float(bottom))
     else:
         scale, found = _whole_scale(path, first.dtype, frames, top)
     return scale, (*notes, *found)

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from .frames import Film, in_order
 from .registration import Shifts
-from .sampling import moved_back, values_at
+from .sampling import filled, moved_back, values_at
 
 _SAMPLES = 32  # frames by which steady ground is chosen
 _CANDIDATES, _LEAST = 60_000, 60  # px
@@ -175,7 +175,7 @@ def find_ground(
         return _no_ground("regions and their surroundings fill the frame")
 
     def look(k):
-        frame = correct(film.frame(int(k)))
+        frame, _ = filled(correct(film.frame(int(k))))
         frame = moved_back(frame, float(shifts.dy[k]), float(shifts.dx[k]))
         return _laplacian(frame, pixels)
 

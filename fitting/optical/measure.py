@@ -14,10 +14,11 @@ from .illumination import NO_CORRECTION, Correction, Ground
 from .quality import Quality, quality_notes
 from .regions import Regions
 from .registration import Shifts, register
-from .sampling import in_field, moved_back, values_at
+from .sampling import MOST_GAPS, filled, in_field, moved_back, values_at
 from .traces import Traces
 
 _IN_FIELD = 0.9  # of a particle's pixels, for its intensity to count
+_FILLED = 0.1  # of a value, from where it does not count
 _TRIMMED = 0.1  # at each end
 
 
@@ -46,6 +47,7 @@ class _Look:
     sd: np.ndarray
     num_pixels: np.ndarray
     num_saturated: np.ndarray
+    num_gaps: int
     gain: float
     focus: float
     checksum: int
@@ -106,9 +108,15 @@ def _look(film, shifts, ground: Ground, correct, statistic, pixels, ends, k) -> 
     """What one frame shows in regions, which end in the row of pixels at `ends`."""
     dy, dx = float(shifts.dy[k]), float(shifts.dx[k])
     raw = film.frame(k)
-    frame = moved_back(correct(raw), dy, dx)
+    corrected = correct(raw)
+    whole, num_gaps = filled(corrected)
+    frame = moved_back(whole, dy, dx)
+    inside = in_field(pixels, film.shape, dy, dx)
+    if num_gaps:
+        gaps = moved_back((~np.isfinite(corrected)).astype(np.float32), dy, dx)
+        inside &= values_at(gaps, pixels) < _FILLED
     values = np.split(values_at(frame, pixels), ends[:-1])
-    inside = np.split(in_field(pixels, film.shape, dy, dx), ends[:-1])
+    inside = np.split(inside, ends[:-1])
     nearest = values_at(raw, pixels, round(dy), round(dx))
     full = np.split(nearest >= film.white, ends[:-1])
     seen = [v if np.all(w) else v[w] for v, w in zip(values, inside, strict=True)]
@@ -119,6 +127,7 @@ def _look(film, shifts, ground: Ground, correct, statistic, pixels, ends, k) -> 
         np.array([v.std() if e else np.nan for v, e in pairs]),
         np.array([v.size for v in seen]),
         np.array([np.sum(s & w) for s, w in zip(full, inside, strict=True)]),
+        num_gaps,
         ground.gain(frame),
         ground.focus(frame, k),
         zlib.crc32(raw),
@@ -129,7 +138,9 @@ def _gathered(film, regions, shifts, ground, looks) -> tuple[Traces, Quality]:
     """Traces and their quality from what all frames show."""
     gain = np.array([look.gain for look in looks])
     focus = np.array([look.focus for look in looks])
-    flags = _flags(shifts, gain, focus, [look.checksum for look in looks])
+    gaps = np.array([look.num_gaps for look in looks])
+    flags = {"gaps": gaps > MOST_GAPS * np.prod(film.shape)}
+    flags |= _flags(shifts, gain, focus, [look.checksum for look in looks])
     kept = ~np.any(list(flags.values()), axis=0)
     if not np.any(kept):
         counts = ", ".join(f"{name} {found.sum()}" for name, found in flags.items())
@@ -155,7 +166,7 @@ def _gathered(film, regions, shifts, ground, looks) -> tuple[Traces, Quality]:
     )
     notes = film.notes + regions.notes + shifts.notes + ground.notes
     notes += quality_notes(quality, regions.labels, shifts.jumped)
-    notes += _field_notes(regions, intensity, kept)
+    notes += _field_notes(regions, intensity, kept, gaps[kept])
     traces = Traces(film.time, regions.labels, intensity, film.scale, film.start, notes)
     return traces, quality
 
@@ -182,14 +193,22 @@ def _flags(shifts: Shifts, gain, focus, checksums) -> dict[str, np.ndarray]:
     }
 
 
-def _field_notes(regions: Regions, intensity, kept) -> tuple[str, ...]:
-    """On particles that leave the field."""
+def _field_notes(regions: Regions, intensity, kept, gaps) -> tuple[str, ...]:
+    """On pixels without a number, and on particles that leave the field."""
+    notes, where = (), ""
+    if np.any(gaps):
+        where = ", or on pixels without a number,"
+        notes = (
+            "Pixels without a finite number were left out of intensities: up to "
+            f"{gaps.max()} in a frame, in {np.sum(gaps > 0)} of {gaps.size} frames.",
+        )
     missing = np.sum(~np.isfinite(intensity[:, kept]), axis=1)
     out = {k: n for k, n in zip(regions.labels, missing.tolist(), strict=True) if n}
     if not out:
-        return ()
+        return notes
     lie, it = wording.verb(out, "lies", "lie"), wording.verb(out, "it", "them")
     return (
-        f"{wording.particles(list(out))} {lie} outside the field by more than 10 % in "
-        f"{wording.span(out.values())} frames, which are masked for {it}.",
+        *notes,
+        f"{wording.particles(list(out))} {lie} outside the field{where} by more than "
+        f"10 % in {wording.span(out.values())} frames, which are masked for {it}.",
     )

@@ -8,7 +8,7 @@ import scipy.ndimage
 from .frames import Film, in_order
 from .regions import Regions, ellipse, regions_of
 from .registration import Shifts, register
-from .sampling import moved_back
+from .sampling import filled, moved_back
 
 _SAMPLES = 24  # frames that are compared
 _SMOOTH = 1.5  # px
@@ -71,7 +71,8 @@ def temporal_change(film: Film, shifts: Shifts, workers: int) -> np.ndarray:
     chosen = good[np.unique(np.linspace(0, good.size - 1, _SAMPLES).astype(int))]
 
     def look(k):
-        frame = scipy.ndimage.gaussian_filter(film.frame(int(k)), _SMOOTH)
+        frame, _ = filled(film.frame(int(k)))
+        frame = scipy.ndimage.gaussian_filter(frame, _SMOOTH)
         seen = moved_back(frame, float(shifts.dy[k]), float(shifts.dx[k]))
         return seen / max(float(np.median(seen)), 1e-12)
 

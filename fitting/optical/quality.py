@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from . import wording
 
 REASONS = {
+    "gaps": "more than 1 % of its pixels hold no finite number",
     "lost": "could not be registered",
     "dark": "too dark or too bright",
     "blurred": "out of focus",

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 
 from .bands import Bands, Ground, band_passed, bands_of, ground_of
 from .frames import Film, in_order
+from .sampling import MOST_GAPS, filled
 
 _NEWTON_STEPS, _TOLERANCE = 6, 1e-3  # px; towards the top of the correlation
 _AVERAGED = 24  # frames whose mean is the reference
@@ -164,7 +165,8 @@ def _reference(film, bands: Bands, ground, search: float, frames, place=(0.0, 0.
     if ground is not None:
         ground = ground.moved(tuple(round(float(n) / bands.binning) for n in place))
         weights = weights * ground.inner
-    total = scipy.fft.rfft2(band_passed(bands, film.frame(frames[0]), ground, (0, 0)))
+    frame, _ = filled(film.frame(frames[0]))
+    total = scipy.fft.rfft2(band_passed(bands, frame, ground, (0, 0)))
     first, number = _of_spectrum(total, weights, ground), 1
     fy = scipy.fft.fftfreq(weights.shape[0]).astype(np.float32)[:, None]
     fx = scipy.fft.rfftfreq(weights.shape[1]).astype(np.float32)
@@ -173,7 +175,8 @@ def _reference(film, bands: Bands, ground, search: float, frames, place=(0.0, 0.
         if not correlation > _LOW:
             continue
         y, x = y / bands.binning, x / bands.binning
-        fine = band_passed(bands, film.frame(k), ground, (round(y), round(x)))
+        frame, _ = filled(film.frame(k))
+        fine = band_passed(bands, frame, ground, (round(y), round(x)))
         angle = 2 * np.pi * ((y - round(y)) * fy + (x - round(x)) * fx)
         total = total + scipy.fft.rfft2(fine) * np.exp(1j * angle).astype(np.complex64)
         number += 1
@@ -202,8 +205,8 @@ def _shift(film, bands: Bands, kept: _Reference, search: float, near, k: int):
     be drawn to where f is strong. Where the scene has changed, a = <w r f> / <w r^2>
     is less.
     """
-    frame = film.frame(k)
-    if not np.isfinite(frame.sum()) or frame.min() == frame.max():
+    frame, gaps = filled(film.frame(k))
+    if gaps > MOST_GAPS * frame.size or frame.min() == frame.max():
         return np.nan, np.nan, np.nan
     whole = tuple(
         round((float(n) - o) / bands.binning) if np.isfinite(n) else 0

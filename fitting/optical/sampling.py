@@ -5,7 +5,19 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+MOST_GAPS = 0.01  # of a frame's pixels, for what is filled to tell its shift
 _BLOCK = 64  # rows
+
+
+def filled(
+    frame: Float[np.ndarray, "height width"],
+) -> tuple[Float[np.ndarray, "height width"], int]:
+    """The frame with its median for pixels that hold no finite number; their count."""
+    if np.isfinite(frame.sum()):
+        return frame, 0
+    known = np.isfinite(frame)
+    middle = np.median(frame[known]) if np.any(known) else 0.0
+    return np.where(known, frame, np.float32(middle)), int(np.sum(~known))
 
 
 def moved_back(

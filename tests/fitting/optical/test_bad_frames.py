@@ -301,6 +301,13 @@ def test_a_table_of_times_that_cannot_be_used_is_refused(tmp_path, content, word
         frames.open_film(stack(tmp_path), times=path)
 
 
+def test_a_first_frame_without_a_number_does_not_lose_the_film(tmp_path):
+    values = GREY.astype(np.float32) / 255
+    values[0] = np.nan
+    film = frames.open_film(stack(tmp_path, values))
+    assert film.scale == 1
+
+
 def test_a_film_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
         frames.open_film(tmp_path / "film.tif")

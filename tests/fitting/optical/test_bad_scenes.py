@@ -123,6 +123,55 @@ def test_a_saturated_particle_is_noted():
     assert any("saturated in more than 0.5 %" in note for note in traces.notes)
 
 
+def holed(count, frames=(12,)):
+    """The film with so many pixels of some frames that hold no number."""
+    values = TRUTH["frames"].astype(np.float32)
+    rng = np.random.default_rng(2)
+    for k in frames:
+        values[k].flat[rng.choice(values[k].size, count, replace=False)] = np.nan
+    return dataclasses.replace(FILM, read=values.__getitem__)
+
+
+HOLES = [
+    ("one pixel is NaN", 1, (12,), "left out .* up to 1 in a frame, in 1 of 24"),
+    ("100 pixels are NaN", 100, (12,), "up to 100 in a frame, in 1 of 24"),
+    ("a NaN in every frame", 1, range(COUNT), "up to 1 in a frame, in 24 of 24 frames"),
+    ("100 NaN in every frame", 100, range(COUNT), "up to 100 in a frame, in 24 of 24"),
+]
+
+
+@pytest.mark.parametrize(
+    ("count", "frames", "words"),
+    [pytest.param(*row[1:], id=row[0]) for row in HOLES],
+)
+def test_pixels_without_a_number_do_not_lose_their_frame(count, frames, words):
+    traces, quality = measure.measure(holed(count, frames), regions())
+    plain, known = measure.measure(FILM, regions())
+    assert np.all(quality.kept)
+    np.testing.assert_allclose(quality.dy, known.dy, atol=0.05)
+    np.testing.assert_allclose(traces.intensity, plain.intensity, atol=0.005)
+    assert any(re.search(words, note) for note in traces.notes)
+
+
+def test_a_frame_of_which_much_holds_no_number_is_masked_as_that():
+    traces, quality = measure.measure(holed(400), regions())
+    assert "gaps" in quality.reasons(12)
+    assert np.sum(~quality.kept) == 1
+    assert any("1 % of its pixels hold no" in note for note in traces.notes)
+
+
+def test_a_particle_on_pixels_without_a_number_is_masked_there():
+    values = TRUTH["frames"].astype(np.float32)
+    x, y, _ = np.rint(TRUTH["circles"][0]).astype(int)
+    values[12, y - 5 : y + 6, x - 5 : x + 6] = np.inf
+    film = dataclasses.replace(FILM, read=values.__getitem__)
+    traces, _ = measure.measure(film, regions())
+    assert np.flatnonzero(np.isnan(traces.intensity).any(axis=0)).tolist() == [12]
+    assert np.flatnonzero(np.isnan(traces.intensity[:, 12])).tolist() == [0]
+    words = r"'1' lies outside the field, or on pixels without a number, by more"
+    assert any(re.search(words, note) for note in traces.notes)
+
+
 def test_a_particle_that_leaves_the_field_is_masked_there():
     film = changed(moved(-14), range(12, COUNT))
     traces, _ = measure.measure(film, regions([[40, 14.0, 9], [70, 60, 9]]))
