@@ -3,6 +3,7 @@
 FARADAY = 96485.33212331001  # C/mol
 GAS = 8.31446261815324  # J/(mol K)
 ROOM_TEMPERATURE = 298.15  # K
+COLDEST = 200.0  # K; a cell said to be colder was meant in °C
 
 
 def thermal_voltage(temperature):

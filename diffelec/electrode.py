@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from ._typing import as_leaf
 from .columns import RadialMesh
-from .constants import FARADAY, ROOM_TEMPERATURE, thermal_voltage
+from .constants import COLDEST, FARADAY, ROOM_TEMPERATURE, thermal_voltage
 from .curves import AbstractCurve
 from .kinetics import AbstractKinetics, ButlerVolmer
 from .network import Network, check_multiplicity
@@ -93,6 +93,7 @@ class Electrode(eqx.Module):
 
     def __check_init__(self):
         _check_particles(self)
+        _check_cell(self)
         if isinstance(self.multiplicity, np.ndarray):
             check_multiplicity(self.network.topology, self.multiplicity)
 
@@ -153,15 +154,20 @@ def _check_particles(electrode: Electrode) -> None:
                 f"`{name}` must {phrase}, but particle '{labels[index[-1]]}' has "
                 f"{values[index]:g}."
             )
-    for name in (
-        "maximum_concentration",
-        "temperature",
-        "one_c_range",
-        "counter_exchange_current",
-    ):
+
+
+def _check_cell(electrode: Electrode) -> None:
+    """Raises ValueError for numbers of the cell that cannot be (concrete ones only)."""
+    for name in ("maximum_concentration", "one_c_range", "counter_exchange_current"):
         value = getattr(electrode, name)
         if isinstance(value, np.ndarray) and not np.all(value > 0):
             raise ValueError(f"`{name}` must be positive, but is {value}.")
     value = electrode.series_resistance
     if isinstance(value, np.ndarray) and not np.all(value >= 0):
         raise ValueError(f"`series_resistance` must be 0 or more, but is {value}.")
+    value = electrode.temperature
+    if isinstance(value, np.ndarray) and not np.all(value >= COLDEST):
+        raise ValueError(
+            f"`temperature` must be {COLDEST:g} K or more, but is {value}; add 273.15 "
+            "to a value in °C."
+        )

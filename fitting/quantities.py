@@ -11,6 +11,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
+from diffelec.constants import COLDEST
+
 from . import parameters
 from .parameters import Free
 from .priors import AbstractPrior, Independent
@@ -23,14 +25,16 @@ class Quantity(NamedTuple):
         free: of its prior.
         is_factor: a range is of factors, spread evenly in their logarithm; otherwise of
             values.
-        below: what values must lie below; they must be positive,
-        may_be_zero: or zero.
+        below: what values must lie below.
+        least: the lowest value; None for any above 0.
+        remedy: for values that are not.
     """
 
     free: Callable[[AbstractPrior], Free]
     is_factor: bool = True
     below: float = math.inf
-    may_be_zero: bool = False
+    least: float | None = None
+    remedy: str = ""
 
 
 class Range(NamedTuple):
@@ -88,12 +92,18 @@ QUANTITIES = {
     "initial-stoichiometry": _value(
         "initial stoichiometry", lambda e: e.initial_stoichiometry, "1", below=1.0
     ),
-    "temperature": _value("temperature", lambda e: e.temperature, "K"),
+    "temperature": _value(
+        "temperature",
+        lambda e: e.temperature,
+        "K",
+        least=COLDEST,
+        remedy="; add 273.15 to a value in °C",
+    ),
     "series-resistance": _value(
         "series resistance",
         lambda e: e.series_resistance,
         "ohm",
-        may_be_zero=True,
+        least=0.0,
     ),
 }
 
@@ -134,14 +144,15 @@ def _check(one: Range, text: str) -> None:
             f"{one.low:g} and {one.high:g} in '{text}'."
         )
     quantity = QUANTITIES[one.name]
-    begins = one.low > 0 or (quantity.may_be_zero and one.low == 0)
+    least = quantity.least
+    begins = one.low > 0 if least is None else one.low >= least
     if not begins or one.high >= quantity.below:
         kind = "factors on" if quantity.is_factor else "values of"
-        bounds = "0 or more" if quantity.may_be_zero else "positive"
+        bounds = "positive" if least is None else f"{least:g} or more"
         bounds += f" and below {quantity.below:g}" if quantity.below < math.inf else ""
         raise ValueError(
             f"The {kind} '{one.name}' must be {bounds}, but '{text}' goes from "
-            f"{one.low:g} to {one.high:g}."
+            f"{one.low:g} to {one.high:g}{quantity.remedy}."
         )
     if one.count is not None and one.count < 1:
         raise ValueError(f"A grid must have 1 value or more, but '{text}' asks none.")

@@ -43,12 +43,13 @@ def test_a_grid_has_every_combination_the_last_one_fastest():
 
 def test_draws_are_even_over_ranges_and_begin_alike_in_a_longer_run():
     electrode = diffelec.presets.single_particle()
-    ranges = [quantities.parsed("radius=0.1:10"), quantities.parsed("temperature=1:3")]
+    texts = "radius=0.1:10", "temperature=301:303"
+    ranges = [quantities.parsed(text) for text in texts]
     space = sweep.space_of(electrode, ranges, ["diffusivity"])
     few, many = sweep.draws(space, 20, seed=4), sweep.draws(space, 300, seed=4)
     np.testing.assert_array_equal(few, many[:20])
     assert np.abs(few - sweep.draws(space, 20, seed=5)).min() > 0
-    shares = (many[:, 0] + 1.0) / 2.0, (many[:, 1] - 1.0) / 2.0
+    shares = (many[:, 0] + 1.0) / 2.0, (many[:, 1] - 301.0) / 2.0
     for share in shares:
         counts = np.histogram(share, bins=4, range=(0, 1))[0]
         assert counts.sum() == 300
