@@ -262,11 +262,12 @@ def _next(arguments, name: str, plan, intensities) -> str:
     out, delay = arguments.out, arguments.delay_s
     interval = f" --interval-s {plan.interval:g}" if _needs_interval(arguments) else ""
     clock = f" --clock-offset-s {delay:g}" if delay else ""
-    film, regions, cycler, circles, traces, onsets = (
+    film, regions, cycler, circles, traces, quality, table, onsets = (
         shlex.quote(str(out / part))
         for part in (
             *(name, "particles.zip", "cycler.csv"),
-            *("circles.csv", "traces", "onsets"),
+            *("circles.csv", "traces", "traces/quality.csv", "traces/traces.csv"),
+            "onsets",
         )
     )
     return (
@@ -274,8 +275,8 @@ def _next(arguments, name: str, plan, intensities) -> str:
         f"{plan.interval:g} s apart, of {len(intensities.labels)} particles.\n"
         "Next:\n"
         f"  diffelec traces {film} --regions {regions}{interval} --out {traces}\n"
-        f"  diffelec onsets {traces}/traces.csv --cycler {cycler}{clock} "
-        f"--film {film} --regions {circles} --out {onsets}"
+        f"  diffelec onsets {table} --cycler {cycler}{clock} --film {film} "
+        f"--regions {circles} --quality {quality} --out {onsets}"
     )
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -36,6 +37,17 @@ def test_a_film_comes_with_its_cycler_file_regions_and_truth(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "20 frames of 96 x 96 px, 120 s apart, of 3 particles" in printed
     assert f"diffelec traces {out}/film.tif --regions {out}/particles.zip" in printed
+
+
+def test_the_commands_that_lead_on_find_the_frames_moved_back(tmp_path, capsys):
+    out = made(tmp_path)
+    _, told = capsys.readouterr().out.split("Next:\n")
+    for line in told.splitlines():
+        assert cli.main(shlex.split(line)[1:]) == 0
+    printed = capsys.readouterr()
+    assert (out / "onsets" / "onset_map_1.png").exists()
+    assert "particles may lie beside" not in printed.out + printed.err
+    assert f"--quality {out}/traces/quality.csv" in told
 
 
 def test_the_cycler_outlasts_the_film(tmp_path, capsys):
