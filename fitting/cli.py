@@ -11,6 +11,7 @@ import functools
 import gc
 import importlib.util
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -36,6 +37,13 @@ _COMMANDS = (
 )
 _CACHE_BYTES = 2 * 1024**3
 _BEING_WRITTEN = 60.0  # s within which another process may still be at an entry
+
+_OPTIONS = {  # that are not called as the library's argument
+    "num_saved": "saved",
+    "num_warmup": "warmup",
+    "edge_sd": "edge_h",
+    "discrepancy": "discrepancy_h",
+}
 
 SUCCESS, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -78,11 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _end(BAD_INPUT, _file_sentence(error))
     except ValueError as error:
-        return _end(BAD_INPUT, str(error))
+        return _end(BAD_INPUT, _as_options(str(error), arguments))
     except RuntimeError as error:
         if not _is_simulation_error(error):
             raise
-        return _end(FAILED, str(error))
+        return _end(FAILED, _as_options(str(error), arguments))
     return SUCCESS
 
 
@@ -171,6 +179,17 @@ def _is_simulation_error(error: BaseException) -> bool:
     """Whether a simulation failed (only then is `diffelec` loaded)."""
     diffelec = sys.modules.get("diffelec")
     return diffelec is not None and isinstance(error, diffelec.SimulationError)
+
+
+def _as_options(sentence: str, arguments) -> str:
+    """The sentence, naming options of the command in place of arguments."""
+
+    def option(found: re.Match) -> str:
+        name = _OPTIONS.get(found[1], found[1])
+        known = name in vars(arguments)
+        return f"--{name.replace('_', '-')}" if known else found[0]
+
+    return re.sub(r"`(\w+)`", option, sentence)
 
 
 def _file_sentence(error: OSError) -> str:

@@ -209,7 +209,7 @@ class EventNoise(AbstractNoise):
         if np.any(events.interval) and discrepancy == edge_sd == 0:
             raise ValueError(
                 "Events known to an interval need a scale by which its bounds and the "
-                "model are uncertain; give `edge_sd` or `discrepancy`, such as 300 s."
+                "model are uncertain; give `edge_sd` or `discrepancy`, such as 5 min."
             )
         exact = np.asarray(events.exact)
         return EventNoise(

@@ -31,8 +31,8 @@ class FIT_RESULTS(eqx.Enumeration):
 
     converged = ""
     max_steps_reached = (
-        "The search used up its steps before it settled. Raise `max_steps`, or start "
-        "from the best values found."
+        "The search used up its steps before it settled. Raise `max_steps` "
+        "(--max-steps), or start from the best values found."
     )
     solve_failed = (
         "The simulation fails at the best values that were found, so they mean "
@@ -41,7 +41,7 @@ class FIT_RESULTS(eqx.Enumeration):
     )
     stalled = (
         "The search cannot improve any more, though the slopes say that it should: the "
-        "error of the simulation is in the way. Tighten `rtol`."
+        "error of the simulation is in the way. Tighten `rtol` (--rtol)."
     )
     stopped = "The search was stopped before it settled. Run it again to go on."
 

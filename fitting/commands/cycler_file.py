@@ -73,4 +73,4 @@ def _as_option(sentence: str) -> str:
     """The sentence, naming options of the command in place of arguments."""
     for name in ("current_unit", "repair_time", "day_first", "discharge_positive"):
         sentence = sentence.replace(name, f"--{name.replace('_', '-')}")
-    return sentence
+    return sentence.replace("give time_unit", "correct it in the column's name")

@@ -1,6 +1,7 @@
 """The arguments that `fit` and `infer` share: data, model, search."""
 
 import argparse
+import math
 from pathlib import Path
 
 from . import cycler_file, from_film
@@ -224,10 +225,24 @@ def check(arguments) -> None:
             raise ValueError(
                 f"--{name.replace('_', '-')} must be 1 or more, but is {value}."
             )
+    _check_numbers(arguments)
     if arguments.shells < 4:
         raise ValueError(f"--shells must be 4 or more, but is {arguments.shells}.")
     if arguments.seed < 0:
         raise ValueError(f"--seed must be 0 or more, but is {arguments.seed}.")
+
+
+def _check_numbers(arguments) -> None:
+    """In the units of their options, which are not those of the library."""
+    positive = ("capacity_mAh", "voltage_sd_mV", "intensity_sd")
+    for name in ("edge_h", "discrepancy_h", "clock_sd_s", "series_ohm", *positive):
+        value = getattr(arguments, name)
+        if value is None or 0 < value < math.inf:
+            continue
+        if name in positive or value != 0:
+            least = "positive" if name in positive else "0 or more"
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{option} must be finite and {least}, but is {value:g}.")
 
 
 def _check_drive(arguments) -> None:

@@ -233,7 +233,8 @@ def _coarse(frames, mean, charge: _Charge, near, within) -> float:
     if -scores[scores > -1.0].min(initial=0.0) > scores[best] + _NEARLY_AS_GOOD:
         raise ValueError(
             "The mean intensity must rise while the cell charges, but falls; read the "
-            "traces as inverted, or give `near` and `within`."
+            "traces as inverted (--inverted), or give `near` and `within`, or the "
+            "offset (--clock-offset-s)."
         )
     if not scores[best] > _LEAST_AGREEMENT:
         raise ValueError(
@@ -276,7 +277,7 @@ def _check_alone(offsets, scores, best: int) -> None:
             raise ValueError(
                 f"The offset of the clocks may be {offsets[best]:.4g} s or "
                 f"{apart * step:.4g} s away from it, for the half cycles are alike; "
-                "give `near` and `within`."
+                "give `near` and `within`, or the offset (--clock-offset-s)."
             )
 
 

@@ -170,12 +170,12 @@ def test_limit_passed_at_the_start_is_bad_input(tmp_path, capsys):
 
 def test_failed_simulation_ends_with_its_sentence(tmp_path, capsys, monkeypatch):
     def fail(*_, **__):
-        raise diffelec.SimulationError("Step 2 ('Rest') failed: it\nhas no end.")
+        raise diffelec.SimulationError("Step 2 ('Rest') failed: it\nhas `rtol`.")
 
     monkeypatch.setattr(diffelec, "simulate", fail)
     assert cli.main(["simulate", "--out", str(tmp_path / "out")]) == 1
     assert (
-        capsys.readouterr().err == "diffelec: Step 2 ('Rest') failed: it has no end.\n"
+        capsys.readouterr().err == "diffelec: Step 2 ('Rest') failed: it has --rtol.\n"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -245,7 +245,9 @@ def test_nan_in_a_particle_table(tmp_path, capsys):
         (["--preset", "nmc"], "one of sharma2022, single_particle, but is 'nmc'"),
         (["--cycles", "0"], "--cycles must be 1 or more, but is 0"),
         (["--soc", "0.5", "2"], "--soc must lie between 0 and 1, but holds 2"),
-        (["--rtol", "0"], "`rtol` must lie between 0 and 1, but is 0.0"),
+        (["--rtol", "0"], "--rtol must lie between 0 and 1, but is 0.0"),
+        (["--max-steps", "0"], "--max-steps must be 1 or more, but is 0"),
+        (["--saved", "1"], "--saved must be 2 or more, but is 1"),
     ],
 )
 def test_bad_argument(arguments, words, tmp_path, capsys, monkeypatch):

@@ -181,7 +181,9 @@ def test_bad_tables_end_in_one_sentence(onsets, cycler, words, tmp_path, capsys)
         (["--example", "wolfman2023-nmc532", "--half-cycle", "2"], "among the first 1"),
         (["--example", "sharma2022", "--material", "nmc"], "one of nmc532, nmc811"),
         (["--example", "sharma2022", "--radius-um", "0"], "but is 0 um"),
-        (["--example", "sharma2022", "--edge-h", "-1"], "finite and 0 or more"),
+        (["--example", "sharma2022", "--edge-h", "-1"], "--edge-h must be finite and"),
+        (["--example", "sharma2022", "--series-ohm", "nan"], "0 or more, but is nan"),
+        (["--example", "wolfman2023-nmc532", "--edge-h", "0"], "give --edge-h or --"),
         (["--example", "sharma2022", "--starts", "0"], "--starts must be 1 or more"),
         (["--example", "sharma2022", "--seed", "-1"], "--seed must be 0 or more"),
         (["--example", "sharma2022", "--shells", "2"], "--shells must be 4 or more"),
@@ -319,7 +321,7 @@ def test_a_recorded_current_can_drive(tmp_path):
         (["--drive", "current"], "The current must be recorded to drive the model"),
         (
             ["--drive", "current", "--capacity-mAh", "-1"],
-            "`capacity` must be finite and positive",
+            "--capacity-mAh must be finite and positive, but is -1",
         ),
     ],
 )

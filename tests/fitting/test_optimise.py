@@ -119,7 +119,7 @@ class Noisy(ClosedForm):
 def test_a_search_that_its_solver_holds_up_says_so():
     found = fit(closed_problem(forward=Noisy()), 0.3 * np.ones(7), PRECISE)
     assert found.result == FIT_RESULTS.stalled
-    assert "Tighten `rtol`" in found.message()
+    assert "Tighten `rtol` (--rtol)" in found.message()
     assert found.num_evaluations < 60
 
 
@@ -150,6 +150,7 @@ def test_what_a_callback_raises_passes_through(problem):
 def test_a_search_that_runs_out_of_steps_says_so(problem):
     found = fit(problem, np.ones(7), PRECISE, max_steps=2)
     assert found.result == FIT_RESULTS.max_steps_reached
+    assert "Raise `max_steps` (--max-steps)" in found.message()
 
 
 def test_starts_spread_over_the_prior_and_are_seeded():

@@ -177,7 +177,8 @@ def test_cycles_that_are_alike_need_a_rough_offset():
     seen = np.interp(kept, recording.time, share)
     seen = seen + 0.01 * np.random.default_rng(0).normal(size=len(kept))
     traces = Traces(kept - 500.0, ("a",), seen[None])
-    with pytest.raises(ValueError, match=r"for the half cycles are alike; give `near`"):
+    words = r"are alike; give `near` and `within`, or the offset \(--clock-offset-s\)"
+    with pytest.raises(ValueError, match=words):
         clock_offset(traces, recording)
     clock = clock_offset(traces, recording, near=0.0, within=HOUR)
     assert clock.seconds == pytest.approx(500.0, abs=3 * clock.sd)

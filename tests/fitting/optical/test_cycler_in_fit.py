@@ -53,3 +53,10 @@ def test_a_time_is_repaired_on_request(tmp_path):
     given = arguments(tmp_path, path, "--repair-time")
     fit.prepare(given)
     assert "--repair-time" in fit.command(given)
+
+
+def test_a_unit_that_no_option_tells_is_mended_in_the_file(tmp_path):
+    data = vendor.made()
+    path = vendor.plain(tmp_path / "c.csv", data._replace(time=data.time / 3.6e6))
+    with pytest.raises(ValueError, match="correct it in the column's name"):
+        fit.prepare(arguments(tmp_path, path))

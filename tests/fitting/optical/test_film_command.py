@@ -95,7 +95,7 @@ def test_images_need_their_interval_told(tmp_path, capsys):
         (("--frames", "9", "--hours", "2"), "Either --hours or --frames"),
         (("--rises", "1"), "--rises must be 2 or more, but is 1"),
         (("--frames", "1"), "--frames must be 2 or more, but is 1"),
-        (("--bits", "12"), "`bits` must be 8 or 16"),
+        (("--bits", "12"), "--bits must be 8 or 16"),
         (("--size", "20"), "32 px or more"),
         (("--um-per-px", "0.05"), "has no place for number"),
     ],

@@ -190,7 +190,7 @@ def test_a_vague_clock_of_the_film_is_that_of_the_fit(done):
         ("--example sharma2022 --intensities i", "--intensities must not be given"),
         (
             "--example sharma2022 --intensity-sd 0",
-            "`intensity_sd` must be finite and p",
+            "--intensity-sd must be finite and p",
         ),
         ("--example sharma2022 --interval-s 9", "--interval-s must come with --film"),
         ("--film f --regions r --cycler c --erode-px -1", "--erode-px must be between"),
