@@ -81,9 +81,7 @@ class Network(eqx.Module):
             (), (), particle_labels, carbon_labels, imaged, positions, **sites
         )
         names = bare.node_labels
-        if len(set(names)) != len(names):
-            twice = next(n for n in names if names.count(n) > 1)
-            raise ValueError(f"Node names must differ, but '{twice}' is given twice.")
+        _check_names(names)
         numbers = {name: n for n, name in enumerate(names)}
 
         def number(end):
@@ -245,6 +243,19 @@ def check_multiplicity(topology: Topology, multiplicity: np.ndarray) -> None:
             f"{labels[head[e]]} has {site[head[e] - first]:g}; it belongs to a whole "
             "branch between carbon nodes."
         )
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Raises ValueError for a name of two nodes."""
+    if len(set(names)) == len(names):
+        return
+    twice = next(n for n in names if names.count(n) > 1)
+    if twice == COLLECTOR:
+        raise ValueError(
+            f"A particle or carbon node must not be named '{COLLECTOR}', as every "
+            "network has a node of that name already; rename it."
+        )
+    raise ValueError(f"Node names must differ, but '{twice}' is given twice.")
 
 
 def _check_lengths(topology: Topology) -> None:

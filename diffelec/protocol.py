@@ -327,8 +327,13 @@ def _parse_end(text: str) -> CutOff:
     for clause in re.split(r"\s+or\s+", text.strip()) if text.strip() else []:
         word, _, amount = clause.strip().partition(" ")
         value, unit = _amount(amount)
-        if word.lower() == "for" and unit == "s" and value > 0:
+        if word.lower() == "for" and unit == "s":
             name = "duration"
+            if value <= 0:
+                raise ValueError(
+                    f"the time in '{clause.strip()}' must be positive, or the step "
+                    "left out"
+                )
         elif word.lower() == "until" and unit in names:
             name = names[unit]
         else:

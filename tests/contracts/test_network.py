@@ -211,7 +211,7 @@ CONTACT = carbon_contact("collector", "a", 1.0)
         ([CONTACT, Edge("a", "nobody", 1.0)], ["a"], "'nobody', which does not exist"),
         ([CONTACT, Edge("a", 7, 1.0)], ["a"], "Edge 1 must join nodes 0 to 1"),
         ([CONTACT], ["a", "a"], "Node names must differ, but 'a' is given twice"),
-        ([], ["collector"], "Node names must differ, but 'collector' is given twice"),
+        ([], ["collector"], "must not be named 'collector', as every network has"),
         ([], [], "one particle or more, but has none"),
     ],
 )
