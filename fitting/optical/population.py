@@ -2,7 +2,8 @@
 
 The measures are of the degrees of reaction z along a half cycle and of the times of
 reaction. Intervals are from drawing particles again with replacement; they do not hold
-what all particles share, such as the offset of the clock.
+what all particles share, such as the offset of the clock, and there are none where
+all draws are alike: of one particle, or where all react, or none.
 
 Source: Efron and Tibshirani, *An Introduction to the Bootstrap* (1993), chapter 13.
 """
@@ -24,6 +25,7 @@ from .verdicts import UNTIMED, Onset, Outcome
 ACTIVE = (0.1, 0.9)  # degrees of reaction between which a particle is active
 _LEAST_SPREAD = 0.05  # of mean z (1 - z), below which nothing is told apart
 _LEAST_MASS = 1e-9
+_ALIKE = 1e-6  # width of an interval over its end, up to which draws are the same
 _PER_QUARTILES = 1 / 1.349  # deviation of a normal law over its interquartile range
 
 
@@ -216,6 +218,7 @@ def population(
     ]
     bands = _band(np.array([c for c, _ in drawn]), count)
     ranges = _band(np.array([n for _, n in drawn]), count)
+    ranges[:, np.ptp(ranges, axis=0) <= _ALIKE * np.abs(ranges[1])] = np.nan
     return Population(
         one.half,
         degrees,

@@ -123,6 +123,8 @@ def test_what_is_not_known_is_null_in_json():
     data = onset_tables.measures_as_json(people)
     assert data["measures"]["coherence"] == {"value": None, "interval_95": [None] * 2}
     assert data["measures"]["restricted_mean_h"]["value"] == pytest.approx(5, abs=0.1)
+    words = onset_tables.measure_lines(people)
+    assert "reacted by the last frame: 1.00 (interval not known)" in words
     assert not any(
         isinstance(v, float) and math.isnan(v) for v in data["curves"]["mean"]
     )

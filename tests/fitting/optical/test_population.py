@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -16,6 +17,7 @@ from fitting.optical.population import (
 )
 from fitting.optical.survival import innermost
 from fitting.optical.traces import Traces
+from fitting.optical.verdicts import Outcome
 from fitting.recording import Recording
 from tests.fitting.data_folder import whiteline_traces
 
@@ -121,6 +123,27 @@ def test_one_particle_has_no_interval():
     assert math.isnan(people.measures.reacted.low)
     assert people.measures.reacted.value == pytest.approx(1.0)
     assert math.isnan(people.measures.coherence.value)
+
+
+def test_particles_that_all_do_the_same_tell_no_interval():
+    silent = {k: np.zeros(TIMES.size) for k in "ab"}
+    measures = people_of(silent, 0.01, num_draws=50).measures
+    assert measures.reacted.value == 0.0
+    assert measures.restricted_mean.value == pytest.approx(TIMES[-1], rel=0.01)
+    for measure in (measures.reacted, measures.restricted_mean, measures.coherence):
+        assert math.isnan(measure.low)
+        assert math.isnan(measure.high)
+
+
+def test_a_censored_particle_alone_of_which_anything_is_known_has_no_interval():
+    traces = traces_of({"a": np.zeros(TIMES.size), "b": rise(5.0)}, 0.01)
+    (one,) = find_onsets(traces)
+    unclear = dataclasses.replace(one.onsets[1], outcome=Outcome.AMBIGUOUS)
+    one = dataclasses.replace(one, onsets=(one.onsets[0], unclear))
+    measures = population(degrees_of(traces, one), one, num_draws=50).measures
+    assert measures.reacted.value == 0.0
+    assert math.isnan(measures.reacted.low)
+    assert math.isnan(measures.restricted_mean.high)
 
 
 def test_a_particle_that_does_not_react_takes_the_rise_of_others():
