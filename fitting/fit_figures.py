@@ -18,6 +18,8 @@ MARKERS = {"onset": "^", "midpoint": "o", "completion": "v", "duration": "s"}
 _BAND = 0.18  # opacity
 _PRIOR = "0.93"  # grey of its band
 _TALLEST = 230  # mm
+_ARROW = 0.12  # of the axis, of censored events
+_MARGIN = 0.02  # of the run, around marks at its ends
 
 
 def colors_of(labels) -> list:
@@ -103,6 +105,7 @@ def parity_figure(report: Report) -> Figure:
         if len(events.particles) <= len(OKABE_ITO)
     ]
     figure.legend(handles=handles, loc="outside right center", frameon=False)
+    figure.draw_without_rendering()  # squares are placed at the second time only
     return figure
 
 
@@ -111,7 +114,9 @@ def _draw_parity(axes, report: Report, rows) -> None:
     events = report.events
     colors = colors_of(events.particles)
     bars = (events.time - events.sd, events.time + events.sd)
-    ends = (events.after, events.before, *bars, report.predicted)
+    wide = np.where(events.exact, report.predicted_sd, 0.0)
+    upright = (report.predicted - wide, report.predicted + wide)
+    ends = (events.after, events.before, *bars, *upright)
     finite = np.concatenate([column[rows] for column in ends])
     finite = finite[np.isfinite(finite)] / HOUR
     low, high = finite.min(), finite.max()
@@ -162,7 +167,7 @@ def _draw_measured(axes, events, k: int, height, color, span, filled=True) -> No
         axes.plot([after, before], [height] * 2, "|-", color=color, linewidth=2)
         return
     start, sign = (after, 1) if np.isfinite(after) else (before, -1)
-    end = start + sign * 0.12 * (span[1] - span[0])
+    end = start + sign * _ARROW * (span[1] - span[0])
     axes.annotate(
         "",
         (float(np.clip(end, *span)), height),
@@ -189,11 +194,7 @@ def lithium_figure(report: Report) -> Figure:
     named = len(run.labels) <= len(OKABE_ITO)
     for j, label in enumerate(run.labels):
         axes.plot(hours, seen[:, j], color=colors[j], label=label if named else None)
-    known = np.concatenate([events.time, events.after]) / HOUR
-    last = float(np.max(known[np.isfinite(known)]))
-    span = (float(hours.min()), float(hours.max()))
-    if last > span[1]:  # never reached by the run, yet known of the particle
-        span = (span[0], last + 0.05 * (last - span[0]))
+    span = _with_room(events, float(hours.min()), float(hours.max()))
     for k in np.flatnonzero(~events.is_duration):
         j = run.labels.index(events.particles[events.particle[k]])
         height = seen[0, j] - events.change[k]
@@ -205,6 +206,22 @@ def lithium_figure(report: Report) -> Figure:
     if named:
         figure.legend(loc="outside right center", frameon=False)
     return figure
+
+
+def _with_room(events, low: float, high: float) -> tuple[float, float]:
+    """The span of a run [h], wider where marks of events reach beyond its ends."""
+    arrow, margin = _ARROW * (high - low), _MARGIN * (high - low)
+    exact, after, before = events.exact, events.after / HOUR, events.before / HOUR
+    time, sd = events.time / HOUR, events.sd / HOUR
+    first = np.where(np.isfinite(after), after, before - arrow)
+    last = np.where(np.isfinite(before), before, after + arrow)
+    seen = ~events.is_duration
+    first = np.where(exact, time - sd, first)[seen]
+    last = np.where(exact, time + sd, last)[seen]
+    return (
+        float(np.min(first - margin, initial=low)),
+        float(np.max(last + margin, initial=high)),
+    )
 
 
 @styled

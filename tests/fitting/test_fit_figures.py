@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from fitting import fit_figures, style
+from fitting.events import Event, Events
 
 from .made_up import HOUR, made_up_events, made_up_report
 
@@ -66,6 +67,32 @@ def test_parity_shows_whole_bars():
     _, durations = fit_figures.parity_figure(made_up_report()).axes
     low, high = durations.get_xlim()
     assert low < 0.6 < 1.2 < high
+    assert durations.get_ylim()[0] < 0.7 - 0.2
+
+
+def only(*rows):
+    """A report of some events, as the run met them."""
+    events, count = Events.from_rows(list(rows)), len(rows)
+    run = made_up_report().trajectories
+    first = {name: getattr(run, name)[:, :count] for name in ("mean", "surface")}
+    return made_up_report(
+        events=events,
+        fitted=np.ones(count, bool),
+        predicted=HOUR * np.linspace(6.7, 9.2, count),
+        predicted_sd=np.full(count, 0.1 * HOUR),
+        trajectories=run._replace(labels=events.particles, **first),
+    )
+
+
+def test_labels_of_one_parity_panel_are_whole(tmp_path):
+    from PIL import Image
+
+    times = [(6.5, "blue"), (9.0, "red")]
+    rows = [Event(name, "midpoint", time=h * HOUR, sd=HOUR / 5) for h, name in times]
+    style.save(fit_figures.parity_figure(only(*rows)), tmp_path / "parity.png")
+    image = np.asarray(Image.open(tmp_path / "parity.png").convert("L"))
+    border = [image[:2], image[-2:], image[:, :2].T, image[:, -2:].T]
+    assert all(np.all(rows == 255) for rows in border)
 
 
 def test_lithium_shows_what_was_seen():
@@ -87,6 +114,21 @@ def test_lithium_has_room_for_events_after_the_end_of_the_run():
     axes = fit_figures.lithium_figure(made_up_report(trajectories=early)).axes[0]
     assert axes.get_xlim()[1] > 9.8
     assert all(note.xy[0] >= 9.8 for note in axes.texts[:1])
+
+
+def test_lithium_has_room_for_marks_at_the_ends_of_the_run():
+    start, end = made_up_report().trajectories.time[[0, -1]]
+    report = only(
+        Event("blue", "onset", time=start, sd=60.0),
+        Event("red", "midpoint", after=end, before=np.inf),
+        Event("brown", "onset", after=-np.inf, before=start),
+    )
+    axes = fit_figures.lithium_figure(report).axes[0]
+    low, high = axes.get_xlim()
+    assert low < start / HOUR - 0.1
+    assert high > end / HOUR + 0.1
+    lengths = [note.xy[0] - note.xyann[0] for note in axes.texts]
+    assert min(np.abs(lengths)) > 0.05 * (high - low)
 
 
 def test_the_map_has_the_first_to_react_on_top():
@@ -126,5 +168,7 @@ def test_many_particles_are_not_named_in_legends():
     )
     figure = fit_figures.lithium_figure(many)
     assert figure.legends == []
-    assert figure.axes[0].get_xlim() == pytest.approx((2.77, 14.0))
+    arrow_and_margin = 0.14 * (14.0 - 2.77)
+    ends = 2.9 - arrow_and_margin, 14.0
+    assert figure.axes[0].get_xlim() == pytest.approx(ends)
     assert run.time[0] == 2.77 * HOUR
