@@ -293,6 +293,15 @@ class Topology:
         nodes = jnp.zeros(self.num_nodes, edges.dtype)
         return nodes.at[self.tail].add(edges).at[self.head].add(-edges)
 
+    def met(self, edges: Float[Array, " edge"]) -> Float[Array, " node"]:
+        """Sums over the edges that end at each node, whichever way they go."""
+        if self._is_dense:
+            return np.abs(self.incidence) @ edges
+        if self.looped:
+            return added_up(jnp.tile(edges, 2), self._ends_at, self.num_nodes)
+        nodes = jnp.zeros(self.num_nodes, edges.dtype)
+        return nodes.at[self.tail].add(edges).at[self.head].add(edges)
+
     @property
     def _is_dense(self) -> bool:
         return not self.looped and self.num_edges * self.num_nodes <= _DENSE_UP_TO

@@ -249,7 +249,7 @@ def _compute_again(model: _Model, step: Steps) -> _Again:
     jacobian = system.jacobian(time, start)
     factorised = jacobian.factorised(1.0 / (size * tableau.gamma))
     solve = factorised.solve
-    stages, states = stages_of(system, tableau, time, size, start, solve)
+    stages, states, _ = stages_of(system, tableau, time, size, start, solve)
 
     def look_up(_, columns):
         cubics, places = system.at(columns).tables, system.looked_at(columns)

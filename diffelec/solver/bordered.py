@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..sums import over_rows, spread
+from ..sums import largest, over_rows, spread
 from ..topology import Topology
 from .blocks import AbstractFactors, Inverse
 from .exchange import RATE, Exchange
@@ -67,6 +67,16 @@ class BorderedJacobian(eqx.Module):
     topology: Topology = eqx.field(static=True)
     factors: type[AbstractFactors] = eqx.field(static=True, default=Inverse)
     serial: bool = eqx.field(static=True, default=False)
+
+    def off(self, imbalance: Float[Array, " unknown"]) -> Float[Array, ""]:
+        """How far the potentials are off their balances [V]: the most that one node's
+        alone would have to move, at the potentials of the others.
+        """
+        topology = self.topology
+        first, sites = topology.first_site, topology.num_sites
+        met = topology.met(self.conductance)[first : first + sites]
+        slopes = met + topology.own(self.reaction)
+        return largest(jnp.abs(imbalance[first : first + sites]) / slopes)
 
     def _across(self, z):
         """Potentials across the surfaces of the sites."""

@@ -40,6 +40,8 @@ _SAFETY, _LEAST_FACTOR, _LARGEST_FACTOR = 0.9, 0.2, 10.0
 _LEAST_ERROR = 1e-10  # of those that the next step's size follows
 _MEMORY = 0.7  # share of the errors before in what the next step's size follows
 _NEWTON = 1e-3  # of the last step: below, a step serves to mend its potentials
+_FAR_OFF = 0.01  # V, of potentials off their equations, for the next step to mend
+_AGAIN = 0.25  # of the size of a step that left them further off, to make it again
 _SHORTEST = 1e-14  # of the time reached: below, a step does not move the clock
 _BISECTIONS = 48
 _CORRECTIONS = 12  # of where a cut-off is met, each some 1e-2 of the one before
@@ -220,7 +222,7 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
     stop = system.control.next_stop(loop.time, span)
     room = stop - loop.time
     size = jnp.minimum(loop.proposal, room)
-    new, error, dense = rosenbrock_step(
+    new, error, dense, off = rosenbrock_step(
         system, tolerances.tableau, loop.time, size, loop.parts
     )
     # Where the last step left potentials off their equations by more than the
@@ -228,23 +230,31 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
     # an iteration of Newton's would, so that it is let pass once it is short.
     slack = jnp.maximum(1.0, _NEWTON * loop.size / size)
     norm = error_norm(error, loop.parts, new, tolerances.rtol, tolerances.atol, slack)
-    good = active & (norm <= 1.0)
+    # Where U is steep, a step may leave them further off, unseen by its estimate, than
+    # Newton converges from: that one is made again, shorter.
+    back = active & (loop.size > 0) & (off > _FAR_OFF)
+    good = active & ~back & (norm <= 1.0)
     error = _followed(norm, loop.error)
     proposal = size * _growth(error, tolerances.tableau.order)
     cut = good & (room <= loop.proposal)  # by a stop, not by its error
     proposal = jnp.where(cut, jnp.maximum(proposal, loop.proposal), proposal)
-
     time = jnp.where(room <= loop.proposal, stop, loop.time + size)
     row = loop.num_accepted  # overwritten by the next trial where this one fails
     seen = Rows(time, watch(system, new), bends(system, dense))
     steps = loop.steps
     if steps is not None:
         steps = _put(steps, row, Steps(loop.time, size, loop.parts))
-    before = (loop.time, loop.start, loop.size, loop.parts, loop.dense)
-    after = (time, loop.parts, size, new, dense)
-    kept = jax.tree.map(lambda a, b: jnp.where(good, a, b), after, before)
-    accepted = loop.num_accepted + good
-    rejected = loop.num_rejected + (active & ~good)
+    before = (
+        jnp.where(back, loop.time - loop.size, loop.time),
+        loop.start,
+        jnp.where(back, 0.0, loop.size),
+        _chosen(back, loop.start, loop.parts),
+        loop.dense,
+    )
+    kept = _chosen(good, (time, loop.parts, size, new, dense), before)
+    accepted = loop.num_accepted + good - back
+    rejected = loop.num_rejected + (active & ~good) + back
+    proposal = jnp.where(back, _AGAIN * loop.size, proposal)
     status = jnp.select(
         [
             good & (system.margin(new.algebraic) <= 0),
@@ -266,6 +276,11 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
         _put(loop.rows, row, seen),
         steps,
     )
+
+
+def _chosen(condition, one, other):
+    """The one pytree where a condition holds, else the other."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
 
 
 def _followed(norm, before):

@@ -1,7 +1,8 @@
 """A Rosenbrock step for M y' = F(t, y) and its dense output.
 
 The step knows of the system only `residual`, `time_slope`, `jacobian` (whose
-`solver(shift)` returns r -> (shift M - J)^-1 r) and `made_once` (which may do nothing),
+`solver(shift)` returns r -> (shift M - J)^-1 r, and whose `off` says how far potentials
+are off) and `made_once` (which may do nothing),
 so it runs any semi-explicit index-1 system, and anywhere jax.lax runs.
 """
 
@@ -19,14 +20,16 @@ from .tableaus import Tableau
 @eqx.filter_jit  # so that a solve traces it once, not once a use
 def rosenbrock_step(
     system, tableau: Tableau, time, step, state: Parts
-) -> tuple[Parts, Parts, Parts]:
+) -> tuple[Parts, Parts, Parts, Float[Array, ""]]:
     """One step of size `step` from `time`.
 
-    Returns (new state, error estimate, dense coefficients stacked by power).
+    Returns (new state, error estimate, dense coefficients stacked by power, how far the
+    potentials that it began with are off their equations).
     One factorisation, one back-substitution a stage, no iteration.
     """
-    solve = system.jacobian(time, state).solver(1.0 / (step * tableau.gamma))
-    stages, _ = stages_of(system, tableau, time, step, state, solve)
+    jacobian = system.jacobian(time, state)
+    solve = jacobian.solver(1.0 / (step * tableau.gamma))
+    stages, _, imbalances = stages_of(system, tableau, time, step, state, solve)
 
     def combined(weights):
         return jax.tree.map(lambda stage: weighted(weights, stage), stages)
@@ -34,7 +37,8 @@ def rosenbrock_step(
     new = jax.tree.map(jnp.add, state, combined(end_weights(tableau)))
     dense = [combined(row) for row in tableau.dense]
     dense = jax.tree.map(lambda *powers: jnp.stack(powers), *dense)
-    return new, jax.tree.map(lambda stage: stage[-1], stages), dense
+    error = jax.tree.map(lambda stage: stage[-1], stages)
+    return new, error, dense, jacobian.off(imbalances[0])
 
 
 def weighted(weights, stages):
@@ -53,7 +57,9 @@ def end_weights(tableau: Tableau) -> np.ndarray:
 
 
 def stages_of(system, tableau: Tableau, time, step, state: Parts, solve):
-    """(stages, the states that the residual was taken at), stages first."""
+    """(stages, the states that the residual was taken at, its algebraic part there),
+    stages first.
+    """
     slope = system.time_slope(time, state)
     count, per_step = tableau.num_stages, 1.0 / step
 
@@ -69,7 +75,8 @@ def stages_of(system, tableau: Tableau, time, step, state: Parts, solve):
         # The next stage's arguments, written out and carried: look-ups would repeat
         # the sums.
         following = jax.tree.map(lambda y, all: y + weighted(a, all), state, stages)
-        return (stages, following, weighted(c, stages.columns)), ahead
+        carry = (stages, following, weighted(c, stages.columns))
+        return carry, (ahead, force.algebraic)
 
     dtype = state.columns.dtype
     following = np.append(np.arange(1, count), 0)
@@ -83,7 +90,7 @@ def stages_of(system, tableau: Tableau, time, step, state: Parts, solve):
     empty = jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape), dtype), state)
     start = (empty, state, jnp.zeros_like(state.columns))
     (stages, *_), seen = jax.lax.scan(advance, start, rows)
-    return stages, seen
+    return stages, *seen
 
 
 def higher_coefficients(dense: Float[Array, "power ..."]) -> Float[Array, "power ..."]:

@@ -138,7 +138,7 @@ def _forward(primals, moving, count, steps, tableau):
         start = jax.tree.map(lambda a, b: jnp.where(used, a, b), start, parts)
 
         def step(system, start):
-            new, _, dense = rosenbrock_step(system, tableau, time, size, start)
+            new, _, dense, _ = rosenbrock_step(system, tableau, time, size, start)
             return Last(start, new, dense)
 
         _, made = eqx.filter_jvp(step, (system, start), (d_system, moving.parts))

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 import diffelec
-from diffelec.solver import blocks
+from diffelec.solver import Tolerances, blocks
+from diffelec.solver.consistent import consistent_algebraic
+from diffelec.solver.march import _empty, _try_step
+from diffelec.solver.parts import Parts
+from tests.solver.test_bordered import make
 
 STEPS = ["Charge at C/10 until 4.1 V", "Hold at 4.1 V until C/20"]
 
@@ -224,3 +228,34 @@ def test_a_hold_starts_with_the_current_that_the_charge_ended_with(name):
     np.testing.assert_allclose(
         found.step_end_times[0], tight.step_end_times[0], atol=0.05
     )
+
+
+@pytest.mark.parametrize(("off", "returns"), [(0.002, False), (0.05, True)])
+def test_a_step_that_left_its_potentials_far_off_is_made_again_shorter(off, returns):
+    """At the steep end of U one does, by 45 mV that its estimate does not see."""
+    system, _ = make("current")
+    columns = jnp.full((7, 6), 0.9)
+    guess = jnp.append(jnp.full(system.topology.num_nodes, 3.7), 0.0)
+    exact = consistent_algebraic(system, 0.0, columns, guess).algebraic
+    start, parts = Parts(columns, exact), Parts(columns, exact.at[3].add(off))
+    tolerances = Tolerances(
+        jnp.asarray(1e-4), jnp.asarray(1e-5), 50, diffelec.solver.RODAS4P2
+    )
+    span = jnp.asarray(1e4)
+    first = _empty(system, start, span, jnp.asarray(0.0), tolerances, record=False)
+    loop = first._replace(
+        time=jnp.asarray(100.0),
+        size=jnp.asarray(8.0),
+        proposal=jnp.asarray(1e-3),
+        parts=parts,
+        num_accepted=jnp.asarray(3),
+    )
+    new = jax.jit(_try_step)(system, loop, span, tolerances)
+    if not returns:
+        assert float(new.time) >= 100.0
+        assert int(new.num_accepted) >= 3
+        return
+    assert (float(new.time), float(new.proposal), int(new.num_accepted)) == (92, 2, 2)
+    np.testing.assert_array_equal(new.parts.algebraic, exact)
+    again = jax.jit(_try_step)(system, new, span, tolerances)
+    assert (float(again.time), int(again.num_accepted)) == (94, 3)

@@ -56,6 +56,9 @@ class DenseJacobian(eqx.Module):
 
     matrix: jax.Array
 
+    def off(self, imbalance):
+        return jnp.abs(imbalance[0] / self.matrix[1, 1])
+
     def solver(self, shift):
         w = shift * jnp.diag(jnp.array([1.0, 0.0])) - self.matrix
 
@@ -78,7 +81,7 @@ def march(tableau, count):
 
     def advance(state, k):
         t = k * h
-        new, _, dense = rosenbrock_step(system, tableau, t, h, state)
+        new, _, dense, _ = rosenbrock_step(system, tableau, t, h, state)
         seen = [
             evaluate_polynomial(
                 as_vector(state),
