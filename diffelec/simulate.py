@@ -36,6 +36,8 @@ from .solver import (
 )
 from .tables import Tables
 
+_MOST_STEPS, _MOST_STEPS_OF_MANY = 2000, 20000
+
 
 class _Settings(eqx.Module):
     """What a caller of `simulate` chooses beside electrode and protocol."""
@@ -59,7 +61,7 @@ def simulate(
     num_saved: int = 101,
     times: Float[Array, " time"] | None = None,
     throw: bool = True,
-    max_steps: int = 2000,
+    max_steps: int | None = None,
     dtype=np.float64,
     method: Tableau = RODAS4P2,
     network_solver: type[AbstractFactors] | None = None,
@@ -80,7 +82,9 @@ def simulate(
             its end are NaN.
         throw: raise where a step fails; otherwise the failed and later steps are NaN
             and `result` and `failed_step` tell.
-        max_steps: of the integrator in one protocol step.
+        max_steps: of the integrator in one protocol step; unless given 2000, or, of
+            concrete arguments with more than a thousand sites, whose memory follows the
+            steps made, 20000.
         dtype: float64, or, where JAX runs in single precision, float32 for screening.
         method: `solver.RODAS4P2` or `solver.RODAS5P` (pays off from rtol = 1e-6 down).
         network_solver: one of `solver.DenseLU`, `solver.SparseLU`, `solver.Krylov`; as
@@ -96,6 +100,10 @@ def simulate(
     """
     check_problem(electrode, protocol)
     check_precision(dtype)
+    if max_steps is None:
+        many = stretches.suit(electrode.network.topology)
+        alone = many and not _is_traced((electrode, protocol, times))
+        max_steps = _MOST_STEPS_OF_MANY if alone else _MOST_STEPS
     check_numbers(rtol, atol, num_saved, max_steps)
     check_ways(method, network_solver, meter)
     instants = None if times is None else as_instants(times, dtype)
@@ -147,8 +155,7 @@ def _simulate(electrode, protocol, settings: _Settings) -> Solution:
     of a compiled step) traces it anew.
     """
     numbers = np.arange(protocol.num_steps)
-    leaves = jax.tree.leaves((electrode, protocol, settings.instants))
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    traced = _is_traced((electrode, protocol, settings.instants))
     staged = isinstance(jnp.zeros(()), jax.core.Tracer)  # the caller compiles
     start = _started if staged else _start_traced if traced else _start
     carry, tables = start(electrode)
@@ -179,6 +186,12 @@ def _simulate(electrode, protocol, settings: _Settings) -> Solution:
             found.append(record)
         records = stacked(found)
     return _solution(electrode, protocol, carry, records, settings.instants)
+
+
+def _is_traced(tree) -> bool:
+    """Whether a transformation holds some of its leaves."""
+    leaves = jax.tree.leaves(tree)
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
 
 
 def _moving(carry, inputs):

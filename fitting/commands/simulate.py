@@ -117,8 +117,8 @@ def add_tolerances(parser: argparse.ArgumentParser, *, rtol: float) -> None:
         "--max-steps",
         metavar="N",
         type=int,
-        default=2000,
-        help="of the integrator in one protocol step (default 2000)",
+        help="of the integrator in one protocol step (default 2000; 20000 of more than "
+        "a thousand sites)",
     )
 
 
@@ -134,7 +134,9 @@ def run(arguments) -> None:
     protocol = diffelec.Protocol.from_strings(arguments.protocol * arguments.cycles)
     electrode = _cut(electrode_of(arguments), arguments)
     _check_film(electrode, arguments)
-    settings = {"rtol": arguments.rtol, "max_steps": arguments.max_steps}
+    settings = {"rtol": arguments.rtol}
+    if arguments.max_steps is not None:
+        settings["max_steps"] = arguments.max_steps
     if arguments.times is not None:
         settings["times"] = files.read_times(arguments.times)
     else:

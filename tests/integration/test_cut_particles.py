@@ -1,6 +1,7 @@
 """Particles cut into sites, an electrolyte that resists, sparse networks."""
 
 import operator
+import sys
 
 import equinox as eqx
 import jax
@@ -276,3 +277,6 @@ def test_stretches_of_a_step_make_up_the_step(packed, monkeypatch):
     np.testing.assert_allclose(lines.voltage, whole.voltage, atol=1e-3)
     few = diffelec.simulate(packed, protocol, throw=False, max_steps=100, **settings)
     assert "max_steps" in few.message()
+    monkeypatch.setattr(sys.modules["diffelec.simulate"], "_MOST_STEPS", 100)
+    many = diffelec.simulate(packed, protocol, **settings)  # their default is another
+    np.testing.assert_array_equal(many.num_steps, parts.num_steps)
