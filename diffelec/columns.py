@@ -12,6 +12,8 @@ import numpy as np
 
 _CLUSTERING = 19.0 * float(np.log(1.25))  # ratio 1.25 between shells of 20 nodes
 
+_MOST_CLUSTERED = 20.0  # the shells at the surface are 1e-9 of the radius there
+
 
 class RadialMesh(eqx.Module):
     r"""Radial nodes of a column, clustered towards the surface.
@@ -31,10 +33,10 @@ class RadialMesh(eqx.Module):
                 "`num_shells` must be a whole number, 3 or more, but is "
                 f"{self.num_shells}; 20 reproduces the first-cycle loss to 0.1 %."
             )
-        if not self.clustering > 0:
+        if not 0 < self.clustering <= _MOST_CLUSTERED:
             raise ValueError(
-                f"`clustering` must be positive, but is {self.clustering}; 0.01 is "
-                "nearly uniform, 4.24 the default."
+                f"`clustering` must be positive, and {_MOST_CLUSTERED:g} at most, but "
+                f"is {self.clustering}; 0.01 is nearly uniform, 4.24 the default."
             )
 
     @property

@@ -16,12 +16,22 @@ from .network import Network, check_multiplicity
 from .open_circuit import AbstractOpenCircuitPotential
 from .sums import total
 
+_ROUNDING_OF_POTENTIALS = 4.0 * 2.2e-16  # V
+_SHARE_OF_ROUNDING = 0.1  # of the 1C current, from which solves fail
+_LARGEST_RADIUS = 1e-3  # m; a larger one was meant in another unit
+_UNITS = {  # of the curves; a curve that says none is taken to have it
+    "conductivity": "S/m",
+    "diffusivity": "m2/s",
+    "rate_constant": "m/s",
+}
+
 
 class Curves(eqx.Module):
     """The material as callables of stoichiometry, in SI units.
 
     Raises:
-        ValueError: at construction, for a number or a function in a curve's place.
+        ValueError: at construction, for a number or a function in a curve's place, or
+            a curve of another unit.
     """
 
     conductivity: AbstractCurve  # S/m
@@ -39,6 +49,12 @@ class Curves(eqx.Module):
                     f"`{field.name}` must be a curve of diffelec, but is {value!r}; "
                     "take `diffelec.curves.ConstantCurve` for a number, or derive a "
                     f"class from `{kind.__name__}` for a law of your own."
+                )
+            unit = _UNITS.get(field.name)
+            if unit is not None and value.unit not in ("", unit):
+                raise ValueError(
+                    f"`{field.name}` must be in {unit}, but its unit is "
+                    f"{value.unit!r}; convert its values and write {unit!r}."
                 )
 
 
@@ -94,6 +110,7 @@ class Electrode(eqx.Module):
     def __check_init__(self):
         _check_particles(self)
         _check_cell(self)
+        _check_wires(self)
         if isinstance(self.multiplicity, np.ndarray):
             check_multiplicity(self.network.topology, self.multiplicity)
 
@@ -128,7 +145,10 @@ def _check_particles(electrode: Electrode) -> None:
     """Raises ValueError for particle data that cannot be (concrete values only)."""
     labels = electrode.network.topology.particle_labels
     rules = {
-        "radius": (lambda v: (v > 0) & np.isfinite(v), "be positive [m]"),
+        "radius": (
+            lambda v: (v > 0) & (v <= _LARGEST_RADIUS),
+            f"be positive [m], {_LARGEST_RADIUS:g} at most",
+        ),
         "multiplicity": (lambda v: v > 0, "be positive"),
         "reactivity": (lambda v: (v > 0) & np.isfinite(v), "be positive"),
         "initial_stoichiometry": (
@@ -170,4 +190,33 @@ def _check_cell(electrode: Electrode) -> None:
         raise ValueError(
             f"`temperature` must be {COLDEST:g} K or more, but is {value}; add 273.15 "
             "to a value in °C."
+        )
+
+
+def _check_wires(electrode: Electrode) -> None:
+    """Raises ValueError for a wire of so little resistance that the rounding of its
+    ends' potentials is a current like the cell's (concrete values only).
+    """
+    network = electrode.network
+    shapes = (network.shape_tail, network.shape_head)
+    cell = (electrode.radius, electrode.multiplicity, electrode.one_c_range)
+    numbers = (*cell, electrode.maximum_concentration, network.series_resistance)
+    if not all(isinstance(v, np.ndarray) for v in (*numbers, *shapes)):
+        return
+    if electrode.radius.ndim != 1 or network.series_resistance.ndim != 1:
+        return  # a batch
+    volume = np.sum(electrode.multiplicity * 4.0 / 3.0 * np.pi * electrode.radius**3)
+    charge = electrode.one_c_range * FARADAY * electrode.maximum_concentration * volume
+    least = _ROUNDING_OF_POTENTIALS / (_SHARE_OF_ROUNDING * charge / 3600.0)
+    wires = np.where(shapes[0] + shapes[1] == 0, network.series_resistance, np.inf)
+    if np.any(wires < least):
+        topology, e = network.topology, int(np.argmin(wires))
+        ends = (
+            topology.node_labels[topology.tail[e]],
+            topology.node_labels[topology.head[e]],
+        )
+        raise ValueError(
+            f"The wire from {ends[0]} to {ends[1]} must have {least:.1g} ohm or more, "
+            f"below which rounding is a current like the cell's, but has "
+            f"{wires[e]:g}; merge the two nodes, which it does not part."
         )

@@ -15,6 +15,8 @@ from .topology import COLLECTOR
 DEFAULT_CONTACT_RADIUS = 0.5e-6  # m; only kappa * radius is identifiable
 DEFAULT_CARBON_SHAPE = 1.56e4  # 1/m; as if a = 16 um: a carbon-coated particle
 
+_LARGEST_CONTACT = 1e-3  # m; a larger one was meant in another unit
+
 
 def columns(
     obstructions: Sequence[int] = (0, 1, 2, 3, 4),
@@ -35,6 +37,7 @@ def columns(
             f"{obstructions}."
         )
     obstructions = counts.astype(int).tolist()
+    _check_contact(contact_radius)
     tops = [f"top {c}" for c in range(len(obstructions))]
     below, edges, place = [], [], {}
     for c, count in enumerate(obstructions):
@@ -60,6 +63,7 @@ def chain(
     carbon_shape: float = DEFAULT_CARBON_SHAPE,
 ) -> Network:
     """Particles in one row: collector - p0 - p1 - …, p0 touching carbon."""
+    _check_contact(contact_radius)
     labels = [f"p{k}" for k in range(num_particles)]
     edges = [
         carbon_contact(COLLECTOR, label, carbon_shape)
@@ -119,7 +123,9 @@ def touching_spheres(
     _check_spheres(centres, radii, labels)
     pairs = _touching_pairs(centres, radii, reach)
     contacts = [
-        contact_radius or _overlap_radius(centres[i], centres[j], radii[[i, j]])
+        _overlap_radius(centres[i], centres[j], radii[[i, j]])
+        if contact_radius is None
+        else contact_radius
         for i, j in pairs
     ]
     return joined_spheres(
@@ -190,6 +196,15 @@ def random_packing(
     return centres, radii
 
 
+def _check_contact(radius) -> None:
+    """Raises ValueError for a contact that is no particle's."""
+    if not 0 < radius <= _LARGEST_CONTACT:
+        raise ValueError(
+            "`contact_radius` must be positive [m], "
+            f"{_LARGEST_CONTACT:g} at most, but is {radius}."
+        )
+
+
 def _check_spheres(centres, radii, labels) -> None:
     """Raises ValueError for spheres that cannot be."""
     if len(radii) == 0:
@@ -233,6 +248,8 @@ def _overlap_radius(one, other, radii) -> float:
 
 def _carbon_coated(centres, pairs, share, seed):
     """A drawn share of the spheres and the lowest of every cluster, as indices."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"`carbon_share` must lie between 0 and 1, but is {share}.")
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -62,6 +62,11 @@ def rate_constant(
             "`exchange_current_density` must be positive [A/m2], but is "
             f"{exchange_current_density}."
         )
+    if not maximum_concentration > 0:
+        raise ValueError(
+            "`maximum_concentration` must be positive [mol/m3], but is "
+            f"{maximum_concentration}."
+        )
     return ConstantCurve(
         2.0 * exchange_current_density / (FARADAY * maximum_concentration),
         unit="m/s",

@@ -22,7 +22,7 @@ def bridge():
             wire("collector", "carbon", 7.0),
             carbon_contact("carbon", "a", 2.0, 0.5),
             carbon_contact("collector", "b", 3.0),
-            particle_contact("a", "b", 0.05, 1.5),
+            Edge("a", "b", 1.5, 5.0, 5.0),
             Edge("b", "c", 2.5, 4.0, 9.0),
             Edge("c", "b", 1.0, 1.0, 0.0),
             Edge("c", "a", 0.0, 6.0, 8.0),
