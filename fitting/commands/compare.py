@@ -91,10 +91,10 @@ def weigh(arguments, names):
     """
     from .. import compare, mechanisms
 
-    jobs = {
-        name: job.prepare_one(arguments, name, mechanisms.mechanism(name).free)
-        for name in names
-    }
+    jobs = {}
+    for name in names:
+        free = mechanisms.mechanism(name).free
+        jobs[name] = job.prepare_one(arguments, name, free, quiet=bool(jobs))
     contenders = []
     for name, prepared in jobs.items():
         print(f"{name}: {mechanisms.MECHANISMS[name].sentence}", file=sys.stderr)

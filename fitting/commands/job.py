@@ -39,8 +39,12 @@ def prepare(arguments) -> Job:
     return prepare_one(arguments, arguments.mechanism, free)
 
 
-def prepare_one(arguments, mechanism: str, free: tuple[str, ...]) -> Job:
-    """Reads what the arguments name, for a mechanism and what is free in it."""
+def prepare_one(
+    arguments, mechanism: str, free: tuple[str, ...], *, quiet: bool = False
+) -> Job:
+    """Reads what the arguments name, for a mechanism and what is free in it; describes
+    the cycler's table on stderr unless `quiet`.
+    """
     from .. import examples, setup
 
     given = {"clock_sd": arguments.clock_sd_s}
@@ -64,7 +68,7 @@ def prepare_one(arguments, mechanism: str, free: tuple[str, ...]) -> Job:
     )
     half_cycle = (arguments.half_cycle or 1) - 1
     if arguments.example is None:
-        found = _from_files(arguments, choices, half_cycle)
+        found = _from_files(arguments, choices, half_cycle, quiet)
         source = arguments.film or arguments.traces or arguments.onsets
         title = f"{source.name}, half cycle {half_cycle + 1}"
         return Job(arguments, choices, found, title)
@@ -81,7 +85,7 @@ def _times(unit: float, value: float | None) -> float | None:
     return None if value is None else unit * value
 
 
-def _from_files(arguments, choices, half_cycle: int):
+def _from_files(arguments, choices, half_cycle: int, quiet: bool):
     """The setup of a table and a recording or a protocol."""
     import diffelec
 
@@ -118,7 +122,8 @@ def _from_files(arguments, choices, half_cycle: int):
             "cycler's clock, but --clock half-cycle is given; leave it out."
         )
     driven = recording.part(0, max(several))
-    print(*cycler.describe(table), sep="\n", file=sys.stderr)
+    if not quiet:
+        print(*cycler.describe(table), sep="\n", file=sys.stderr)
     drive = setup.by_current if arguments.drive == "current" else setup.by_voltage
     found = drive(events, driven, choices, half_cycle)
     return _whole(arguments, choices, found, (seen.start, seen.end), origin)

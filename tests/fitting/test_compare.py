@@ -15,6 +15,7 @@ from fitting.evidence import Evidence
 from fitting.left_out import LeftOut
 
 from .linear import HOUR
+from .test_fit import written
 from .test_left_out import EachItsOwn, setup_of_four
 
 
@@ -110,7 +111,7 @@ def test_differences_of_left_out_particles_have_the_scatter_among_them():
     )
 
 
-def prepared(arguments, name, free):
+def prepared(arguments, name, free, **_):
     """Rivals in closed form in place of simulations."""
     found = setup_of_four()
     problem = dataclasses.replace(found.problem, forward=RIVALS[name])
@@ -179,6 +180,17 @@ def test_bad_arguments_end_in_one_sentence(words, message, tmp_path, capsys):
     assert message in printed.err
     assert printed.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_cycler_table_is_described_once(tmp_path, capsys, monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+    monkeypatch.setattr(job, "search", interrupt)
+    command = ["compare", *written(tmp_path), "--out", str(tmp_path / "out")]
+    assert cli.main([*command, "--mechanisms", "network", "diffusion"]) == 130
+    assert capsys.readouterr().err.count("c.csv: plain table") == 1
 
 
 def test_a_current_or_a_protocol_cannot_serve_all_mechanisms(tmp_path, capsys):
