@@ -81,8 +81,15 @@ class Comparison(NamedTuple):
     def unreliable(self) -> tuple[str, ...]:
         """Mechanisms whose evidence is not known, and may be that of the best."""
         doubts = doubtful([c.evidence for c in self.contenders])
-        pairs = zip(self.contenders, doubts, strict=True)
-        return tuple(c.name for c, doubt in pairs if doubt)
+        # The likelihood that a search cut off has met bounds nothing.
+        cut_off = [not (c.fit.settled or c.evidence.reliable) for c in self.contenders]
+        triples = zip(self.contenders, doubts, cut_off, strict=True)
+        return tuple(c.name for c, *why in triples if any(why))
+
+    @property
+    def unsettled(self) -> tuple[str, ...]:
+        """Mechanisms whose search did not end at an optimum."""
+        return tuple(c.name for c in self.contenders if not c.fit.settled)
 
     @property
     def favoured(self) -> str | None:
@@ -132,7 +139,14 @@ class Comparison(NamedTuple):
                 f"the weights behind the evidence of {', '.join(self.unreliable)} do "
                 f"not hold (shape above {RELIABLE}); raise --draws"
             )
-        if best.probability_of_larger < _BAD_FIT:
+        if self.unsettled:
+            names = ", ".join(f"'{name}'" for name in self.unsettled)
+            parts.append(
+                f"the search of {names} did not settle, so that the data may be "
+                "explained better than is said here; raise --max-steps, or tighten "
+                "--rtol where it stalled"
+            )
+        if best.fit.settled and best.probability_of_larger < _BAD_FIT:
             parts.append(
                 "even the best of them does not explain the data (a larger chi-square "
                 f"has a probability of {best.probability_of_larger:.1g})"

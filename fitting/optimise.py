@@ -98,9 +98,14 @@ class Fit(eqx.Module):
     optima: tuple[Optimum, ...]
     starts: Float[np.ndarray, "start component"]
 
+    @property
+    def settled(self) -> bool:
+        """Whether the best search ended at an optimum."""
+        return bool(self.result == FIT_RESULTS.converged)
+
     def message(self) -> str:
         """The outcome as a sentence."""
-        if self.result == FIT_RESULTS.converged:
+        if self.settled:
             found = sum(o.num_starts for o in self.optima[:1])
             return (
                 f"converged; {found} of {len(self.starts)} starts ended there, "

@@ -109,6 +109,7 @@ def _contender(prepared, name: str, arguments):
 
     setup = prepared.setup
     fit = job.search(prepared)
+    print(f"search: {fit.message()}", file=sys.stderr)
     rounds = max(3, round(arguments.draws / 240))
     count = math.ceil(arguments.draws / rounds)
     with progress.Counted(f"evidence of {name}", rounds * count) as shown:

@@ -1,7 +1,9 @@
 """`diffelec compare`: what is said of evidence, and the command on closed forms."""
 
+import contextlib
 import csv
 import dataclasses
+import io
 import json
 import shlex
 from types import SimpleNamespace
@@ -27,7 +29,8 @@ class Late(EachItsOwn):
         return dataclasses.replace(found, times=found.times + 8.0 * HOUR)
 
 
-SEARCHED = SimpleNamespace(num_evaluations=7, num_failed=1)
+SEARCHED = SimpleNamespace(num_evaluations=7, num_failed=1, settled=True)
+CUT_OFF = SimpleNamespace(num_evaluations=7, num_failed=1, settled=False)
 RIVALS = {"network": EachItsOwn(), "diffusion": Late()}
 
 
@@ -41,9 +44,9 @@ def evidence_of(log_evidence, sd=0.05, shape=0.3, best=0.0):
 def contender(name, log_evidence, left=None, **fields):
     densities = np.array(left if left is not None else [0.0] * 4)
     without = LeftOut(np.zeros((3, 4)), np.full(4, 0.2), densities)
-    chi = fields.pop("chi", 0.5)
+    chi, found = fields.pop("chi", 0.5), fields.pop("found", SEARCHED)
     return compare.Contender(
-        *(name, setup_of_four(), SEARCHED, evidence_of(log_evidence, **fields)),
+        *(name, setup_of_four(), found, evidence_of(log_evidence, **fields)),
         *(without, 4.0, chi),
     )
 
@@ -93,6 +96,24 @@ def test_a_best_mechanism_that_does_not_fit_is_named():
     assert "probability of 1e-05" in found.verdict()
 
 
+def test_a_search_that_did_not_settle_is_named_and_its_mechanism_not_blamed():
+    best = contender("network", -5.0, chi=1e-5, found=CUT_OFF)
+    verdict = compared(best, contender("diffusion", -30.0)).verdict()
+    assert "the search of 'network' did not settle" in verdict
+    assert "raise --max-steps" in verdict
+    assert "does not explain" not in verdict
+    settled = compared(contender("network", -5.0), contender("diffusion", -30.0))
+    assert "settle" not in settled.verdict()
+
+
+def test_the_likelihood_that_a_cut_off_search_met_bounds_nothing():
+    bad = {"shape": 0.9, "best": -15.0}
+    far = contender("diffusion", -30.0, found=CUT_OFF, **bad)
+    found = compared(contender("network", -5.0), far)
+    assert found.unreliable == ("diffusion",)
+    assert found.favoured is None
+
+
 def test_differences_of_left_out_particles_have_the_scatter_among_them():
     first, second = [-3.0, -2.0, -4.0, -1.0], [-3.5, -3.0, -4.2, -2.3]
     found = compared(
@@ -129,12 +150,19 @@ def weighed(tmp_path_factory):
         patch.setattr(job, "_in_units", lambda _: {})
         command = ["compare", "--example", "wolfman2023-nmc333", "--out", str(out)]
         command += ["--mechanisms", "diffusion", "network", "--draws", "960"]
-        status = cli.main(command)
-    return status, out
+        with contextlib.redirect_stderr(io.StringIO()) as told:
+            status = cli.main(command)
+    return status, out, told.getvalue()
+
+
+def test_the_command_says_how_each_search_ended(weighed):
+    lines = weighed[2].splitlines()
+    ends = [line for line in lines if line.startswith("search: converged; ")]
+    assert len(ends) == 2
 
 
 def test_the_command_writes_all_files_and_only_those(weighed):
-    status, out = weighed
+    status, out, _ = weighed
     assert status == 0
     names = sorted(path.name for path in out.iterdir())
     study = json.loads((out / "study.json").read_text())
