@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from .commands import (
     compare,
@@ -74,6 +75,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     130 when interrupted.
     """
     try:
+        return _main(argv)
+    except KeyboardInterrupt as stopped:
+        return _interrupted(stopped)
+
+
+def main_and_exit() -> NoReturn:
+    """The process: `main` of its words, and its end.
+
+    XLA compiles in threads of its own, which an interruption does not stop. What they
+    read is freed with the exception's frames, and with the caches at a usual exit, and
+    then they crash the process. So it ends before either, without a usual exit.
+    """
+    try:
+        status = _main(None)
+    except KeyboardInterrupt as stopped:
+        status = _interrupted(stopped)
+        with contextlib.suppress(OSError):  # a pipe that is closed
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    """`main`, but for interruptions."""
+    try:
         arguments = parser().parse_args(argv)
     except SystemExit as ended:
         return int(ended.code or 0)
@@ -81,8 +108,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         prepare_environment(os.environ, cache=not arguments.no_cache)
         _keep_loaded()
         arguments.run(arguments)
-    except KeyboardInterrupt as stopped:
-        return _end(INTERRUPTED, str(stopped) or "interrupted; nothing was written.")
     except OSError as error:
         return _end(BAD_INPUT, _file_sentence(error))
     except ValueError as error:
@@ -197,6 +222,11 @@ def _file_sentence(error: OSError) -> str:
     if error.filename is None:
         return f"{error}."
     return f"'{error.filename}' cannot be used: {error.strerror}."
+
+
+def _interrupted(stopped: KeyboardInterrupt) -> int:
+    """Says what an interruption leaves."""
+    return _end(INTERRUPTED, str(stopped) or "interrupted; nothing was written.")
 
 
 def _end(status: int, sentence: str) -> int:

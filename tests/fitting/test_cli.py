@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import weakref
 
 import jaxlib
 import numpy as np
@@ -187,6 +188,39 @@ def test_interruption_ends_in_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(diffelec, "simulate", interrupt)
     assert cli.main(["demo", "--out", str(tmp_path / "out")]) == 130
     assert capsys.readouterr().err == "diffelec: interrupted; nothing was written.\n"
+
+
+def test_an_interrupted_process_ends_before_anything_is_freed(capsys, monkeypatch):
+    class Held:
+        """What a compilation in another thread still reads."""
+
+    class Ended(Exception):
+        pass
+
+    freed = []
+
+    def interrupt(*_, **__):
+        held = Held()
+        weakref.finalize(held, freed.append, "freed")
+        raise KeyboardInterrupt
+
+    def end(status):
+        assert not freed
+        raise Ended(status)
+
+    monkeypatch.setattr(diffelec, "simulate", interrupt)
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(sys, "argv", ["diffelec", "demo", "--no-fit"])
+    with pytest.raises(Ended, match="130"):
+        cli.main_and_exit()
+    assert capsys.readouterr().err == "diffelec: interrupted; nothing was written.\n"
+
+
+def test_a_process_that_is_not_interrupted_exits_as_usual(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["diffelec", "demo", "--seed", "1"])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main_and_exit()
+    assert "unrecognized arguments: --seed" in capsys.readouterr().err
 
 
 def test_programming_errors_are_not_hidden(tmp_path, monkeypatch):
