@@ -30,6 +30,7 @@ from fitting import (
     compare,
     compare_files,
     coordinates,
+    ends,
     evidence,
     examples,
     left_out,
@@ -234,8 +235,9 @@ def _contender(example, rival: str, mechanism) -> compare.Contender:
     found = evidence.evidence(own.problem, fit, alone=alone)
     without = left_out.leave_out(own, found.raw, found.times, count=160)
     quality = uncertainty.goodness(own.problem, fit)
+    last = ends.ends_of(own, fit.raw)
     numbers = quality.chi_square, quality.probability
-    return compare.Contender(rival, own, fit, found, without, *numbers)
+    return compare.Contender(rival, own, fit, found, without, last, *numbers)
 
 
 def main() -> None:

@@ -43,7 +43,8 @@ def inside(event: dict, low: str, high: str) -> bool | None:
     """Whether a measured time lies within an interval; None without either."""
     if event["time_h"] is None or event[low] is None:
         return None
-    return event[low] <= event["time_h"] <= event[high]
+    ends = event[high] is None  # beyond the half cycle, where no time is
+    return event[low] <= event["time_h"] and (ends or event["time_h"] <= event[high])
 
 
 def figures_of(name: str, summary: dict, seconds: float) -> dict:

@@ -25,6 +25,7 @@ _NAMESPACES = (
     "design_files",
     "diagnostics",
     "electrodes",
+    "ends",
     "estimators",
     "events",
     "evidence",

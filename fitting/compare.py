@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import softmax
 
+from .ends import within
 from .evidence import Evidence
 from .left_out import LeftOut
 from .optimise import Fit
@@ -34,6 +35,7 @@ class Contender(NamedTuple):
         fit: the optimum.
         evidence: with draws of the posterior.
         left_out: each particle as the others predict it; None where not worked out.
+        ends: the latest time that each event can have within its half cycle [s].
         chi_square: of the rows with a time, at the optimum.
         probability_of_larger: a chi-square; NaN where no degrees of freedom are left.
     """
@@ -43,8 +45,14 @@ class Contender(NamedTuple):
     fit: Fit
     evidence: Evidence
     left_out: LeftOut | None
+    ends: Float[np.ndarray, " event"]
     chi_square: float
     probability_of_larger: float
+
+    def quantiles(self, levels: Sequence[float]) -> Float[np.ndarray, "level fitted"]:
+        """Of the posterior's times of fitted events, infinite beyond their ends [s]."""
+        times = np.quantile(self.evidence.times, levels, axis=0)
+        return within(times, self.ends[self.setup.fitted])
 
 
 class Difference(NamedTuple):

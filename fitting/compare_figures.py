@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from .compare import Comparison
-from .posterior_figures import draw_measured
+from .posterior_figures import beyond_handle, draw_interval, draw_measured
 from .style import OKABE_ITO, blank, styled
 
 HOUR = 3600.0
@@ -87,6 +87,8 @@ def predictions_figure(found: Comparison) -> Figure:
     handles.append(
         Line2D([], [], marker="o", color="black", linestyle="", label="measured")
     )
+    if any(np.isinf(c.quantiles([0.95])).any() for c in found.contenders):
+        handles.append(beyond_handle())
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
@@ -95,15 +97,15 @@ def _draw_events(axes, found: Comparison, fitted, rows) -> None:
     """One row an event, one bar a mechanism in it."""
     setup = found.contenders[0].setup
     events = setup.events
-    every = np.concatenate([c.evidence.times[:, rows] for c in found.contenders])
-    width = float(np.ptp(np.quantile(every, [0.05, 0.95]))) / HOUR
+    shown = [(c.quantiles([0.05, 0.95]), c.ends[fitted]) for c in found.contenders]
+    drawn = [np.minimum(times, ends)[:, rows] for times, ends in shown]
+    width = float(np.ptp(drawn)) / HOUR
     step = _PER_MECHANISM / len(found.contenders)
     for height, row in enumerate(reversed(rows)):
-        for n, contender in enumerate(found.contenders):
-            times = contender.evidence.times[:, row] / HOUR
-            low, high = np.quantile(times, [0.05, 0.95])
+        for n, (times, ends) in enumerate(shown):
             level = height + 0.25 - n * step
-            axes.plot([low, high], [level] * 2, color=OKABE_ITO[n], linewidth=2.5)
+            how = {"color": OKABE_ITO[n], "linewidth": 2.5}
+            draw_interval(axes, times[:, row], ends[row], level, **how)
         draw_measured(axes, setup, fitted[row], height + 0.42, width)
     names = [
         f"{events.particles[events.particle[k]]}, {events.title_of(k)}"

@@ -21,7 +21,7 @@ _PARTICLE_COLUMNS = ("mechanism", "particle", "left_out_log_density", "pareto_k"
 _EVENT_COLUMNS = (
     *("mechanism", "particle", "event", "half_cycle", "time_h", "sd_h"),
     *("after_h", "before_h", "low_90_h", "median_h", "high_90_h"),
-    *("left_out_5_h", "left_out_50_h", "left_out_95_h"),
+    *("left_out_5_h", "left_out_50_h", "left_out_95_h", "half_cycle_end_h"),
 )
 _FIGURES = {
     "evidence": compare_figures.evidence_figure,
@@ -93,11 +93,13 @@ def text(found: Comparison) -> str:
 
 
 def _event_rows(found: Comparison) -> list[list]:
-    """Predictions of every event by every mechanism."""
+    """Predictions of every event by every mechanism; None for a time beyond the end of
+    the half cycle, and where nothing is known.
+    """
     table = []
     for c in found.contenders:
         events, without = c.setup.events, c.left_out
-        ends = np.quantile(c.evidence.times, [0.05, 0.5, 0.95], axis=0)
+        predicted = c.quantiles([0.05, 0.5, 0.95])
         for k in np.flatnonzero(c.setup.fitted):
             fitted = int(np.sum(c.setup.fitted[:k]))
             measured = (events.time[k], events.sd[k], events.after[k], events.before[k])
@@ -107,8 +109,9 @@ def _event_rows(found: Comparison) -> list[list]:
                 [
                     *(c.name, label, events.kind[k], events.number_of(k)),
                     *(files.finite(number / HOUR) for number in measured),
-                    *(float(end) for end in ends[:, fitted] / HOUR),
-                    *(None if n is None else float(n) for n in left),
+                    *(files.finite(end) for end in predicted[:, fitted] / HOUR),
+                    *(None if n is None else files.finite(n) for n in left),
+                    files.finite(c.ends[k] / HOUR),
                 ]
             )
     return table

@@ -79,7 +79,8 @@ def curves_figure(report: Report) -> Figure:
 
 @styled
 def parity_figure(report: Report) -> Figure:
-    """Measured against predicted times; censored events as arrows.
+    """Measured against predicted times; censored events as arrows, upward ones where
+    the model says that an event does not happen in its half cycle.
 
     Bars are one standard deviation; a bar without a mark is an interval; a hollow mark
     was not fitted.
@@ -114,8 +115,10 @@ def _draw_parity(axes, report: Report, rows) -> None:
     events = report.events
     colors = colors_of(events.particles)
     bars = (events.time - events.sd, events.time + events.sd)
-    wide = np.where(events.exact, report.predicted_sd, 0.0)
-    upright = (report.predicted - wide, report.predicted + wide)
+    happens = np.isfinite(report.predicted)
+    wide = np.where(events.exact & happens, report.predicted_sd, 0.0)
+    heights = np.minimum(report.predicted, report.ends)
+    upright = (heights - wide, heights + wide)
     ends = (events.after, events.before, *bars, *upright)
     finite = np.concatenate([column[rows] for column in ends])
     finite = finite[np.isfinite(finite)] / HOUR
@@ -125,22 +128,33 @@ def _draw_parity(axes, report: Report, rows) -> None:
     axes.plot([low, high], [low, high], color="0.6", linewidth=0.8, zorder=0)
     for k in rows:
         color = colors[events.particle[k]]
-        predicted = report.predicted[k] / HOUR
+        predicted = heights[k] / HOUR
         filled = bool(report.fitted[k])
         _draw_measured(axes, events, k, predicted, color, (low, high), filled)
-        if report.predicted_sd[k] > 0 and events.exact[k]:
+        if wide[k] > 0:
             axes.errorbar(
                 events.time[k] / HOUR,
                 predicted,
-                yerr=report.predicted_sd[k] / HOUR,
+                yerr=wide[k] / HOUR,
                 color=color,
                 linewidth=0.8,
             )
+        if not happens[k]:
+            _draw_beyond(axes, events, k, predicted, color, high - low)
     axes.set_xlim(low, high)
     axes.set_ylim(low, high)
     axes.set_aspect("equal")
     axes.set_xlabel("measured (h)")
     axes.set_ylabel("fitted model (h)")
+
+
+def _draw_beyond(axes, events, k: int, height, color, width) -> None:
+    """An arrow up from an event that is predicted not to happen in its half cycle."""
+    known = (events.time[k], events.after[k], events.before[k])
+    at = next(time for time in known if np.isfinite(time))
+    how = {"arrowstyle": "->", "color": color, "linewidth": 1.2}
+    tip = (at / HOUR, height + 0.08 * width)
+    axes.annotate("", tip, (at / HOUR, height), arrowprops=how, annotation_clip=False)
 
 
 def _draw_measured(axes, events, k: int, height, color, span, filled=True) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .diagnostics import Diagnosis, diagnose, resampled
+from .ends import ends_of, within
 from .left_out import LeftOut
 from .noise import StudentT
 from .report import Band
@@ -34,12 +35,14 @@ class Prediction(NamedTuple):
     Attributes:
         times: of the model, on the events' clock (chain, draw, event).
         replicated: the same with the scatter of a measurement (chain, draw, event).
-        quantiles: of `replicated`, at `LEVELS` (level, event).
+        quantiles: of `replicated`, at `LEVELS`, infinite beyond `ends` (level, event).
+        ends: the latest time that each event can have within its half cycle (event,).
     """
 
     times: Float[np.ndarray, "chain draw event"]
     replicated: Float[np.ndarray, "chain draw event"]
     quantiles: Float[np.ndarray, "level event"]
+    ends: Float[np.ndarray, " event"]
 
 
 class Inference(NamedTuple):
@@ -192,5 +195,7 @@ def _predicted(setup: Setup, draws: Draw, seed: int) -> Prediction:
     else:
         off = rng.standard_normal(times.shape)
     replicated = times + off * np.asarray(whole.scale)
-    ends = np.quantile(replicated.reshape(-1, times.shape[-1]), LEVELS, axis=0)
-    return Prediction(times, replicated, ends)
+    quantiles = np.quantile(replicated.reshape(-1, times.shape[-1]), LEVELS, axis=0)
+    best = np.unravel_index(np.argmax(draws.log_density), draws.log_density.shape)
+    ends = ends_of(setup, draws.raw[best])
+    return Prediction(times, replicated, within(quantiles, ends), ends)

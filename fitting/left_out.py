@@ -34,6 +34,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.special import logsumexp
 
 from .coordinates import populations
+from .ends import ends_of, within
 from .pareto import smooth_weights
 
 # The law's tails beyond hold 6e-5; a particle out there has weights that do not hold.
@@ -46,7 +47,8 @@ class LeftOut(NamedTuple):
     """Events of each particle as all the others predict them.
 
     Attributes:
-        quantiles: of what should be measured, at 5, 50 and 95 % (3, event) [s].
+        quantiles: of what should be measured, at 5, 50 and 95 %, infinite beyond the
+            end of the half cycle (3, event) [s].
         shapes: k of the weights, of each particle (particle,); above 0.7 neither the
             intervals nor the densities hold.
         log_densities: of each particle's own data, times in s (particle,).
@@ -107,7 +109,9 @@ def leave_out(
     logs = np.asarray(
         jax.jit(jax.vmap(jax.vmap(lambda t: noise.log_densities(t, 0.0))))(fine)
     )
-    return _predictions(setup, fine, logs, noise, seed)
+    found = _predictions(setup, fine, logs, noise, seed)
+    ends = ends_of(setup, raws[0])
+    return found._replace(quantiles=within(found.quantiles, ends))
 
 
 def _at_nodes(setup, raws, members):

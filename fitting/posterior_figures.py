@@ -60,27 +60,46 @@ def predictive_figure(found: Inference) -> Figure:
     if found.left_out is not None:
         dashed = {"linestyle": ":", "linewidth": 1.2, "color": "0.3"}
         handles.append(Line2D([], [], label="90 % without the particle", **dashed))
+    if _goes_beyond(found):
+        handles.append(beyond_handle())
     place = {"loc": "outside lower center", "ncols": 4 if len(groups) > 1 else 2}
     figure.legend(handles=handles, frameon=False, **place)
     return figure
 
 
+def _goes_beyond(found: Inference) -> bool:
+    """Whether any interval is cut at the end of a half cycle."""
+    without = () if found.left_out is None else found.left_out.quantiles
+    return bool(np.isinf(found.predicted.quantiles).any() or np.isinf(without).any())
+
+
 def _draw_predictive(axes, found: Inference, rows) -> None:
     """One row an event: intervals below, the measurement on top of them."""
-    events, ends = found.setup.events, found.predicted.quantiles / HOUR
+    events, predicted = found.setup.events, found.predicted
     colors = colors_of(events.particles)
     own = np.concatenate([c[rows] for c in (events.time, events.after, events.before)])
-    own = own[np.isfinite(own)] / HOUR
-    shown = np.concatenate([own, ends[:, rows].ravel()])
+    every = [predicted.quantiles]
+    if found.left_out is not None:
+        every.append(found.left_out.quantiles)
+    drawn = np.minimum(np.concatenate(every), predicted.ends)[:, rows] / HOUR
+    shown = np.concatenate([own / HOUR, drawn.ravel()])
+    shown = shown[np.isfinite(shown)]
     span = shown.min(), shown.max()
     width = max(span[1] - span[0], 0.5)
     for height, k in enumerate(reversed(rows)):
         color = colors[events.particle[k]]
-        axes.plot(ends[[0, -1], k], [height] * 2, color=color, linewidth=1.2)
-        axes.plot(ends[[1, 3], k], [height] * 2, color=color, linewidth=5, alpha=0.5)
+        times, end = predicted.quantiles[:, k], predicted.ends[k]
+        thin = {"color": color, "linewidth": 1.2}
+        draw_interval(axes, times, end, height, **thin)
+        axes.plot(
+            *(np.minimum(times[[1, 3]], end) / HOUR, [height] * 2),
+            color=color,
+            linewidth=5,
+            alpha=0.5,
+        )
         if found.left_out is not None:
-            without = found.left_out.quantiles[[0, -1], k] / HOUR
-            axes.plot(without, [height - 0.3] * 2, ":", color=color, linewidth=1.2)
+            without = found.left_out.quantiles[:, k]
+            draw_interval(axes, without, end, height - 0.3, linestyle=":", **thin)
         draw_measured(axes, found.setup, k, height + 0.25, width)
     names = [
         f"{events.particles[events.particle[k]]}, {events.title_of(k)}" for k in rows
@@ -89,6 +108,22 @@ def _draw_predictive(axes, found: Inference, rows) -> None:
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_xlim(span[0] - 0.08 * width, span[1] + 0.2 * width)
     axes.set_xlabel("time (h)")
+
+
+def draw_interval(axes, times, end: float, height: float, *, color, **style) -> None:
+    """From the first to the last of some times [s], in h; an arrow head where a half
+    cycle ends if they go on beyond it.
+    """
+    hours = np.minimum(times, end) / HOUR
+    axes.plot(hours[[0, -1]], [height] * 2, color=color, **style)
+    if np.isinf(times[-1]):
+        axes.plot(hours[-1], height, ">", color=color, markersize=5)
+
+
+def beyond_handle() -> Line2D:
+    """What a legend says of the arrow heads of `draw_interval`."""
+    label = "beyond the half cycle"
+    return Line2D([], [], marker=">", color="0.3", linestyle="", label=label)
 
 
 def draw_measured(axes, setup, k: int, height: float, width: float) -> None:

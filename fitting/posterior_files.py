@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from . import files, posterior_figures, style
+from .ends import told_interval
 from .inference import LEVELS, Inference
 from .pareto import RELIABLE
 from .summary import aligned, known
@@ -35,6 +36,7 @@ EVENT_COLUMNS = (
     *("time_h", "sd_h", "after_h", "before_h"),
     *(f"predicted_{100 * level:g}_h" for level in LEVELS),
     *("left_out_5_h", "left_out_50_h", "left_out_95_h", "left_out_pareto_k"),
+    "half_cycle_end_h",
 )
 _CURVE_COLUMNS = (
     *("curve", "stoichiometry", "median_SI", "low_90_SI", "high_90_SI"),
@@ -54,7 +56,9 @@ def parameter_rows(found: Inference) -> list[list]:
 
 
 def event_rows(found: Inference) -> list[list]:
-    """One row an event, in the order of `EVENT_COLUMNS`."""
+    """One row an event, in the order of `EVENT_COLUMNS`; None for a time beyond the
+    end of the half cycle, and where nothing is known.
+    """
     events, rows = found.setup.events, []
     for k, kind in enumerate(events.kind):
         measured = (events.time[k], events.sd[k], events.after[k], events.before[k])
@@ -70,6 +74,7 @@ def event_rows(found: Inference) -> list[list]:
                 *(_hours(float(number)) for number in measured),
                 *(_hours(float(end)) for end in found.predicted.quantiles[:, k]),
                 *without,
+                _hours(found.predicted.ends[k]),
             ]
         )
     return rows
@@ -260,6 +265,7 @@ def _constant(found: Inference):
     events = found.setup.events
     return {
         "event_sd": (("event",), events.sd, "s"),
+        "event_half_cycle_end": (("event",), found.predicted.ends, "s"),
         "event_change": (("event",), events.change, "1"),
         "event_fitted": (("event",), found.setup.fitted, "1"),
         "event_is_duration": (("event",), np.asarray(events.is_duration), "1"),
@@ -308,16 +314,17 @@ def _event_table(found: Inference) -> list[tuple]:
     if found.left_out is not None:
         rows[0] += ("90 % without the particle (h)",)
     for k in range(len(events.kind)):
-        low, high = found.predicted.quantiles[[0, -1], k] / HOUR
+        low, high = found.predicted.quantiles[[0, -1], k]
+        end = found.predicted.ends[k]
         row = (
             events.particles[events.particle[k]],
             events.title_of(k) + ("" if found.setup.fitted[k] else " (not fitted)"),
             known(events, k),
-            f"{low:.2f} to {high:.2f}",
+            told_interval(low, high, end),
         )
         if found.left_out is not None:
-            low, high = found.left_out.quantiles[[0, -1], k] / HOUR
+            low, high = found.left_out.quantiles[[0, -1], k]
             bad = found.left_out.shapes[events.particle[k]] > RELIABLE
-            row += (f"{low:.2f} to {high:.2f}{' (!)' if bad else ''}",)
+            row += (f"{told_interval(low, high, end)}{' (!)' if bad else ''}",)
         rows.append(row)
     return rows

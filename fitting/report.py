@@ -107,8 +107,9 @@ class Report(NamedTuple):
         title: what was fitted.
         events: measured.
         fitted: events that were fitted; the others were predicted only.
-        predicted: times of the events [s].
+        predicted: times of the events, infinite where beyond `ends` [s].
         predicted_sd: what the parameters' uncertainty makes of it [s].
+        ends: the latest time that each event can have within its half cycle [s].
         misfit: standardised rows, one an event.
         bands: of the material curves.
         parameters: in the order of the fit.
@@ -129,6 +130,7 @@ class Report(NamedTuple):
     fitted: Bool[np.ndarray, " event"]
     predicted: Float[np.ndarray, " event"]
     predicted_sd: Float[np.ndarray, " event"]
+    ends: Float[np.ndarray, " event"]
     misfit: Float[np.ndarray, " event"]
     bands: tuple[Band, ...]
     parameters: tuple[Parameter, ...]

@@ -13,6 +13,7 @@ import numpy as np
 
 import diffelec
 
+from .ends import ends_in, within
 from .optimise import Fit
 from .report import Band, Brightness, Parameter, Report, Trajectories
 from .setup import Setup
@@ -73,6 +74,9 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
     offset = float(offset)
     predicted = np.asarray(prediction.times)
     moved = np.where(setup.events.is_duration, 0.0, offset)
+    halves = set(setup.forward.half_cycles)
+    spans = {h: solution.half_cycle_span(h) for h in halves}
+    ends = ends_in(setup.forward, spans) + moved
     rows = _residual(problem.noise.over(setup.events), predicted, offset)
     quality = goodness(problem, fit)
     weak = [d for d in directions(space, fit) if not d.determined]
@@ -80,8 +84,9 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
         title=title,
         events=setup.events,
         fitted=setup.fitted,
-        predicted=predicted + moved,
+        predicted=within(predicted + moved, ends),
         predicted_sd=_predicted_deviation(setup, fit),
+        ends=ends,
         misfit=np.asarray(rows),
         bands=_bands(problem, fit, seed),
         parameters=tuple(_parameter(found) for found in estimates(space, fit)),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .ends import told
 from .events import Events
 from .report import Report
 
@@ -22,6 +23,7 @@ EVENT_COLUMNS = (
     "predicted_h",
     "predicted_sd_h",
     "misfit",
+    "half_cycle_end_h",
 )
 
 
@@ -33,13 +35,15 @@ def _hours(value: float) -> float | None:
 def event_rows(report: Report) -> list[list]:
     """One row an event, in the order of `EVENT_COLUMNS`; None where nothing is known.
 
-    `misfit` is in standard deviations; of a bound it is 0 where the model keeps it.
+    `misfit` is in standard deviations; of a bound it is 0 where the model keeps it. A
+    prediction beyond the end of the half cycle is None.
     """
     events = report.events
     rows = []
     for k, kind in enumerate(events.kind):
         numbers = [events.time[k], events.sd[k], events.after[k], events.before[k]]
-        deviation = report.predicted_sd[k] if report.predicted_sd[k] > 0 else math.nan
+        told_sd = report.predicted_sd[k] > 0 and np.isfinite(report.predicted[k])
+        deviation = report.predicted_sd[k] if told_sd else math.nan
         numbers += [report.predicted[k], deviation]
         rows.append(
             [
@@ -50,6 +54,7 @@ def event_rows(report: Report) -> list[list]:
                 bool(report.fitted[k]),
                 *(_hours(float(number)) for number in numbers),
                 float(report.misfit[k]),
+                _hours(float(report.ends[k])),
             ]
         )
     return rows
@@ -155,7 +160,7 @@ def text(report: Report) -> str:
                 events.particles[events.particle[k]],
                 events.title_of(k) + ("" if report.fitted[k] else " (not fitted)"),
                 known(events, k),
-                f"{report.predicted[k] / HOUR:.2f}",
+                told(report.predicted[k], report.ends[k]),
                 f"{report.misfit[k]:.1f}",
             )
         )

@@ -105,7 +105,7 @@ def weigh(arguments, names):
 
 def _contender(prepared, name: str, arguments):
     """One mechanism, fitted and weighed."""
-    from .. import compare, coordinates, evidence, left_out, progress, uncertainty
+    from .. import compare, coordinates, ends, evidence, left_out, progress, uncertainty
 
     setup = prepared.setup
     fit = job.search(prepared)
@@ -130,6 +130,7 @@ def _contender(prepared, name: str, arguments):
     quality = uncertainty.goodness(setup.problem, fit)
     return compare.Contender(
         *(name, setup, fit, found, without),
+        ends=ends.ends_of(setup, fit.raw),
         chi_square=quality.chi_square,
         probability_of_larger=quality.probability,
     )

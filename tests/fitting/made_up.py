@@ -45,6 +45,7 @@ def made_up_report(**changes):
         "events": events,
         "fitted": np.array([True, False, True, True, True]),
         "predicted": HOUR * np.array([6.4, 0.7, 9.0, 11.5, 2.8]),
+        "ends": np.full(5, 14.0 * HOUR),
         "predicted_sd": HOUR * np.array([0.15, 0.2, 0.4, 0.7, 0.1]),
         "misfit": np.array([0.5, 0.7, 0.1, 0.05, 0.2]),
         "bands": (

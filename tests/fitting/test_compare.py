@@ -47,7 +47,7 @@ def contender(name, log_evidence, left=None, **fields):
     chi, found = fields.pop("chi", 0.5), fields.pop("found", SEARCHED)
     return compare.Contender(
         *(name, setup_of_four(), found, evidence_of(log_evidence, **fields)),
-        *(without, 4.0, chi),
+        *(without, np.full(4, np.inf), 4.0, chi),
     )
 
 

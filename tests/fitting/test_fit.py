@@ -214,6 +214,17 @@ def interrupt(*_, **__):
     raise KeyboardInterrupt
 
 
+def test_an_event_that_never_happens_has_no_predicted_time(tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = [*written(tmp_path, [*ONSETS, "r,midpoint,,,8.99,"]), *FAST]
+    assert cli.main(["fit", *arguments, "--out", str(out)]) == 0
+    event = {name: cells[3] for name, cells in columns(out / "events.csv").items()}
+    assert (event["particle"], event["predicted_h"]) == ("r", "")
+    assert float(event["half_cycle_end_h"]) == 9.0
+    line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("r "))
+    assert line.split()[-3:-1] == ["after", "9.00"]
+
+
 def test_interrupted_in_the_search_nothing_is_written(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(optimise, "fit", interrupt)
     arguments = ["fit", *written(tmp_path), "--out", str(tmp_path / "out")]

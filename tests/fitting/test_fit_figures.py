@@ -80,6 +80,7 @@ def only(*rows):
         fitted=np.ones(count, bool),
         predicted=HOUR * np.linspace(6.7, 9.2, count),
         predicted_sd=np.full(count, 0.1 * HOUR),
+        ends=np.full(count, 14.0 * HOUR),
         trajectories=run._replace(labels=events.particles, **first),
     )
 
@@ -172,3 +173,15 @@ def test_many_particles_are_not_named_in_legends():
     ends = 2.9 - arrow_and_margin, 14.0
     assert figure.axes[0].get_xlim() == pytest.approx(ends)
     assert run.time[0] == 2.77 * HOUR
+
+
+def test_an_event_that_the_model_never_shows_points_upwards_from_the_end():
+    rows = [Event("blue", "midpoint", time=6 * HOUR, sd=HOUR / 5)]
+    rows.append(Event("red", "midpoint", after=9 * HOUR, before=np.inf))
+    report = only(*rows)
+    report.predicted[1] = np.inf
+    (axes,) = fit_figures.parity_figure(report).axes
+    arrows = [text for text in axes.texts if text.arrow_patch is not None]
+    starts = [(float(x), float(y)) for x, y in (arrow.xyann for arrow in arrows)]
+    assert starts == [(9.0, 14.0)] * 2
+    assert max(arrow.xy[1] for arrow in arrows) > 14.0

@@ -84,8 +84,10 @@ def test_the_summary_says_whether_to_trust_and_what_was_found(inferred):
     assert 3.7 < q["predicted_50_h"] < 5.3
     assert duration["fitted"] is True
     assert duration["predicted_5_h"] < duration["predicted_95_h"]
+    assert [event["half_cycle_end_h"] for event in summary["events"]] == [9.0] * 3
     # What the others say of a particle is vaguer than what its own data say.
-    assert p["left_out_95_h"] - p["left_out_5_h"] > 2 * (high - low)
+    assert p["left_out_95_h"] is None  # beyond the half cycle
+    assert p["half_cycle_end_h"] - p["left_out_5_h"] > 2 * (high - low)
 
 
 def test_tables_agree_with_the_summary(inferred):

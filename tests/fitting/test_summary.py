@@ -52,6 +52,17 @@ def test_the_text_says_what_is_known_of_each_event():
     assert "nan" not in text
 
 
+def test_an_event_that_the_model_never_shows_has_no_time():
+    report = made_up_report()
+    report.predicted[3] = np.inf
+    rows = summary.event_rows(report)
+    row = dict(zip(summary.EVENT_COLUMNS, rows[3], strict=True))
+    assert (row["predicted_h"], row["predicted_sd_h"]) == (None, None)
+    assert row["half_cycle_end_h"] == pytest.approx(14.0)
+    assert "after 14.00" in summary.text(report)
+    json.dumps(summary.summary(report), allow_nan=False)
+
+
 def test_a_probability_is_told_where_there_is_one():
     report = made_up_report(probability=0.0123, num_rows=0)
     assert "no fitted event has a time" in summary.text(report)

@@ -1,0 +1,72 @@
+"""Where half cycles end: what is predicted beyond is predicted not to happen in them.
+
+Beyond the end a model continues times smoothly (`problem.Simulated`), so that a search
+knows which way to go. As the time of an event such a number means nothing.
+"""
+
+from collections.abc import Mapping
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+import diffelec
+
+from .problem import Simulated
+
+HOUR = 3600.0
+
+
+def ends_of(setup, raw: Float[np.ndarray, " component"]) -> Float[np.ndarray, " event"]:
+    """The latest time that each event can have, as `ends_in` says; of the electrode of
+    `raw`, where cut-offs end half cycles, and infinite where times are no simulation's.
+    """
+    forward = setup.forward
+    if not isinstance(forward, Simulated):
+        return np.full(len(setup.events.kind), np.inf)
+    spans = forward.protocol.spans
+    if spans is None:
+        spans = _solved(forward, setup.problem, jnp.asarray(raw))
+    return ends_in(forward, {h: spans[h] for h in set(forward.half_cycles)})
+
+
+@eqx.filter_jit
+def _solved(forward, problem, raw):
+    """Spans of the half cycles of events in one solution."""
+    electrode = problem.space.insert(problem.electrode, problem.space.constrain(raw))
+    how = {"rtol": forward.rtol, "num_saved": forward.num_saved, "throw": False}
+    solution = diffelec.simulate(electrode, forward.protocol, **how)
+    return {h: solution.half_cycle_span(h) for h in set(forward.half_cycles)}
+
+
+def ends_in(
+    forward: Simulated, spans: Mapping[int, tuple]
+) -> Float[np.ndarray, " event"]:
+    """The latest time that each event can have, on its clock [s]: the end of its half
+    cycle, and of a duration, how long that lasts.
+
+    Args:
+        forward: with the events.
+        spans: (start, end) of each half cycle [s from the start of the protocol].
+    """
+    start, end = np.array([spans[h] for h in forward.half_cycles], float).T
+    shift = 0.0 if forward.origin is None else forward.origin + start
+    return end - start + np.where(forward.duration, 0.0, shift)
+
+
+def within(times, ends) -> np.ndarray:
+    """Times of events, infinite where they lie beyond the ends."""
+    return np.where(np.asarray(times) > ends, np.inf, times)
+
+
+def told(time: float, end: float) -> str:
+    """A time of `within`, in h."""
+    return f"{time / HOUR:.2f}" if np.isfinite(time) else f"after {end / HOUR:.2f}"
+
+
+def told_interval(low: float, high: float, end: float) -> str:
+    """An interval of such times, in h."""
+    if np.isinf(low):
+        return told(low, end)
+    return f"{told(low, end)} to {told(high, end)}"

@@ -1,0 +1,116 @@
+"""What is predicted beyond the end of a half cycle is told as that, not as a time."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fitting import (
+    compare,
+    compare_figures,
+    compare_files,
+    ends,
+    inference,
+    posterior_figures,
+    posterior_files,
+)
+from fitting.inference import LEVELS
+from fitting.left_out import LeftOut
+
+from .linear import HOUR
+from .test_compare import SEARCHED, evidence_of
+from .test_left_out import setup_of_four
+
+END = np.array([9.0, 9.0, 9.0, 7.0]) * HOUR
+SPANS = {0: (0.0, 9.0 * HOUR), 2: (20.0 * HOUR, 31.0 * HOUR)}
+
+
+def forward(**fields):
+    given = {"half_cycles": (0, 2, 2), "duration": (False, False, True)}
+    return SimpleNamespace(**given | {"origin": None} | fields)
+
+
+def test_instants_end_with_their_half_cycle_and_durations_with_its_length():
+    found = ends.ends_in(forward(origin=2.0 * HOUR), SPANS)
+    np.testing.assert_allclose(found / HOUR, [11.0, 33.0, 11.0])
+    alone = ends.ends_in(forward(half_cycles=(0, 0, 0)), SPANS)  # from its start on
+    np.testing.assert_allclose(alone / HOUR, [9.0, 9.0, 9.0])
+
+
+def test_intervals_are_told_up_to_the_end():
+    end = 9.0 * HOUR
+    times = ends.within([8.0 * HOUR, end, 17.0 * HOUR], end)
+    np.testing.assert_array_equal(times, [8.0 * HOUR, end, np.inf])
+    told = [ends.told_interval(low, high, end) for low, high in (times[:2], times[1:])]
+    assert told == ["8.00 to 9.00", "9.00 to after 9.00"]
+    assert ends.told_interval(np.inf, np.inf, end) == "after 9.00"
+
+
+def test_nothing_ends_where_no_half_cycle_is_simulated():
+    assert np.all(np.isinf(ends.ends_of(setup_of_four(), np.zeros(6))))
+
+
+@pytest.fixture
+def predicted(monkeypatch):
+    """Draws that put the last of four events at 6 h or 12 h, where 7 h is the end."""
+    monkeypatch.setattr(inference, "ends_of", lambda *_: END)
+    times = np.full((2, 50, 4), 6.0 * HOUR)
+    times[1, :, 3] = 12.0 * HOUR
+    raw, density = np.zeros((2, 50, 6)), np.zeros((2, 50))
+    draws = SimpleNamespace(times=times, raw=raw, log_density=density)
+    setup = setup_of_four()
+    found = inference._predicted(setup, draws, 0)
+    without = LeftOut(np.full((3, 4), np.inf), np.full(4, 0.2), np.zeros(4))
+    return SimpleNamespace(setup=setup, predicted=found, left_out=without)
+
+
+def test_a_posterior_states_no_times_beyond_the_end(predicted):
+    rows = [
+        dict(zip(posterior_files.EVENT_COLUMNS, row, strict=True))
+        for row in posterior_files.event_rows(predicted)
+    ]
+    assert 6.0 < rows[0]["predicted_95_h"] < 7.0
+    assert 5.0 < rows[3]["predicted_5_h"] < 6.0
+    assert rows[3]["predicted_95_h"] is None
+    assert rows[3]["half_cycle_end_h"] == 7.0
+    assert rows[3]["left_out_5_h"] is None
+    last = posterior_files._event_table(predicted)[-1]
+    assert last[-2].endswith(" to after 7.00")
+    assert last[-1] == "after 7.00"
+
+
+def reach(figure):
+    """The latest time that is drawn [h]."""
+    lines = [line for axes in figure.axes for line in axes.get_lines()]
+    return max(np.max(line.get_xdata()) for line in lines)
+
+
+def test_a_posterior_is_drawn_up_to_the_end(predicted):
+    figure = posterior_figures.predictive_figure(predicted)
+    assert 8.5 < reach(figure) <= 9.0  # where intervals without particles end
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "beyond the half cycle" in texts
+    within = predicted.predicted._replace(quantiles=np.full((len(LEVELS), 4), 6 * HOUR))
+    predicted.predicted, predicted.left_out = within, None
+    figure = posterior_figures.predictive_figure(predicted)
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "beyond the half cycle" not in texts
+
+
+def test_a_comparison_states_and_draws_no_times_beyond_the_end():
+    setup = setup_of_four()
+    times = np.full((4, 4), 6.0 * HOUR)
+    times[2:, 3] = 12.0 * HOUR
+    found = evidence_of(-5.0)._replace(times=times)
+    one = compare.Contender(
+        *("network", setup, SEARCHED, found, None, END),
+        chi_square=4.0,
+        probability_of_larger=0.5,
+    )
+    both = compare.compared("made up", [one, one._replace(name="diffusion")])
+    rows = compare_files._event_rows(both)
+    shown = dict(zip(compare_files._EVENT_COLUMNS, rows[3], strict=True))
+    assert (shown["low_90_h"], shown["high_90_h"]) == (6.0, None)
+    assert shown["half_cycle_end_h"] == 7.0
+    figure = compare_figures.predictions_figure(both)
+    assert reach(figure) < 9.0
