@@ -4,7 +4,6 @@ Columns and keys carry their units: `radius_um`, `time_s`, `voltage_V`.
 """
 
 import contextlib
-import csv
 import json
 import math
 import os
@@ -20,7 +19,7 @@ import diffelec
 from .electrodes import electrode_from_dict as electrode_from_dict
 from .electrodes import electrode_to_dict as electrode_to_dict
 from .labels import read_label_image
-from .sheets import read_number, read_rows, read_text
+from .sheets import read_number, read_rows, read_text, write_rows
 
 STUDY = "study.json"
 _MICRO = 1e-6
@@ -182,9 +181,8 @@ def write_csv(
     `header` names the columns with their units.
     """
     with open(path, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(header)
-        writer.writerows([_cell(value) for value in row] for row in rows)
+        write_rows(stream, [header])
+        write_rows(stream, ([_cell(value) for value in row] for row in rows))
 
 
 def _cell(value):

@@ -5,6 +5,7 @@ The page is one HTML file that needs nothing beside it: figures are inside.
 
 import base64
 import csv
+import itertools
 import math
 from collections.abc import Iterator
 from html import escape
@@ -119,7 +120,8 @@ def _outcomes(part: Part) -> list[str]:
 def _table(path: Path) -> str:
     """A table, or where it is long or wide its size."""
     with open(path, newline="", encoding="utf-8-sig") as stream:
-        rows = [row for row in csv.reader(stream) if row and not row[0].startswith("#")]
+        lines = itertools.dropwhile(lambda line: line.startswith("#"), stream)
+        rows = [row for row in csv.reader(lines) if row]
     name = f"<h3>{escape(path.name)}</h3>"
     if not rows:
         return f"{name}<p>empty</p>"

@@ -3,10 +3,13 @@
 import csv
 import math
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 _DELIMITERS = (",", ";", "\t")
+_NO_COMMENT = re.compile(r"#[^#\s]")  # a name, or a row with a mark before it
 
 
 def read_text(path: str | os.PathLike) -> str:
@@ -20,17 +23,18 @@ def read_text(path: str | os.PathLike) -> str:
 
 
 def read_rows(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dict]]]:
-    """Header and (line number, cells by column) of a CSV file; `#` opens a comment.
+    """Header and (line number, cells by column) of a CSV file.
 
-    Cells are separated by what separates the header's: a comma, semicolon or tab.
+    Cells are separated by what separates the header's: a comma, semicolon or tab. `#`
+    opens a comment, beneath the header with a space behind it.
     """
-    name = Path(path).name
-    lines = read_text(path).splitlines()
-    kept = [
-        (n + 1, line)
-        for n, line in enumerate(lines)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
+    name, kept = Path(path).name, []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        comment = line.lstrip().startswith("#")
+        if comment and kept:
+            _check_comment(name, number, line)
+        if line.strip() and not comment:
+            kept.append((number, line))
     if not kept:
         raise ValueError(f"{name} must have a header line, but is empty.")
     cells = _cells(name, kept)
@@ -48,6 +52,34 @@ def read_rows(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dict]
             f"{name} must have one row or more below its header, but has none."
         )
     return header, rows
+
+
+def opens_like_a_name(line: str) -> bool:
+    """Whether a line that begins with # may be a row: `#1,…` is, `# 1,…` is not."""
+    return _NO_COMMENT.match(line.lstrip()) is not None
+
+
+def _check_comment(name: str, number: int, line: str) -> None:
+    """Refuses a line that may be a row: rows must not vanish silently."""
+    if opens_like_a_name(line):
+        word = re.split(r"[,;\s]", line.strip(), maxsplit=1)[0]
+        raise ValueError(
+            f"{name}, line {number}, must be a row or a comment, but begins with "
+            f'{word}; write "{word}" in quotes if that is a name, or a space behind '
+            "the # to leave the line out."
+        )
+
+
+def write_rows(
+    stream: TextIO, rows: Iterable[Sequence], lineterminator: str = "\r\n"
+) -> None:
+    """Writes rows of cells; in quotes a first one that begins like a comment."""
+
+    class Quoting:
+        def write(self, line: str) -> int:
+            return stream.write(re.sub(r"^#[^,\r\n]*", r'"\g<0>"', line))
+
+    csv.writer(Quoting(), lineterminator=lineterminator).writerows(rows)
 
 
 def _cells(name: str, kept: Sequence[tuple[int, str]]) -> list[list[str]]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..sheets import split_line
+from ..sheets import opens_like_a_name, split_line
 
 _DELIMITERS = (",", ";", "\t")
 _COMMENTS = ("#", "~")
@@ -60,10 +60,12 @@ def read_sheet(
     lines = _LINE.split(text)
     start, cells, delimiter = _find_header(name, lines, is_header)
     header = _without_empty_end([cell.strip().strip("~").strip() for cell in cells])
-    rows, numbers, repeated = [], [], 0
+    rows, numbers, marked, repeated = [], [], [], 0
     for number in range(start + 1, len(lines)):
         line = lines[number]
         if not line.strip() or line.lstrip().startswith(_COMMENTS):
+            if opens_like_a_name(line):
+                marked.append(number + 1)
             continue
         row = _trimmed(split_line(name, number + 1, line, delimiter), len(header))
         if row == header:
@@ -71,6 +73,11 @@ def read_sheet(
             continue
         rows.append(row)
         numbers.append(number + 1)
+    if marked:
+        notes.append(
+            f"{name}: lines that begin with #, the first of them line {marked[0]}, "
+            "were left aside; put a name that begins so in quotes."
+        )
     if repeated:
         notes.append(f"{name}: the header is repeated {repeated} time(s); left aside.")
     dropped = _drop_end(rows, numbers, len(header))

@@ -4,7 +4,6 @@ The centre of the pixel in row 0, column 0 is at (0, 0). ImageJ has it at (0.5, 
 which its files of regions account for.
 """
 
-import csv
 import dataclasses
 import math
 import os
@@ -12,6 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+
+from ..sheets import write_rows
 
 _LEAST_RADIUS = 2.0  # px
 _TRIES = 2000  # draws for a place before a frame is called full
@@ -150,12 +151,13 @@ def particles_at_random(
 def write_circles(path: str | os.PathLike, circles: Circles) -> None:
     """Writes `particle,x_px,y_px,r_px`, one row a circle."""
     with open(path, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["particle", "x_px", "y_px", "r_px"])
         columns = (circles.x, circles.y, circles.radius)
         numbers = zip(*(column.tolist() for column in columns), strict=True)
-        for label, row in zip(circles.labels, numbers, strict=True):
-            writer.writerow([label, *(f"{value:.4f}" for value in row)])
+        rows = (
+            [label, *(f"{value:.4f}" for value in row)]
+            for label, row in zip(circles.labels, numbers, strict=True)
+        )
+        write_rows(stream, [["particle", "x_px", "y_px", "r_px"], *rows])
 
 
 def write_rois(path: str | os.PathLike, circles: Circles) -> None:

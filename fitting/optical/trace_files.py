@@ -1,12 +1,12 @@
 """Writes traces, their quality and regions as tables."""
 
-import csv
 import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 
+from ..sheets import write_rows
 from .quality import Quality
 from .regions import Regions
 from .traces import Traces
@@ -79,6 +79,4 @@ def _write(
 ) -> None:
     with open(path, "w", newline="", encoding="utf-8") as stream:
         stream.writelines(f"# {line}\n" for line in comments)
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        write_rows(stream, [header, *rows], lineterminator="\n")

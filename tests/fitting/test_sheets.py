@@ -1,0 +1,54 @@
+"""Tables as header and rows: what is a row, what a comment."""
+
+import numpy as np
+import pytest
+
+from fitting import files, page
+from fitting.optical.film_circles import Circles, write_circles
+from fitting.optical.trace_tables import read_traces
+from fitting.sheets import read_rows
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes lines to a file and gives its path."""
+
+    def write(*lines):
+        path = tmp_path / "table.csv"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+def particles(path):
+    return [cells["particle"] for _, cells in read_rows(path)[1]]
+
+
+def test_a_name_that_begins_like_a_comment_is_a_name_in_quotes(written):
+    path = written("#source: x", "particle,r", '"#1",2', " # b,3", "##", '"#2",4')
+    assert particles(path) == ["#1", "#2"]
+
+
+@pytest.mark.parametrize("row", ["#1,2", " #1,2", "#1"])
+def test_a_row_that_begins_like_a_comment_does_not_vanish(row, written):
+    path = written("particle,r", "a,3", row)
+    with pytest.raises(ValueError, match=r'line 3, .* begins with #1; write "#1" in'):
+        read_rows(path)
+
+
+def test_names_that_begin_like_comments_come_back_from_tables(tmp_path):
+    names = ["#1", "b", '#2, "x"']
+    path = tmp_path / "table.csv"
+    files.write_csv(path, ["particle", "r"], [[name, 1.0] for name in names])
+    assert particles(path) == names
+    assert "<td>#1</td>" in page._table(path)
+    write_circles(path, Circles(("#1", "a"), *np.full((3, 2), 5.0)))
+    assert particles(path) == ["#1", "a"]
+
+
+def test_rows_of_traces_do_not_vanish_without_a_note(written):
+    rows = [f"a,{t},{t % 3}" for t in range(9)]
+    path = written("particle,time_h,intensity", *rows, "#1,0,2", "#1,1,3")
+    notes = read_traces(path, scale=3.0).notes
+    assert any("begin with #, the first of them line 11, were left" in n for n in notes)
