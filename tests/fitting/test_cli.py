@@ -280,8 +280,8 @@ def test_nan_in_a_particle_table(tmp_path, capsys):
         (["--cycles", "0"], "--cycles must be 1 or more, but is 0"),
         (["--soc", "0.5", "2"], "--soc must lie between 0 and 1, but holds 2"),
         (["--rtol", "0"], "--rtol must lie between 0 and 1, but is 0.0"),
-        (["--max-steps", "0"], "--max-steps must be 1 or more, but is 0"),
-        (["--saved", "1"], "--saved must be 2 or more, but is 1"),
+        (["--max-steps", "0"], "--max-steps must be a whole number, 1 or more, but is"),
+        (["--saved", "1"], "--saved must be a whole number, 2 or more, but is 1"),
     ],
 )
 def test_bad_argument(arguments, words, tmp_path, capsys, monkeypatch):
