@@ -4,7 +4,7 @@ To add a curve form or a law, add its entry to `CURVE_FORMS` or `LAWS` here and 
 class to `electrodes.py`.
 """
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import relevance
 
 _NUMBER, _TEXT, _FLAG = {"type": "number"}, {"type": "string"}, {"type": "boolean"}
@@ -248,10 +248,24 @@ _TYPES = {
 }
 
 
+def _is_count(checker, value) -> bool:
+    """Whether a number is written whole; JSON Schema takes 3.0 for one as well, of
+    which nothing can be counted.
+    """
+    del checker
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Validator = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_count),
+)
+
+
 def check(data, name: str = "electrode") -> None:
     """Raises ValueError naming the first violation: path, what must be, what was."""
     errors = sorted(
-        Draft202012Validator(ELECTRODE).iter_errors(data), key=relevance, reverse=True
+        _Validator(ELECTRODE).iter_errors(data), key=relevance, reverse=True
     )
     if errors:
         raise ValueError(sentence(errors[0], name))
@@ -280,7 +294,9 @@ def sentence(error, name: str) -> str:
         "maxItems": lambda: f"have at most {rule} entries",
     }
     phrase = phrases.get(error.validator, lambda: f"satisfy {error.validator}")()
-    return f"{path} must {phrase}, but is {_shown(given)}."
+    whole = rule == "integer" and isinstance(given, float) and given.is_integer()
+    remedy = f"; write {given:.0f}" if whole else ""
+    return f"{path} must {phrase}, but is {_shown(given)}{remedy}."
 
 
 def _any_of(types) -> str:

@@ -166,6 +166,27 @@ def changed(path, value):
             r"electrode\.network must have the key 'num_particles'",
         ),
         (("mesh",), {"num_shells": 2}, r"mesh\.num_shells must be 3 or more, but is 2"),
+        (
+            ("mesh",),
+            {"num_shells": 3.0},
+            r"num_shells must be a whole number, but is 3\.0; write 3\.$",
+        ),
+        (("mesh",), {"num_shells": 3.5}, r"be a whole number, but is 3\.5\.$"),
+        (
+            ("network",),
+            {"builder": "star", "num_particles": 3.0},
+            r"network\.num_particles must be a whole number, but is 3\.0; write 3\.$",
+        ),
+        (
+            ("network",),
+            {"builder": "columns", "obstructions": [1.0, 0]},
+            r"obstructions\[0\] must be a whole number, but is 1\.0; write 1\.$",
+        ),
+        (
+            ("network",),
+            {"builder": "columns", "sites": {"form": "slices", "number": 4.0}},
+            r"sites\.number must be a whole number, but is 4\.0; write 4\.$",
+        ),
         (("temprature_K",), 300.0, r"electrode has the unknown key 'temprature_K'"),
     ],
 )
