@@ -235,7 +235,7 @@ def test_sites_are_named_after_their_particles(electrode):
     [
         (["--coverage", "0.5"], "--site-form and --coverage need --sites"),
         (["--sites", "0"], "The number of sites must lie between 1 and 32, but is 0"),
-        (["--sites", "4", "--coverage", "2"], "`coverage` must lie above 0"),
+        (["--sites", "4", "--coverage", "2"], "--coverage must lie above 0"),
         (["--film-sites", "f.mp4"], "ends with .gif, .tif, .tiff, but is 'f.mp4'"),
         (["--film-sites", "no/f.gif"], "in a folder that exists, but is 'no/f.gif'"),
         (["--film-sites", "f.gif", "--film-frames", "0"], "--film-frames must be 1"),
