@@ -82,7 +82,7 @@ def write_site_tables(folder: Path, electrode, solution) -> None:
         _SITE_COLUMNS,
         [
             [half, names[s], labels[p], topology.site_share[s], *rows[:, s]]
-            for half, rows in enumerate(times)
+            for half, rows in enumerate(times, 1)
             for s, p in enumerate(owners)
         ],
     )
@@ -94,7 +94,7 @@ def write_site_tables(folder: Path, electrode, solution) -> None:
         folder / "fronts.csv",
         _FRONT_COLUMNS,
         [
-            [half, labels[p], *numbers[:, half, p]]
+            [half + 1, labels[p], *numbers[:, half, p]]
             for half in range(solution.num_half_cycles)
             for p in several
         ],

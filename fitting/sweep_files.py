@@ -75,7 +75,7 @@ def _write_onsets(path: Path, sweep: Sweep, lanes: Lanes) -> None:
         path,
         header,
         (
-            [k, half, labels[p], *hours[k, half, :, p]]
+            [k, half + 1, labels[p], *hours[k, half, :, p]]
             for k in range(len(hours))
             for half in range(hours.shape[1])
             for p in imaged
@@ -108,6 +108,7 @@ def _write_netcdf(path: Path, sweep: Sweep, lanes: Lanes) -> None:
         },
         coords={
             "component": list(sweep.space.labels),
+            "half_cycle": np.arange(1, lanes.capacity.shape[1] + 1),
             "level": list(LEVELS),
             "change": list(CHANGES),
             "particle": list(topology.particle_labels),

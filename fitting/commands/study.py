@@ -228,7 +228,7 @@ def _write_onsets(path: Path, solution) -> None:
         ["half_cycle", "particle", "imaged", "onset_h", "midpoint_h", "completion_h"],
         [
             [half, label, int(solution.topology.imaged[k]), *(times[:, k] / HOUR)]
-            for half, times in enumerate(levels)
+            for half, times in enumerate(levels, 1)
             for k, label in enumerate(labels)
         ],
     )

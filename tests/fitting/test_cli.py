@@ -117,7 +117,7 @@ def test_time_series_is_finite_and_ends_where_the_steps_do(run_once):
 def test_onsets_have_a_row_per_half_cycle_and_particle(run_once):
     _, out = run_once
     onsets = columns(out / "onsets.csv")
-    assert onsets["half_cycle"] == ["0", "1"]
+    assert onsets["half_cycle"] == ["1", "2"]
     assert onsets["particle"] == ["p0", "p0"]
     assert onsets["imaged"] == ["1", "1"]
     times = [float(onsets[n][0]) for n in ("onset_h", "midpoint_h", "completion_h")]
