@@ -183,8 +183,23 @@ class Events(eqx.Module):
         return np.isneginf(self.after)
 
     def half_cycles(self, seen: int) -> tuple[int, ...]:
-        """Number of the half cycle of each event, where `seen` is the one seen."""
-        return tuple(seen if h == SEEN else int(h) for h in self.half_cycle)
+        """Number of the half cycle of each event, where `seen` is the one seen.
+
+        Raises:
+            ValueError: for an event of which one row tells the half cycle, another not.
+        """
+        found = tuple(seen if h == SEEN else int(h) for h in self.half_cycle)
+        met = set()
+        for k, half in enumerate(found):
+            key = (int(self.particle[k]), self.kind[k], float(self.change[k]), half)
+            if key in met:
+                raise ValueError(
+                    f"{self.name_of(k)} is given twice: half cycle {half + 1} is the "
+                    "one that was seen, which a row without a number means; keep one "
+                    "of its rows."
+                )
+            met.add(key)
+        return found
 
     @property
     def is_duration(self) -> Bool[np.ndarray, " event"]:

@@ -62,8 +62,8 @@ def read_events(
     Args:
         path: a CSV file.
         recording: to check the events against, each in its half cycle.
-        half_cycle: of the recording that rows are of which do not say; 0 first. None:
-            the whole of it.
+        half_cycle: that rows are of which do not say; 0 first. None: the whole of the
+            recording.
         origin: the instant on the recording's clock that the table calls 0 [s].
         surface: whether the surface of particles was seen, not their volume.
 
@@ -79,7 +79,8 @@ def read_events(
     read, lines = [], {}
     for line, cells in rows:
         event = _event(path, line, cells, units)
-        key = (event.particle, event.kind, event.change, event.half_cycle)
+        half = half_cycle if event.half_cycle is None else event.half_cycle
+        key = (event.particle, event.kind, event.change, half)
         if key in lines:
             raise ValueError(
                 f"{Path(path).name}, line {line}, must be another event, but gives the "

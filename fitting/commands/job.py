@@ -95,7 +95,9 @@ def _from_files(arguments, choices, half_cycle: int, quiet: bool):
     surface = arguments.seen == "surface"
     if arguments.cycler is None:
         protocol = diffelec.Protocol.from_strings(arguments.protocol)
-        events = readers.read_events(arguments.onsets, surface=surface)
+        events = readers.read_events(
+            arguments.onsets, half_cycle=half_cycle, surface=surface
+        )
         found = setup.by_protocol(
             *(events, protocol, choices, half_cycle),
             from_start=arguments.clock == "cycler",

@@ -224,3 +224,14 @@ def test_events_of_several_half_cycles_are_checked_each_in_its_own(written):
         with pytest.raises(ValueError, match=words) as caught:
             read_events(written(head, row), recording=cycled)
         assert str(caught.value).startswith("table.csv")
+
+
+def test_an_event_is_not_counted_twice_with_and_without_its_half_cycle(written):
+    rows = ("a,midpoint,6.5,0.3,", "a,midpoint,6.5,0.3,2", "a,midpoint,6.5,0.3,1")
+    path = written("particle,event,time_h,sd_h,half_cycle", *rows)
+    with pytest.raises(ValueError, match=r"line 4, .* again \(first in line 2\)"):
+        read_events(path, half_cycle=0)
+    events = read_events(path)
+    with pytest.raises(ValueError, match="'a' is given twice: half cycle 2 is the one"):
+        events.half_cycles(1)
+    assert events.half_cycles(2) == (2, 1, 0)
