@@ -19,7 +19,7 @@ import diffelec
 from .electrodes import electrode_from_dict as electrode_from_dict
 from .electrodes import electrode_to_dict as electrode_to_dict
 from .labels import read_label_image
-from .sheets import read_number, read_rows, read_text, write_rows
+from .sheets import check_radius, read_number, read_rows, read_text, write_rows
 
 STUDY = "study.json"
 _MICRO = 1e-6
@@ -122,6 +122,8 @@ def read_particle_table(path: str | os.PathLike) -> dict[str, np.ndarray]:
                     f"{Path(path).name}, line {line}, column {name}, must be positive, "
                     f"but is {value:g} (particle '{cells['particle']}')."
                 )
+            if name == "radius_um":
+                check_radius(path, line, name, _MICRO * value)
     axes = [columns.pop(f"{axis}_um") for axis in "xyz"]
     table["position"] = _MICRO * np.stack(axes, axis=1)
     table["radius"] = _MICRO * columns.pop("radius_um")

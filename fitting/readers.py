@@ -15,7 +15,7 @@ from .columns import LENGTH, TIME
 from .events import CHANGES, SEEN, Event, Events, check_informative
 from .optical.cycler import read_cycler
 from .recording import Recording
-from .sheets import read_number, read_rows
+from .sheets import check_radius, read_number, read_rows
 
 _EVENT_TIMES = ("time", "after", "before")
 _EXAMPLE = (
@@ -170,6 +170,8 @@ def _event(path, line: int, cells: dict, units: dict) -> Event:
         text = cells[label]
         if base not in ("particle", "event") and text:
             given[base] = factor * _signed(path, line, label, text)
+            if base == "radius":
+                check_radius(path, line, label, given[base])
     _check_row(file, lambda base: units[base][0], given)
     if "half_cycle" in given:
         given["half_cycle"] = _counted(file, given["half_cycle"])
