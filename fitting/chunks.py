@@ -88,9 +88,13 @@ class Store:
                 f"'{self.folder / MANIFEST}' must be the manifest of a run, but is "
                 "damaged; remove that folder and begin anew."
             )
-        for name, value in json.loads(_text(identity)).items():
-            if found.get(name) != value:
-                raise ValueError(_differs(self.folder, name, found.get(name), value))
+        change = change_of(found, identity)
+        if change is not None:
+            raise ValueError(
+                f"The run in '{self.folder}' must be resumed as it was begun, but "
+                f"{change}; repeat the first command, or remove that folder to begin "
+                "anew."
+            )
 
     def join(self, identity: dict) -> None:
         """Begins a run, or goes on with it beside others that do the same.
@@ -213,14 +217,14 @@ def _text(data: dict) -> bytes:
     return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _differs(folder: Path, name: str, was, now) -> str:
-    """What differs between a run and the one asked for."""
-    opaque = isinstance(now, str) and len(now) == 16 and " " not in now
-    change = "differs" if opaque else f"was {was} and is now {now}"
-    return (
-        f"The run in '{folder}' must be resumed as it was begun, but the {name} "
-        f"{change}; repeat the first command, or remove that folder to begin anew."
-    )
+def change_of(found: dict, identity: dict) -> str | None:
+    """The first thing that changed since a run was begun, in words; None for none."""
+    for name, now in json.loads(_text(identity)).items():
+        was = found.get(name)
+        if was != now:
+            opaque = isinstance(now, str) and len(now) == 16 and " " not in now
+            return f"the {name} changed" + ("" if opaque else f" from {was} to {now}")
+    return None
 
 
 def _packed(arrays: dict[str, np.ndarray]) -> bytes:

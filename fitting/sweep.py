@@ -53,17 +53,21 @@ class Sweep(NamedTuple):
         """Lanes of a chunk."""
         return slice(number * self.chunk, (number + 1) * self.chunk)
 
-    def identity(self) -> dict:
-        """Name and value of what its lanes depend on, besides the machine."""
+    def question(self) -> dict:
+        """Name and value of what is asked."""
         return {
             "electrode": identity.digest(self.electrode),
             "protocol": identity.digest(self.protocol),
-            "varied": list(self.space.labels),
+            "varied quantities": list(self.space.labels),
             "values of the lanes": identity.digest(self.values),
             "rtol": self.rtol,
             "max_steps": self.max_steps,
-            "lanes in a file": self.chunk,
-        } | identity.surroundings()
+        }
+
+    def identity(self) -> dict:
+        """Name and value of what its lanes depend on, besides the machine."""
+        own = {"lanes in a file": self.chunk}
+        return self.question() | own | identity.surroundings()
 
 
 class Lanes(NamedTuple):

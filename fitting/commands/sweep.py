@@ -84,6 +84,7 @@ def run(arguments) -> None:
 
     store = Store(arguments.out.parent / f"{arguments.out.name}.chunks")
     if arguments.join and not store.begun and (arguments.out / files.STUDY).exists():
+        _check_results(arguments.out, sweep_of(arguments))
         print(f"'{arguments.out}' holds the results already", file=sys.stderr)
         return
     files.check_folder(arguments.out, overwrite=arguments.overwrite)
@@ -101,6 +102,22 @@ def run(arguments) -> None:
             names = write(arguments, asked, lanes)
             store.remove()
             print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
+
+
+def _check_results(folder, asked) -> None:
+    """Refuses to join a sweep whose results answer another question."""
+    from .. import chunks, files
+
+    study = files.read_json(folder / files.STUDY)
+    found = study.get("question") if isinstance(study, dict) else None
+    change = "they do not tell of which they are"
+    if isinstance(found, dict):
+        change = chunks.change_of(found, asked.question())
+    if change is not None:
+        raise ValueError(
+            f"'{folder}' must hold the results of this sweep to be joined, but "
+            f"{change}; repeat the first command, or choose another --out."
+        )
 
 
 def sweep_of(arguments):
@@ -198,6 +215,7 @@ def write(arguments, asked, lanes) -> list[str]:
                 "protocol": list(asked.protocol.texts),
                 "arguments": study.asked(arguments),
                 "command": command(arguments),
+                "question": asked.question(),
                 "varied": list(asked.space.labels),
                 "lanes": len(asked.values),
                 "failed": int(lanes.failed.sum()),

@@ -205,8 +205,10 @@ def test_another_question_does_not_resume_a_run(tmp_path, capsys, monkeypatch):
     told = capsys.readouterr().err
     assert "'out.chunks': run the same command with --resume to go on" in told
     command += ["--resume"]
-    assert "the seed was 0 and is now 1" in refused(capsys, *command[1:], "--seed", "1")
-    assert "the data and noise differs" in refused(
+    assert "the seed changed from 0 to 1" in refused(
+        capsys, *command[1:], "--seed", "1"
+    )
+    assert "the data and noise changed" in refused(
         capsys, *command[1:], "--discrepancy-h", "0.1"
     )
     assert [p.name for p in tmp_path.iterdir()] == ["out.chunks"]

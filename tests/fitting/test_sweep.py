@@ -164,7 +164,7 @@ def test_another_sweep_does_not_join(made_up, tmp_path):
     store = chunks.Store(tmp_path / "chunks")
     sweep.begin(store, made_up, resume=False, join=True)
     other = made_up._replace(rtol=1e-6)
-    with pytest.raises(ValueError, match=r"the rtol was 0\.0001 and is now 1e-06"):
+    with pytest.raises(ValueError, match=r"the rtol changed from 0\.0001 to 1e-06"):
         sweep.begin(store, other, resume=False, join=True)
     with pytest.raises(ValueError, match="holds a run that was not finished"):
         sweep.begin(store, made_up, resume=False, join=False)

@@ -110,6 +110,26 @@ def test_who_joins_leaves_the_end_to_others_and_what_is_done_alone(
     assert not store.folder.exists()
 
 
+def test_results_of_another_sweep_are_not_joined(command, tmp_path, capsys):
+    out, vary = tmp_path / "out", ("--vary", "diffusivity=0.1:10:3", "--join")
+    assert command(*vary, "--out", out) == 0
+    assert command(*vary, "--chunk", 2, "--out", out) == 0
+    capsys.readouterr()
+    for words, change in (
+        ((*vary, "--rtol", 0.01), "the rtol changed from 0.0001 to 0.01"),
+        (("--vary", "radius=0.5:2:3", "--join"), "the varied quantities changed from"),
+        (
+            ("--vary", "diffusivity=0.1:9:3", "--join"),
+            "the values of the lanes changed;",
+        ),
+    ):
+        assert command(*words, "--out", out) == 2
+        assert f"of this sweep to be joined, but {change}" in capsys.readouterr().err
+    (out / files.STUDY).write_text("{}")
+    assert command(*vary, "--out", out) == 2
+    assert "they do not tell of which they are" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
