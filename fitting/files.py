@@ -23,6 +23,7 @@ from .sheets import check_radius, read_number, read_rows, read_text, write_rows
 
 STUDY = "study.json"
 _MICRO = 1e-6
+_DEEPEST = 100  # lists and objects of JSON in each other
 _FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _TABLE_COLUMNS = ("particle", "x_um", "y_um", "z_um", "radius_um")
 _TABLE_OPTIONAL = ("imaged", "multiplicity", "initial_stoichiometry")
@@ -72,8 +73,22 @@ def read_json(path: str | os.PathLike):
     def refuse(constant):
         raise ValueError(f"it holds {constant}, which is not a number of JSON")
 
+    text = read_text(path)
     try:
-        return json.loads(read_text(path), parse_constant=refuse)
+        data = json.loads(
+            text,
+            parse_constant=refuse,
+            parse_float=_json_number,
+            parse_int=_json_count,
+            object_pairs_hook=_json_object,
+        )
+        _check_depth(data)
+        return data
+    except RecursionError:
+        raise ValueError(
+            f"{Path(path).name} cannot be used: its lists and objects stand in each "
+            "other too deeply; remove brackets."
+        ) from None
     except json.JSONDecodeError as error:
         raise ValueError(
             f"{Path(path).name} must be JSON, but is not at line {error.lineno}, "
@@ -81,6 +96,41 @@ def read_json(path: str | os.PathLike):
         ) from None
     except ValueError as error:
         raise ValueError(f"{Path(path).name} cannot be used: {error}.") from None
+
+
+def _check_depth(data) -> None:
+    """Raises RecursionError where whoever looks into the data would."""
+    level = [[data]]
+    for _ in range(_DEEPEST):
+        inside = (x.values() if isinstance(x, dict) else x for x in level)
+        level = [v for values in inside for v in values if isinstance(v, dict | list)]
+        if not level:
+            return
+    raise RecursionError
+
+
+def _json_number(text: str) -> float:
+    """A number; JSON has no largest one."""
+    value = float(text)
+    if math.isinf(value):
+        shown = text if len(text) <= 20 else f"{text[:10]}… of {len(text)} digits"
+        raise ValueError(f"it holds the number {shown}, which is too large")
+    return value
+
+
+def _json_count(text: str) -> int:
+    _json_number(text)
+    return int(text)
+
+
+def _json_object(pairs: list[tuple]) -> dict:
+    """An object; of keys given twice JSON would keep the last in silence."""
+    found = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"it gives the key '{key}' twice; keep one of the two")
+        found[key] = value
+    return found
 
 
 def finite(number: float) -> float | None:

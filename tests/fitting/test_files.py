@@ -245,6 +245,38 @@ def test_nan_in_json_is_refused(tmp_path):
         files.read_electrode(tmp_path / "e.json")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"mesh": {"num_shells": 8, "num_shells": 9}}', "the key 'num_shells' twice;"),
+        ('{"temperature_K": 1e400}', "it holds the number 1e400, which is too large"),
+        ('{"temperature_K": 1%s}' % ("0" * 400), "1000000000… of 401 digits, which"),
+        ('{"temperature_K": 1%s}' % ("0" * 9999), "1000000000… of 10000 digits, which"),
+        *((n * "[" + n * "]", "too deeply; remove brackets") for n in (10**4, 10**6)),
+        *((n * '{"a":' + "1" + n * "}", "too deeply; remove") for n in (10**4, 10**6)),
+    ],
+)
+def test_json_that_cannot_be_meant_is_refused(text, words, tmp_path):
+    (tmp_path / "e.json").write_text(text)
+    with pytest.raises(ValueError, match=words) as caught:
+        files.read_electrode(tmp_path / "e.json")
+    assert str(caught.value).startswith("e.json cannot be used: ")
+
+
+@pytest.mark.parametrize("depth", [300, 600, 900, 950, 980])
+def test_what_is_nested_deeply_is_refused_in_a_sentence(depth, tmp_path):
+    (tmp_path / "e.json").write_text('{"network":' + depth * "[" + depth * "]" + "}")
+    with pytest.raises(ValueError, match=r"^e\.json"):
+        files.read_electrode(tmp_path / "e.json")
+
+
+def test_whole_numbers_of_json_stay_whole(tmp_path):
+    (tmp_path / "e.json").write_text("[0, -3, 2.0, 12345678901234567891]")
+    read = files.read_json(tmp_path / "e.json")
+    assert [type(value) for value in read] == [int, int, float, int]
+    assert read == [0, -3, 2.0, 12345678901234567891]
+
+
 def test_broken_json_names_the_line(tmp_path):
     (tmp_path / "e.json").write_text('{\n"a": }')
     with pytest.raises(ValueError, match=r"e\.json must be JSON, .* line 2, column 6"):
