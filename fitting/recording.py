@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 import diffelec
 
@@ -89,6 +89,12 @@ class Recording(eqx.Module):
         Raises:
             ValueError: for half cycles that it does not have.
         """
+        kept = self.inside(first, last)
+        current = None if self.current is None else self._active_current()[kept]
+        return Recording(self.time[kept], self.voltage[kept], current)
+
+    def inside(self, first: int, last: int) -> Bool[np.ndarray, " instant"]:
+        """Which instants `part` holds."""
         spans = self.half_cycles()
         if not 0 <= first <= last < len(spans):
             raise ValueError(
@@ -97,9 +103,7 @@ class Recording(eqx.Module):
                 "current."
             )
         start, end = spans[first][0], spans[last][1]
-        kept = (self.time >= start) & ((self.time < end) | (end == self.end))
-        current = None if self.current is None else self._active_current()[kept]
-        return Recording(self.time[kept], self.voltage[kept], current)
+        return (self.time >= start) & ((self.time < end) | (end == self.end))
 
     def protocol(self, control: str = "voltage") -> diffelec.Protocol:
         """Drives a cell by the recorded "voltage" or "current", from the first instant.

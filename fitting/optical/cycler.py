@@ -197,24 +197,24 @@ def _half_cycle_lines(table: CyclerTable) -> Sequence[str]:
         return ["  no current: one half cycle"]
     try:
         recording = table.recording()
-        spans = recording.half_cycles()
+        count = len(recording.half_cycles())
     except ValueError as error:
         return [f"  cannot be fitted to: {error}"]
     lines = []
-    for number, (start, end) in enumerate(spans[:10]):
-        inside = (recording.time >= start) & (recording.time <= end)
+    for number in range(min(count, 10)):
+        inside = recording.inside(number, number)
         current, time = recording.current[inside], recording.time[inside]
         passed = np.sum(0.5 * (current[1:] + current[:-1]) * np.diff(time)) / 3.6
         size = float(np.max(np.abs(current)))
         rate = abs(passed) / (1e3 * size)
         word = "charge" if passed > 0 else "discharge"
         lines.append(
-            f"  half cycle {number + 1}: {word}, {start / _HOUR:.4g} to "
-            f"{end / _HOUR:.4g} h, {abs(passed):.4g} mAh at up to {1e3 * size:.4g} mA "
-            f"(C/{rate:.3g})"
+            f"  half cycle {number + 1}: {word}, {time[0] / _HOUR:.4g} to "
+            f"{time[-1] / _HOUR:.4g} h, {abs(passed):.4g} mAh at up to "
+            f"{1e3 * size:.4g} mA (C/{rate:.3g})"
         )
-    if len(spans) > 10:
-        lines.append(f"  and {len(spans) - 10} more half cycles")
+    if count > 10:
+        lines.append(f"  and {count - 10} more")
     return lines or ["  the cell rests throughout: no half cycle"]
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from fitting.events import Event, Events
 from fitting.optical.cycler import CyclerTable, describe, largest_charge, read_cycler
 from fitting.readers import read_recording
 from tests.helpers import data_file
@@ -91,9 +92,22 @@ def test_the_plain_reader_reads_every_layout(tmp_path):
 def test_a_description_tells_format_span_half_cycles_and_notes(tables):
     lines = describe(tables[1]["maccor"])
     assert lines[0] == "maccor.csv: Maccor, 341 rows, 5.667 h, 3.39 to 4.21 V"
-    assert lines[1].startswith("  half cycle 1: charge, 0.1833 to 3.017 h, 1.242 mAh")
+    assert lines[1].startswith("  half cycle 1: charge, 0.1833 to 3 h, 1.246 mAh")
     assert lines[2].startswith("  half cycle 2: discharge")
     assert any("the current has no sign" in line for line in lines)
+
+
+def test_a_description_tells_the_bounds_that_events_are_checked_against(tmp_path):
+    path = tmp_path / "cell.csv"
+    rows = ["0,3,1", "10,3.9,1", "21.01,4.3,1", "21.2,4.2,-1", "40,3,-1"]
+    path.write_text("\n".join(["time_h,voltage_V,current_mA", *rows]))
+    table = read_cycler(path)
+    half = table.recording().half_cycle(0)
+    late = Events.from_rows([Event("a", "midpoint", time=30 * HOUR, sd=HOUR)])
+    with pytest.raises(ValueError, match=r"recorded half cycle, 0 to 21\.01 h, but is"):
+        half.check_events(late)
+    charge = "  half cycle 1: charge, 0 to 21.01 h, 21.01 mAh at up to 1 mA (C/21)"
+    assert describe(table)[1] == charge
 
 
 def test_the_largest_charge_is_that_of_a_half_cycle(tables):
