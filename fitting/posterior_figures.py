@@ -254,9 +254,9 @@ def pairs_figure(found: Inference) -> Figure:
                 axes.plot(*flat[some][:, [j, i]].T, ".", color=OKABE_ITO[0], ms=1.5)
                 axes.plot(*flat[astray][:, [j, i]].T, "x", color=OKABE_ITO[5], ms=4)
             if row == count - 1:
-                axes.set_xlabel(_wrapped(found.labels[j], 20))
+                axes.set_xlabel(_wrapped(found.labels[j], 16))
             if column == 0 and row > 0:
-                axes.set_ylabel(_wrapped(found.labels[i], 26))
+                axes.set_ylabel(_wrapped(found.labels[i], 20))
     return figure
 
 
