@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from .results import HOUR, AlongSteps, half_cycles
-from .style import OKABE_ITO, blank, styled
+from .style import OKABE_ITO, blank, shortened, styled
 from .style import save as save
 
 _PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
+_TITLE = 24  # letters in a line above one of three panels
 STATES = (0.02, 0.25, 0.5, 0.75, 0.98)
 
 
@@ -55,7 +56,7 @@ def stoichiometry_figure(solution) -> Figure:
     shades = matplotlib.colormaps["cividis"](np.linspace(0, 1, len(shown)))
     for number, k in enumerate(shown):
         color = shades[number] if many else OKABE_ITO[number]
-        label = None if many else topology.particle_labels[k]
+        label = None if many else shortened(topology.particle_labels[k])
         if not many:
             axes.plot(hours, surface[:, k], "--", color=color, linewidth=0.7)
         width = 0.6 if many else 1.2
@@ -266,5 +267,5 @@ def curves_figure(electrode) -> Figure:
         axes.set_xlim(0, 1)
         axes.set_xlabel("stoichiometry x (–)")
         axes.set_ylabel(label)
-        axes.set_title(textwrap.fill(curve.source, 30), color="0.35")
+        axes.set_title(textwrap.fill(curve.source, _TITLE), color="0.35")
     return figure

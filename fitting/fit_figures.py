@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from .report import Band, Brightness, Report
-from .style import OKABE_ITO, blank, styled
+from .style import OKABE_ITO, blank, shortened, styled
 
 HOUR = 3600.0
 MARKERS = {"onset": "^", "midpoint": "o", "completion": "v", "duration": "s"}
@@ -99,7 +99,7 @@ def parity_figure(report: Report) -> Figure:
         for k in kinds
     ]
     handles += [
-        Line2D([], [], marker="o", color=color, linestyle="", label=label)
+        Line2D([], [], marker="o", color=color, linestyle="", label=shortened(label))
         for color, label in zip(
             colors_of(events.particles), events.particles, strict=True
         )
@@ -207,7 +207,8 @@ def lithium_figure(report: Report) -> Figure:
     colors = colors_of(run.labels)
     named = len(run.labels) <= len(OKABE_ITO)
     for j, label in enumerate(run.labels):
-        axes.plot(hours, seen[:, j], color=colors[j], label=label if named else None)
+        name = shortened(label) if named else None
+        axes.plot(hours, seen[:, j], color=colors[j], label=name)
     span = _with_room(events, float(hours.min()), float(hours.max()))
     for k in np.flatnonzero(~events.is_duration):
         j = run.labels.index(events.particles[events.particle[k]])
@@ -288,7 +289,7 @@ def voltage_figure(report: Report) -> Figure:
                     MARKERS[events.kind[k]],
                     color=colors[j],
                     markersize=5,
-                    label=f"{label}, {events.kind[k]} fitted",
+                    label=f"{shortened(label)}, {events.kind[k]} fitted",
                 )
     axes.set_xlabel("time (h)")
     axes.set_ylabel("cell voltage (V)")

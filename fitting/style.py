@@ -21,6 +21,7 @@ OKABE_ITO = (
 )
 DPI = 200
 _MM = 1 / 25.4  # inch
+_LONGEST = 24  # letters of a name in a legend, which takes its width from the axes
 _STYLE = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -51,6 +52,13 @@ def _is_formula(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def shortened(name: str) -> str:
+    """A name for a legend: the middle of a long one left out."""
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST // 2]}…{name[1 - _LONGEST // 2 :]}"
 
 
 def blank(width_mm: float, height_mm: float) -> Figure:

@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from scipy.stats import spearmanr
 
 from .results import HOUR
-from .style import OKABE_ITO, blank, styled
+from .style import OKABE_ITO, blank, shortened, styled
 from .sweep import Lanes, Sweep
 from .sweep_files import spreads
 
@@ -145,7 +145,7 @@ def onsets_figure(sweep: Sweep, lanes: Lanes, component: int) -> Figure:
         for half in halves:
             hours = midpoints[order, half, particle] / HOUR
             look = {"color": color, "linestyle": _DASHES[half], "markersize": 3}
-            name = topology.particle_labels[particle] if half == 0 else None
+            name = shortened(topology.particle_labels[particle]) if half == 0 else None
             axes.plot(values[order], hours, marker=_MARKERS[half], label=name, **look)
     if len(halves) > 1:
         for half in halves:

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 
 import matplotlib
 import numpy as np
@@ -181,3 +182,29 @@ def test_names_with_dollar_signs_do_not_end_a_finished_run(tmp_path):
     axes.legend()
     style.save(figure, tmp_path / "names.png")
     assert (tmp_path / "names.png").stat().st_size > 1000
+
+
+def test_sources_above_the_curves_are_drawn_whole():
+    electrode = diffelec.presets.sharma2022(obstructions=(0,))
+    constant = diffelec.curves.ConstantCurve(1e-3)
+    curves = dataclasses.replace(electrode.curves, conductivity=constant)
+    electrode = dataclasses.replace(electrode, curves=curves)
+    figure = figures.curves_figure(electrode)
+    figure.draw_without_rendering()
+    titles = [axes.title.get_window_extent() for axes in figure.axes]
+    assert titles[0].x0 > 0
+    assert titles[-1].x1 < figure.bbox.x1
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(titles))
+
+
+def test_a_long_name_leaves_the_axes_their_width():
+    name = "a particle named after the scanning session of March, third region"
+    topology = Topology([0, 0], [1, 2], ["a", name])
+    network = diffelec.Network(*np.ones((3, 2)), topology)
+    solution = made_up(diffelec.presets.electrode_of(network))
+    figure = figures.stoichiometry_figure(solution)
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_position().width > 0.5
+    (text,) = [t.get_text() for t in figure.legends[0].texts if "…" in t.get_text()]
+    assert text == "a particle n…hird region"
+    assert style.shortened("x" * 24) == "x" * 24
