@@ -14,6 +14,7 @@ from numpyro.diagnostics import effective_sample_size, gelman_rubin
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
+from .optical.wording import counted
 from .pareto import RELIABLE, smooth_weights
 from .samplers import Draw
 from .sampling import Samples
@@ -142,7 +143,9 @@ class Diagnosis(NamedTuple):
         total = self.num_chains * self.num_draws
         rhat, bulk, tail = self.worst
         if self.num_chains < 4:
-            found.append(f"only {self.num_chains} chains ran (4 or more should)")
+            found.append(
+                f"only {counted(self.num_chains, 'chain')} ran (4 or more should)"
+            )
         if rhat.rhat > MAX_RHAT:
             found.append(f"R-hat of {rhat.label} is {rhat.rhat:.3f} (above {MAX_RHAT})")
         for name, quantity, size in (
@@ -157,14 +160,16 @@ class Diagnosis(NamedTuple):
         if self.ebfmi and min(self.ebfmi) < MIN_EBFMI:
             found.append(f"E-BFMI is {min(self.ebfmi):.2f} (below {MIN_EBFMI})")
         if self.num_diverging:
-            found.append(f"{self.num_diverging} trajectories diverged")
+            paths = counted(self.num_diverging, "trajectory", "trajectories")
+            found.append(f"{paths} diverged")
         if self.num_failed > _FEW_FAILURES * total:
             found.append(
-                f"{self.num_failed} solves failed on the way to {total} draws, "
-                "so the posterior is cut off where the model cannot be solved"
+                f"{counted(self.num_failed, 'solve')} failed on the way to {total} "
+                "draws, so the posterior is cut off where the model cannot be solved"
             )
         if self.num_deep > _FEW_FAILURES * total:
-            found.append(f"{self.num_deep} trajectories were cut off at full depth")
+            paths = counted(self.num_deep, "trajectory was", "trajectories were")
+            found.append(f"{paths} cut off at full depth")
         return tuple(found)
 
     def verdict(self) -> str:
@@ -180,7 +185,7 @@ class Diagnosis(NamedTuple):
                 f"{self.shape:.2f} (below {RELIABLE})."
             )
         rhat, bulk, tail = self.worst
-        ends = f"; {self.num_failed} solves failed"
+        ends = f"; {counted(self.num_failed, 'solve')} failed"
         energies = ""
         if self.ebfmi:
             energies = f", E-BFMI at least {min(self.ebfmi):.2f}"

@@ -250,9 +250,11 @@ class Events(eqx.Module):
 def check_informative(events: Events) -> None:
     """Raises ValueError where every event is a bound on one side only."""
     if np.all(events.right_censored | events.left_censored):
+        count = len(events.kind)
+        told = "the only one is" if count == 1 else f"all {count} are"
         raise ValueError(
-            "One event or more must have a time or two bounds, but all "
-            f"{len(events.kind)} are censored (never seen, or over at the first "
+            "One event or more must have a time or two bounds, but "
+            f"{told} censored (never seen, or over at the first "
             "frame); such a table determines no parameter."
         )
 

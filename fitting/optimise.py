@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from scipy.special import ndtri
 from scipy.stats import qmc
 
+from .optical.wording import counted
 from .optimisers import AbstractOptimiser as AbstractOptimiser
 from .optimisers import FirstOrder as FirstOrder
 from .optimisers import Iterate as Iterate
@@ -108,8 +109,9 @@ class Fit(eqx.Module):
         if self.settled:
             found = sum(o.num_starts for o in self.optima[:1])
             return (
-                f"converged; {found} of {len(self.starts)} starts ended there, "
-                f"{self.num_failed} of {self.num_evaluations} solves failed"
+                f"converged; {found} of {counted(len(self.starts), 'start')} ended "
+                f"there, {self.num_failed} of {counted(self.num_evaluations, 'solve')} "
+                "failed"
             )
         return FIT_RESULTS[self.result]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import files
+from .optical.wording import counted
 
 _MOST_ROWS, _MOST_COLUMNS = 60, 16  # of a table that is shown
 _DIGITS = 4
@@ -126,7 +127,8 @@ def _table(path: Path) -> str:
     if not rows:
         return f"{name}<p>empty</p>"
     if len(rows) > _MOST_ROWS or len(rows[0]) > _MOST_COLUMNS:
-        return f"{name}<p>{len(rows) - 1} rows of {len(rows[0])} columns</p>"
+        size = counted(len(rows) - 1, "row"), counted(len(rows[0]), "column")
+        return f"{name}<p>{' of '.join(size)}</p>"
     head, *body = ("".join(_cells(row, k)) for k, row in enumerate(rows))
     inside = "".join(f"<tr>{row}</tr>" for row in (head, *body))
     return f'{name}<div class="scroll"><table>{inside}</table></div>'

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from . import files
+from .optical.wording import counted
 from .results import CHANGES, HOUR, LEVELS
 from .sweep import Lanes, Sweep, message_of
 
@@ -28,14 +29,15 @@ def spreads(sweep: Sweep, lanes: Lanes) -> np.ndarray:
 def text(sweep: Sweep, lanes: Lanes) -> str:
     """How the lanes ended, and their spreads, a line each."""
     ended, count = ~lanes.failed, len(lanes.outcome)
-    lines = [f"{ended.sum()} of {count} simulations ended"]
+    lines = [f"{ended.sum()} of {counted(count, 'simulation')} ended"]
     for outcome in np.unique(lanes.outcome[~ended]):
         number = int(np.sum(lanes.outcome == outcome))
         lines.append(f"{number} failed: {message_of(outcome)}")
     found = spreads(sweep, lanes)[ended]
     for half, column in enumerate(found.T, 1):
         known = column[np.isfinite(column)]
-        line = f"half cycle {half}: all imaged particles passed in {len(known)} lanes"
+        passed = counted(len(known), "lane")
+        line = f"half cycle {half}: all imaged particles passed in {passed}"
         if len(known):
             low, middle, high = np.quantile(known, [0.05, 0.5, 0.95])
             line += f", spread of midpoints {middle:.2f} h ({low:.2f} to {high:.2f})"

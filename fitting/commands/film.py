@@ -259,6 +259,8 @@ def _study(arguments, names: list[str]) -> dict:
 
 def _next(arguments, name: str, plan, intensities) -> str:
     """What was made, and the commands that lead on from it."""
+    from ..optical.wording import counted
+
     out, delay = arguments.out, arguments.delay_s
     interval = f" --interval-s {plan.interval:g}" if _needs_interval(arguments) else ""
     clock = f" --clock-offset-s {delay:g}" if delay else ""
@@ -272,7 +274,8 @@ def _next(arguments, name: str, plan, intensities) -> str:
     )
     return (
         f"{plan.num_frames} frames of {plan.shape[0]} x {plan.shape[1]} px, "
-        f"{plan.interval:g} s apart, of {len(intensities.labels)} particles.\n"
+        f"{plan.interval:g} s apart, of "
+        f"{counted(len(intensities.labels), 'particle')}.\n"
         "Next:\n"
         f"  diffelec traces {film} --regions {regions}{interval} --out {traces}\n"
         f"  diffelec onsets {table} --cycler {cycler}{clock} --film {film} "

@@ -177,10 +177,11 @@ def propose(arguments, film) -> None:
     """Writes regions for approval."""
     from .. import files, style
     from ..optical import proposal, quality_figures, trace_files
+    from ..optical.wording import counted
 
     found = proposal.propose_regions(film, shifts=_registered(arguments, film))
     _print_notes(film.notes + found.notes)
-    print(f"proposed {len(found.labels)} particles")
+    print(f"proposed {counted(len(found.labels), 'particle')}")
     with files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
         trace_files.write_regions(folder / "regions.csv", found)
         drawn = quality_figures.regions_figure(film.frame(0), found, film.name)

@@ -100,9 +100,10 @@ def left_over(traces: Traces, halves: Sequence[HalfCycle]) -> tuple[str, ...]:
     notes = []
     outside = int(np.sum(~inside.any(axis=0)))
     if outside:
+        lie, are = ("lies", "is") if outside == 1 else ("lie", "are")
         notes.append(
-            f"{outside} of {len(traces.time)} frames lie outside the recording and are "
-            "left aside."
+            f"{outside} of {len(traces.time)} frames {lie} outside the recording and "
+            f"{are} left aside."
         )
     bare = [h.name for h, row in zip(halves, inside, strict=True) if row.sum() < 2]
     if bare:

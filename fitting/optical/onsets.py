@@ -15,6 +15,7 @@ import numpy as np
 from .half_cycles import HalfCycle, check_overlap, whole_film
 from .traces import Traces
 from .verdicts import FALLS, Onset, Outcome, judge, look_at
+from .wording import counted
 
 _APART = 3.0  # spreads of levels by which dark and bright must differ to tell
 _STEADY = 1 / 3  # of a rise, from which on a change without one is not "unchanged"
@@ -107,9 +108,13 @@ def _contrast(half: HalfCycle, onsets, sign: float) -> tuple[str, ...]:
     if against <= sum(onset.has_reacted for onset in onsets):
         return ()
     verbs = ("darken", "brighten") if sign > 0 else ("brighten", "darken")
+    particles = counted(len(onsets), "particle")
+    told = (
+        f"{verbs[0]}s, where it is" if against == 1 else f"{verbs[0]}, where they are"
+    )
     return (
-        f"{half.name}: {against} of {len(onsets)} particles {verbs[0]}, where they are "
-        f"expected to {verbs[1]}; look at the contrast (--inverted) and at the sign of "
+        f"{half.name}: {against} of {particles} {told} expected to "
+        f"{verbs[1]}; look at the contrast (--inverted) and at the sign of "
         "the current.",
     )
 

@@ -15,6 +15,7 @@ from .onsets import HalfOnsets
 from .population import ACTIVE, Curve, Population
 from .traces import Traces
 from .verdicts import Onset, Outcome
+from .wording import counted
 
 HOUR = 3600.0
 _WIDTH = 0.015  # of the weights of a local slope, in lengths of a half cycle
@@ -245,7 +246,8 @@ def reacted_figure(
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel(textwrap.fill(axis_name(people.degrees.is_time, charge), 40))
     axes.set_ylabel("reacted share (–)")
-    axes.set_title(f"{one.half.name}, {len(people.degrees.particles)} particles")
+    count = counted(len(people.degrees.particles), "particle")
+    axes.set_title(f"{one.half.name}, {count}")
     return figure
 
 

@@ -9,6 +9,7 @@ import PIL.Image
 from . import tiff
 from .sources import Source, check_content, check_one_size, natural_key
 from .stamps import Stamps, is_day_first, read_stamps
+from .wording import counted
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 _TIFFS = (".tif", ".tiff")
@@ -134,7 +135,9 @@ def _tiff_head(path: Path) -> tuple[tuple[int, ...], str, int, str]:
 def _folder_notes(images: Sequence[Path], heads, num_others: int) -> list[str]:
     notes = []
     if num_others:
-        notes.append(f"{num_others} files of the folder are no pictures; left aside.")
+        several = "files of the folder are no pictures"
+        others = counted(num_others, "file of the folder is no picture", several)
+        notes.append(f"{others}; left aside.")
     turned = [p.name for p, head in zip(images, heads, strict=True) if head[2] != 1]
     if 0 < len(turned) < len(images):
         raise ValueError(

@@ -20,6 +20,11 @@ def verb(labels: Sequence[str], one: str, several: str) -> str:
     return one if len(labels) == 1 else several
 
 
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """`1 lane`, `3 lanes`."""
+    return f"{number} {one if number == 1 else several or f'{one}s'}"
+
+
 def span(values: Sequence[float], style: str = "g") -> str:
     """`3`, or `3 to 17`."""
     ends = f"{min(values):{style}}", f"{max(values):{style}}"

@@ -119,6 +119,10 @@ def test_a_good_run_may_be_trusted():
         "diverged."
     )
     assert "; 2 solves failed" in diagnosis(num_failed=2).verdict()
+    assert "; 1 solve failed" in diagnosis(num_failed=1).verdict()
+    doubts = diagnosis(num_diverging=1, num_chains=1).doubts
+    assert "1 trajectory diverged" in doubts
+    assert doubts[0] == "only 1 chain ran (4 or more should)"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +131,7 @@ def test_a_good_run_may_be_trusted():
         (diagnosis(quantity(label="b", rhat=1.02)), "R-hat of b is 1.020"),
         (diagnosis(quantity(label="b", bulk=300.0)), "bulk effective size of b is 300"),
         (diagnosis(quantity(label="b", tail=99.0)), "tail effective size of b is 99"),
-        (diagnosis(num_diverging=1), "1 trajectories diverged"),
+        (diagnosis(num_diverging=1), "1 trajectory diverged"),
         (diagnosis(num_failed=21), "21 solves failed on the way to 2000 draws"),
         (diagnosis(num_deep=21), "21 trajectories were cut off"),
         (diagnosis(ebfmi=(0.9, 0.2)), "E-BFMI is 0.20"),

@@ -157,7 +157,7 @@ def test_an_event_is_on_the_clock_that_is_named(tmp_path):
         ([*ONSETS, "r,onset,10,1,,"], CYCLER, "after its end"),
         ([*ONSETS, "p,midpoint,3,1,,"], CYCLER, "line 5, must be another event"),
         ([ONSETS[0], "p,onset,,,3,2"], CYCLER, "must be later than after_h"),
-        ([ONSETS[0], "p,onset,,,3,"], CYCLER, "all 1 are censored"),
+        ([ONSETS[0], "p,onset,,,3,"], CYCLER, "but the only one is censored"),
         (ONSETS, [*CYCLER, "1,4.0"], "c.csv, line 8, column time_h, must not be"),
         (ONSETS, ["time,voltage_V", "0,3"], "column time, must name its unit"),
     ],

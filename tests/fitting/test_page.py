@@ -47,7 +47,7 @@ def test_a_page_holds_words_tables_and_figures_of_all_folders(tmp_path):
     assert "converged" in text
     assert text.count("<td>a&lt;b</td><td>3.142</td>") == 3
     assert text.count("<td>7</td>") == 3
-    assert "100 rows of 1 columns" in text
+    assert "100 rows of 1 column" in text
     inside = re.findall(r"base64,([^\"]+)", text)
     assert [base64.b64decode(one) for one in inside] == [PIXEL] * 3
     # Nothing is fetched from elsewhere.

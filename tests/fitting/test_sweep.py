@@ -212,6 +212,14 @@ def test_the_summary_counts_failures_by_cause():
     assert lines[2].startswith("half cycle 1: all imaged particles passed in 3 lanes")
 
 
+def test_the_summary_of_one_lane_is_in_the_singular():
+    asked = shared_sweep.made_up(count=5)
+    asked = asked._replace(values=asked.values[2:3])
+    lines = sweep_files.text(asked, lanes_of(asked)).splitlines()
+    assert lines[0] == "1 of 1 simulation ended"
+    assert lines[1].startswith("half cycle 1: all imaged particles passed in 1 lane, ")
+
+
 def test_two_quantities_on_a_grid_make_a_map(tmp_path):
     ranges = [
         quantities.parsed("diffusivity=0.1:10:4"),

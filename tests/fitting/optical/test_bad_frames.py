@@ -369,7 +369,7 @@ NOTED = [
         "other files",
         lambda d: text(pictures(d, mtime=60), "x", "Thumbs.db").parent,
         {},
-        "1 files of the folder are no pictures",
+        "1 file of the folder is no picture;",
     ),
     ("dates of files", lambda d: pictures(d, mtime=60), {}, "last written, which copy"),
     ("no time zone", lambda d: dated(d, range(12)), {}, "tell no time zone"),
