@@ -95,7 +95,8 @@ class Lanes(NamedTuple):
 
 
 def grid(ranges: Sequence[Range]) -> Float[np.ndarray, "lane component"]:
-    """Every combination of the values of the ranges, the last one fastest.
+    """Every combination of the values of the ranges, the last one fastest; a range of
+    one value has its middle.
 
     Raises:
         ValueError: for a range without a count, or too many lanes.
@@ -108,7 +109,12 @@ def grid(ranges: Sequence[Range]) -> Float[np.ndarray, "lane component"]:
                 "draws."
             )
     _check_number(int(np.prod([one.count for one in ranges], dtype=float)))
-    axes = [np.linspace(*ends_of(one), one.count) for one in ranges]
+    axes = [
+        np.linspace(*ends_of(one), one.count)
+        if one.count > 1
+        else [np.mean(ends_of(one))]
+        for one in ranges
+    ]
     return np.array(list(itertools.product(*axes)))
 
 

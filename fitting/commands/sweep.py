@@ -58,7 +58,7 @@ def _add_varied(parser: argparse.ArgumentParser) -> None:
         help="conductivity, diffusivity, exchange-current, contact-radius, radius or "
         "current by factors, evenly in their logarithm; initial-stoichiometry, "
         "temperature (K) or series-resistance (ohm) by values; may be given again; "
-        "COUNT values make a grid, none are drawn",
+        "COUNT values make a grid (1: the middle), none are drawn",
     )
     parser.add_argument(
         "--knots",

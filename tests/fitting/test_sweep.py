@@ -41,6 +41,13 @@ def test_a_grid_has_every_combination_the_last_one_fastest():
     np.testing.assert_allclose(sweep.grid(ranges), expected, atol=1e-15)
 
 
+def test_one_value_of_a_range_is_its_middle():
+    texts = "radius=0.1:10:1", "temperature=290:310:1", "current=2:2:1"
+    expected = [[0.0, 300.0, np.log10(2.0)]]
+    found = sweep.grid([quantities.parsed(text) for text in texts])
+    np.testing.assert_allclose(found, expected, atol=1e-15)
+
+
 def test_draws_are_even_over_ranges_and_begin_alike_in_a_longer_run():
     electrode = diffelec.presets.single_particle()
     texts = "radius=0.1:10", "temperature=301:303"
