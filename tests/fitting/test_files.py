@@ -41,9 +41,9 @@ def asymmetric_electrode():
     return diffelec.presets.electrode_of(
         diffelec.graphs.chain(2, 4e-7, 1e4),
         diffelec.Curves(
-            conductivity=diffelec.curves.SigmoidCurve.example(),
+            conductivity=diffelec.curves.SigmoidCurve(-1.0, -5.3, 0.9, 0.01, "S/m"),
             diffusivity=diffelec.curves.DivacancyCurve.example(),
-            rate_constant=diffelec.curves.ConstantCurve.example(),
+            rate_constant=diffelec.curves.ConstantCurve(3e-11, unit="m/s"),
             open_circuit_potential=diffelec.open_circuit.LinearPotential.example(),
         ),
         radius=[3e-6, 4e-6],
