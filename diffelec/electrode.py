@@ -3,6 +3,7 @@
 import dataclasses
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -49,6 +50,13 @@ class Curves(eqx.Module):
                     f"`{field.name}` must be a curve of diffelec, but is {value!r}; "
                     "take `diffelec.curves.ConstantCurve` for a number, or derive a "
                     f"class from `{kind.__name__}` for a law of your own."
+                )
+            texts = [leaf for leaf in jax.tree.leaves(value) if isinstance(leaf, str)]
+            if texts:
+                raise ValueError(
+                    f"`{field.name}` must hold numbers besides static fields, but "
+                    f"holds {texts[0]!r}; declare that field of "
+                    f"{type(value).__name__} by `equinox.field(static=True)`."
                 )
             unit = _UNITS.get(field.name)
             if unit is not None and value.unit not in ("", unit):

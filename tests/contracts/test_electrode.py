@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diffelec import RadialMesh, edges, graphs, materials, network, presets
-from diffelec.curves import ConstantCurve
+from diffelec.curves import AbstractCurve, ConstantCurve
 
 
 def wired(resistance):
@@ -20,6 +20,25 @@ def wired(resistance):
         ["p0"],
         ["near", "far"],
     )
+
+
+def own():
+    """A user's curve, whose texts are not static; no class of it at collection, when
+    others look for all there are.
+    """
+
+    class Own(AbstractCurve):
+        unit: str = "S/m"
+        source: str = "me"
+
+        def __call__(self, stoichiometry):
+            return 1.0 + 0.0 * stoichiometry
+
+        @property
+        def valid_range(self):
+            return (0.0, 1.0)
+
+    return Own()
 
 
 SPHERES = (np.array([[0.0, 0.0, 5e-6], [0.0, 0.0, 15e-6]]), np.full(2, 5e-6))
@@ -45,6 +64,10 @@ CASES = {
             materials.nmc532(), conductivity=ConstantCurve(1.0, unit="mS/cm")
         ),
         "`conductivity` must be in S/m, but its unit is 'mS/cm'; convert",
+    ),
+    "a text among the numbers": (
+        lambda: dataclasses.replace(materials.nmc532(), conductivity=own()),
+        r"but holds 'S/m'; declare that field of Own by `equinox.field\(static=True\)`",
     ),
     "shells without a width": (
         lambda: RadialMesh(clustering=1000.0),
