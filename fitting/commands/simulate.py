@@ -33,7 +33,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     _add_sites(parser)
     add_protocol(parser)
     _add_instants(parser)
-    add_tolerances(parser, rtol=1e-5)
+    add_tolerances(parser, rtol=1e-5, most=None)
     study.add_output(parser, required=True)
     return parser
 
@@ -104,7 +104,9 @@ def _add_instants(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_tolerances(parser: argparse.ArgumentParser, *, rtol: float) -> None:
+def add_tolerances(
+    parser: argparse.ArgumentParser, *, rtol: float, most: int | None
+) -> None:
     """How closely the equations are solved."""
     parser.add_argument(
         "--rtol",
@@ -117,8 +119,9 @@ def add_tolerances(parser: argparse.ArgumentParser, *, rtol: float) -> None:
         "--max-steps",
         metavar="N",
         type=int,
-        help="of the integrator in one protocol step (default 2000; 20000 of more than "
-        "a thousand sites)",
+        default=most,
+        help="of the integrator in one protocol step (default 2000"
+        + ("; 20000 of more than a thousand sites)" if most is None else ")"),
     )
 
 

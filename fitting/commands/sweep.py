@@ -28,7 +28,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     study.add_electrode(which)
     simulate.add_protocol(parser)
     _add_varied(parser)
-    simulate.add_tolerances(parser, rtol=1e-4)
+    simulate.add_tolerances(parser, rtol=1e-4, most=2000)
     parser.add_argument(
         "--chunk",
         metavar="N",
