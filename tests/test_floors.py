@@ -40,7 +40,7 @@ FLOORS = (
     {"materials", "tables", "solver.rosenbrock", "solver.consistent"},
     {"presets", "solver.system"},
     {"solver.accepted"},
-    {"solver.adjoint"},
+    {"solver.adjoint", "solver.cutoff"},
     {"solver.tangent"},
     {"solver.march", "solver.settled"},
     {"solver.integrate"},

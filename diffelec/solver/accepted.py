@@ -10,7 +10,7 @@ from .parts import Parts
 from .rosenbrock import evaluate_polynomial, higher_coefficients
 from .system import System
 
-RUNNING, AT_END, AT_EVENT, OUT_OF_STEPS, TOO_SMALL = range(5)
+RUNNING, AT_END, AT_EVENT, OUT_OF_STEPS, TOO_SMALL, SETTLING = range(6)
 MANY_SITES = 1000  # above, what is kept of a step is chosen for its memory
 CHUNK = 32  # rows of the buffers are whole chunks of so many steps
 
@@ -84,6 +84,16 @@ def bends(system: System, dense: Parts) -> Float[Array, "power quantity"]:
     return higher_coefficients(seen if sites <= MANY_SITES else seen[:, :sites])
 
 
+def along(start: Parts, new: Parts, dense: Parts, theta) -> Parts:
+    """The state at theta of a step, by its dense output."""
+    return jax.tree.map(
+        lambda a, b, k: evaluate_polynomial(a, b, higher_coefficients(k), theta),
+        start,
+        new,
+        dense,
+    )
+
+
 def margin_along(system, start: Parts, new: Parts, dense: Parts):
     """The control's margin as a function of theta along a step's dense output."""
     higher = higher_coefficients(dense.algebraic)
@@ -100,12 +110,7 @@ def end_of_step(system, start: Parts, new: Parts, dense: Parts, time, size, thet
     """(state, time, row of higher coefficients) at theta of a step; the row describes
     the step up to there.
     """
-    end = jax.tree.map(
-        lambda a, b, k: evaluate_polynomial(a, b, higher_coefficients(k), theta),
-        start,
-        new,
-        dense,
-    )
+    end = along(start, new, dense, theta)
     higher = bends(system, dense)
     powers = theta ** jnp.arange(2, 2 + higher.shape[0])
     return end, time + theta * size, higher * powers[:, None]

@@ -16,18 +16,20 @@ from .accepted import (
     CHUNK,
     OUT_OF_STEPS,
     RUNNING,
+    SETTLING,
     TOO_SMALL,
     Last,
     Made,
     Marched,
     Rows,
     Steps,
+    along,
     bends,
     end_of_step,
-    margin_along,
     watch,
 )
 from .blocks import AbstractFactors
+from .cutoff import Ending, corrected
 from .parts import Parts
 from .rosenbrock import error_norm, rosenbrock_step
 from .serial import any_lane, arrays_of, serial_or_plain
@@ -43,10 +45,7 @@ _NEWTON = 1e-3  # of the last step: below, a step serves to mend its potentials
 _FAR_OFF = 0.01  # V, of potentials off their equations, for the next step to mend
 _AGAIN = 0.25  # of the size of a step that left them further off, to make it again
 _SHORTEST = 1e-14  # of the time reached: below, a step does not move the clock
-_BISECTIONS = 48
-_CORRECTIONS = 12  # of where a cut-off is met, each some 1e-2 of the one before
-_ROUNDING = 1e-14  # of a step, to find its end with
-_FARTHEST = 1.25  # steps, that a cut-off may lie off where the dense output has it
+_INSTANT = 1e-12  # of a step: in which columns stand still
 
 
 class Tolerances(eqx.Module):
@@ -62,7 +61,7 @@ class Tolerances(eqx.Module):
 class _Loop(NamedTuple):
     """Carry of the search for the step sizes. `error` is what `_followed` has made of
     those so far; `start`, `size`, `parts` and `dense` are the last accepted step's: its
-    start, size, end and dense coefficients.
+    start, size, end and dense coefficients; `ending` is of one that meets a cut-off.
     """
 
     time: Float[Array, ""]
@@ -77,6 +76,7 @@ class _Loop(NamedTuple):
     num_rejected: Int[Array, ""]
     rows: Rows
     steps: Steps | None
+    ending: Ending
 
 
 def march(
@@ -165,7 +165,8 @@ def _adapt(system, parts, span, begin, tolerances, meter, *, record):
     loop = _empty(system, parts, span, begin, tolerances, record=record)
 
     def unfinished(carry):
-        return any_lane(carry[0].status == RUNNING)
+        status = carry[0].status
+        return any_lane((status == RUNNING) | (status == SETTLING))
 
     def advance(carry):
         loop, progress = carry
@@ -211,20 +212,36 @@ def _empty(system, parts, span, begin, tolerances, *, record) -> _Loop:
         num_rejected=jnp.asarray(0),
         rows=Rows(buffer(zero), buffer(seen), buffer(curved)),
         steps=steps if record else None,
+        ending=Ending(zero + 1.0, parts.algebraic, jnp.asarray(0)),
     )
 
 
 def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
-    """One trial step: kept if accurate, and the next size in any case. Lanes of a batch
-    that are done stay as they are.
+    """One trial step from the last one's end, or from where that meets its cut-off."""
+    settling = loop.status == SETTLING
+    room = system.control.next_stop(loop.time, span) - loop.time
+    size = jnp.minimum(loop.proposal, room)
+    beginning = (loop.time, size, loop.parts)
+    theta, algebraic, _ = loop.ending
+    inside = (
+        loop.time - (1.0 - theta) * loop.size,
+        _INSTANT * loop.size,
+        Parts(along(loop.start, loop.parts, loop.dense, theta).columns, algebraic),
+    )
+    time, size, state = _chosen(settling, inside, beginning)
+    tried = rosenbrock_step(system, tolerances.tableau, time, size, state)
+    return _settle(system, _judge(system, loop, tried, span, tolerances), tried[0])
+
+
+def _judge(system, loop: _Loop, tried, span, tolerances) -> _Loop:
+    """A trial step is kept if accurate, and the next size found in any case. Lanes of a
+    batch that are done, or settle, stay as they are.
     """
+    new, error, dense, off = tried
     active = loop.status == RUNNING
     stop = system.control.next_stop(loop.time, span)
     room = stop - loop.time
     size = jnp.minimum(loop.proposal, room)
-    new, error, dense, off = rosenbrock_step(
-        system, tolerances.tableau, loop.time, size, loop.parts
-    )
     # Where the last step left potentials off their equations by more than the
     # tolerance, they stay so however short the next one is. That one corrects them, as
     # an iteration of Newton's would, so that it is let pass once it is short.
@@ -262,7 +279,7 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
             accepted + rejected >= tolerances.max_steps,
             proposal <= _SHORTEST * jnp.maximum(time, _FIRST_STEP),
         ],
-        [AT_EVENT, AT_END, OUT_OF_STEPS, TOO_SMALL],
+        [SETTLING, AT_END, OUT_OF_STEPS, TOO_SMALL],
         RUNNING,
     )
     return _Loop(
@@ -275,7 +292,17 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
         rejected,
         _put(loop.rows, row, seen),
         steps,
+        loop.ending,
     )
+
+
+def _settle(system, loop: _Loop, new: Parts) -> _Loop:
+    """Corrects where the last step meets its cut-off by a trial of an instant there."""
+    settling = loop.status == SETTLING
+    last = Last(loop.start, loop.parts, loop.dense)
+    ending, ended = corrected(system, last, loop.ending, new.algebraic, settling)
+    status = jnp.where(ended, AT_EVENT, loop.status).astype(loop.status.dtype)
+    return loop._replace(status=status, ending=ending)
 
 
 def _chosen(condition, one, other):
@@ -309,13 +336,13 @@ def _put(buffers, row, values):
 def _finish(system, loop: _Loop) -> Marched:
     """The end of the last step, at the cut-off where that ended it."""
     event = loop.status == AT_EVENT
-    theta, algebraic = _on_equations(system, loop, _crossing(system, loop), event)
-    theta = jnp.where(event, theta, 1.0)
+    theta = jnp.where(event, loop.ending.theta, 1.0)
     start = loop.time - loop.size
     end, time, higher = end_of_step(
         system, loop.start, loop.parts, loop.dense, start, loop.size, theta
     )
-    end = end._replace(algebraic=jnp.where(event, algebraic, end.algebraic))
+    settled = jnp.where(event, loop.ending.algebraic, end.algebraic)
+    end = end._replace(algebraic=settled)
     last = loop.num_accepted - 1
     seen = watch(system, end)
     rows = _put(loop.rows, jnp.maximum(last, 0), Rows(time, seen, higher))
@@ -324,51 +351,3 @@ def _finish(system, loop: _Loop) -> Marched:
     return Marched(
         end, duration, rows, theta, loop.status, loop.num_accepted, loop.num_rejected
     )
-
-
-def _crossing(system, loop: _Loop):
-    """Where along the last step its dense output meets the cut-off."""
-    margin = margin_along(system, loop.start, loop.parts, loop.dense)
-
-    def halve(_, bracket):
-        low, high = bracket
-        middle = 0.5 * (low + high)
-        inside = margin(middle) > 0
-        return jnp.where(inside, middle, low), jnp.where(inside, high, middle)
-
-    one = jnp.ones_like(loop.time)
-    low, high = jax.lax.fori_loop(0, _BISECTIONS, halve, (0.0 * one, one))
-    return 0.5 * (low + high)
-
-
-def _on_equations(system, loop: _Loop, theta, event):
-    """(theta, potentials there) of the cut-off that the equations meet.
-
-    The dense output has an error of the tolerance's in the potentials, which is many
-    seconds where they rise slowly, and the step after, from potentials that solve the
-    equations, would start with a jump of its current.
-    """
-    arguments = (system, loop.start, loop.parts, loop.dense)
-    margin = margin_along(*arguments)
-
-    def unfinished(carry):
-        _, _, moved, count = carry
-        return any_lane(event & (jnp.abs(moved) > _ROUNDING) & (count < _CORRECTIONS))
-
-    def correct(carry):
-        theta, algebraic, _, count = carry
-        columns = end_of_step(*arguments, loop.time, loop.size, theta)[0].columns
-        time = loop.time - (1.0 - theta) * loop.size
-        conductance = system.conductance_at(columns)
-        off, block = system.network_rows(time, columns, conductance, algebraic)
-        algebraic = algebraic - system.network_solve(block)(off)
-        _, slope = jax.jvp(margin, (theta,), (jnp.ones_like(theta),))
-        falls = slope < 0
-        later = -system.margin(algebraic) / jnp.where(falls, slope, -1.0)
-        later = jnp.where(falls, later, 0.0)
-        return jnp.clip(theta + later, 0.0, _FARTHEST), algebraic, later, count + 1
-
-    end, *_ = end_of_step(*arguments, loop.time, loop.size, theta)
-    carry = (theta, end.algebraic, jnp.ones_like(theta), jnp.asarray(0))
-    theta, algebraic, *_ = jax.lax.while_loop(unfinished, correct, carry)
-    return theta, algebraic
