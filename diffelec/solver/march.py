@@ -237,30 +237,24 @@ def _judge(system, loop: _Loop, tried, span, tolerances) -> _Loop:
     """A trial step is kept if accurate, and the next size found in any case. Lanes of a
     batch that are done, or settle, stay as they are.
     """
-    new, error, dense, off = tried
+    new, _, dense, off = tried
     active = loop.status == RUNNING
     stop = system.control.next_stop(loop.time, span)
     room = stop - loop.time
     size = jnp.minimum(loop.proposal, room)
-    # Where the last step left potentials off their equations by more than the
-    # tolerance, they stay so however short the next one is. That one corrects them, as
-    # an iteration of Newton's would, so that it is let pass once it is short.
-    slack = jnp.maximum(1.0, _NEWTON * loop.size / size)
-    norm = error_norm(error, loop.parts, new, tolerances.rtol, tolerances.atol, slack)
-    # Where U is steep, a step may leave them further off, unseen by its estimate, than
-    # Newton converges from: that one is made again, shorter.
+    norm = _norm(loop, size, tried, tolerances)
+    # Where U is steep, a step may leave potentials further off their equations, unseen
+    # by its estimate, than Newton converges from: that one is made again, shorter.
     back = active & (loop.size > 0) & (off > _FAR_OFF)
     good = active & ~back & (norm <= 1.0)
     error = _followed(norm, loop.error)
     proposal = size * _growth(error, tolerances.tableau.order)
     cut = good & (room <= loop.proposal)  # by a stop, not by its error
     proposal = jnp.where(cut, jnp.maximum(proposal, loop.proposal), proposal)
+    proposal = jnp.where(back, _AGAIN * loop.size, proposal)
     time = jnp.where(room <= loop.proposal, stop, loop.time + size)
-    row = loop.num_accepted  # overwritten by the next trial where this one fails
-    seen = Rows(time, watch(system, new), bends(system, dense))
-    steps = loop.steps
-    if steps is not None:
-        steps = _put(steps, row, Steps(loop.time, size, loop.parts))
+    after = (time, loop.parts, size, new, dense)
+    loop = _recorded(system, loop, size, after)
     before = (
         jnp.where(back, loop.time - loop.size, loop.time),
         loop.start,
@@ -268,10 +262,9 @@ def _judge(system, loop: _Loop, tried, span, tolerances) -> _Loop:
         _chosen(back, loop.start, loop.parts),
         loop.dense,
     )
-    kept = _chosen(good, (time, loop.parts, size, new, dense), before)
+    kept = _chosen(good, after, before)
     accepted = loop.num_accepted + good - back
     rejected = loop.num_rejected + (active & ~good) + back
-    proposal = jnp.where(back, _AGAIN * loop.size, proposal)
     status = jnp.select(
         [
             good & (system.margin(new.algebraic) <= 0),
@@ -282,18 +275,39 @@ def _judge(system, loop: _Loop, tried, span, tolerances) -> _Loop:
         [SETTLING, AT_END, OUT_OF_STEPS, TOO_SMALL],
         RUNNING,
     )
-    return _Loop(
-        kept[0],
-        jnp.where(active, proposal, loop.proposal),
-        jnp.where(active, jnp.minimum(error, 1.0), loop.error),
-        *kept[1:],
-        jnp.where(active, status, loop.status).astype(loop.status.dtype),
-        accepted,
-        rejected,
-        _put(loop.rows, row, seen),
-        steps,
-        loop.ending,
+    names = ("time", "start", "size", "parts", "dense")
+    return loop._replace(
+        **dict(zip(names, kept, strict=True)),
+        proposal=jnp.where(active, proposal, loop.proposal),
+        error=jnp.where(active, jnp.minimum(error, 1.0), loop.error),
+        status=jnp.where(active, status, loop.status).astype(loop.status.dtype),
+        num_accepted=accepted,
+        num_rejected=rejected,
     )
+
+
+def _norm(loop: _Loop, size, tried, tolerances):
+    """The error of a trial step in units of the tolerance.
+
+    Where the last step left potentials off their equations by more than that, they stay
+    so however short the next one is. That one corrects them, as an iteration of
+    Newton's would, so that it is let pass once it is short.
+    """
+    new, error, *_ = tried
+    slack = jnp.maximum(1.0, _NEWTON * loop.size / size)
+    return error_norm(error, loop.parts, new, tolerances.rtol, tolerances.atol, slack)
+
+
+def _recorded(system, loop: _Loop, size, after) -> _Loop:
+    """With the trial step in the row behind the last accepted one; the next trial
+    overwrites it where this one fails.
+    """
+    time, _, _, new, dense = after
+    row, steps = loop.num_accepted, loop.steps
+    seen = Rows(time, watch(system, new), bends(system, dense))
+    if steps is not None:
+        steps = _put(steps, row, Steps(loop.time, size, loop.parts))
+    return loop._replace(rows=_put(loop.rows, row, seen), steps=steps)
 
 
 def _settle(system, loop: _Loop, new: Parts) -> _Loop:
