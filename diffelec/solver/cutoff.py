@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .accepted import Last, along, margin_along
+from .parts import Parts
 from .serial import any_lane
 
 _BISECTIONS = 48
@@ -22,12 +23,12 @@ _FARTHEST = 1.25  # steps, that a cut-off may lie off where the dense output has
 
 
 class Ending(NamedTuple):
-    """Where along the last step its cut-off is met, the potentials there, and how often
-    both were corrected.
+    """Where along the last step its cut-off is met, the state there, and how often both
+    were corrected.
     """
 
     theta: Float[Array, ""]
-    algebraic: Float[Array, " unknown"]
+    parts: Parts
     turns: Int[Array, ""]
 
 
@@ -40,6 +41,17 @@ def corrected(
     `algebraic`, potentials that solve the equations at `ending.theta`, along the slope
     of the dense output.
     """
+
+    def turn(_, carry):
+        return _turned(system, last, carry[0], algebraic, wanted)
+
+    # A loop, so that steps which do not end at a cut-off do not pay for it.
+    turns = jnp.where(any_lane(wanted), 1, 0)
+    return jax.lax.fori_loop(0, turns, turn, (ending, jnp.zeros_like(wanted)))
+
+
+def _turned(system, last: Last, ending: Ending, algebraic, wanted):
+    """One turn of `corrected`."""
     first = wanted & (ending.turns == 0)
     margin, theta = margin_along(system, *last), ending.theta
     _, slope = jax.jvp(margin, (theta,), (jnp.ones_like(theta),))
@@ -48,11 +60,10 @@ def corrected(
     moved = jnp.clip(theta + jnp.where(falls, later, 0.0), 0.0, _FARTHEST)
     still = (jnp.abs(moved - theta) < _ROUNDING) | (ending.turns > _CORRECTIONS)
     found = _crossing(margin, theta, first)
-    now = Ending(
-        jnp.where(first, found, moved),
-        jnp.where(first, along(*last, found).algebraic, algebraic),
-        ending.turns + 1,
-    )
+    theta = jnp.where(first, found, moved)
+    there = along(*last, theta)
+    potentials = jnp.where(first, there.algebraic, algebraic)
+    now = Ending(theta, Parts(there.columns, potentials), ending.turns + 1)
     after = jax.tree.map(lambda a, b: jnp.where(wanted, a, b), now, ending)
     return after, wanted & ~first & still
 

@@ -23,7 +23,6 @@ from .accepted import (
     Marched,
     Rows,
     Steps,
-    along,
     bends,
     end_of_step,
     watch,
@@ -212,7 +211,7 @@ def _empty(system, parts, span, begin, tolerances, *, record) -> _Loop:
         num_rejected=jnp.asarray(0),
         rows=Rows(buffer(zero), buffer(seen), buffer(curved)),
         steps=steps if record else None,
-        ending=Ending(zero + 1.0, parts.algebraic, jnp.asarray(0)),
+        ending=Ending(zero + 1.0, parts, jnp.asarray(0)),
     )
 
 
@@ -222,12 +221,9 @@ def _try_step(system, loop: _Loop, span, tolerances) -> _Loop:
     room = system.control.next_stop(loop.time, span) - loop.time
     size = jnp.minimum(loop.proposal, room)
     beginning = (loop.time, size, loop.parts)
-    theta, algebraic, _ = loop.ending
-    inside = (
-        loop.time - (1.0 - theta) * loop.size,
-        _INSTANT * loop.size,
-        Parts(along(loop.start, loop.parts, loop.dense, theta).columns, algebraic),
-    )
+    theta, parts, _ = loop.ending
+    place = loop.time - (1.0 - theta) * loop.size
+    inside = (place, _INSTANT * loop.size, parts)
     time, size, state = _chosen(settling, inside, beginning)
     tried = rosenbrock_step(system, tolerances.tableau, time, size, state)
     return _settle(system, _judge(system, loop, tried, span, tolerances), tried[0])
@@ -355,7 +351,7 @@ def _finish(system, loop: _Loop) -> Marched:
     end, time, higher = end_of_step(
         system, loop.start, loop.parts, loop.dense, start, loop.size, theta
     )
-    settled = jnp.where(event, loop.ending.algebraic, end.algebraic)
+    settled = jnp.where(event, loop.ending.parts.algebraic, end.algebraic)
     end = end._replace(algebraic=settled)
     last = loop.num_accepted - 1
     seen = watch(system, end)
