@@ -10,7 +10,13 @@ from jaxtyping import Array, Float
 
 from ._typing import as_leaf
 from .columns import RadialMesh
-from .constants import COLDEST, FARADAY, ROOM_TEMPERATURE, thermal_voltage
+from .constants import (
+    COLDEST,
+    FARADAY,
+    LARGEST_RADIUS,
+    ROOM_TEMPERATURE,
+    thermal_voltage,
+)
 from .curves import AbstractCurve
 from .kinetics import AbstractKinetics, ButlerVolmer
 from .network import Network, check_multiplicity
@@ -19,7 +25,6 @@ from .sums import total
 
 _ROUNDING_OF_POTENTIALS = 4.0 * 2.2e-16  # V
 _SHARE_OF_ROUNDING = 0.1  # of the 1C current, from which solves fail
-_LARGEST_RADIUS = 1e-3  # m; a larger one was meant in another unit
 _UNITS = {  # of the curves; a curve that says none is taken to have it
     "conductivity": "S/m",
     "diffusivity": "m2/s",
@@ -154,8 +159,8 @@ def _check_particles(electrode: Electrode) -> None:
     labels = electrode.network.topology.particle_labels
     rules = {
         "radius": (
-            lambda v: (v > 0) & (v <= _LARGEST_RADIUS),
-            f"be positive [m], {_LARGEST_RADIUS:g} at most",
+            lambda v: (v > 0) & (v <= LARGEST_RADIUS),
+            f"be positive [m], {LARGEST_RADIUS:g} at most",
         ),
         "multiplicity": (lambda v: v > 0, "be positive"),
         "reactivity": (lambda v: (v > 0) & np.isfinite(v), "be positive"),

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .constants import LARGEST_RADIUS
 from .edges import Edge, carbon_contact, particle_contact
 from .network import Network
 from .topology import COLLECTOR
 
 DEFAULT_CONTACT_RADIUS = 0.5e-6  # m; only kappa * radius is identifiable
 DEFAULT_CARBON_SHAPE = 1.56e4  # 1/m; as if a = 16 um: a carbon-coated particle
-
-_LARGEST_CONTACT = 1e-3  # m; a larger one was meant in another unit
 
 
 def columns(
@@ -198,10 +197,10 @@ def random_packing(
 
 def _check_contact(radius) -> None:
     """Raises ValueError for a contact that is no particle's."""
-    if not 0 < radius <= _LARGEST_CONTACT:
+    if not 0 < radius <= LARGEST_RADIUS:
         raise ValueError(
             "`contact_radius` must be positive [m], "
-            f"{_LARGEST_CONTACT:g} at most, but is {radius}."
+            f"{LARGEST_RADIUS:g} at most, but is {radius}."
         )
 
 

@@ -82,9 +82,8 @@ def simulate(
             its end are NaN.
         throw: raise where a step fails; otherwise the failed and later steps are NaN
             and `result` and `failed_step` tell.
-        max_steps: of the integrator in one protocol step; unless given 2000, or, of
-            concrete arguments with more than a thousand sites, whose memory follows the
-            steps made, 20000.
+        max_steps: of the integrator in one protocol step; 2000 unless given, or 20000
+            of more than a thousand sites outside of transformations.
         dtype: float64, or, where JAX runs in single precision, float32 for screening.
         method: `solver.RODAS4P2` or `solver.RODAS5P` (pays off from rtol = 1e-6 down).
         network_solver: one of `solver.DenseLU`, `solver.SparseLU`, `solver.Krylov`; as

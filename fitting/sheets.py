@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from diffelec.constants import LARGEST_RADIUS
+
 _DELIMITERS = (",", ";", "\t")
-_LARGEST_RADIUS = 1e-3  # m; a larger one is in another unit than its column
 _NO_COMMENT = re.compile(r"#[^#\s]")  # a name, or a row with a mark before it
 
 
@@ -127,9 +128,9 @@ def check_radius(
     path: str | os.PathLike, line: int, column: str, radius: float
 ) -> None:
     """Raises ValueError for a radius [m] that no particle has."""
-    if radius > _LARGEST_RADIUS:
+    if radius > LARGEST_RADIUS:
         raise ValueError(
             f"{Path(path).name}, line {line}, column {column}, must be a radius of at "
-            f"most {1e3 * _LARGEST_RADIUS:g} mm, but is {1e3 * radius:g} mm; check the "
+            f"most {1e3 * LARGEST_RADIUS:g} mm, but is {1e3 * radius:g} mm; check the "
             "unit in the name of the column."
         )
