@@ -1,6 +1,8 @@
-"""How XLA makes code for CPUs: options that compile sooner."""
+"""How code for CPUs is made sooner: options of XLA, and tracing undisturbed."""
 
+import contextlib
 import functools
+import gc
 import os
 
 import equinox as eqx
@@ -47,3 +49,17 @@ def compiled(function):
         return eqx.filter_jit(function, compiler_options=compiler_options())
 
     return lambda *arguments: made()(*arguments)
+
+
+@contextlib.contextmanager
+def uncollected():
+    """Holds off the garbage collector, which while JAX traces goes again and again
+    through all that was imported: a twentieth of a first call.
+    """
+    were = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if were:
+            gc.enable()

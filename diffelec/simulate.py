@@ -17,7 +17,7 @@ from .arguments import (
     check_problem,
     check_ways,
 )
-from .compiler import compiled
+from .compiler import compiled, uncollected
 from .constants import FARADAY
 from .control import Control
 from .electrode import Electrode
@@ -122,7 +122,8 @@ def simulate(
     electrode, protocol = jax.tree.map(
         lambda leaf: _of_type(leaf, dtype), (electrode, protocol)
     )
-    solution = _simulate(electrode, protocol, settings)
+    with uncollected():
+        solution = _simulate(electrode, protocol, settings)
     return _raise_failure(solution) if throw else solution
 
 

@@ -37,6 +37,7 @@ _COMMANDS = (
     *(fit, infer, compare, design, report),
 )
 _CACHE_BYTES = 2 * 1024**3
+_NEW_OBJECTS = 20_000  # that the garbage collector lets gather; 700 unless told
 _BEING_WRITTEN = 60.0  # s within which another process may still be at an entry
 
 _OPTIONS = {  # that are not called as the library's argument
@@ -169,9 +170,11 @@ def set_compiler(environment) -> None:
 @functools.cache  # once a process
 def _keep_loaded() -> None:
     """Keeps the garbage collector from what is loaded by now, which stays: to go
-    through it again and again takes a seventh of the time of tracing.
+    through it again and again takes a seventh of the time of tracing. From what is new,
+    which is mostly kept, too, until there is more of it.
     """
     gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS)
 
 
 def _cache_folder(environment) -> Path | None:

@@ -1,5 +1,6 @@
-"""Options that code for CPUs is compiled with."""
+"""Options that code for CPUs is compiled with, and the garbage collector's rest."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 import diffelec
 from diffelec import compiler
+from diffelec.compiler import uncollected
 
 LEVEL, EMITTERS = "xla_backend_optimization_level", "xla_cpu_use_fusion_emitters"
 PLAIN = """
@@ -77,3 +79,22 @@ def test_options_hold_in_every_way_to_call():
         command, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_collector_rests_while_a_solve_is_traced_and_goes_on_after(monkeypatch):
+    seen = []
+
+    def noting(*arguments):
+        seen.append(gc.isenabled())
+        raise ArithmeticError("enough")
+
+    monkeypatch.setattr(sys.modules["diffelec.simulate"], "_simulate", noting)
+    electrode = diffelec.presets.sharma2022(obstructions=(0,), num_shells=4)
+    hour = diffelec.Protocol.from_strings(["Charge at C/10 for 1 hour"])
+    with pytest.raises(ArithmeticError):
+        diffelec.simulate(electrode, hour)
+    assert gc.isenabled()
+    with uncollected(), pytest.raises(ArithmeticError):
+        diffelec.simulate(electrode, hour)
+    assert seen == [False, False]
+    assert gc.isenabled()

@@ -1,4 +1,5 @@
 import csv
+import gc
 import json
 import os
 import stat
@@ -371,3 +372,4 @@ def test_what_is_loaded_is_kept_from_the_collector_once(monkeypatch, capsys, tmp
     for _ in range(2):
         refused(capsys, "onsets", tmp_path / "none.csv", "--out", tmp_path / "out")
     assert frozen == [True]
+    assert gc.get_threshold()[0] > 10_000
