@@ -22,7 +22,7 @@ class RESULTS(eqx.Enumeration):
     )
     max_steps_reached = (
         "The integrator used up its steps before the end of the protocol step. Raise "
-        "`max_steps` or loosen `rtol`."
+        "`max_steps` or loosen `rtol`; smooth a recorded series that is noisy."
     )
     step_size_too_small = (
         "The integrator could not go on: a quantity left the range of floating-point "

@@ -26,6 +26,7 @@ from .protocol import Protocol
 from .results import RESULTS
 from .solution import Solution
 from .solver import (
+    MANY_SITES,
     RODAS4P2,
     AbstractFactors,
     System,
@@ -35,8 +36,6 @@ from .solver import (
     integrate_step,
 )
 from .tables import Tables
-
-_MOST_STEPS, _MOST_STEPS_OF_MANY = 2000, 20000
 
 
 class _Settings(eqx.Module):
@@ -82,14 +81,15 @@ def simulate(
             its end are NaN.
         throw: raise where a step fails; otherwise the failed and later steps are NaN
             and `result` and `failed_step` tell.
-        max_steps: of the integrator in one protocol step; 2000 unless given, or 20000
-            of more than a thousand sites outside of transformations.
+        max_steps: of the integrator in one protocol step. Unless given 2000, or 20000
+            of more than a hundred sites, and 16 an instant of a recorded series; under
+            transformations, where room for them costs time, 2000 and 4 an instant.
         dtype: float64, or, where JAX runs in single precision, float32 for screening.
         method: `solver.RODAS4P2` or `solver.RODAS5P` (pays off from rtol = 1e-6 down).
         network_solver: one of `solver.DenseLU`, `solver.SparseLU`, `solver.Krylov`; as
             suits the size of the network unless given, which is faster.
         meter: a diffrax progress meter. Of concrete arguments it is moved between the
-            steps of the protocol, and within them where there are more than a thousand
+            steps of the protocol, and within them where there are more than a hundred
             sites; under `jax.jit` by every step of the integrator, which is slower.
 
     Raises:
@@ -100,9 +100,8 @@ def simulate(
     check_problem(electrode, protocol)
     check_precision(dtype)
     if max_steps is None:
-        many = stretches.suit(electrode.network.topology)
-        alone = many and not _is_traced((electrode, protocol, times))
-        max_steps = _MOST_STEPS_OF_MANY if alone else _MOST_STEPS
+        traced = _is_traced((electrode, protocol, times))
+        max_steps = stretches.most_steps(electrode, protocol.drive, traced=traced)
     check_numbers(rtol, atol, num_saved, max_steps)
     check_ways(method, network_solver, meter)
     instants = None if times is None else as_instants(times, dtype)
@@ -270,7 +269,10 @@ def _advance_by_stretches(meter, shown):
             progress[0] = meter.step(progress[0], found[0].duration / longest)
             return found
 
-        outcome, charge = stretches.joined(integrate, carry[1:3], settings.tolerances)
+        outcome, charge = stretches.joined(
+            *(integrate, carry[1:3], settings.tolerances),
+            single=electrode.network.topology.num_sites > MANY_SITES,
+        )
         arguments = (electrode, tables, drive, settings, carry, number, row)
         carry, record = _keep(*arguments, outcome, charge)
         return carry, jax.tree.map(lambda leaf: np.asarray(leaf)[None], record)

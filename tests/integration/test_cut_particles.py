@@ -1,7 +1,6 @@
 """Particles cut into sites, an electrolyte that resists, sparse networks."""
 
 import operator
-import sys
 
 import equinox as eqx
 import jax
@@ -258,6 +257,8 @@ def test_stretches_of_a_step_make_up_the_step(packed, monkeypatch):
     monkeypatch.setattr(stretches, "_LENGTH", 70)
     parts = diffelec.simulate(packed, protocol, **settings)
     assert int(parts.num_steps[0].sum()) > 3 * 70
+    assert parts.tracks.value.dtype == np.float64  # single is for thousands of sites
+    assert (parts.tracks.time.shape[1] - 1) % 70 == 0  # so that few lengths occur
     np.testing.assert_allclose(parts.step_end_times, whole.step_end_times, rtol=1e-4)
     charges = (parts.step_capacities[0], whole.step_capacities[0])
     np.testing.assert_allclose(*charges, rtol=1e-4)
@@ -277,6 +278,6 @@ def test_stretches_of_a_step_make_up_the_step(packed, monkeypatch):
     np.testing.assert_allclose(lines.voltage, whole.voltage, atol=1e-3)
     few = diffelec.simulate(packed, protocol, throw=False, max_steps=100, **settings)
     assert "max_steps" in few.message()
-    monkeypatch.setattr(sys.modules["diffelec.simulate"], "_MOST_STEPS", 100)
+    monkeypatch.setattr(stretches, "_MOST_STEPS", 100)
     many = diffelec.simulate(packed, protocol, **settings)  # their default is another
     np.testing.assert_array_equal(many.num_steps, parts.num_steps)

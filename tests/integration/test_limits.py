@@ -73,6 +73,19 @@ def test_a_recorded_current_is_followed():
     assert found.num_half_cycles == 3
 
 
+def test_a_recorded_current_of_thousands_of_rows_needs_no_more_words():
+    electrode, time = lumped_pair(), np.linspace(0.0, 20000.0, 2500)
+    noise = np.random.default_rng(0).standard_normal(time.size)
+    current = float(electrode.one_c_current) * (0.05 + 0.005 * noise)
+    row = diffelec.Protocol.from_recording(time, current=current, control="current")
+    found = diffelec.simulate(electrode, row, rtol=1e-3)
+    assert int(found.num_steps.sum()) > 2000
+    passed = np.trapezoid(current, time)
+    np.testing.assert_allclose(found.step_capacities[0], passed, rtol=1e-6)
+    ends = jax.jit(lambda e: diffelec.simulate(e, row, rtol=1e-3).step_capacities[0])
+    np.testing.assert_allclose(ends(electrode), passed, rtol=1e-6)
+
+
 def test_a_recorded_voltage_gives_back_the_current_that_made_it():
     electrode = lumped_pair()
     charge = diffelec.Protocol.from_strings(["Charge at C/20 for 8 hours"])
