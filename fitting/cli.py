@@ -108,6 +108,7 @@ def _main(argv: Sequence[str] | None) -> int:
     try:
         prepare_environment(os.environ, cache=not arguments.no_cache)
         _keep_loaded()
+        _check_inputs(arguments)
         arguments.run(arguments)
     except OSError as error:
         return _end(BAD_INPUT, _file_sentence(error))
@@ -118,6 +119,19 @@ def _main(argv: Sequence[str] | None) -> int:
             raise
         return _end(FAILED, _as_options(str(error), arguments))
     return SUCCESS
+
+
+def _check_inputs(arguments) -> None:
+    """Refuses a folder of results that are read, where they would be replaced."""
+    out = getattr(arguments, "out", None)
+    if out is None or not getattr(arguments, "overwrite", False):
+        return
+    from . import files
+
+    given = [value for name, value in vars(arguments).items() if name != "out"]
+    lists = [value if isinstance(value, list) else [value] for value in given]
+    paths = [item for items in lists for item in items if isinstance(item, Path)]
+    files.check_spared(out, paths, command=arguments.command)
 
 
 def prepare_environment(environment, *, cache: bool) -> None:

@@ -274,6 +274,42 @@ def check_folder(folder: str | os.PathLike, *, overwrite: bool) -> None:
         )
 
 
+def check_spared(
+    folder: str | os.PathLike, inputs: Iterable[Path], *, command: str
+) -> None:
+    """Raises ValueError where `--overwrite` would remove what a command is to read.
+
+    A command that goes on from tables among its own earlier results copies them anew,
+    as every command does with `study.json`.
+    """
+    folder = Path(folder).resolve()
+    study = _study_in(folder)
+    own = study.get("format") == f"diffelec {command}"
+    files = () if own else {folder / name for name in _listed(study) if name != STUDY}
+    within = {folder} if own else {folder, *folder.parents}
+    for path in map(Path.resolve, inputs):
+        if study and path in (within if path.is_dir() else files):
+            raise ValueError(
+                "--out must name another folder, since --overwrite would remove "
+                f"results in '{folder.name}' that are read ('{path.name}')."
+            )
+
+
+def _study_in(folder: Path) -> dict:
+    """What the run says whose results are in a folder; nothing where none does."""
+    with contextlib.suppress(OSError, ValueError):
+        study = read_json(folder / STUDY)
+        return study if isinstance(study, dict) else {}
+    return {}
+
+
+def _listed(study: dict) -> list[str]:
+    """The names of files that a study calls its own; in its folder, not elsewhere."""
+    names = study.get("files")
+    names = names if isinstance(names, list) else []
+    return [name for name in names if isinstance(name, str) and Path(name).name == name]
+
+
 @contextlib.contextmanager
 def result_folder(
     folder: str | os.PathLike, *, overwrite: bool = False
@@ -306,10 +342,9 @@ def _umask() -> int:
 
 def _replace_files(source: Path, folder: Path) -> None:
     """Puts the files of `source` in place of those of the study in `folder`."""
-    with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
-        for name in read_json(folder / STUDY).get("files", []):
-            if Path(name).name == name:
-                (folder / name).unlink(missing_ok=True)
+    for name in _listed(_study_in(folder)):
+        with contextlib.suppress(OSError):
+            (folder / name).unlink(missing_ok=True)
     for path in sorted(source.iterdir()):
         target = folder / path.name
         if path.is_dir() and target.is_dir():

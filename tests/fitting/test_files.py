@@ -413,6 +413,26 @@ def test_a_folder_within_is_replaced_with_its_own_files_only(tmp_path):
     assert written == ["mine.txt", "new.txt", "study.json"]
 
 
+def test_what_a_command_reads_is_not_removed_by_what_it_writes(tmp_path):
+    out = tmp_path / "out"
+    table, inside = out / "traces.csv", out / "film"
+    with files.result_folder(out) as folder:
+        (folder / "traces.csv").write_text("kept")
+        (folder / "film").mkdir()
+        listed = {"format": "diffelec traces", "files": ["traces.csv", "study.json"]}
+        files.write_json(folder / "study.json", listed)
+    (out / "mine.csv").write_text("of other origin")
+    for read in (table, out, tmp_path):
+        with pytest.raises(
+            ValueError, match=r"would remove results in .* that are read"
+        ):
+            files.check_spared(out, [read], command="onsets")
+    spared = [out / "mine.csv", out / "study.json", inside, tmp_path / "traces.csv"]
+    files.check_spared(out, spared, command="onsets")
+    files.check_spared(out, [table, tmp_path], command="traces")
+    files.check_spared(tmp_path / "new", [table, out], command="onsets")
+
+
 def test_a_folder_that_cannot_be_made_is_refused_before_any_work(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("x")
     with pytest.raises(ValueError, match=r"can be made, but '.*file' is a file"):

@@ -72,3 +72,12 @@ def test_what_is_no_folder_of_results_is_refused(make, words, tmp_path, capsys):
     assert cli.main(["report", str(path), "--out", str(out)]) == 2
     assert words in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_page_does_not_replace_the_results_on_it(tmp_path, capsys):
+    given = results(tmp_path / "given", files=["summary.json", "study.json"])
+    before = sorted(path.name for path in given.iterdir())
+    asked = ["report", str(given), "--out", str(given), "--overwrite"]
+    assert cli.main(asked) == 2
+    assert "would remove results in 'given' that are read" in capsys.readouterr().err
+    assert sorted(path.name for path in given.iterdir()) == before
