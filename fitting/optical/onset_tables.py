@@ -219,6 +219,8 @@ def measure_lines(people: Population) -> list[str]:
         shown = "not known" if math.isnan(value) else f"{value:.2f}"
         if np.isfinite([low, high]).all():
             shown += f" ({low:.2f} to {high:.2f})"
+        elif math.isfinite(low):
+            shown += f" ({low:.2f} or more)"
         elif math.isfinite(value):
             shown += " (interval not known)"
         lines.append(f"{_MEANINGS[name]}: {shown}")

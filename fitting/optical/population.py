@@ -25,12 +25,16 @@ from .verdicts import UNTIMED, Onset, Outcome
 ACTIVE = (0.1, 0.9)  # degrees of reaction between which a particle is active
 _LEAST_SPREAD = 0.05  # of mean z (1 - z), below which nothing is told apart
 _LEAST_MASS = 1e-9
+_BEYOND = 1e100  # stands for infinity where percentiles are taken
 _ALIKE = 1e-6  # width of an interval over its end, up to which draws are the same
 _PER_QUARTILES = 1 / 1.349  # deviation of a normal law over its interquartile range
 
 
 class Measure(NamedTuple):
-    """A number with its 95 % interval; NaN where there is none."""
+    """A number with its 95 % interval; NaN where there is none.
+
+    The upper end is infinite where more draws than 2.5 % are beyond what was seen.
+    """
 
     value: float
     low: float
@@ -172,7 +176,8 @@ def asynchrony(
     """Spread of midpoints over the median duration: above 1 one after another.
 
     The spread is the standard deviation where all are known, else that of the
-    quartiles; NaN where a quartile or every duration is not known.
+    quartiles: infinite where the upper one was never seen. NaN where no duration is
+    known.
     """
     known = np.isfinite(durations) & (weight > 0)
     if not known.any():
@@ -183,7 +188,7 @@ def asynchrony(
     if np.isfinite(time).all():
         return math.sqrt(float(mass @ (time - mass @ time) ** 2)) / typical
     low, high = (reacted.quantile(share) for share in (0.25, 0.75))
-    return _PER_QUARTILES * (high - low) / typical if high < math.inf else math.nan
+    return _PER_QUARTILES * (high - low) / typical if high < math.inf else math.inf
 
 
 def population(
@@ -218,7 +223,9 @@ def population(
     ]
     bands = _band(np.array([c for c, _ in drawn]), count)
     ranges = _band(np.array([n for _, n in drawn]), count)
-    ranges[:, np.ptp(ranges, axis=0) <= _ALIKE * np.abs(ranges[1])] = np.nan
+    finite = np.where(np.isfinite(ranges), ranges, np.nan)
+    ranges[:, np.ptp(finite, axis=0) <= _ALIKE * np.abs(finite[1])] = np.nan
+    numbers = [number if math.isfinite(number) else math.nan for number in numbers]
     return Population(
         one.half,
         degrees,
@@ -243,8 +250,8 @@ def _evaluation(degrees, one, used, intervals) -> Callable:
         share, active = active_share(degrees.degree, mine)
         reacted = intervals.reacted(theirs)
         numbers = (
-            asynchrony(reacted, durations, theirs),
-            segregated,
+            asynchrony(reacted, durations, theirs) if len(used) > 1 else math.nan,
+            segregated if len(degrees.particles) > 1 else math.nan,
             coherence(alike, mine),
             active,
             float(reacted.at(np.array([end]))[0]),
@@ -261,7 +268,8 @@ def _band(draws, count: int):
     shape = draws.shape[1:]
     if count < 2:
         return np.full((2, *shape), np.nan)
-    known = np.mean(np.isfinite(draws), axis=0) > 0.5
-    filled = np.where(known, draws, 0.0)
+    known = np.mean(~np.isnan(draws), axis=0) > 0.5
+    filled = np.where(known, np.minimum(draws, _BEYOND), 0.0)
     band = np.nanpercentile(filled, [2.5, 97.5], axis=0)
+    band[band > 1e-9 * _BEYOND] = np.inf
     return np.where(known, band, np.nan)

@@ -6,6 +6,7 @@ import pytest
 
 from fitting.optical.degrees import degrees_of
 from fitting.optical.half_cycles import of_recording, state_of_charge
+from fitting.optical.onset_tables import measure_lines
 from fitting.optical.onsets import find_onsets
 from fitting.optical.population import (
     active_share,
@@ -100,7 +101,20 @@ def test_the_spread_is_of_quartiles_where_some_never_react():
     ratio = asynchrony(reacted, np.full(5, 0.5), np.ones(5))
     assert ratio == pytest.approx((4 - 2) / 1.349 / 0.5)
     few = innermost(after[2:], before[2:]).reacted(np.array([1.0, 1, 5]))
-    assert math.isnan(asynchrony(few, np.full(3, 0.5), np.array([1.0, 1, 5])))
+    assert asynchrony(few, np.full(3, 0.5), np.array([1.0, 1, 5])) == INF
+    assert math.isnan(asynchrony(few, np.full(3, INF), np.array([1.0, 1, 5])))
+
+
+def test_the_interval_of_the_spread_is_open_where_draws_are_beyond_what_was_seen():
+    rows = {f"p{k}": rise(1.5 + 2 * k, 0.3) for k in range(5)}
+    people = people_of(rows | {"silent": np.zeros(TIMES.size)})
+    value, low, high = people.measures.asynchrony
+    assert 0 < low < value < high == INF
+    assert f"{value:.2f} ({low:.2f} or more)" in measure_lines(people)[0]
+    rows |= {f"silent {k}": np.zeros(TIMES.size) for k in range(2)}
+    few = people_of(rows)
+    assert math.isnan(few.measures.asynchrony.value)
+    assert "not known" in measure_lines(few)[0]
 
 
 def test_a_pair_is_never_of_a_particle_with_itself():
@@ -122,7 +136,8 @@ def test_one_particle_has_no_interval():
     people = people_of({"a": rise(5.0)}, num_draws=20)
     assert math.isnan(people.measures.reacted.low)
     assert people.measures.reacted.value == pytest.approx(1.0)
-    assert math.isnan(people.measures.coherence.value)
+    for name in ("coherence", "asynchrony", "segregation"):
+        assert math.isnan(getattr(people.measures, name).value)
 
 
 def test_particles_that_all_do_the_same_tell_no_interval():
