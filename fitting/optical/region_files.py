@@ -11,6 +11,7 @@ import roifile
 import scipy.ndimage
 
 from ..sheets import read_number, read_rows
+from . import wording
 from .pictures import read_picture
 from .regions import Regions, ellipse, regions_of
 from .sources import check_content
@@ -197,21 +198,22 @@ def _labelled(path: Path, shape):
             f"{path.name} must hold whole numbers from 0, but holds others; save "
             "labels as 16 bit, without scaling."
         )
-    labels, notes = whole.astype(np.int64), []
-    numbers = np.unique(labels[labels > 0])
+    notes, numbers = [], np.unique(whole[whole > 0]).astype(np.int64)
+    # Numbers may be any, such as 4294967295, but boxes are found of 1, 2, 3, ….
+    labels = np.searchsorted(numbers, whole, "right")
     if numbers.size == 1:
         labels, count = scipy.ndimage.label(labels)
         numbers = np.arange(1, count + 1)
-        notes.append(
-            f"{path.name} is black and white; its {count} connected areas were taken "
-            "for particles."
+        areas = wording.counted(
+            *(count, "connected area was taken for a particle"),
+            "connected areas were taken for particles",
         )
-    boxes = scipy.ndimage.find_objects(labels)
-    names, masks = [], []
-    for number in numbers:
-        box = boxes[number - 1]
-        names.append(str(number))
-        masks.append((labels[box] == number, box[0].start, box[1].start))
+        notes.append(f"{path.name} is black and white; its {areas}.")
+    names, masks = [str(number) for number in numbers], []
+    for place, box in enumerate(scipy.ndimage.find_objects(labels)):
+        masks.append((labels[box] == place + 1, box[0].start, box[1].start))
         if scipy.ndimage.label(masks[-1][0], np.ones((3, 3)))[1] > 1:
-            notes.append(f"Particle '{number}' of {path.name} lies in several pieces.")
+            notes.append(
+                f"Particle '{names[place]}' of {path.name} lies in several pieces."
+            )
     return names, masks, notes

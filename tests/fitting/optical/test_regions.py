@@ -96,6 +96,19 @@ def test_labels_of_an_image_keep_their_numbers(tmp_path):
     found = read_regions(tmp_path / "labels.tif", SHAPE, erode=0)
     assert found.labels == ("3", "700")
     np.testing.assert_array_equal(found.mask(1), image == 700)
+    image = np.where(image == 700, np.uint32(2**32 - 1), image)
+    tifffile.imwrite(tmp_path / "labels.tif", image)
+    again = read_regions(tmp_path / "labels.tif", SHAPE, erode=0)
+    assert again.labels == ("3", "4294967295")
+    np.testing.assert_array_equal(again.mask(1), found.mask(1))
+
+
+def test_one_area_of_a_mask_is_one_particle(tmp_path):
+    tifffile.imwrite(tmp_path / "mask.tif", np.uint8(255) * disc(30, 20, 8))
+    found = read_regions(tmp_path / "mask.tif", SHAPE)
+    assert found.notes == (
+        "mask.tif is black and white; its 1 connected area was taken for a particle.",
+    )
 
 
 def test_the_halo_of_a_circle_reaches_two_radii():
