@@ -41,6 +41,7 @@ def read_rows(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dict]
         raise ValueError(f"{name} must have a header line, but is empty.")
     cells = _cells(name, kept)
     header = cells[0]
+    _check_header(name, header)
     rows = []
     for (number, _), row in zip(kept[1:], cells[1:], strict=True):
         if len(row) != len(header):
@@ -54,6 +55,16 @@ def read_rows(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dict]
             f"{name} must have one row or more below its header, but has none."
         )
     return header, rows
+
+
+def _check_header(name: str, header: Sequence[str]) -> None:
+    """Refuses a name of two columns: cells of one of them would not be read."""
+    twice = [label for label in header if label and header.count(label) > 1]
+    if twice:
+        raise ValueError(
+            f"{name} must have every column once, but has {twice[0]} "
+            f"{header.count(twice[0])} times; rename or remove all but one."
+        )
 
 
 def opens_like_a_name(line: str) -> bool:

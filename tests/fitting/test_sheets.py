@@ -52,3 +52,9 @@ def test_rows_of_traces_do_not_vanish_without_a_note(written):
     path = written("particle,time_h,intensity", *rows, "#1,0,2", "#1,1,3")
     notes = read_traces(path, scale=3.0).notes
     assert any("begin with #, the first of them line 11, were left" in n for n in notes)
+
+
+def test_a_column_twice_is_refused_and_columns_without_name_are_not(written):
+    with pytest.raises(ValueError, match="every column once, but has r 2 times"):
+        read_rows(written("particle,r,r", "a,1,2"))
+    assert particles(written("particle,r,,", "a,1,,")) == ["a"]
