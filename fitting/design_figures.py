@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from .design import Findings, Profiled
 from .style import OKABE_ITO, blank, styled
@@ -15,6 +16,7 @@ _RISE = 1.92  # of the loss, at the ends of a 95 % interval
 _SHRINKS = 0.98  # numbers that no candidate shrinks below this share are left out
 _LEAST = 1e-6  # information below which a bar is not drawn
 _SHOWN = 12  # directions
+_TICKS = 5  # at most so many steps, whose numbers such as -14.75 stay apart
 
 
 @styled
@@ -152,5 +154,6 @@ def _draw_profile(axes, one: Profiled) -> None:
     axes.plot(targets[good], losses[good], "o-", color=OKABE_ITO[0], markersize=3)
     axes.axhline(_RISE, color="0.5", linewidth=0.8)
     axes.set_ylim(-0.2, 5.0)
+    axes.xaxis.set_major_locator(MaxNLocator(_TICKS))
     axes.set_xlabel(textwrap.fill(one.estimate.label, 45))
     axes.set_ylabel("rise of the loss (–)")

@@ -1,10 +1,12 @@
 """`diffelec design`, from tables to the folder of results."""
 
 import csv
+import itertools
 import json
 import shlex
 import types
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from fitting import (
     design_figures,
     design_files,
     optimise,
+    style,
     uncertainty,
 )
 from fitting.commands import design as command
@@ -257,6 +260,22 @@ def test_numbers_that_nothing_sharpens_are_left_out_of_the_map():
     shown = [tick.get_text() for tick in axes.get_yticklabels()]
     assert len(shown) == 3
     assert not any("x=0.0" in label for label in shown)
+
+
+def test_numbers_below_profiles_do_not_run_into_each_other():
+    middle = -14.64
+    label = "log10 diffusivity at x=0.7 [log10(m2/s)]"
+    targets = middle + np.linspace(-0.89, 0.89, 13)
+    estimate = uncertainty.Estimate(label, middle, 0.3, -15.2, -14.0, 0.5, 0.4)
+    profile = uncertainty.Profile(targets, np.linspace(-2, 2, 13) ** 2, targets, 0)
+    figure = design_figures.profiles_figure((design.Profiled(estimate, profile),))
+    with matplotlib.rc_context(style._STYLE):
+        figure.set_dpi(style.DPI)
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        shown = [text.get_window_extent() for text in axes.get_xticklabels()]
+    assert len(shown) > 4
+    assert min(b.x0 - a.x1 for a, b in itertools.pairwise(shown)) > 5
 
 
 def test_names_of_numbers_are_labels_or_how_they_begin():
