@@ -31,11 +31,13 @@ def evidence_figure(found: Comparison) -> Figure:
         style = {"color": OKABE_ITO[k], "capsize": 2, "markersize": 5}
         face = {} if c.evidence.reliable else {"markerfacecolor": "white"}
         place = logs[k] - logs[0], heights[k]
-        first.errorbar(*place, xerr=2 * sds[k], marker="o", **style, **face)
+        first.errorbar(*place, xerr=sds[k], marker="o", **style, **face)
         text = f"{share:.2g}" if share >= 0.01 else "< 0.01"
         first.annotate(text, place, (0, 6), textcoords="offset points", ha="center")
-    first.set_xlabel("ln evidence, less the best")
-    first.set_title("probability if one is right")
+    first.set_xlabel("ln evidence, less the best (± 1 sd)")
+    doubtful = not all(c.evidence.reliable for c in found.contenders)
+    hollow = "\n(hollow: its weights do not hold)" if doubtful else ""
+    first.set_title(f"probability if one is right{hollow}")
     first.set_yticks(heights, [c.name for c in found.contenders])
     first.set_ylim(-0.6, count - 0.3)
     first.axvline(0.0, color="0.7", linewidth=0.8, zorder=0)
@@ -61,7 +63,7 @@ def _draw_left_out(axes, found: Comparison, differences, heights) -> None:
         )
     axes.axvline(0.0, color="0.7", linewidth=0.8, zorder=0)
     axes.set_xlabel("ln density of unseen particles, less the best")
-    axes.set_title("sum (square) and each particle (ticks)")
+    axes.set_title("sum (square, ± 1 sd) and each particle (ticks)")
 
 
 @styled

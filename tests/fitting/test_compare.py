@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fitting import cli, compare, compare_files
+from fitting import cli, compare, compare_figures, compare_files
 from fitting.commands import job
 from fitting.evidence import Evidence
 from fitting.left_out import LeftOut
@@ -138,6 +138,25 @@ def prepared(arguments, name, free, **_):
     problem = dataclasses.replace(found.problem, forward=RIVALS[name])
     own = dataclasses.replace(found, problem=problem, forward=RIVALS[name])
     return job.Job(arguments, None, own, "closed forms")
+
+
+def test_bars_of_both_panels_are_of_one_deviation_and_say_so():
+    left = [-3.0, -2.0, -4.0, -1.0]
+    found = compared(
+        contender("network", -5.0, left, sd=0.4),
+        contender("diffusion", -6.0, [-3.5, -3.0, -4.2, -2.3], sd=0.2, shape=0.9),
+    )
+    evidence, unseen = compare_figures.evidence_figure(found).axes
+    for axes, sds in (
+        (evidence, [0.4, 0.2]),
+        (unseen, [one.sd for one in found.differences()]),
+    ):
+        drawn = [bars.get_segments()[0] for bars in axes.collections]
+        np.testing.assert_allclose([np.ptp(x[:, 0]) / 2 for x in drawn], sds)
+        assert "± 1 sd" in axes.get_xlabel() + axes.get_title()
+    assert "hollow" in evidence.get_title()
+    sure = compared(contender("network", -5.0), contender("diffusion", -6.0))
+    assert "hollow" not in compare_figures.evidence_figure(sure).axes[0].get_title()
 
 
 @pytest.fixture(scope="module")
