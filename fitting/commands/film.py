@@ -16,6 +16,15 @@ _HOUR, _MICRO = 3600.0, 1e-6
 _SAVED = 1001  # instants a protocol step: about a minute apart at C/20
 _MADE_UP_HOURS = 20.0
 _VERSIONS = ("numpy", "scipy", "tifffile", "roifile")
+_YEAR = 365.25 * 24.0  # h, and no film is longer
+_MOST_FRAMES = 1_000_000
+_MOST = {
+    "interval_s": _YEAR * _HOUR,
+    "hours": _YEAR,
+    "delay_s": _YEAR * _HOUR,
+    "size": 8192,
+    "frames": _MOST_FRAMES,
+}
 _NUMBERS = (
     # option, type, default, meaning
     ("--interval-s", float, 120.0, "between frames, in s"),
@@ -124,14 +133,36 @@ def check(arguments) -> None:
             raise ValueError(
                 f"--{name.replace('_', '-')} must be above {bound:g}, but is {value:g}."
             )
-    if arguments.delay_s < 0:
-        raise ValueError(f"--delay-s must be 0 or more, but is {arguments.delay_s:g}.")
+    for name in ("delay_s", "seed"):
+        value, option = getattr(arguments, name), f"--{name.replace('_', '-')}"
+        if not value >= 0:
+            raise ValueError(f"{option} must be 0 or more, but is {value:g}.")
+    _check_extent(arguments)
     if arguments.frames is not None and arguments.hours is not None:
         raise ValueError("Either --hours or --frames must be given, not both.")
     for name in ("rises", "frames"):
         value = getattr(arguments, name)
         if value is not None and value < 2:
             raise ValueError(f"--{name} must be 2 or more, but is {value}.")
+
+
+def _check_extent(arguments) -> None:
+    """Refuses what is too long or too large to be a film."""
+    for name, most in _MOST.items():
+        value, option = getattr(arguments, name), f"--{name.replace('_', '-')}"
+        if value is not None and value > most:
+            raise ValueError(f"{option} must be {most:g} or less, but is {value:g}.")
+    count, hours, interval = arguments.frames, arguments.hours, arguments.interval_s
+    if count is None and hours is not None and _HOUR * hours / interval > _MOST_FRAMES:
+        raise ValueError(
+            f"A film must have {_MOST_FRAMES} frames or fewer, but {hours:g} h of "
+            f"{interval:g} s have {_HOUR * hours / interval:.3g}."
+        )
+    if count is not None and count * interval > _YEAR * _HOUR:
+        raise ValueError(
+            f"A film must last a year or less, but {count} frames of {interval:g} s "
+            f"last {count * interval / 86400:.4g} days."
+        )
 
 
 def _simulated(arguments):
