@@ -179,7 +179,9 @@ def _gap_notes(time) -> tuple[str, ...]:
     if not wide.size:
         return ()
     k = int(wide[np.argmax(steps[wide])])
+    one = wide.size == 1
+    gaps = "is 1 wider gap," if one else f"are {wide.size} wider gaps, the widest"
     return (
-        f"Frames are {median:g} s apart, but there are {wide.size} wider gaps, the "
-        f"widest of {steps[k]:g} s after frame {k + 1}; events inside are intervals.",
+        f"Frames are {median:g} s apart, but there {gaps} of {steps[k]:g} s after "
+        f"frame {k + 1}; events inside are intervals.",
     )

@@ -324,7 +324,7 @@ NOTED = [
         "a gap of 138 s",
         stack,
         {"times": np.array([0.0, 10, 20, 30, 168, 178, 188, 198, 208, 218, 228, 238])},
-        "10 s apart, .* 1 wider gaps, the widest of 138 s after frame 4",
+        "10 s apart, but there is 1 wider gap, of 138 s after frame 4",
     ),
     (
         "12 bit in 16",
