@@ -15,6 +15,7 @@ from .style import save as save
 _PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 _TITLE = 24  # letters in a line above one of three panels
 STATES = (0.02, 0.25, 0.5, 0.75, 0.98)
+_LEAST_HEIGHT = 44  # mm, of a network: the words beside its scale need as much
 
 
 def _mark_half_cycles(axes, solution, *, named: bool) -> None:
@@ -116,7 +117,7 @@ def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Fig
         )
     places, collector = _places(electrode)
     height = 4 + len(rows) * (11 + _panel_height(places, len(states)))
-    figure = blank(170, height)
+    figure = blank(170, max(height, _LEAST_HEIGHT))
     panels = figure.subplots(len(rows), len(states), squeeze=False)
     along = AlongSteps.of(solution)
     x = along.particles

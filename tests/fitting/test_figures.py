@@ -152,6 +152,15 @@ def test_any_network_can_be_drawn(electrode):
     assert np.hypot(*(one - other)) > 5e-6
 
 
+def test_the_words_beside_the_scale_of_a_flat_network_are_drawn_whole():
+    electrode = network_of(1e-5 * np.array([[0, 0, 0.5], [3, 0, 0.5]]))
+    figure = figures.network_figure(electrode, made_up(electrode, 1), num_rows=1)
+    with matplotlib.rc_context(style._STYLE):
+        figure.draw_without_rendering()
+        words = figure.axes[-1].yaxis.label.get_window_extent()
+    assert figure.bbox.y0 < words.y0 < words.y1 < figure.bbox.y1
+
+
 def circles_of(figure):
     return figure.axes[0].collections[1].get_paths()
 
