@@ -1,6 +1,8 @@
 """Batches of electrodes: the same as one by one, failures lane by lane."""
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -39,3 +41,19 @@ def test_lanes_are_what_they_are_alone(lanes, executor, rtol):
     assert bool(last.result == RESULTS.start_outside_limits)
     assert np.all(np.isnan(last.voltage))
     assert found.voltage.shape == (3, 5)
+
+
+def test_gradients_of_a_batch_at_instants_of_one_s_own_are_each_lane_s():
+    """Instants are known while all else is traced, by axes that differ."""
+    protocol = diffelec.Protocol.from_strings(["Charge at C/5 for 1 hour"])
+    electrode = diffelec.presets.single_particle(num_shells=6)
+
+    def last(scale):
+        moved = eqx.tree_at(lambda e: e.radius, electrode, scale * electrode.radius)
+        found = diffelec.simulate(moved, protocol, times=[600.0, 3000.0], throw=False)
+        return found.voltage[-1]
+
+    slopes = jax.vmap(jax.grad(last))(jnp.array([1.0, 1.1]))
+    for slope, at in zip(slopes, (1.0, 1.1), strict=True):
+        difference = (last(at + 1e-2) - last(at - 1e-2)) / 2e-2
+        assert float(slope) == pytest.approx(float(difference), rel=1e-2)
