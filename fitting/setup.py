@@ -214,11 +214,9 @@ def by_protocol(
         )
     electrode = _in_bath(events, choices, bath.GIVEN)
     rows = protocol.rows
-    currents = np.asarray(rows.current) + np.asarray(rows.current_rate)
+    signs = np.sign(rows.current) + np.sign(rows.current_rate) + np.sign(rows.power)
     half_cycles = np.asarray(protocol.half_cycles)
-    falls = [
-        np.sum(currents[half_cycles == k]) >= 0 for k in range(half_cycles.max() + 1)
-    ]
+    falls = [np.sum(signs[half_cycles == k]) >= 0 for k in range(half_cycles.max() + 1)]
     fields = {
         "origin": 0.0 if from_start else None,
         "half_cycle": half_cycle,

@@ -111,6 +111,15 @@ def test_a_protocol_counts_from_its_half_cycle_or_from_its_start():
         setup.by_protocol(events(), protocol, setup.Choices(), 2)
 
 
+@pytest.mark.parametrize("amount", ["C/5", "50 pA", "200 pW"])
+def test_a_discharge_lithiates_whatever_controls_it(amount):
+    protocol = diffelec.Protocol.from_strings(
+        ["Charge at C/5 until 4.2 V", f"Discharge at {amount} until 3 V"]
+    )
+    prepared = setup.by_protocol(events(), protocol, setup.Choices(), 1)
+    assert not any(prepared.forward.delithiates)
+
+
 def test_the_bath_carries_the_current_of_an_asynchronous_cathode():
     protocol = diffelec.Protocol.from_strings(["Charge at C/20 until 4.3 V"])
     prepared = setup.by_protocol(events(), protocol, setup.Choices(num_shells=6))
