@@ -31,6 +31,8 @@ def _compiled(method):
             value = given.arguments[name]
             _check_share(name, value)
             given.arguments[name] = jnp.asarray(value, float)
+        if isinstance(given.arguments.get("half_cycle"), np.integer):
+            given.arguments["half_cycle"] = int(given.arguments["half_cycle"])
         return run(*given.args, **given.kwargs)
 
     return called
@@ -38,7 +40,7 @@ def _compiled(method):
 
 def _check_share(name: str, value) -> None:
     """Raises ValueError for a part of a change, or of all lithium, that cannot be."""
-    if isinstance(value, int | float) and not 0 < value <= 1:
+    if isinstance(value, int | float | np.number) and not 0 < value <= 1:
         raise ValueError(
             f"`{name}` must be above 0 and at most 1, but is {value}; an onset is at "
             "the level 0.1, or at a change of stoichiometry by 0.066."

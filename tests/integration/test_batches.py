@@ -57,3 +57,11 @@ def test_gradients_of_a_batch_at_instants_of_one_s_own_are_each_lane_s():
     for slope, at in zip(slopes, (1.0, 1.1), strict=True):
         difference = (last(at + 1e-2) - last(at - 1e-2)) / 2e-2
         assert float(slope) == pytest.approx(float(difference), rel=1e-2)
+
+
+def test_numbers_of_numpy_ask_a_solution_as_those_of_python_do():
+    solution = solved(electrode(0.95))
+    found = solution.onset_times(np.int64(0), np.float32(0.5))
+    np.testing.assert_allclose(found, solution.onset_times(0, 0.5))
+    with pytest.raises(ValueError, match="`level` must be above 0 and at most 1"):
+        solution.onset_times(0, np.float32(1.3))
