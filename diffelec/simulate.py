@@ -22,6 +22,7 @@ from .constants import FARADAY
 from .control import Control
 from .electrode import Electrode
 from .joined import arrange, stacked
+from .once import differentiable_once
 from .protocol import Protocol
 from .results import RESULTS
 from .solution import Solution
@@ -155,6 +156,8 @@ def _simulate(electrode, protocol, settings: _Settings) -> Solution:
     """
     numbers = np.arange(protocol.num_steps)
     traced = _is_traced((electrode, protocol, settings.instants))
+    if traced:
+        electrode, protocol = differentiable_once((electrode, protocol))
     staged = isinstance(jnp.zeros(()), jax.core.Tracer)  # the caller compiles
     start = _started if staged else _start_traced if traced else _start
     carry, tables = start(electrode)

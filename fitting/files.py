@@ -189,10 +189,9 @@ def _check_header(path, header: Sequence[str]) -> None:
             f"{Path(path).name} must have the column {missing[0]}, but has "
             f"{', '.join(header)}."
         )
-    if unknown or len(set(header)) != len(header):
-        wrong = unknown[0] if unknown else "a name twice"
+    if unknown:
         raise ValueError(
-            f"{Path(path).name} has the column '{wrong}', but columns are "
+            f"{Path(path).name} has the column '{unknown[0]}', but columns are "
             f"{', '.join((*_TABLE_COLUMNS, *_TABLE_OPTIONAL))}, each once."
         )
 

@@ -19,6 +19,7 @@ FLOORS = (
         "results",
         "solver.parts",
         "solver.tableaus",
+        "once",
         "solver.thomas",
         "spheres",
         "sums",

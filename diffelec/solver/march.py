@@ -1,13 +1,11 @@
 """From the start of a protocol step to its end: error control and event location."""
 
-import functools
 from typing import NamedTuple
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float, Int
 
 from .accepted import (
@@ -104,35 +102,10 @@ def _march(system, parts, span, **settings):
 
 @_march.def_jvp
 def _march_jvp(primals, moving, *, tolerances, **settings):
-    arrays, together = arrays_of(primals)
-    primals = together(_once_only(arrays))
     settings["tolerances"] = tolerances
     marched, made = _search(*primals, **settings, record=True)
     moved = tangents(primals, moving, marched, made, tolerances.tableau)
     return (marched[:3], marched[3:]), (moved, (None,) * len(marched[3:]))
-
-
-@jax.custom_jvp
-def _once_only(arrays):
-    """The arrays, which must not be differentiated again: neither the sizes of steps
-    nor the written-out adjoint have a derivative, and zeros would be wrong.
-    """
-    return arrays
-
-
-@functools.partial(_once_only.defjvp, symbolic_zeros=True)
-def _once_only_jvp(primals, tangents):
-    leaves = jax.tree.leaves(tangents, is_leaf=_is_zero)
-    if not all(_is_zero(leaf) for leaf in leaves):
-        raise NotImplementedError(
-            "`simulate` can be differentiated once, but was asked for a second "
-            "derivative; take differences of its gradient, or J^T J of its Jacobian J."
-        )
-    return primals[0], tangents[0]
-
-
-def _is_zero(tangent):
-    return isinstance(tangent, SymbolicZero)
 
 
 def _num_rows(tolerances) -> int:
