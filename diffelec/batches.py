@@ -34,7 +34,8 @@ def stack(lanes) -> PyTree:
     if len(forms) > 1:
         raise ValueError(
             "`lanes` must be alike but for the values of their arrays, but differ in "
-            "structure (labels, edges, laws); run those apart."
+            "structure (labels, edges, laws, the texts of protocols); run those apart, "
+            "or put arrays of lanes into one of them by `equinox.tree_at`."
         )
     leaves = [[np.asarray(leaf) for leaf in jax.tree.leaves(lane)] for lane in lanes]
     for column in zip(*leaves, strict=True):

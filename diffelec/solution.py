@@ -27,12 +27,16 @@ def _compiled(method):
     def called(*arguments, **named):
         given = signature.bind(*arguments, **named)
         given.apply_defaults()
-        for name in {"level", "change"}.intersection(given.arguments):
+        for name in {"level", "change", "target"}.intersection(given.arguments):
             value = given.arguments[name]
-            _check_share(name, value)
+            if name == "target":
+                _check_target(value, given.arguments["self"].topology.num_particles)
+            else:
+                _check_share(name, value)
             given.arguments[name] = jnp.asarray(value, float)
-        if isinstance(given.arguments.get("half_cycle"), np.integer):
-            given.arguments["half_cycle"] = int(given.arguments["half_cycle"])
+        half_cycle = given.arguments.get("half_cycle")
+        if isinstance(half_cycle, np.generic | np.ndarray) and half_cycle.ndim == 0:
+            given.arguments["half_cycle"] = half_cycle.item()
         return run(*given.args, **given.kwargs)
 
     return called
@@ -40,10 +44,21 @@ def _compiled(method):
 
 def _check_share(name: str, value) -> None:
     """Raises ValueError for a part of a change, or of all lithium, that cannot be."""
-    if isinstance(value, int | float | np.number) and not 0 < value <= 1:
+    number = isinstance(value, int | float | np.number | np.ndarray)
+    if number and not np.all((value > 0) & (value <= 1)):
         raise ValueError(
             f"`{name}` must be above 0 and at most 1, but is {value}; an onset is at "
             "the level 0.1, or at a change of stoichiometry by 0.066."
+        )
+
+
+def _check_target(target, count: int) -> None:
+    """Raises ValueError unless there is a number for each particle."""
+    if np.shape(target) != (count,):
+        raise ValueError(
+            f"`target` must hold a stoichiometry for each of {count} particles, but is "
+            f"of the shape {np.shape(target)}; for one and the same pass "
+            "jnp.full(solution.topology.num_particles, x)."
         )
 
 
@@ -210,6 +225,9 @@ class Solution(eqx.Module):
         Located on the accepted steps' dense output; infinite where never, NaN where a
         step of the half cycle failed.
         Differentiable by the implicit function, -(dx/dp) / (dx/dt).
+
+        Raises:
+            ValueError: no such half cycle; not one target a particle.
         """
         return self._crossings(self._knots(half_cycle), target, half_cycle)
 
@@ -252,9 +270,10 @@ class Solution(eqx.Module):
         """When each particle's mean stoichiometry has moved by `change`, in the
         direction of its own move over the half cycle [s from its start].
         """
-        times, values, higher = self._knots(half_cycle)
-        start, end = self._ends_of(half_cycle, times, values, higher)
-        return self.crossing_times(start + change * jnp.sign(end - start), half_cycle)
+        knots = self._knots(half_cycle)
+        start, end = self._ends_of(half_cycle, *knots)
+        target = start + change * jnp.sign(end - start)
+        return self._crossings(knots, target, half_cycle)
 
     @_compiled
     def site_change_times(

@@ -169,9 +169,12 @@ def _and_charged_again(bench: Bench) -> diffelec.Protocol:
             "first charge of a protocol of steps; leave it out."
         )
     first = own.half_cycles.index(0)
-    rate = float(np.asarray(own.rows.current_rate)[first])
-    current = float(np.asarray(own.rows.current)[first])
-    amount = f"{rate:.6g} C" if rate > 0 else f"{current:.6g} A"
+    columns = {"current_rate": "C", "current": "A", "power": "W"}
+    asked = {
+        unit: float(np.asarray(getattr(own.rows, name))[first])
+        for name, unit in columns.items()
+    }
+    amount = next(f"{value:.6g} {unit}" for unit, value in asked.items() if value > 0)
     if max(own.half_cycles) >= 2:
         return own
     back = [] if 1 in own.half_cycles else [f"Discharge at {amount} until {_EMPTY} V"]

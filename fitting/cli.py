@@ -237,7 +237,7 @@ def _as_options(sentence: str, arguments) -> str:
 def _file_sentence(error: OSError) -> str:
     """What is wrong with which file."""
     if error.filename is None:
-        return f"{error}."
+        return f"A file cannot be read or written: {error.strerror or error}."
     return f"'{error.filename}' cannot be used: {error.strerror}."
 
 

@@ -28,7 +28,8 @@ def read_rows(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dict]
     """Header and (line number, cells by column) of a CSV file.
 
     Cells are separated by what separates the header's: a comma, semicolon or tab. `#`
-    opens a comment, beneath the header with a space behind it.
+    opens a comment, beneath the header with a space behind it. Rows of empty cells are
+    left out.
     """
     name, kept = Path(path).name, []
     for number, line in enumerate(read_text(path).splitlines(), 1):
@@ -44,6 +45,8 @@ def read_rows(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dict]
     _check_header(name, header)
     rows = []
     for (number, _), row in zip(kept[1:], cells[1:], strict=True):
+        if not any(row):  # as a spreadsheet writes below its last row
+            continue
         if len(row) != len(header):
             raise ValueError(
                 f"{name}, line {number}, must have {len(header)} cells, but has "

@@ -178,6 +178,15 @@ def test_a_protocol_is_charged_again_after_a_discharge(charged):
     assert model.half_cycle == 2
 
 
+@pytest.mark.parametrize("amount", ["200 pW", "50 pA"])
+def test_a_discharge_is_by_what_the_charge_was_by(amount):
+    protocol = diffelec.Protocol.from_strings([f"Charge at {amount} until 4.3 V"])
+    fitted = Bench(setup.by_protocol(EVENTS, protocol, CHOICES), CHOICES, FRAMES)
+    rows = candidates.second_cycle(fitted).parts[0].forward.simulated.protocol.rows
+    for asked in (rows.current, rows.power):
+        np.testing.assert_allclose(asked, asked[0] * np.array([1, -1, 1]))
+
+
 def test_what_a_fit_cannot_offer_is_said(charged):
     found, left_out = candidates.build(charged)
     names = [one.name for one in found]

@@ -58,3 +58,10 @@ def test_a_column_twice_is_refused_and_columns_without_name_are_not(written):
     with pytest.raises(ValueError, match="every column once, but has r 2 times"):
         read_rows(written("particle,r,r", "a,1,2"))
     assert particles(written("particle,r,,", "a,1,,")) == ["a"]
+
+
+def test_rows_of_empty_cells_are_no_rows(written):
+    path = written("particle,r", "a,1", ",", "b,2", " , ", '"",')
+    assert particles(path) == ["a", "b"]
+    with pytest.raises(ValueError, match="must have one row or more"):
+        read_rows(written("particle,r", ",", ",,,"))

@@ -61,6 +61,16 @@ def test_gradients_of_a_batch_at_instants_of_one_s_own_are_each_lane_s():
 
 def test_numbers_of_numpy_ask_a_solution_as_those_of_python_do():
     solution = solved(electrode(0.95))
+    found = solution.onset_times(np.array(0), np.array(0.5, np.float32))
+    np.testing.assert_array_equal(found, solution.onset_times(0, 0.5))
+    with pytest.raises(ValueError, match="`level` must be above 0 and at most 1"):
+        solution.onset_times(0, np.array(1.5))
+    count = solution.topology.num_particles
+    crossed = solution.crossing_times([0.5] * count, np.int64(0))
+    np.testing.assert_array_equal(crossed, solution.crossing_times(np.full(count, 0.5)))
+    for target in (0.5, [0.5] * (count + 1)):
+        with pytest.raises(ValueError, match="`target` must hold a stoichiometry for"):
+            solution.crossing_times(target)
     found = solution.onset_times(np.int64(0), np.float32(0.5))
     np.testing.assert_allclose(found, solution.onset_times(0, 0.5))
     with pytest.raises(ValueError, match="`level` must be above 0 and at most 1"):
