@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from ..sums import largest
 from .accepted import (
     AT_END,
     AT_EVENT,
@@ -212,10 +213,11 @@ def _judge(system, loop: _Loop, tried, span, tolerances) -> _Loop:
     room = stop - loop.time
     size = jnp.minimum(loop.proposal, room)
     norm = _norm(loop, size, tried, tolerances)
+    good = active & (norm <= 1.0)
     # Where U is steep, a step may leave potentials further off their equations, unseen
-    # by its estimate, than Newton converges from: that one is made again, shorter.
-    back = active & (loop.size > 0) & (off > _FAR_OFF)
-    good = active & ~back & (norm <= 1.0)
+    # by its estimate, than Newton converges from. Where the next one fails because of
+    # that, that one is made again, shorter.
+    back = active & ~good & (loop.size > 0) & (off > _FAR_OFF)
     error = _followed(norm, loop.error)
     proposal = size * _growth(error, tolerances.tableau.order)
     cut = good & (room <= loop.proposal)  # by a stop, not by its error
@@ -264,7 +266,16 @@ def _norm(loop: _Loop, size, tried, tolerances):
     """
     new, error, *_ = tried
     slack = jnp.maximum(1.0, _NEWTON * loop.size / size)
-    return error_norm(error, loop.parts, new, tolerances.rtol, tolerances.atol, slack)
+    norm = error_norm(error, loop.parts, new, tolerances.rtol, tolerances.atol, slack)
+    # A long step that leaves (0, 1) is a wrong one, whatever its estimate: U is steep
+    # there. A short one is taken, lest laws that do lead out are met step by step.
+    leaves = _inside(loop.parts) & ~_inside(new) & (size > _FIRST_STEP)
+    return jnp.where(leaves, jnp.inf, norm)
+
+
+def _inside(parts: Parts):
+    """Whether surfaces, where extremes are, lie between the stoichiometries 0 and 1."""
+    return largest(jnp.abs(parts.columns[-1] - 0.5)) < 0.5
 
 
 def _recorded(system, loop: _Loop, size, after) -> _Loop:

@@ -10,7 +10,7 @@ import pytest
 import diffelec
 from diffelec.solver import Tolerances, blocks
 from diffelec.solver.consistent import consistent_algebraic
-from diffelec.solver.march import _empty, _try_step
+from diffelec.solver.march import _empty, _norm, _try_step
 from diffelec.solver.parts import Parts
 from tests.solver.test_bordered import make
 
@@ -267,3 +267,56 @@ def test_a_step_that_left_its_potentials_far_off_is_made_again_shorter(off, retu
     np.testing.assert_array_equal(new.parts.algebraic, exact)
     again = jax.jit(_try_step)(system, new, span, tolerances)
     assert (float(again.time), int(again.num_accepted)) == (94, 3)
+
+
+@pytest.mark.parametrize(
+    ("x", "size", "begins", "leaves"),
+    [
+        (1.001, 100.0, 0.9, True),
+        (-1e-6, 100.0, 0.9, True),
+        (0.999, 100.0, 0.9, False),
+        (1.001, 0.5, 0.9, False),
+        (1.002, 100.0, 1.001, False),
+    ],
+)
+def test_a_long_step_that_leaves_the_domain_is_a_wrong_one(x, size, begins, leaves):
+    """Short ones are taken, and those from outside: laws may lead there."""
+    system, _ = make("current")
+    columns = jnp.full((7, 6), 0.9)
+    algebraic = jnp.full(system.topology.num_unknowns, 3.7)
+    start = Parts(columns.at[-1, 3].set(begins), algebraic)
+    tolerances = Tolerances(
+        jnp.asarray(1e-3), jnp.asarray(1e-4), 50, diffelec.solver.RODAS4P2
+    )
+    still = (jnp.asarray(1e4), jnp.asarray(0.0), tolerances)
+    loop = _empty(system, start, *still, record=False)
+    new = Parts(columns.at[-1, 3].set(x), algebraic)
+    no_error = jax.tree.map(jnp.zeros_like, new)
+    norm = _norm(loop, jnp.asarray(size), (new, no_error), tolerances)
+    assert float(norm) == (np.inf if leaves else 0.0)
+
+
+def test_loose_discharges_end_where_the_potential_falls_steeply():
+    """One of six left the interval (0, 1), or ended beside its cut-off, in a step that
+    its estimate found good.
+    """
+    electrode = diffelec.presets.sharma2022()
+    protocol = diffelec.Protocol.from_strings(
+        ["Charge at C/20 until 4.3 V", "Discharge at C/20 until 3 V"]
+    )
+    laws = lambda e: (e.curves.conductivity.log10_values, e.curves.diffusivity)
+    kappa, diffusivity = laws(electrode)
+    shifts = np.random.default_rng(0).uniform([-0.5, -1.0], [0.5, 1.0], (60, 2))
+
+    def run(shift):
+        curve = eqx.tree_at(
+            lambda c: c.log10_values,
+            diffusivity,
+            jnp.asarray(diffusivity.log10_values) + shift[1],
+        )
+        moved = eqx.tree_at(laws, electrode, (jnp.asarray(kappa) + shift[0], curve))
+        found = diffelec.simulate(moved, protocol, rtol=1e-2, num_saved=2, throw=False)
+        return found.failed_step
+
+    failed = diffelec.batch(run, shifts)
+    assert np.sum(np.asarray(failed) >= 0) <= 2
