@@ -5,8 +5,9 @@ $$ Z = \int p(y | z) N(z; 0, 1) dz = \frac1N \sum_s \frac{p(y | z_s) N(z_s)}{q(z
 by importance sampling that adapts: the first draws are of Student's law about every
 optimum, each later round of the law with the mean and covariance that all draws before
 it have found, and every draw is weighted against the mixture of all rounds. What is
-known by bounds only is drawn of its prior as well. Solves are independent of each
-other, so they fill all cores; no gradients are needed.
+known by bounds only is drawn of its prior as well. Where the weights do not hold, there
+are three times as many rounds. Solves are independent of each other, so they fill all cores; no gradients are
+needed.
 
 Source: Cornuet et al. 2012, doi 10.1111/j.1467-9469.2011.00756.x (adaptive multiple
     importance sampling); weights after Vehtari et al. 2024, arXiv 1507.02646.
@@ -34,6 +35,7 @@ from .problem import Problem
 _DEGREES = 5.0  # of Student's law: tails wider than the posterior's
 _WIDER = 1.2  # of the first law than the normal law at the optimum
 _WITHIN = 15.0  # loss above the best of an optimum that is an origin too
+_MORE = 3  # times the rounds asked for, where the weights do not hold
 
 
 class Evidence(NamedTuple):
@@ -99,7 +101,7 @@ def evidence(
     Args:
         problem: data, model and priors.
         found: its optimum, and others that searches ended at.
-        rounds: of draws.
+        rounds: of draws; three times as many where the weights do not hold then.
         count: of draws a round.
         seed: of the draws.
         alone: raw numbers that are known by bounds only, as `coordinates.only_bounded`
@@ -109,7 +111,7 @@ def evidence(
     Raises:
         ValueError: where no draw can be solved.
     """
-    how = {"rounds": rounds, "count": count, "seed": seed}
+    how = {"rounds": rounds, "most": _MORE * rounds, "count": count, "seed": seed}
     return adapted(problem, found, alone=alone, callback=callback, **how)[0]
 
 
@@ -118,18 +120,24 @@ def adapted(
     found: Fit | Centre,
     *,
     rounds: int = 5,
+    most: int | None = None,
     count: int = 240,
     seed: int = 0,
     alone: Bool[np.ndarray, " component"] | None = None,
     callback: Callable[[int], None] | None = None,
 ) -> tuple[Evidence, Parted]:
-    """The same, and the law that the next round would have drawn from."""
+    """The same, and the law that the next round would have drawn from; `most` rounds
+    where the weights do not hold after those asked for, or no more of them.
+    """
     target, rng = Posterior.about(problem, found), np.random.default_rng(seed)
     alone = np.zeros(target.size, bool) if alone is None else np.asarray(alone)
     laws = [_first_laws(target, found)]
     parts: list[_Drawn] = []
     done = 0
-    for _ in range(rounds):
+    for number in range(rounds if most is None else max(rounds, most)):
+        # Asked once: to stop at the first round that looks good chooses lucky ones.
+        if number == rounds and smooth_weights(log_weights).shape < RELIABLE:
+            break
         u = _draws(laws[-1], count, rng)
         u = _forgotten(target, laws[-1][0], u, alone, rng)
         parts.append(_solved(target, u, done, callback))

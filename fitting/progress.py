@@ -243,7 +243,9 @@ class Powers(_AbstractBar):
 
 
 class Counted(_AbstractBar):
-    """A bar over things of one kind; call it with what is done now, once each."""
+    """A bar over things of one kind; call it with what is done now, once each. Their
+    `total` may grow.
+    """
 
     def __init__(self, what: str, total: int, stream=None):
         super().__init__(f"compiling, then {what}", stream)
@@ -262,7 +264,7 @@ class Counted(_AbstractBar):
                 bar_format="{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]",
                 leave=False,
             )
-        self._bar.n = self.done
+        self._bar.n, self._bar.total = self.done, self.total
         self._bar.set_description_str(f"{self.what}: {progress}")
 
 

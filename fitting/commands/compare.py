@@ -40,7 +40,8 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         metavar="N",
         type=int,
         default=1200,
-        help="weighted draws behind each evidence (default 1200)",
+        help="weighted draws behind each evidence, three times as many where their "
+        "weights do not hold (default 1200)",
     )
     study.add_folder(parser, required=True)
     return parser
@@ -105,22 +106,12 @@ def weigh(arguments, names):
 
 def _contender(prepared, name: str, arguments):
     """One mechanism, fitted and weighed."""
-    from .. import compare, coordinates, ends, evidence, left_out, progress, uncertainty
+    from .. import compare, ends, left_out, progress, uncertainty
 
     setup = prepared.setup
     fit = job.search(prepared)
     print(f"search: {fit.message()}", file=sys.stderr)
-    rounds = max(3, round(arguments.draws / 240))
-    count = math.ceil(arguments.draws / rounds)
-    with progress.Counted(f"evidence of {name}", rounds * count) as shown:
-        found = evidence.evidence(
-            *(setup.problem, fit),
-            rounds=rounds,
-            count=count,
-            seed=arguments.seed,
-            alone=coordinates.only_bounded(setup.problem.space, setup.fitted_events),
-            callback=lambda done: shown(f"{done} solves"),
-        )
+    found = _evidence(setup, fit, name, arguments)
     without = None
     if left_out.can_leave_out(setup) and setup.fitted.all():
         with progress.Waiting(f"{name} without each particle"):
@@ -134,6 +125,29 @@ def _contender(prepared, name: str, arguments):
         chi_square=quality.chi_square,
         probability_of_larger=quality.probability,
     )
+
+
+def _evidence(setup, fit, name: str, arguments):
+    """The evidence of a mechanism, with progress on stderr."""
+    from .. import coordinates, evidence, progress
+
+    rounds = max(3, round(arguments.draws / 240))
+    count = math.ceil(arguments.draws / rounds)
+    with progress.Counted(f"evidence of {name}", rounds * count) as shown:
+
+        def told(done: int) -> None:
+            if done > shown.total:  # another round
+                shown.total += count
+            shown(f"{done} solves")
+
+        return evidence.evidence(
+            *(setup.problem, fit),
+            rounds=rounds,
+            count=count,
+            seed=arguments.seed,
+            alone=coordinates.only_bounded(setup.problem.space, setup.fitted_events),
+            callback=told,
+        )
 
 
 def write(folder: Path, prepared, found) -> list[str]:

@@ -22,6 +22,7 @@ _AREAS = (
     roifile.ROI_TYPE.FREEHAND,
     roifile.ROI_TYPE.TRACED,
 )
+_WHITES = (1, 255, 65535)  # of masks; another number alone is one particle's label
 _HALF = 0.5  # px; ImageJ counts from the corner of the first pixel, we from its centre
 
 
@@ -201,7 +202,7 @@ def _labelled(path: Path, shape):
     notes, numbers = [], np.unique(whole[whole > 0]).astype(np.int64)
     # Numbers may be any, such as 4294967295, but boxes are found of 1, 2, 3, ….
     labels = np.searchsorted(numbers, whole, "right")
-    if numbers.size == 1:
+    if numbers.size == 1 and numbers[0] in _WHITES:
         labels, count = scipy.ndimage.label(labels)
         numbers = np.arange(1, count + 1)
         areas = wording.counted(

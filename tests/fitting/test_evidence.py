@@ -63,6 +63,18 @@ def test_draws_and_law_are_the_posteriors(linear):
     np.testing.assert_allclose(target.raw(law.middle), mean, atol=0.15 * sd.min())
 
 
+def test_there_are_more_rounds_where_the_weights_do_not_hold():
+    problem = linear_problem()
+    beside = posterior.Centre(exact()[0] + 0.2, 0.01 * np.eye(3))
+    once, _ = evidence.adapted(problem, beside, rounds=2, count=100)
+    assert (once.num_solves, once.reliable) == (200, False)
+    found = evidence.evidence(problem, beside, rounds=2, count=100)
+    assert (found.num_solves, found.reliable) == (600, True)
+    assert abs(found.log_evidence - known_evidence()) < 4 * found.sd
+    known = evidence.evidence(problem, off_centre(), rounds=3, count=400)
+    assert (known.num_solves, known.reliable) == (1200, True)
+
+
 def test_both_of_two_modes_count():
     events = Events.from_rows([Event("0", "onset", time=6.0 * HOUR, sd=0.1 * HOUR)])
     problem = problem_of(np.eye(1), events)

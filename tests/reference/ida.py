@@ -36,6 +36,11 @@ def start_of(system: System) -> Parts:
 
 def solve_by_ida(system: System, times, rtol: float, atol: float):
     """(stoichiometry (time, particle), surface (time, particle), voltage (time,))."""
+    return solver_of(system, times, rtol, atol)()[:3]
+
+
+def solver_of(system: System, times, rtol: float, atol: float):
+    """A call that gives these, and the number of steps."""
     start = start_of(system)
     shape, size = start.columns.shape, start.columns.size
 
@@ -60,18 +65,22 @@ def solve_by_ida(system: System, times, rtol: float, atol: float):
     y0 = np.asarray(flat(start))
     yp0 = np.asarray(right(0.0, y0)).copy()
     yp0[size:] = 0.0
-    solver = IDA(
-        residual,
-        jacfn=jacobian,
-        algebraic_idx=np.arange(size, y0.size),
-        rtol=rtol,
-        atol=atol,
-        max_num_steps=100000,
-        calc_initcond="yp0",
-        calc_init_dt=1e-3,
-    )
-    found = solver.solve(np.asarray(times, float), y0, yp0)
-    assert found.success, found.message
-    columns = found.y[:, :size].reshape(-1, *shape)
-    means = np.einsum("k,tkp->tp", system.electrode.mesh.weights, columns)
-    return means, columns[:, -1], found.y[:, size]
+
+    def solve():
+        solver = IDA(
+            residual,
+            jacfn=jacobian,
+            algebraic_idx=np.arange(size, y0.size),
+            rtol=rtol,
+            atol=atol,
+            max_num_steps=100000,
+            calc_initcond="yp0",
+            calc_init_dt=1e-3,
+        )
+        found = solver.solve(np.asarray(times, float), y0, yp0)
+        assert found.success, found.message
+        columns = found.y[:, :size].reshape(-1, *shape)
+        means = np.einsum("k,tkp->tp", system.electrode.mesh.weights, columns)
+        return means, columns[:, -1], found.y[:, size], found.nfev
+
+    return solve

@@ -111,6 +111,12 @@ def test_one_area_of_a_mask_is_one_particle(tmp_path):
     )
 
 
+def test_a_label_alone_keeps_its_name(tmp_path):
+    tifffile.imwrite(tmp_path / "labels.tif", np.uint8(5) * disc(30, 20, 8))
+    found = read_regions(tmp_path / "labels.tif", SHAPE)
+    assert (found.labels, found.notes) == (("5",), ())
+
+
 def test_the_halo_of_a_circle_reaches_two_radii():
     found = regions_of("c", ["a"], [ellipse(30, 40, 10, 10)], SHAPE)
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
