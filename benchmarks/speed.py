@@ -2,12 +2,12 @@
 
     python -m benchmarks.speed [--page] [PART ...]
 
-Runs each part in a process of its own (forward, gradient, pybamm_network, batch,
-scaling, large, emitters); one that lacks a package is left out, one that fails is told
-of, and the others go on. On a GPU the batch has 10,000 lanes; without one the parts run
-on the CPU and say so. Then writes benchmarks/results/speed.md and work_precision.png
-from all results that are there; `--page` does only that. Leave the machine alone
-meanwhile.
+Runs each part in a process of its own (forward, integrators, gradient, pybamm_network,
+batch, scaling, large, emitters); one that lacks a package is left out, one that fails
+is told of, and the others go on. On a GPU the batch has 10,000 lanes; without one the
+parts run on the CPU and say so. Then writes benchmarks/results/speed.md and
+work_precision.png from all results that are there; `--page` does only that. Leave the
+machine alone meanwhile.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from benchmarks.machine import RESULTS
 
 PARTS = {
     "forward": "casadi",
+    "integrators": "sksundae",
     "gradient": None,
     "pybamm_network": "pybamm",
     "batch": None,

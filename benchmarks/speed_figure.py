@@ -13,15 +13,17 @@ _LOOKS = {
     "CasADi/IDAS bspline gcc": (1, "s", "--"),
     "CasADi/IDAS table": (3, "^", "-"),
     "CasADi/IDAS table gcc": (3, "^", "--"),
+    "IDA": (0, "v", ":"),
+    "diffrax Kvaerno5": (4, "P", ":"),
     "diffelec": (5, "o", "-"),
     "pybamm": (2, "D", "-"),
 }  # colour, mark, dashes
 
 
 def write(folder: pathlib.Path, path: pathlib.Path) -> None:
-    """Draws what the folder has of forward.json and pybamm_costs.json."""
+    """Draws what the folder has of forward, integrators and pybamm_costs."""
     found = {}
-    for name in ("forward", "pybamm_costs"):
+    for name in ("forward", "integrators", "pybamm_costs"):
         file = folder / f"{name}.json"
         if file.exists():
             found[name] = json.loads(file.read_text(encoding="utf-8"))["figures"]
@@ -35,7 +37,11 @@ def figure(found: dict):
     drawn = blank(170, 140)
     above, below = drawn.subfigures(2, 1, height_ratios=(1.15, 1))
     if "forward" in found:
-        _forward(above.subplots(1, 2), found["forward"]["rows"])
+        rows = list(found["forward"]["rows"])
+        known = {row["solver"] for row in rows}
+        others = found.get("integrators", {"rows": []})["rows"]
+        rows += [row for row in others if row["solver"] not in known]
+        _forward(above.subplots(1, 2), rows)
         _finish(above, ncols=3)
     if "pybamm_costs" in found:
         _pybamm(below.subplots(1, 2), found["pybamm_costs"]["costs"])

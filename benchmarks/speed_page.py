@@ -80,6 +80,27 @@ def _forward(figures: dict):
     )
 
 
+def _integrators(figures: dict):
+    """The same equations in other hands."""
+    rows = [
+        (
+            *(row["solver"], f"{row['rtol']:.0e}", _ms(row["median_s"])),
+            *(row["steps"], _small(row["error_x"]), _small(row["error_V"])),
+        )
+        for row in figures["rows"]
+    ]
+    first = [f"{name} {s:.0f} s" for name, s in figures["first_call_s"].items()]
+    heads = ("integrator", "rtol", "median ms", "steps", "error of x", "error of V (V)")
+    return (
+        "The same equations by general integrators",
+        _table(heads, rows),
+        "IDA (scikit-sundae) is called back for residual and dense Jacobian, compiled "
+        "by JAX, and its evaluations are counted, not its steps; Kvaerno5 (diffrax) "
+        "has the potentials solved for inside the right-hand side. First calls: "
+        f"{', '.join(first)}.",
+    )
+
+
 def _gradient(figures: dict):
     """Derivatives against the value."""
     rows = [
@@ -223,6 +244,7 @@ def _emitters(figures: dict):
 
 _SECTIONS = {
     "forward": _forward,
+    "integrators": _integrators,
     "gradient": _gradient,
     "pybamm_costs": _pybamm,
     "batch": _batch,

@@ -6,8 +6,8 @@ by importance sampling that adapts: the first draws are of Student's law about e
 optimum, each later round of the law with the mean and covariance that all draws before
 it have found, and every draw is weighted against the mixture of all rounds. What is
 known by bounds only is drawn of its prior as well. Where the weights do not hold, there
-are three times as many rounds. Solves are independent of each other, so they fill all cores; no gradients are
-needed.
+are three times as many rounds. Solves are independent of each other, so they fill all
+cores; no gradients are needed.
 
 Source: Cornuet et al. 2012, doi 10.1111/j.1467-9469.2011.00756.x (adaptive multiple
     importance sampling); weights after Vehtari et al. 2024, arXiv 1507.02646.
