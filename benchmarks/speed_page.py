@@ -52,8 +52,8 @@ def _small(number: float | None) -> str:
     return "" if number is None else f"{number:.1e}"
 
 
-def _forward(figures: dict):
-    """Solvers by tolerance, ratios at equal error, start-up."""
+def _solvers(figures: dict) -> str:
+    """Times and errors of solvers, by tolerance."""
     rows = [
         (
             *(row["solver"], f"{row['rtol']:.0e}", _ms(row["median_s"])),
@@ -62,6 +62,11 @@ def _forward(figures: dict):
         for row in figures["rows"]
     ]
     heads = ("solver", "rtol", "median ms", "steps", "error of x", "error of V (V)")
+    return _table(heads, rows)
+
+
+def _forward(figures: dict):
+    """Solvers by tolerance, ratios at equal error, start-up."""
     names = list(dict.fromkeys(key.rsplit(" at ", 1)[0] for key in figures["ratios"]))
     errors = list(dict.fromkeys(key.rsplit(" at ", 1)[1] for key in figures["ratios"]))
     ratios = [
@@ -71,7 +76,7 @@ def _forward(figures: dict):
     start = figures["start_up"]
     return (
         "One first charge of the paper's network (15 particles, 20 shells)",
-        _table(heads, rows),
+        _solvers(figures),
         "Our time over theirs at equal error of x:",
         _table(("", *(f"at {error}" for error in errors)), ratios),
         f"First call in a new process, imports apart: {start['first_solve_cold_s']:.1f}"
@@ -82,18 +87,10 @@ def _forward(figures: dict):
 
 def _integrators(figures: dict):
     """The same equations in other hands."""
-    rows = [
-        (
-            *(row["solver"], f"{row['rtol']:.0e}", _ms(row["median_s"])),
-            *(row["steps"], _small(row["error_x"]), _small(row["error_V"])),
-        )
-        for row in figures["rows"]
-    ]
     first = [f"{name} {s:.0f} s" for name, s in figures["first_call_s"].items()]
-    heads = ("integrator", "rtol", "median ms", "steps", "error of x", "error of V (V)")
     return (
         "The same equations by general integrators",
-        _table(heads, rows),
+        _solvers(figures),
         "IDA (scikit-sundae) is called back for residual and dense Jacobian, compiled "
         "by JAX, and its evaluations are counted, not its steps; Kvaerno5 (diffrax) "
         "has the potentials solved for inside the right-hand side. First calls: "

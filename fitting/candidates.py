@@ -168,16 +168,20 @@ def _and_charged_again(bench: Bench) -> diffelec.Protocol:
             "The candidate 'second-cycle' needs a fit by a recorded voltage, or of the "
             "first charge of a protocol of steps; leave it out."
         )
-    first = own.half_cycles.index(0)
-    columns = {"current_rate": "C", "current": "A", "power": "W"}
-    asked = {
-        unit: float(np.asarray(getattr(own.rows, name))[first])
-        for name, unit in columns.items()
-    }
-    amount = next(f"{value:.6g} {unit}" for unit, value in asked.items() if value > 0)
     if max(own.half_cycles) >= 2:
         return own
-    back = [] if 1 in own.half_cycles else [f"Discharge at {amount} until {_EMPTY} V"]
+    first = own.half_cycles.index(0)
+    columns = {"current_rate": "C", "current": "A", "power": "W"}
+    asked = {u: float(getattr(own.rows, name)[first]) for name, u in columns.items()}
+    amounts = [f"{value:.6g} {unit}" for unit, value in asked.items() if value > 0]
+    if not amounts:
+        raise ValueError(
+            "The candidate 'second-cycle' needs a first charge by a current or a power "
+            f"to discharge with, but that is '{own.texts[first]}'; leave it out."
+        )
+    back = (
+        [] if 1 in own.half_cycles else [f"Discharge at {amounts[0]} until {_EMPTY} V"]
+    )
     return diffelec.Protocol.from_strings([*own.texts, *back, *own.texts])
 
 

@@ -187,6 +187,13 @@ def test_a_discharge_is_by_what_the_charge_was_by(amount):
         np.testing.assert_allclose(asked, asked[0] * np.array([1, -1, 1]))
 
 
+def test_a_first_charge_by_a_voltage_has_no_rate_to_go_back_with():
+    protocol = diffelec.Protocol.from_strings(["Hold at 4.1 V for 20 hours"])
+    fitted = Bench(setup.by_protocol(EVENTS, protocol, CHOICES), CHOICES, FRAMES)
+    with pytest.raises(ValueError, match=r"needs a first charge by a current or a pow"):
+        candidates.second_cycle(fitted)
+
+
 def test_what_a_fit_cannot_offer_is_said(charged):
     found, left_out = candidates.build(charged)
     names = [one.name for one in found]
