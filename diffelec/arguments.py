@@ -91,8 +91,10 @@ def check_ways(method, network_solver, meter) -> None:
 
 def as_instants(times, dtype):
     """Instants [s] as an array; ValueError unless they are a list of numbers."""
+    leaves = jax.tree.leaves(times)
+    on_host = not any(isinstance(leaf, jax.Array) for leaf in leaves)  # cheaper there
     try:
-        instants = jnp.asarray(times, dtype)
+        instants = (np if on_host else jnp).asarray(times, dtype)
     except (TypeError, ValueError):
         raise ValueError(
             f"`times` must be numbers [s], but are {times!r}; pass a list of them."
@@ -101,5 +103,10 @@ def as_instants(times, dtype):
         raise ValueError(
             "`times` must be one list of instants [s], but have the shape "
             f"{instants.shape}; pass a list, of one instant too."
+        )
+    if on_host and np.any(np.isnan(instants)):
+        raise ValueError(
+            f"`times` must be numbers [s], but number {np.argmax(np.isnan(instants))} "
+            "(from 0) is none; leave it out."
         )
     return instants

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from . import stretches
 from .arguments import (
@@ -18,12 +18,11 @@ from .arguments import (
     check_ways,
 )
 from .compiler import compiled, uncollected
-from .constants import FARADAY
 from .control import Control
 from .electrode import Electrode
-from .joined import arrange, stacked
 from .once import differentiable_once
 from .protocol import Protocol
+from .records import Record, charge, flattened, joined, kept
 from .results import RESULTS
 from .solution import Solution
 from .solver import (
@@ -33,7 +32,6 @@ from .solver import (
     System,
     Tableau,
     Tolerances,
-    Track,
     integrate_step,
 )
 from .tables import Tables
@@ -154,40 +152,53 @@ def _simulate(electrode, protocol, settings: _Settings) -> Solution:
     step is traced as it is where the caller compiles, since a derivative of a scan (or
     of a compiled step) traces it anew.
     """
-    numbers = np.arange(protocol.num_steps)
     traced = _is_traced((electrode, protocol, settings.instants))
-    if traced:
-        electrode, protocol = differentiable_once((electrode, protocol))
+    found = (_traced if traced else _eager)(electrode, protocol, settings)
+    return _solution(electrode, protocol, *found)
+
+
+def _traced(electrode, protocol, settings: _Settings):
+    """(state, record) after all steps of the protocol under a transformation."""
+    electrode, protocol = differentiable_once((electrode, protocol))
     staged = isinstance(jnp.zeros(()), jax.core.Tracer)  # the caller compiles
-    start = _started if staged else _start_traced if traced else _start
-    carry, tables = start(electrode)
+    carry, tables = (_started if staged else _start_traced)(electrode)
 
-    def advance(one, carry, number, row):
-        return one(electrode, tables, protocol.drive, settings, carry, number, row)
+    def advance(carry, step):
+        return _advanced(electrode, tables, protocol.drive, settings, carry, *step)
 
+    steps = (np.arange(protocol.num_steps), protocol.rows)
     if staged and protocol.num_steps == 1:
-        row = jax.tree.map(lambda leaf: leaf[0], protocol.rows)
-        carry, records = advance(_advanced_alone, carry, numbers[0], row)
-    elif staged or traced:
-        carry, records = jax.lax.scan(
-            lambda carry, step: advance(_advanced, carry, *step),
-            _moving(carry, (electrode, protocol)),
-            (numbers, protocol.rows),
-        )
+        carry, record = advance(carry, jax.tree.map(lambda leaf: leaf[0], steps))
     else:
-        suited = stretches.suit(electrode.network.topology)
-        # Moved from here: callbacks would keep a solve from being one function.
-        meter = settings.meter
-        settings = dataclasses.replace(settings, meter=diffrax.NoProgressMeter())
-        found = []
-        for number in range(protocol.num_steps):
-            row, shown = _row(protocol, number), meter.init()
-            one = _advance_by_stretches(meter, shown) if suited else _advance
-            carry, record = advance(one, carry, numbers[number], row)
-            meter.close(shown)
-            found.append(record)
-        records = stacked(found)
-    return _solution(electrode, protocol, carry, records, settings.instants)
+        carry = _moving(carry, (electrode, protocol))
+        carry, records = jax.lax.scan(advance, carry, steps)
+        record = flattened(records, settings.instants)
+    # What a caller gave as `times` is as it was.
+    return jax.tree.map(jnp.asarray, (carry, record))
+
+
+def _eager(electrode, protocol, settings: _Settings):
+    """(state, record) after all steps of the protocol, one compiled call a step."""
+    many, drive = stretches.suit(electrode.network.topology), protocol.drive
+    # Moved from here: callbacks would keep a solve from being one function.
+    meter = settings.meter
+    settings = dataclasses.replace(settings, meter=diffrax.NoProgressMeter())
+    carry, tables = _start(electrode) if many else (_nothing(electrode), None)
+    found = []
+    for number in range(protocol.num_steps):
+        shown = meter.init()
+        step = (settings, carry, np.asarray(number), _row(protocol, number))
+        if many:
+            one = _advance_by_stretches(meter, shown)
+            carry, record = one(electrode, tables, drive, *step)
+        else:
+            carry, record = _advance(electrode, drive, *step)
+        meter.close(shown)
+        found.append(record)
+    if len(found) == 1 and not many:
+        return carry, record
+    # At once: leaf by leaf takes three times as long.
+    return carry, jax.device_put(joined(found, settings.instants))
 
 
 def _is_traced(tree) -> bool:
@@ -207,21 +218,6 @@ def _moving(carry, inputs):
     return eqx.combine(floats, others)
 
 
-class _Record(eqx.Module):
-    """What is kept of a protocol step; times from the start of the protocol."""
-
-    time: Float[Array, " time"]
-    seen: Float[Array, "time quantity"]
-    voltage: Float[Array, " time"]
-    current: Float[Array, " time"]
-    start: Float[Array, ""]
-    end: Float[Array, ""]
-    capacity: Float[Array, ""]
-    result: RESULTS
-    num_steps: Int[Array, "2"]
-    track: Track
-
-
 def _started(electrode):
     """(time, columns, guess of the potentials, result and failed step at the start) and
     the tabulated material.
@@ -239,19 +235,32 @@ def _started(electrode):
     return carry, Tables.of(electrode)
 
 
+def _nothing(electrode):
+    """What stands for the state before the start, which `_advanced_from` makes."""
+    topology, mesh = electrode.network.topology, electrode.mesh
+    dtype = electrode.initial_stoichiometry.dtype
+    columns = np.zeros((mesh.num_shells, topology.num_sites), dtype)
+    guess = np.zeros(topology.num_unknowns, dtype)
+    return np.zeros((), dtype), columns, guess, RESULTS.successful, np.asarray(-1)
+
+
 def _advanced(electrode, tables, drive, settings: _Settings, carry, number, row):
     """One protocol step: the state after it, and what is kept of it."""
     arguments = (electrode, tables, drive, settings, carry, number, row)
     return _kept(*arguments, *_integrated(*arguments))
 
 
-def _advanced_alone(*arguments):
-    """The same, where what is kept has an axis of steps, of this one."""
-    carry, record = _advanced(*arguments)
-    return carry, jax.tree.map(lambda leaf: leaf[None], record)
+def _advanced_from(electrode, drive, settings: _Settings, carry, number, row):
+    """The same with what there is before the first step: that costs less to make in
+    each step than a call of its own does.
+    """
+    begun, tables = _started(electrode)
+    first = number == 0
+    carry = jax.tree.map(lambda a, b: jnp.where(first, a, b), begun, carry)
+    return _advanced(electrode, tables, drive, settings, carry, number, row)
 
 
-_start, _advance = compiled(_started), compiled(_advanced_alone)
+_start, _advance = compiled(_started), compiled(_advanced_from)
 _start_traced = eqx.filter_jit(_started)  # whose derivative is within another's code
 
 
@@ -272,13 +281,12 @@ def _advance_by_stretches(meter, shown):
             progress[0] = meter.step(progress[0], found[0].duration / longest)
             return found
 
-        outcome, charge = stretches.joined(
+        outcome, passed = stretches.joined(
             *(integrate, carry[1:3], settings.tolerances),
             single=electrode.network.topology.num_sites > MANY_SITES,
         )
         arguments = (electrode, tables, drive, settings, carry, number, row)
-        carry, record = _keep(*arguments, outcome, charge)
-        return carry, jax.tree.map(lambda leaf: np.asarray(leaf)[None], record)
+        return _keep(*arguments, outcome, passed)
 
     return advance
 
@@ -299,7 +307,7 @@ def _integrated(
         skip=failed >= 0,
         begin=begin,
     )
-    return outcome, _charge(system, outcome.track)
+    return outcome, charge(system, outcome.track)
 
 
 _integrate = compiled(_integrated)
@@ -311,34 +319,16 @@ def _system(electrode, tables, drive, settings: _Settings, row) -> System:
 
 
 def _kept(
-    electrode, tables, drive, settings: _Settings, carry, number, row, outcome, charge
-) -> tuple[tuple, _Record]:
+    electrode, tables, drive, settings: _Settings, carry, number, row, outcome, passed
+) -> tuple[tuple, Record]:
     """The state after a protocol step, and what is kept of it."""
     start, _, _, result, failed = carry
     system = _system(electrode, tables, drive, settings, row)
     now = RESULTS.where(failed >= 0, result, outcome.result)
     failed = jnp.where((failed < 0) & (now != RESULTS.successful), number, failed)
-
-    def kept(leaf):
-        return jnp.where(failed >= 0, jnp.nan, leaf)
-
-    grid = _grid(outcome, start, settings)
-    seen = jax.vmap(outcome.track.at)(grid).astype(start.dtype)
-    # Of zeros where the step failed: slopes at NaN would be NaN for all steps.
-    algebraic = jnp.where(failed >= 0, 0.0, seen[:, 2 * system.topology.num_sites :])
+    wanted = settings.num_saved if settings.instants is None else settings.instants
+    record = kept(system, outcome, start, passed, now, failed >= 0, wanted)
     end = start + outcome.duration
-    record = _Record(
-        time=kept(start + grid),
-        seen=kept(seen),
-        voltage=kept(jax.vmap(system.voltage)(algebraic)),
-        current=kept(jax.vmap(system.current)(algebraic)),
-        start=kept(start),
-        end=kept(end),
-        capacity=kept(charge),
-        result=now,
-        num_steps=jnp.stack([outcome.num_accepted, outcome.num_rejected]),
-        track=outcome.track,
-    )
     return (end, *outcome.parts, now, failed), record
 
 
@@ -358,50 +348,26 @@ def _guess(electrode, columns):
     return jnp.pad(nodes, (0, topology.num_unknowns - ends))
 
 
-def _grid(outcome, start, settings: _Settings):
-    """Instants to evaluate in a step, from its start [s]."""
-    if settings.instants is None:
-        shares = jnp.linspace(0.0, 1.0, settings.num_saved, dtype=start.dtype)
-        return outcome.duration * shares
-    return jnp.clip(settings.instants - start, 0.0, outcome.duration)
-
-
-def _charge(system, track):
-    """Charge of a step [C]: that of the lithium that left the particles."""
-    electrode, topology = system.electrode, system.topology
-    sites = topology.num_sites
-    change = track.value[0, :sites] - track.value[-1, :sites]
-    volume = electrode.particle_volume[topology.site_particle] * topology.site_share
-    weight = system.site_multiplicity() * volume * electrode.maximum_concentration
-    return FARADAY * jnp.sum(weight * change)
-
-
-def _solution(electrode, protocol, carry, records, instants) -> Solution:
-    """Records of the steps joined to arrays of instants."""
-    topology = electrode.network.topology
-    saved = (records.time, records.voltage, records.current, records.seen)
-    time, voltage, current, *seen = arrange(topology, saved, records.end, instants)
-    means, surfaces, potentials = seen
-    solution = Solution(
-        time=time,
-        voltage=voltage,
-        current=current,
-        potentials=potentials,
-        site_stoichiometry=means,
-        site_surface_stoichiometry=surfaces,
-        step_start_times=records.start,
-        step_end_times=records.end,
-        step_capacities=records.capacity,
-        step_results=records.result,
+def _solution(electrode, protocol, carry, record: Record) -> Solution:
+    """What there is after all steps, and what is kept of them, by its names."""
+    saved = record.saved
+    return Solution(
+        time=saved.time,
+        voltage=saved.voltage,
+        current=saved.current,
+        potentials=saved.potentials,
+        site_stoichiometry=saved.means,
+        site_surface_stoichiometry=saved.surfaces,
+        step_start_times=record.start,
+        step_end_times=record.end,
+        step_capacities=record.capacity,
+        step_results=record.result,
         result=carry[3],
         failed_step=carry[4],
-        num_steps=records.num_steps,
-        tracks=records.track,
-        topology=topology,
+        num_steps=record.num_steps,
+        tracks=record.track,
+        topology=electrode.network.topology,
         texts=protocol.texts,
         half_cycles=protocol.half_cycles,
         spans=protocol.spans,
     )
-    if _is_traced(solution):  # `time` alone is what a caller gave, by `times`
-        return jax.tree.map(jnp.asarray, solution)
-    return jax.device_put(solution)  # at once: leaf by leaf takes three times as long

@@ -46,7 +46,7 @@ FLOORS = (
     {"solver.march", "solver.settled"},
     {"solver.integrate"},
     {"solver"},
-    {"arguments", "joined", "solution", "stretches"},
+    {"arguments", "records", "solution", "stretches"},
     {"simulate", "fronts"},
     {""},
 )

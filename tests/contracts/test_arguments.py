@@ -21,6 +21,7 @@ HOUR = diffelec.Protocol.from_strings(["Rest for 1 hour"])
         ({"network_solver": "dense"}, "`Krylov`, but is 'dense'"),
         ({"network_solver": dict}, "`Krylov`, but is <class 'dict'>"),
         ({"meter": "bar"}, r"`diffrax.TqdmProgressMeter\(\)`, but is 'bar'"),
+        ({"times": [3.0, None]}, r"number 1 \(from 0\) is none; leave it out"),
         ({"times": 3.0}, r"one list of instants \[s\], but have the shape \(\)"),
         ({"times": np.zeros((2, 2))}, r"but have the shape \(2, 2\)"),
         ({"times": ["a"]}, r"`times` must be numbers \[s\], but are \['a'\]"),

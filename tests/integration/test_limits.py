@@ -135,7 +135,7 @@ def test_all_steps_of_a_protocol_run_the_code_of_the_first(monkeypatch):
 
     def counted(*arguments):
         traced.append(arguments)
-        return module._advanced_alone(*arguments)
+        return module._advanced_from(*arguments)
 
     monkeypatch.setattr(module, "_advance", eqx.filter_jit(counted))
     protocol = [

@@ -159,6 +159,19 @@ def test_derivatives_hold_within_the_last_step_of_a_charge(electrode):
     np.testing.assert_allclose(forward, difference, rtol=0.02)  # sizes of steps move
 
 
+def test_voltages_have_a_derivative_in_the_instants_asked_for(electrode):
+    charge = diffelec.Protocol.from_strings(["Charge at C/20 for 2 hours"])
+
+    def voltage(instant):
+        asked = [600.0, instant]
+        return diffelec.simulate(electrode, charge, rtol=1e-4, times=asked).voltage[1]
+
+    slope = jax.grad(voltage)(3000.0)
+    difference = (voltage(3001.0) - voltage(2999.0)) / 2.0
+    assert slope != 0.0
+    np.testing.assert_allclose(slope, difference, rtol=1e-4)
+
+
 @pytest.mark.parametrize("count", [62, 63])
 def test_networks_on_either_side_of_the_explicit_inverse_run(count):
     network = diffelec.graphs.star(count)
