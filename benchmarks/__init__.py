@@ -1,7 +1,5 @@
 """Runnable comparisons, each with its printed result kept in `results`."""
 
-import os
+import diffelec
 
-from fitting import cli
-
-cli.set_compiler(os.environ)  # before JAX starts, as on the command line
+diffelec.set_compiler()  # before JAX starts, as on the command line

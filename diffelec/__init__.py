@@ -19,6 +19,7 @@ from .batches import batch as batch
 from .batches import stack as stack
 from .columns import RadialMesh as RadialMesh
 from .compiler import compiler_options as compiler_options
+from .compiler import set_compiler as set_compiler
 from .electrode import Curves as Curves
 from .electrode import Electrode as Electrode
 from .network import Network as Network

@@ -162,23 +162,9 @@ def prepare_environment(environment, *, cache: bool) -> None:
         environment["JAX_ENABLE_COMPILATION_CACHE"] = "0"
     for name, value in defaults.items():
         environment.setdefault(name, value)
-    set_compiler(environment)
+    import diffelec  # loads JAX, which reads what is set here later
 
-
-def set_compiler(environment) -> None:
-    """Adds `diffelec.compiler_options` to XLA's flags, so that they hold for all that
-    is compiled; the level holds for GPUs too, which keep their own. Loads JAX, which
-    reads these flags later.
-    """
-    import diffelec
-
-    flags = environment.get("XLA_FLAGS", "")
-    wanted = diffelec.compiler_options("cpu", flags)
-    if importlib.util.find_spec("jax_plugins"):  # where JAX's GPUs come from
-        wanted = {k: v for k, v in wanted.items() if k.startswith("xla_cpu")}
-    own = [f"--{name}={str(value).lower()}" for name, value in wanted.items()]
-    if own:
-        environment["XLA_FLAGS"] = " ".join([flags, *own]).strip()
+    diffelec.set_compiler(environment)
 
 
 @functools.cache  # once a process

@@ -16,9 +16,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 # costly optimisations. Files marked `optimised` run long, or what users run.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
-from fitting import cli
+import diffelec
 
-cli.set_compiler(os.environ)  # as on the command line
+diffelec.set_compiler()  # as on the command line
 
 import jax
 import numpy as np

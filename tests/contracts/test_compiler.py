@@ -72,6 +72,36 @@ def test_other_devices_get_no_options(monkeypatch):
     assert diffelec.compiler_options("cpu") == {LEVEL: 2, EMITTERS: False}
 
 
+def test_flags_are_set_where_the_user_has_not_and_jaxlib_knows_them(monkeypatch):
+    level, older, rolled = (
+        "--xla_backend_optimization_level=2",
+        "--xla_cpu_use_fusion_emitters=false",
+        "--xla_backend_extra_options=-unroll-full-max-count=7",
+    )
+    plugins = {"jax_plugins": None}
+    monkeypatch.setattr(compiler.importlib.util, "find_spec", plugins.get)
+
+    def flags(before):
+        own = dict(before)
+        diffelec.set_compiler(own)
+        return own.get("XLA_FLAGS", "").split()
+
+    assert flags({}) == [level, older, rolled]
+    assert flags({"XLA_FLAGS": "--a=1"}) == ["--a=1", level, older, rolled]
+    chosen = (
+        "--xla_cpu_use_fusion_emitters=true --xla_backend_optimization_level=0 "
+        "--xla_backend_extra_options=-unroll-count=2"
+    )
+    assert flags({"XLA_FLAGS": chosen}) == chosen.split()
+    # Has no such flags, at which it would end the process.
+    monkeypatch.setattr(compiler.jaxlib, "__version__", "0.12.0")
+    assert flags({}) == [level]
+    plugins["jax_plugins"] = "found"
+    assert flags({}) == []
+    monkeypatch.setattr(compiler.jaxlib, "__version__", "0.11.3")
+    assert flags({}) == [older]
+
+
 def test_options_hold_in_every_way_to_call():
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", PLAIN]

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import weakref
 
-import jaxlib
 import numpy as np
 import pytest
 
@@ -303,31 +302,6 @@ def prepare():
 
 
 PREPARE = cli.prepare_environment
-
-
-def test_the_compiler_is_set_where_the_user_has_not_and_jaxlib_knows_it(monkeypatch):
-    level, older = (
-        "--xla_backend_optimization_level=2",
-        "--xla_cpu_use_fusion_emitters=false",
-    )
-    plugins = {"jax_plugins": None}
-    monkeypatch.setattr(jaxlib, "__version__", "0.11.3")
-    monkeypatch.setattr(cli.importlib.util, "find_spec", plugins.get)
-
-    def flags(before):
-        own = dict(before)
-        cli.set_compiler(own)
-        return own.get("XLA_FLAGS", "").split()
-
-    assert flags({}) == [level, older]
-    assert flags({"XLA_FLAGS": "--a=1"}) == ["--a=1", level, older]
-    chosen = "--xla_cpu_use_fusion_emitters=true --xla_backend_optimization_level=0"
-    assert flags({"XLA_FLAGS": chosen}) == chosen.split()
-    # Has no such flag, at which it would end the process.
-    monkeypatch.setattr(jaxlib, "__version__", "0.12.0")
-    assert flags({}) == [level]
-    plugins["jax_plugins"] = "found"
-    assert flags({}) == []
 
 
 def test_environment_keeps_what_the_user_set(prepare, tmp_path):
