@@ -98,8 +98,8 @@ def simulate(
     """
     check_problem(electrode, protocol)
     check_precision(dtype)
+    traced = _is_staged() or _is_traced((electrode, protocol, times))
     if max_steps is None:
-        traced = _is_traced((electrode, protocol, times))
         max_steps = stretches.most_steps(electrode, protocol.drive, traced=traced)
     check_numbers(rtol, atol, num_saved, max_steps)
     check_ways(method, network_solver, meter)
@@ -121,7 +121,8 @@ def simulate(
         lambda leaf: _of_type(leaf, dtype), (electrode, protocol)
     )
     with uncollected():
-        solution = _simulate(electrode, protocol, settings)
+        found = (_traced if traced else _eager)(electrode, protocol, settings)
+        solution = _solution(electrode, protocol, *found)
     return _raise_failure(solution) if throw else solution
 
 
@@ -144,23 +145,15 @@ def _raise_failure(solution: Solution) -> Solution:
     return solution
 
 
-def _simulate(electrode, protocol, settings: _Settings) -> Solution:
-    """All steps of the protocol.
-
-    Concrete arguments: a loop over one compiled step, which protocols of any length
-    share. Under a transformation: a scan, so that the step is traced once; a single
-    step is traced as it is where the caller compiles, since a derivative of a scan (or
-    of a compiled step) traces it anew.
-    """
-    traced = _is_traced((electrode, protocol, settings.instants))
-    found = (_traced if traced else _eager)(electrode, protocol, settings)
-    return _solution(electrode, protocol, *found)
-
-
 def _traced(electrode, protocol, settings: _Settings):
-    """(state, record) after all steps of the protocol under a transformation."""
+    """(state, record) after all steps of the protocol under a transformation.
+
+    A scan, so that a step is traced once; a single step is traced as it is where the
+    caller compiles, since a derivative of a scan (or of a compiled step) traces it
+    anew.
+    """
     electrode, protocol = differentiable_once((electrode, protocol))
-    staged = isinstance(jnp.zeros(()), jax.core.Tracer)  # the caller compiles
+    staged = _is_staged()
     carry, tables = (_started if staged else _start_traced)(electrode)
 
     def advance(carry, step):
@@ -178,11 +171,14 @@ def _traced(electrode, protocol, settings: _Settings):
 
 
 def _eager(electrode, protocol, settings: _Settings):
-    """(state, record) after all steps of the protocol, one compiled call a step."""
+    """(state, record) after all steps of the protocol, of concrete arguments: a loop
+    over one compiled step, which protocols of any length share.
+    """
     many, drive = stretches.suit(electrode.network.topology), protocol.drive
     # Moved from here: callbacks would keep a solve from being one function.
     meter = settings.meter
-    settings = dataclasses.replace(settings, meter=diffrax.NoProgressMeter())
+    if not isinstance(meter, diffrax.NoProgressMeter):
+        settings = dataclasses.replace(settings, meter=diffrax.NoProgressMeter())
     carry, tables = _start(electrode) if many else (_nothing(electrode), None)
     found = []
     for number in range(protocol.num_steps):
@@ -199,6 +195,11 @@ def _eager(electrode, protocol, settings: _Settings):
         return carry, record
     # At once: leaf by leaf takes three times as long.
     return carry, jax.device_put(joined(found, settings.instants))
+
+
+def _is_staged() -> bool:
+    """Whether the caller compiles."""
+    return isinstance(jnp.zeros(()), jax.core.Tracer)
 
 
 def _is_traced(tree) -> bool:

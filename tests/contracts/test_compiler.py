@@ -31,6 +31,14 @@ options = diffelec.compiler_options()
 value, slope = jax.jit(jax.value_and_grad(voltage), compiler_options=options)(1.0)
 np.testing.assert_allclose(value, alone, rtol=1e-9)
 np.testing.assert_allclose(jax.grad(voltage)(1.0), slope, rtol=1e-9)
+two = diffelec.Protocol.from_strings(["Rest for 1 hour", "Charge at C/10 for 1 hour"])
+for protocol in (hour, two):  # of which a program that compiles makes constants
+
+    def scaled(factor):
+        found = diffelec.simulate(electrode, protocol, rtol=1e-3, num_saved=2)
+        return factor * found.voltage[-1]
+
+    np.testing.assert_allclose(jax.jit(scaled)(2.0), scaled(2.0), rtol=1e-9)
 
 def at_instants(times):
     found = diffelec.simulate(electrode, hour, rtol=1e-3, times=times)
@@ -118,7 +126,7 @@ def test_the_collector_rests_while_a_solve_is_traced_and_goes_on_after(monkeypat
         seen.append(gc.isenabled())
         raise ArithmeticError("enough")
 
-    monkeypatch.setattr(sys.modules["diffelec.simulate"], "_simulate", noting)
+    monkeypatch.setattr(sys.modules["diffelec.simulate"], "_eager", noting)
     electrode = diffelec.presets.sharma2022(obstructions=(0,), num_shells=4)
     hour = diffelec.Protocol.from_strings(["Charge at C/10 for 1 hour"])
     with pytest.raises(ArithmeticError):
