@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import scipy.ndimage
 
 _LARGEST_CONTACT = 0.5  # of the smaller particle's radius, as of touching spheres
 
@@ -74,18 +75,12 @@ def particles_of(labels: np.ndarray, size: float) -> dict[str, np.ndarray]:
         (contact, 2) of particles, `contact_radius` [m].
 
     Raises:
-        ValueError: for an array that holds no labels, or none but 0; a size that is
-            not positive.
+        ValueError: for an array that holds no labels, or none but 0; a mask, or shades
+            of grey; a size that is not positive.
     """
     if not (size > 0 and np.isfinite(size)):
         raise ValueError(f"The size of a voxel must be positive [m], but is {size}.")
-    labels = np.asarray(labels)
-    if labels.ndim not in (2, 3) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            "A label image must hold whole numbers in two or three dimensions, but "
-            f"holds {labels.dtype} in {labels.ndim}; write one number a particle, 0 "
-            "outside."
-        )
+    labels = _whole(np.asarray(labels))
     names, number = np.unique(labels, return_inverse=True)
     number = number.reshape(labels.shape) - int(np.sum(names <= 0))
     names = names[names > 0]
@@ -93,6 +88,7 @@ def particles_of(labels: np.ndarray, size: float) -> dict[str, np.ndarray]:
         raise ValueError(
             "A label image must hold one particle or more, but holds no number above 0."
         )
+    _check_numbers(names, number)
     inside = np.nonzero(number >= 0)
     owner = number[inside]
     count = np.bincount(owner)
@@ -110,6 +106,44 @@ def particles_of(labels: np.ndarray, size: float) -> dict[str, np.ndarray]:
         "pairs": pairs,
         "contact_radius": np.minimum(contact, largest),
     }
+
+
+def _whole(labels: np.ndarray) -> np.ndarray:
+    """Labels as integers; some software writes whole numbers as floating ones."""
+    known = labels.ndim in (2, 3) and labels.dtype.kind in "biuf"
+    if known and np.all(np.isfinite(labels)) and np.all(labels == np.rint(labels)):
+        return labels if labels.dtype.kind in "iu" else labels.astype(np.int64)
+    others = ", not all of them whole" if known else ""
+    raise ValueError(
+        "A label image must hold whole numbers in two or three dimensions, but holds "
+        f"{labels.dtype} in {labels.ndim}{others}; write one number a particle, 0 "
+        "outside."
+    )
+
+
+def _check_numbers(names: np.ndarray, number: np.ndarray) -> None:
+    """Raises ValueError where numbers are no particles: a mask, or shades of grey."""
+    if len(names) == 1:
+        around = np.ones((3,) * number.ndim)
+        _, pieces = scipy.ndimage.label(number == 0, around)
+        if pieces > 1:
+            raise ValueError(
+                f"A label image must hold a number for each particle, but holds one, "
+                f"{names[0]}, in {pieces} pieces, as a mask does; label its particles "
+                "first, and take out specks."
+            )
+    cells, faces = np.bincount(number[number >= 0]), np.zeros(len(names), int)
+    for axis in range(number.ndim):
+        along = np.moveaxis(number, axis, 0)
+        same = along[:-1][(along[:-1] == along[1:]) & (along[:-1] >= 0)]
+        faces += np.bincount(same, minlength=len(names))
+    thin = np.sum(faces < cells)  # lines and single voxels; 2 x 2 have a face each
+    if 2 * thin > len(names):
+        raise ValueError(
+            "A label image must hold a number for each particle, but most of its "
+            f"numbers, {thin} of {len(names)}, are scattered as shades of grey are; "
+            "save labels without smoothing, scaling or compression with losses."
+        )
 
 
 def _shared(number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -147,6 +147,21 @@ def test_labels_are_particles_with_their_contacts():
     )
 
 
+def test_whole_numbers_written_as_floating_ones_are_labels():
+    found = labels.particles_of(two_boxes().astype(np.float32), 1e-6)
+    assert found["particle"].tolist() == ["3", "7"]
+    np.testing.assert_array_equal(
+        found["radius"], labels.particles_of(two_boxes(), 1e-6)["radius"]
+    )
+
+
+def shades():
+    """A mask of two discs whose edges were smoothed."""
+    z, x = np.mgrid[:40, :80]
+    away = np.minimum(np.hypot(z - 19.3, x - 20.2), np.hypot(z - 19.8, x - 60.6))
+    return np.rint(255 * np.clip(14.5 - away, 0.0, 1.0)).astype(np.uint8)
+
+
 def test_a_flat_oblique_border_counts_as_flat():
     z, x = np.mgrid[:160, :160]
     image = np.where(x + 2 * z < 240, 1, 2)
@@ -195,7 +210,10 @@ def test_an_electrode_is_made_of_a_tomogram(tmp_path):
         (np.zeros((5, 5, 5), np.uint8), 1.0, r"labels\.tif: .* holds no number above"),
         (np.ones((4, 5, 3), np.uint8), 1.0, r"has 3 \(RGB\); .* single-channel"),
         (np.ones((4, 5, 4), np.uint8), 1.0, r"has 4 \(RGB\); .* single-channel"),
-        (np.ones((3, 3), np.float32), 1.0, "must hold whole numbers .* float32"),
+        (np.full((3, 3), 0.5, np.float32), 1.0, "whole numbers .* float32 in 2, not"),
+        (np.full((3, 3), np.nan), 1.0, "whole numbers .* float64 in 2, not all of"),
+        (255 * np.eye(5, dtype=np.uint8)[[0, 3]], 1.0, "one, 255, in 2 pieces, as a"),
+        (shades(), 1.0, r"most of its numbers, \d+ of \d+, are scattered as shades"),
         (two_boxes(), -1.0, r"must be positive \[m\], but is -1e-06"),
         (b"no image", 1.0, r"labels\.tif must be a TIFF with labels"),
     ],
