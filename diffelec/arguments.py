@@ -92,9 +92,11 @@ def check_ways(method, network_solver, meter) -> None:
 def as_instants(times, dtype):
     """Instants [s] as an array; ValueError unless they are a list of numbers."""
     leaves = jax.tree.leaves(times)
-    on_host = not any(isinstance(leaf, jax.Array) for leaf in leaves)  # cheaper there
+    known = not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
     try:
-        instants = (np if on_host else jnp).asarray(times, dtype)
+        if any(np.iscomplexobj(leaf) for leaf in leaves):
+            raise TypeError  # of an array the imaginary part would be left out
+        instants = (np if known else jnp).asarray(times, dtype)  # cheaper on the host
     except (TypeError, ValueError):
         raise ValueError(
             f"`times` must be numbers [s], but are {times!r}; pass a list of them."
@@ -104,7 +106,7 @@ def as_instants(times, dtype):
             "`times` must be one list of instants [s], but have the shape "
             f"{instants.shape}; pass a list, of one instant too."
         )
-    if on_host and np.any(np.isnan(instants)):
+    if known and np.any(np.isnan(instants)):
         raise ValueError(
             f"`times` must be numbers [s], but number {np.argmax(np.isnan(instants))} "
             "(from 0) is none; leave it out."

@@ -1,5 +1,6 @@
 """What `simulate` refuses before it solves anything, in the user's words."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -22,6 +23,8 @@ HOUR = diffelec.Protocol.from_strings(["Rest for 1 hour"])
         ({"network_solver": dict}, "`Krylov`, but is <class 'dict'>"),
         ({"meter": "bar"}, r"`diffrax.TqdmProgressMeter\(\)`, but is 'bar'"),
         ({"times": [3.0, None]}, r"number 1 \(from 0\) is none; leave it out"),
+        ({"times": jnp.array([jnp.nan, 3.0])}, r"number 0 \(from 0\) is none"),
+        ({"times": np.array([3.0j])}, r"`times` must be numbers \[s\], but are array"),
         ({"times": 3.0}, r"one list of instants \[s\], but have the shape \(\)"),
         ({"times": np.zeros((2, 2))}, r"but have the shape \(2, 2\)"),
         ({"times": ["a"]}, r"`times` must be numbers \[s\], but are \['a'\]"),
