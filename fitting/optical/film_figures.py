@@ -15,7 +15,7 @@ from ..style import blank, styled
 from .circles import Circle
 from .half_cycles import StateOfCharge
 from .onsets import HalfOnsets
-from .optical_figures import HOUR, colors_of, sorted_labels, when
+from .optical_figures import HOUR, colors_of, when
 from .verdicts import Outcome
 
 _GRAY = (1, 99)  # percentiles of a frame that are drawn black and white
@@ -139,7 +139,7 @@ def montage(
     figure, panels = _panels(len(kept), film.shape)
     images = [np.asarray(film.frame(int(k)), float) for k in kept]
     limits = np.nanpercentile(np.stack(images), _GRAY)
-    colors = colors_of(sorted_labels(one))
+    colors = colors_of(one)
     reacted = {onset.particle: when(onset) for onset in one.onsets}
     reacted |= {onset.particle: -math.inf for onset in one.of(Outcome.LEFT)}
     for axes, k, image in zip(panels, kept, images, strict=False):

@@ -25,12 +25,16 @@ _SHADES = (0.1, 0.95)  # of viridis: neither black nor white
 _MOST_COLUMNS = 4  # half cycles beside one another
 
 
-def colors_of(labels: Sequence[str]) -> dict:
-    """A colour of each particle, the same in all figures."""
-    if len(labels) <= len(OKABE_ITO):
-        return dict(zip(labels, OKABE_ITO, strict=False))
-    shades = matplotlib.colormaps["viridis"](np.linspace(*_SHADES, len(labels)))
-    return dict(zip(labels, shades, strict=True))
+def colors_of(one: HalfOnsets) -> dict:
+    """A colour of each particle, the earliest first: of few particles by their order in
+    the traces, as on the figure of regions; of many by the order of reaction.
+    """
+    early = sorted_labels(one)
+    if len(early) <= len(OKABE_ITO):
+        colors = {o.particle: c for o, c in zip(one.onsets, OKABE_ITO, strict=False)}
+        return {label: colors[label] for label in early}
+    shades = matplotlib.colormaps["viridis"](np.linspace(*_SHADES, len(early)))
+    return dict(zip(early, shades, strict=True))
 
 
 def sorted_labels(one: HalfOnsets) -> list[str]:
@@ -102,7 +106,7 @@ def half_cycles_figure(
     panels = figure.subplots(
         2, len(shown), sharex="col", sharey="row", squeeze=False, height_ratios=(3, 2)
     )
-    colors = colors_of(sorted_labels(shown[0]))
+    colors = colors_of(shown[0])
     for one, (upper, lower) in zip(shown, panels.T, strict=True):
         _half_cycle(upper, lower, traces, one, charge, colors)
     unit = "(per h)" if charge is None else "(–)"

@@ -10,6 +10,7 @@ from .traces import Traces
 
 _HOUR = 3600.0
 _WIDTH = 170  # mm
+_COLORS = (*OKABE_ITO[:-1], "#FFFFFF")  # black would not show on a frame
 _PERCENTILES = (0.5, 99.5)  # of a frame's brightness, drawn black and white
 
 
@@ -31,7 +32,7 @@ def regions_figure(frame: np.ndarray, regions: Regions, title: str = "") -> Figu
     for k, (label, (y, x), r) in enumerate(
         zip(regions.labels, regions.centre, regions.radius, strict=True)
     ):
-        color = OKABE_ITO[k % (len(OKABE_ITO) - 1)]
+        color = _COLORS[k % len(_COLORS)]
         axes.plot(x + r * np.cos(angle), y + r * np.sin(angle), "--", color=color)
         axes.text(
             x,

@@ -3,12 +3,13 @@ import matplotlib.colors
 import numpy as np
 import pytest
 
-from fitting.optical import film_figures, optical_figures
+from fitting.optical import film_figures, optical_figures, quality_figures
 from fitting.optical.circles import Circle
 from fitting.optical.degrees import degrees_of
 from fitting.optical.half_cycles import from_bounds, state_of_charge
 from fitting.optical.onsets import find_onsets
 from fitting.optical.population import population
+from fitting.optical.regions import Regions
 from fitting.recording import Recording
 from fitting.style import save
 
@@ -156,6 +157,33 @@ def test_figures_fit_a_page_and_are_written(shown, tmp_path):
         assert (tmp_path / "figure.png").stat().st_size > 5000
 
 
+def of_particles(*midpoints):
+    """A half cycle in which particles react at some hours."""
+    traces = traces_of({f"p{k}": rise(time) for k, time in enumerate(midpoints)})
+    return traces, find_onsets(traces)[0]
+
+
 def test_many_particles_have_different_colours():
-    colors = optical_figures.colors_of([f"p{k}" for k in range(30)])
+    _, one = of_particles(*np.linspace(1.0, 11.0, 30))
+    colors = optical_figures.colors_of(one)
     assert len({matplotlib.colors.to_hex(c) for c in colors.values()}) == 30
+
+
+def test_a_particle_has_one_colour_in_all_figures():
+    traces, one = of_particles(6.0, 3.0)
+    circles = [Circle("p0", 15.0, 12.0, 6.0), Circle("p1", 4.0, 4.0, 3.0)]
+    curves = optical_figures.half_cycles_figure(traces, [one])
+    montage = film_figures.montage(StillFilm(), circles, one, num_frames=2)
+    centres, radii = np.array([[12.0, 15.0], [4.0, 4.0]]), np.array([6.0, 3.0])
+    regions = Regions(traces.labels, ((), ()), centres, radii, StillFilm.shape)
+    drawn = quality_figures.regions_figure(StillFilm().frame(0), regions)
+    (legend,) = curves.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["p1", "p0"]  # in order of reaction
+    lines = [line.get_color() for line in legend.get_lines()][::-1]
+    rings = [ring.get_edgecolor() for ring in montage.axes[0].patches]
+    marks = [line.get_color() for line in drawn.axes[0].get_lines()]
+    as_hex = [
+        [matplotlib.colors.to_hex(c) for c in row] for row in (lines, rings, marks)
+    ]
+    assert as_hex[0] == as_hex[1] == as_hex[2]
