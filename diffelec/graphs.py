@@ -4,6 +4,7 @@ To add a builder, add one function here that returns a `Network`.
 """
 
 import itertools
+import numbers
 from collections.abc import Sequence
 
 import numpy as np
@@ -120,6 +121,7 @@ def touching_spheres(
     """
     centres, radii = np.asarray(centres, float), np.asarray(radii, float)
     _check_spheres(centres, radii, labels)
+    _check_number("reach", reach, 0.0, "of the sum of two radii")
     pairs = _touching_pairs(centres, radii, reach)
     contacts = [
         _overlap_radius(centres[i], centres[j], radii[[i, j]])
@@ -155,6 +157,7 @@ def joined_spheres(
     centres, radii = np.asarray(centres, float), np.asarray(radii, float)
     _check_spheres(centres, radii, labels)
     pairs = np.asarray(pairs, int).reshape(-1, 2)
+    _check_pairs(pairs, contact_radii, len(radii))
     names = list(labels) if labels else [f"p{k}" for k in range(len(radii))]
     edges: list[Edge] = [
         particle_contact(names[i], names[j], radius)
@@ -178,8 +181,14 @@ def random_packing(
     sequence rolls no further than the first sphere (or floor) below a random spot, so
     it touches what carries it; the box is as wide as fills `thickness` to 55 %.
     """
-    if num_particles < 1:
-        raise ValueError(f"`num_particles` must be 1 or more, but is {num_particles}.")
+    if not isinstance(num_particles, numbers.Integral) or num_particles < 1:
+        raise ValueError(
+            "`num_particles` must be a whole number, 1 or more, but is "
+            f"{num_particles}."
+        )
+    _check_number("median_radius", median_radius, 2e-6, "m", 9e-6)
+    _check_number("spread", spread, 0.0, "of ln R")
+    _check_number("thickness", thickness, 1e-6, "m", 1.0)
     rng = np.random.default_rng(seed)
     radii = np.clip(
         median_radius * np.exp(spread * rng.standard_normal(num_particles)), 2e-6, 9e-6
@@ -204,6 +213,30 @@ def _check_contact(radius) -> None:
         )
 
 
+def _check_number(name: str, value, least: float, unit: str, most=np.inf) -> None:
+    """Raises ValueError for a number out of which no packing can be made."""
+    if not (least <= value <= most and np.isfinite(value)):
+        above = "or more" if np.isinf(most) else f"to {most:g}"
+        raise ValueError(
+            f"`{name}` must be {least:g} {above} [{unit}], but is {value}."
+        )
+
+
+def _check_pairs(pairs, contact_radii, count: int) -> None:
+    """Raises ValueError for contacts of spheres that there are not."""
+    if len(contact_radii) != len(pairs):
+        raise ValueError(
+            "`contact_radii` must have one value per pair, but has "
+            f"{len(contact_radii)} for {len(pairs)} pairs."
+        )
+    outside = np.flatnonzero(np.any((pairs < 0) | (pairs >= count), axis=1))
+    if outside.size:
+        raise ValueError(
+            f"`pairs` must hold numbers of spheres, 0 to {count - 1}, but pair "
+            f"{outside[0]} is {pairs[outside[0]].tolist()}."
+        )
+
+
 def _check_spheres(centres, radii, labels) -> None:
     """Raises ValueError for spheres that cannot be."""
     if len(radii) == 0:
@@ -219,9 +252,29 @@ def _check_spheres(centres, radii, labels) -> None:
         raise ValueError(
             f"`radii` must be positive [m], but particle {bad} has {radii[bad]}."
         )
-    if len(np.unique(centres, axis=0)) != len(centres):
+    _check_centres(centres, labels or range(len(radii)))
+
+
+def _check_centres(centres, names) -> None:
+    """Raises ValueError unless every sphere has a place of its own."""
+    if centres.ndim != 2:
         raise ValueError(
-            "`centres` must differ, but two particles share one; remove the duplicate."
+            "`centres` must hold the coordinates of each particle [m], but has the "
+            f"shape {centres.shape}; pass one row a particle."
+        )
+    if not np.all(np.isfinite(centres)):
+        lost = int(np.argwhere(~np.isfinite(centres))[0, 0])
+        raise ValueError(
+            f"`centres` must be numbers [m], but particle {names[lost]} has "
+            f"{centres[lost].tolist()}."
+        )
+    _, first, place = np.unique(centres, axis=0, return_index=True, return_inverse=True)
+    earliest = first[place.reshape(-1)]
+    again = np.flatnonzero(earliest != np.arange(len(centres)))
+    if again.size:
+        raise ValueError(
+            f"`centres` must differ, but particles {names[earliest[again[0]]]} and "
+            f"{names[again[0]]} share one; remove the duplicate."
         )
 
 

@@ -50,7 +50,13 @@ def resolve(
     old = network.topology
     if old.num_sites != old.num_particles:
         raise ValueError("`resolve` takes networks with one site a particle.")
-    radii = np.broadcast_to(np.asarray(radius, float), (old.num_particles,))
+    radii = np.asarray(radius, float)
+    if radii.shape not in ((), (old.num_particles,)):
+        raise ValueError(
+            "`radius` must be one number [m] or one per particle, but has the shape "
+            f"{radii.shape} for {old.num_particles} particles."
+        )
+    radii = np.broadcast_to(radii, (old.num_particles,))
     bodies = _bodies_of(old.particle_labels, body)
     cut = _Cut(network, radii, bodies, _covered(old, bodies, coverage, seed))
     edges = [new for e in range(old.num_edges) for new in cut.edges_for(e)]

@@ -173,3 +173,48 @@ def test_without_drawn_carbon_the_lowest_sphere_of_each_cluster_is_wired():
 def test_a_sphere_without_a_radius_is_refused_by_number():
     with pytest.raises(ValueError, match=r"particle 1 has -1\.0"):
         graphs.touching_spheres(np.zeros((2, 3)), [1.0, -1.0])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"num_particles": 2.5}, "`num_particles` must be a whole number, 1 or more"),
+        ({"median_radius": 5.0}, r"`median_radius` must be 2e-06 to 9e-06 \[m\], but"),
+        ({"median_radius": -5e-6}, r"`median_radius` must be 2e-06 to 9e-06 \[m\]"),
+        ({"spread": -0.3}, r"`spread` must be 0 or more \[of ln R\], but is -0.3"),
+        ({"thickness": 0.0}, r"`thickness` must be 1e-06 to 1 \[m\], but is 0.0"),
+    ],
+)
+def test_what_no_packing_can_be_made_of_is_refused(given, words):
+    with pytest.raises(ValueError, match=words):
+        graphs.random_packing(**{"num_particles": 3} | given)
+
+
+THREE = np.eye(3) * 1e-5
+
+
+@pytest.mark.parametrize(
+    ("centres", "settings", "words"),
+    [
+        (THREE[0], {}, r"coordinates of each particle \[m\], but has the shape \(3,\)"),
+        (THREE * np.nan, {}, r"must be numbers \[m\], but particle 0 has \[nan"),
+        (THREE[[0, 1, 0]], {"labels": ["a", "b", "c"]}, "particles a and c share one"),
+        (THREE, {"reach": -2.0}, r"`reach` must be 0 or more .*, but is -2\.0"),
+    ],
+)
+def test_spheres_without_a_place_of_their_own_are_refused(centres, settings, words):
+    with pytest.raises(ValueError, match=words):
+        graphs.touching_spheres(centres, np.full(3, 5e-6), **settings)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "widths", "words"),
+    [
+        ([[0, 1], [0, 5]], [1e-6, 1e-6], r"0 to 2, but pair 1 is \[0, 5\]"),
+        ([[0, -1]], [1e-6], r"0 to 2, but pair 0 is \[0, -1\]"),
+        ([[0, 1]], [1e-6, 1e-6], "one value per pair, but has 2 for 1 pairs"),
+    ],
+)
+def test_contacts_of_spheres_that_there_are_not_are_refused(pairs, widths, words):
+    with pytest.raises(ValueError, match=words):
+        graphs.joined_spheres(THREE, np.full(3, 5e-6), pairs, widths)

@@ -245,6 +245,10 @@ def test_naming_particles_otherwise_or_turning_all_of_it_changes_no_resistance()
             ),
             "`crack_contact` must be the radius",
         ),
+        (
+            lambda: resolve(branched(), [RADIUS] * 2, bodies.patches(4)),
+            r"one per particle, but has the shape \(2,\) for \d particles",
+        ),
     ],
 )
 def test_what_cannot_be_resolved_is_refused_with_a_remedy(make, match):
