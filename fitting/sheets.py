@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from diffelec.constants import LARGEST_RADIUS
+from diffelec.constants import LARGEST_RADIUS, SMALLEST_RADIUS
 
 _DELIMITERS = (",", ";", "\t")
 _NO_COMMENT = re.compile(r"#[^#\s]")  # a name, or a row with a mark before it
@@ -142,9 +142,9 @@ def check_radius(
     path: str | os.PathLike, line: int, column: str, radius: float
 ) -> None:
     """Raises ValueError for a radius [m] that no particle has."""
-    if radius > LARGEST_RADIUS:
+    if radius > LARGEST_RADIUS or 0 < radius < SMALLEST_RADIUS:
         raise ValueError(
-            f"{Path(path).name}, line {line}, column {column}, must be a radius of at "
-            f"most {1e3 * LARGEST_RADIUS:g} mm, but is {1e3 * radius:g} mm; check the "
-            "unit in the name of the column."
+            f"{Path(path).name}, line {line}, column {column}, must be a radius of "
+            f"{1e9 * SMALLEST_RADIUS:g} nm to {1e3 * LARGEST_RADIUS:g} mm, but is "
+            f"{radius:g} m; check the unit in the name of the column."
         )

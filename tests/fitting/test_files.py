@@ -309,7 +309,10 @@ def test_particle_table_is_read_in_si(tmp_path):
         ("b,0,0,nan,4", r"line 3, column z_um, must be a finite number, but is 'nan'"),
         ("b,0,0,x,4", r"line 3, column z_um, must be a finite number, but is 'x'"),
         ("b,0,0,1,-4", r"line 3, column radius_um, must be positive, but is -4 .*'b'"),
-        ("b,0,0,1,4000", r"column radius_um, must be a radius of at .* is 4 mm; check"),
+        (
+            "b,0,0,1,4000",
+            r"column radius_um, must be .* 1 nm .* is 0.004 m; check",
+        ),
         ("b,0,0,1", r"line 3, must have 5 cells, but has 4"),
     ],
 )

@@ -237,10 +237,10 @@ def test_an_event_is_not_counted_twice_with_and_without_its_half_cycle(written):
     assert events.half_cycles(2) == (2, 1, 0)
 
 
-@pytest.mark.parametrize(("unit", "radius"), [("m", 5), ("um", 5000)])
+@pytest.mark.parametrize(("unit", "radius"), [("m", 5), ("um", 5000), ("um", 5e-6)])
 def test_a_radius_in_another_unit_than_its_column_is_refused(unit, radius, written):
     head = f"particle,event,time_h,sd_h,radius_{unit}"
     path = written(head, f"a,midpoint,6.5,0.3,{radius}")
-    words = rf"line 2, column radius_{unit}, must be .* at most 1 mm, but is 5.* mm; ch"
+    words = rf"line 2, column radius_{unit}, must be .* 1 nm to 1 mm, but is .*5.* m"
     with pytest.raises(ValueError, match=words):
         read_events(path)
