@@ -154,8 +154,8 @@ def cracked(body: Body, share: float, direction: np.ndarray) -> Body:
     """
     if np.any(body.fragment) or body.num_sites < 2:
         raise ValueError(
-            "A body to crack must be whole and have two sites or more, but has "
-            f"{body.num_sites} in {len(np.unique(body.fragment))} piece(s)."
+            "A body to crack must be whole and have two sites or more, but its number "
+            f"of sites is {body.num_sites}, of pieces {len(np.unique(body.fragment))}."
         )
     if not 0 < share < 1:
         raise ValueError(f"`share` must lie between 0 and 1, but is {share}.")

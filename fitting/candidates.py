@@ -17,6 +17,7 @@ import diffelec
 
 from .bench import Bench
 from .design import Candidate
+from .optical.wording import counted
 
 _SPEED = 4.0  # of "faster" and "slower"
 _FRAMES = 4.0  # times as frequent
@@ -48,8 +49,8 @@ def at_speed(protocol: diffelec.Protocol, speed: float) -> diffelec.Protocol:
 
 def again(bench: Bench) -> Candidate:
     """The fitted experiment on another cell."""
-    count = len(bench.particles)
-    text = f"a fresh cell, {count} particle(s), driven and filmed as before"
+    cast = counted(len(bench.particles), "particle")
+    text = f"a fresh cell, {cast}, driven and filmed as before"
     return Candidate("again", text, bench.on_fresh_cell(bench.protocol))
 
 
@@ -131,7 +132,8 @@ def second_cycle(bench: Bench) -> Candidate:
     problem = bench.setup.problem
     model = problem.electrode, problem.space, bench.particles
     experiment = bench.watched(model, protocol, half_cycle=bench.model.half_cycle + 2)
-    text = f"the same {len(bench.particles)} particle(s) in the next cycle: {how}"
+    cast = counted(len(bench.particles), "particle")
+    text = f"the same {cast} in the next cycle: {how}"
     return Candidate("second-cycle", text, (experiment,))
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 import diffelec
 
 from .events import Events
+from .optical.wording import counted
 
 _REST_SHARE = 0.01  # of the largest current, below which the cell rests
 _VOLTAGE_RANGE = (0.0, 6.0)  # V, of any cell there is
@@ -99,8 +100,8 @@ class Recording(eqx.Module):
         if not 0 <= first <= last < len(spans):
             raise ValueError(
                 f"The half cycle must be among the first {len(spans)}, but is number "
-                f"{last + 1}; the recording has {len(spans)} run(s) of one sign of "
-                "current."
+                f"{last + 1}; the recording has {counted(len(spans), 'run')} of one "
+                "sign of current."
             )
         start, end = spans[first][0], spans[last][1]
         return (self.time >= start) & ((self.time < end) | (end == self.end))

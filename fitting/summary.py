@@ -7,6 +7,7 @@ import numpy as np
 
 from .ends import told
 from .events import Events
+from .optical.wording import counted
 from .report import Report
 
 HOUR = 3600.0
@@ -174,7 +175,8 @@ def text(report: Report) -> str:
         seen = report.brightness
         worst = int(np.argmax(seen.rms))
         lines.append(
-            f"{len(seen.labels)} whole trace(s) were fitted; the worst, of "
+            f"{counted(len(seen.labels), 'whole trace was', 'whole traces were')} "
+            f"fitted; the worst, of "
             f"{seen.labels[worst]}, is {100 * seen.rms[worst]:.1f} % of its range off "
             "(rms)"
         )

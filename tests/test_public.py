@@ -5,11 +5,14 @@ import importlib
 import inspect
 import pathlib
 import pkgutil
+import re
 
 import pytest
 
 import diffelec
 
+ROOT = pathlib.Path(__file__).parents[1]
+SOURCES = sorted(f for p in ("diffelec", "fitting") for f in (ROOT / p).rglob("*.py"))
 MODULES = [
     importlib.import_module(found.name)
     for found in pkgutil.walk_packages(diffelec.__path__, "diffelec.")
@@ -43,3 +46,11 @@ def test_the_package_exports_what_its_users_call():
     exported = {alias.asname for node in imports for alias in node.names}
     assert {"Electrode", "Protocol", "Solution", "simulate", "RESULTS"} <= exported
     assert {"curves", "kinetics", "open_circuit", "edges", "graphs"} <= exported
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_sentence_writes_a_plural_in_brackets(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    texts = [text for text in texts if isinstance(text, str)]
+    assert not [text for text in texts if re.search(r"\b[a-z]+\((s|es)\)", text)]

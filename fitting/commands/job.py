@@ -156,6 +156,7 @@ def search(job: Job):
     import diffelec
 
     from .. import optimise
+    from ..optical.wording import counted
 
     arguments, setup = job.arguments, job.setup
     size, most = setup.problem.space.size, arguments.max_steps
@@ -165,8 +166,8 @@ def search(job: Job):
         found = _searched(setup.problem, starts, most)
     else:
         first = _searched(setup.times, starts, most)
-        count = len(setup.seen.labels)
-        print(f"fitting them to {count} whole trace(s) from there", file=sys.stderr)
+        traces = counted(len(setup.seen.labels), "whole trace")
+        print(f"fitting them to {traces} from there", file=sys.stderr)
         found = _searched_on(setup.problem, first, most)
     if found.result == optimise.FIT_RESULTS.solve_failed:
         raise diffelec.SimulationError(found.message())

@@ -293,11 +293,12 @@ def _offset(arguments, traces, recording) -> tuple[float, float, str]:
         return 0.0, frame if sd is None else sd, note
     if text == "auto":
         from ..optical import clock
+        from ..optical.wording import counted
 
         found = clock.clock_offset(traces, recording)
         note = (
             f"The cycler's clock reads {found.seconds:.4g} +- {found.sd:.2g} s when "
-            f"the film's reads 0, by {found.count} reversal(s) of current."
+            f"the film's reads 0, by {counted(found.count, 'reversal')} of current."
         )
         if found.sd > _VAGUE * frame:
             note += " That is too vague to rely on; give --clock-offset-s SECONDS."

@@ -25,6 +25,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 def run(arguments) -> None:
     """Reads, writes."""
     from .. import files, page
+    from ..optical.wording import counted
 
     files.check_folder(arguments.out, overwrite=arguments.overwrite)
     for folder in arguments.results:
@@ -45,4 +46,5 @@ def run(arguments) -> None:
                 "files": ["report.html", files.STUDY],
             },
         )
-    print(f"wrote report.html of {len(parts)} folder(s) to {arguments.out}")
+    folders = counted(len(parts), "folder")
+    print(f"wrote report.html of {folders} to {arguments.out}")

@@ -26,6 +26,7 @@ from scipy.signal import lfilter
 
 from ..recording import Recording
 from .traces import Traces
+from .wording import counted
 
 _REST_SHARE = 0.01  # of the largest current, below which the cell rests
 _LEAST_FRAMES = 6  # on each side of a hinge
@@ -364,8 +365,9 @@ def _combined(found, interval: float) -> Offset:
         drift, drift_sd, spread = _drift(instants, offsets, sds)
     else:
         notes.append(
-            f"The drift of the film's clock cannot be told from {count} reversal(s); "
-            "three are needed, or give the times of frames from a common clock."
+            "The drift of the film's clock cannot be told from "
+            f"{counted(count, 'reversal')}; three are needed, or give the times of "
+            "frames from a common clock."
         )
     scatter = _MAD * float(np.median(np.abs(spread - np.median(spread))))
     formal = float(np.sqrt(np.mean(sds**2)))

@@ -21,6 +21,7 @@ from ..recording import Recording
 from . import cycler_columns, cycler_current, cycler_time
 from .cycler_books import read_biologic, read_book, read_neware, refuse_binary
 from .cycler_text import read_sheet
+from .wording import counted
 
 _HOUR = 3600.0
 _VOLTAGE_LIMIT = 6.0  # V, of any cell there is, in either polarity
@@ -154,8 +155,8 @@ def _remarks(file: str, columns) -> list[str]:
     below = np.sum(voltage < 0)
     if below:
         notes.append(
-            f"{file}: the voltage is negative in {below} row(s); a cell with a cathode "
-            "has its poles exchanged or was not connected."
+            f"{file}: the voltage is negative in {counted(below, 'row')}; a cell with "
+            "a cathode has its poles exchanged or was not connected."
         )
     current = columns.get("current_ampere")
     if current is None:

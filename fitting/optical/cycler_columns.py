@@ -14,6 +14,7 @@ from ..columns import CYCLER, Column, find, first, matches, plain
 from . import cells, cycler_current, cycler_time
 from .cycler_text import Sheet, looks_numeric
 from .cycler_time import Options, Table
+from .wording import counted
 
 _TIME, _VOLTAGE, _CURRENT = "test_time_second", "voltage_volt", "current_ampere"
 _UNIX = "unix_time_second"
@@ -233,8 +234,8 @@ def _without_twins(table: Table, result: dict, notes) -> Found:
     if twin.any():
         first = lines[np.flatnonzero(twin)[0]]
         notes += (
-            f"{table.sheet.name}: {twin.sum()} row(s) repeat the row before (first "
-            f"line {first}); left aside.",
+            f"{table.sheet.name}: {counted(twin.sum(), 'row repeats', 'rows repeat')} "
+            f"the row before (first line {first}); left aside.",
         )
     kept = {key: values[~twin] for key, values in result.items()}
     labels = {key: c.label for key, c in table.found.items() if c is not None}

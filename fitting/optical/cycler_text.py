@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..sheets import opens_like_a_name, split_line
+from .wording import counted
 
 _DELIMITERS = (",", ";", "\t")
 _COMMENTS = ("#", "~")
@@ -79,7 +80,8 @@ def read_sheet(
             "were left aside; put a name that begins so in quotes."
         )
     if repeated:
-        notes.append(f"{name}: the header is repeated {repeated} time(s); left aside.")
+        times = counted(repeated, "time")
+        notes.append(f"{name}: the header is repeated {times}; left aside.")
     dropped = _drop_end(rows, numbers, len(header))
     if dropped:
         notes.append(f"{name}: text below the table, line {dropped}, was left aside.")

@@ -135,10 +135,10 @@ def _coverage(half: HalfCycle, all_time, time) -> tuple[str, ...]:
         )
     steps = np.diff(time)
     if steps.max() > _PAUSE * spacing:
-        k = int(np.argmax(steps))
+        k, pauses = int(np.argmax(steps)), int(np.sum(steps > _PAUSE * spacing))
         notes.append(
-            f"{half.name}: the camera paused {int(np.sum(steps > _PAUSE * spacing))} "
-            f"time(s), at most for {steps[k] / 60:.3g} min at {time[k] / 3600:.4g} h."
+            f"{half.name}: the camera paused {counted(pauses, 'time')}, at most for "
+            f"{steps[k] / 60:.3g} min at {time[k] / 3600:.4g} h."
         )
     return tuple(notes)
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from .wording import counted
+
 _HOUR = 3600.0
 _LEAST_ROWS = 20  # of which the steps of time tell something
 _LONGEST_STEP = 6 * _HOUR  # between rows, of a cycler that is recording
@@ -145,11 +147,13 @@ def in_seconds(axis: Axis, *, repair: bool) -> Axis:
     factor = fitting[0] if fitting else float("nan")
     likely = f", {factor:g} times a usual {regular / factor:.3g} s" if fitting else ""
     if not (repair and fitting):
+        several = "steps between rows are"
+        steps = counted(max(len(long), 1), "step between rows is", several)
         remedy = "repair_time divides by it" if fitting else "give time_unit"
         raise ValueError(
             f"{axis.file}, column {axis.label}, must be in the unit that it names, but "
-            f"{max(len(long), 1)} step(s) between rows are of {regular / _HOUR:.3g} h"
-            f"{likely}, and it spans {span / _HOUR:.4g} h; check its unit ({remedy})."
+            f"{steps} of {regular / _HOUR:.3g} h{likely}, and it spans "
+            f"{span / _HOUR:.4g} h; check its unit ({remedy})."
         )
     note = f"column {axis.label} was {factor:g} times too large and was divided by it"
     return axis.changed(

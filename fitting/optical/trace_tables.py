@@ -140,8 +140,8 @@ def _in_order(file: str, time):
         notes.append(f"{file}: frames were not in the order of time (frame {k + 2}).")
     later = np.append(True, np.diff(time[order]) > 0)
     if not later.all():
-        count = int(np.sum(~later))
-        notes.append(f"{file}: {count} frame(s) at the time of another; left aside.")
+        twins = wording.counted(int(np.sum(~later)), "frame")
+        notes.append(f"{file}: {twins} at the time of another; left aside.")
     return order[later], time[order[later]], notes
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 
 from .jump_fit import Jump, best_step, fit_jump, half_step, noise_of, steps_down
 from .midpoints import Rise, find_rise
+from .wording import counted
 
 LEAST_FRAMES = 8
 FALLS = "falls instead of rising"
@@ -203,7 +204,7 @@ def judge(row: Seen, typical: float, exposure: float) -> Onset:
     found = _judged(row, typical, exposure)
     if not row.num_odd:
         return found
-    remark = f"{row.num_odd} outlier frame(s) left aside"
+    remark = f"{counted(row.num_odd, 'outlier frame')} left aside"
     return dataclasses.replace(found, reasons=(*found.reasons, remark))
 
 

@@ -81,7 +81,7 @@ MENDED = {
     "rows that are repeated": (
         with_line(8, rows()[5]),
         {},
-        "1 row.s. repeat the row before .first line 8.; left aside",
+        "1 row repeats the row before .first line 8.; left aside",
         SECONDS,
     ),
     "a gap in the record": (
@@ -136,7 +136,7 @@ MENDED = {
     "a header that is repeated": (
         with_line(20, TOP),
         {},
-        "the header is repeated 1 time.s.; left aside",
+        "the header is repeated 1 time; left aside",
         SECONDS,
     ),
     "text below the table": (
@@ -174,7 +174,7 @@ MENDED = {
     "poles exchanged": (
         ["time_s,voltage_V"] + [f"{10 * k},{-v}" for k, v in enumerate(CHARGE)],
         {},
-        "the voltage is negative in 40 row.s.; .* poles exchanged",
+        "the voltage is negative in 40 rows; .* poles exchanged",
         SECONDS,
     ),
     "a sign that contradicts the states": (

@@ -180,7 +180,7 @@ NOTED = {
     "two frames at one time": (
         changed(5, "120,0.13,0.26"),
         {},
-        "1 frame.s. at the time of another; left aside",
+        "1 frame at the time of another; left aside",
     ),
     "text below": ([TOP, *rows(), "mean of all"], {}, "text below the table, line 12"),
     "a header that is repeated": ([TOP, *rows(), TOP], {}, "header is repeated 1 time"),

@@ -136,7 +136,7 @@ def test_a_drift_cannot_be_told_from_one_reversal():
     clock = clock_offset(traces, recording)
     assert clock.count == 1
     assert np.isnan(clock.drift)
-    assert "cannot be told from 1 reversal(s); three are needed" in clock.notes[0]
+    assert "cannot be told from 1 reversal; three are needed" in clock.notes[0]
     np.testing.assert_allclose(clock.on_cycler(0.0), clock.seconds)
     assert clock.seconds == pytest.approx(offset, abs=3 * clock.sd)
 

@@ -101,7 +101,7 @@ def test_a_pause_of_the_camera_does_as_a_gap_does():
     rows = {"a": rise(5.0, 0.1, times=times), "b": rise(3.0, times=times)}
     (one,) = find_onsets(traces_of(rows, times=times))
     assert by_label(one)["a"].outcome is Outcome.INTERVAL
-    assert "the camera paused 1 time(s), at most for 9" in one.notes[0]
+    assert "the camera paused 1 time, at most for 9" in one.notes[0]
 
 
 def test_a_particle_that_is_lost_is_censored_at_its_last_valid_frame():

@@ -100,7 +100,7 @@ def test_both_half_cycles_are_printed_with_what_to_do_next(done):
     _, _, said = done
     assert "charge 1 (0.17 to 6.14 h): 2 exact, 1 right-censored" in said
     assert "discharge 1 (6.20 to 12.17 h): 2 exact, 1 " in said
-    assert "reads 600 +- 30 s when the film's reads 0, by 2 reversal(s)" in said
+    assert "reads 600 +- 30 s when the film's reads 0, by 2 reversals" in said
     assert "note: Was read." in said
     assert "note: Frames are drawn as they are" in said
     assert "next: diffelec fit --onsets" in said
