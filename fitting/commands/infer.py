@@ -86,7 +86,10 @@ def run(arguments) -> None:
     check(arguments)
     files.check_folder(arguments.out, overwrite=arguments.overwrite)
     store = _store(arguments)
-    with from_film.stages(arguments) as before:
+    with (
+        study.resumable(store, "the draws so far"),
+        from_film.stages(arguments) as before,
+    ):
         prepared = job.prepare(before.arguments)._replace(folders=before.folders)
         centre, found = solve(prepared, store)
         print(posterior_files.text(found))
@@ -171,17 +174,11 @@ def solve(prepared, store):
     arguments, problem = prepared.arguments, prepared.setup.problem
     same = identity.identity_of(problem, _blank(arguments), arguments.seed, _CHUNK)
     (store.check if arguments.resume else store.create)(same)
-    try:
-        known = _known(prepared, store)
-        centre = posterior.Centre(known["raw"], known["covariance"])
-        target = posterior.Posterior.about(problem, centre)
-        sampler = _sampler(arguments, known)
-        samples, tempered = _sampled(prepared, target, sampler, store)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"interrupted; the draws so far are in '{store.folder}': run the same "
-            "command with --resume to go on."
-        ) from None
+    known = _known(prepared, store)
+    centre = posterior.Centre(known["raw"], known["covariance"])
+    target = posterior.Posterior.about(problem, centre)
+    sampler = _sampler(arguments, known)
+    samples, tempered = _sampled(prepared, target, sampler, store)
     with progress.Waiting("bands and predictions"):
         found = inference.infer(
             *(prepared.setup, samples, prepared.title),

@@ -72,6 +72,22 @@ def counting_bar(name: str, total: int, unit: str = "frame"):
         yield lambda count: bar.update(count - bar.n)
 
 
+@contextlib.contextmanager
+def resumable(store, kept: str, *, how: str = "with --resume"):
+    """Says to who interrupts that what is `kept` of a run is in its store, and how the
+    same command goes on.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not store.begun:
+            raise
+        raise KeyboardInterrupt(
+            f"interrupted; {kept} are in '{store.folder}': run the same command {how} "
+            "to go on."
+        ) from None
+
+
 def add_output(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """The arguments that say where results of a simulation go, and what is drawn."""
     add_folder(parser, required=required)

@@ -89,6 +89,13 @@ def run(arguments) -> None:
         return
     files.check_folder(arguments.out, overwrite=arguments.overwrite)
     asked = sweep_of(arguments)
+    how = "again" if arguments.join else "with --resume"
+    with study.resumable(store, "finished simulations", how=how):
+        _share(arguments, store, asked)
+
+
+def _share(arguments, store, asked) -> None:
+    """Simulates what nobody has, writes once all is there."""
     lanes = solve(arguments, store, asked)
     if lanes is None:
         print(
@@ -178,14 +185,8 @@ def solve(arguments, store, asked):
     from .. import sweep
 
     sweep.begin(store, asked, resume=arguments.resume, join=arguments.join)
-    try:
-        with study.counting_bar("simulations", len(asked.values), "lane") as shown:
-            return sweep.advance(store, asked, callback=shown)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"interrupted; finished simulations are in '{store.folder}': run the same "
-            "command with --resume to go on."
-        ) from None
+    with study.counting_bar("simulations", len(asked.values), "lane") as shown:
+        return sweep.advance(store, asked, callback=shown)
 
 
 def write(arguments, asked, lanes) -> list[str]:

@@ -58,6 +58,25 @@ def test_an_interrupted_run_is_resumed_and_leaves_only_results(inferred):
     assert sorted(p.name for p in out.parent.iterdir()) == ["c.csv", "o.csv", "out"]
 
 
+def test_interrupted_behind_its_draws_a_run_says_where_they_are(
+    tmp_path, capsys, monkeypatch
+):
+    def drawn(prepared, store):
+        del prepared
+        store.create({})
+        raise KeyboardInterrupt
+
+    command = ["infer", *written(tmp_path), *FAST, "--out", str(tmp_path / "out")]
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "prepare", interrupt)
+        assert cli.main(command) == 130
+    assert "nothing was written" in capsys.readouterr().err
+    monkeypatch.setattr(infer, "solve", drawn)
+    assert cli.main(command) == 130
+    said = capsys.readouterr().err
+    assert "out.chunks': run the same command with --resume to go on" in said
+
+
 def test_all_files_are_there_and_only_those(inferred):
     out = inferred[2]
     names = sorted(path.name for path in out.iterdir())

@@ -7,7 +7,7 @@ import shlex
 import numpy as np
 import pytest
 
-from fitting import chunks, cli, files, sweep
+from fitting import chunks, cli, files, sweep, sweep_files
 
 from . import shared_sweep
 
@@ -89,6 +89,29 @@ def test_interrupted_the_command_says_how_to_go_on(
     assert "add --resume to go on with it" in capsys.readouterr().err
     assert command(*vary, "--resume", "--out", out) == 0
     assert (out / "lanes.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "remedy"),
+    [
+        ((), "run the same command with --resume to go on"),
+        (("--join",), "run the same command again to go on"),
+    ],
+)
+@pytest.mark.parametrize("where", ["collected", "message_of"])  # before and in writing
+def test_interrupted_anywhere_the_command_says_what_it_would_take(
+    option, remedy, where, command, tmp_path, capsys, monkeypatch
+):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    words = ("--vary", "diffusivity=0.1:10:5", "--out", tmp_path / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_files if where == "message_of" else sweep, where, stop)
+        assert command(*words, *option) == 130
+    assert remedy in capsys.readouterr().err
+    again = option or ("--resume",)
+    assert command(*words, *again) == 0
 
 
 def test_who_joins_leaves_the_end_to_others_and_what_is_done_alone(
