@@ -44,6 +44,14 @@ class Store:
 
     folder: Path
 
+    @staticmethod
+    def beside(results: Path) -> "Store":
+        """That of a run whose results go to a folder, which may be called `.` too."""
+        whole = results
+        if whole.name in ("", ".."):
+            whole = Path(os.path.abspath(whole))
+        return Store(whole.parent / f"{whole.name}.chunks")
+
     @property
     def begun(self) -> bool:
         """Whether a run was begun here."""

@@ -118,7 +118,7 @@ def _store(arguments):
     """The folder of stretches beside that of the results."""
     from ..chunks import Store
 
-    return Store(arguments.out.parent / f"{arguments.out.name}.chunks")
+    return Store.beside(arguments.out)
 
 
 def _pilot(arguments) -> int:

@@ -82,7 +82,7 @@ def run(arguments) -> None:
     from .. import files
     from ..chunks import Store
 
-    store = Store(arguments.out.parent / f"{arguments.out.name}.chunks")
+    store = Store.beside(arguments.out)
     if arguments.join and not store.begun and (arguments.out / files.STUDY).exists():
         _check_results(arguments.out, sweep_of(arguments))
         print(f"'{arguments.out}' holds the results already", file=sys.stderr)

@@ -91,6 +91,17 @@ def test_interrupted_the_command_says_how_to_go_on(
     assert (out / "lanes.csv").exists()
 
 
+def test_results_may_go_where_one_stands(command, tmp_path, monkeypatch):
+    place = tmp_path / "grid"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    assert command("--vary", "diffusivity=0.1:10:3", "--out", ".") == 0
+    assert (place / "lanes.csv").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["grid"]
+    study = json.loads((place / "study.json").read_text())
+    assert {path.name for path in place.iterdir()} == set(study["files"])
+
+
 @pytest.mark.parametrize(
     ("option", "remedy"),
     [
