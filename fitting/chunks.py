@@ -134,10 +134,13 @@ class Store:
     @contextlib.contextmanager
     def claim(self, name: str) -> Iterator[bool]:
         """Whether this process may work on a part, which it holds until the block ends
-        or it is killed.
+        or it is killed; never where the run has ended.
         """
         import filelock
 
+        if not self.folder.is_dir():  # which the lock would make anew
+            yield False
+            return
         held = filelock.FileLock(self.folder / f"{name}.lock")
         try:
             held.acquire(timeout=0)

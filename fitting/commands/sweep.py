@@ -109,6 +109,8 @@ def _share(arguments, store, asked) -> None:
             names = write(arguments, asked, lanes)
             store.remove()
             print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
+            return
+    print("the results are written by another process", file=sys.stderr)
 
 
 def _check_results(folder, asked) -> None:

@@ -145,6 +145,13 @@ def test_a_run_is_neither_begun_twice_nor_resumed_from_nothing(tmp_path):
         chunks.Store(tmp_path / "mine").create(IDENTITY)
 
 
+def test_nothing_of_a_run_that_ended_is_claimed_or_made_anew(tmp_path):
+    store = chunks.Store(tmp_path / "gone")
+    with store.claim("results") as mine:
+        assert not mine
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_processes_do_not_work_in_one_folder(tmp_path):
     store = chunks.Store(tmp_path / "chunks")
     store.create(IDENTITY)

@@ -144,6 +144,16 @@ def test_who_joins_leaves_the_end_to_others_and_what_is_done_alone(
     assert not store.folder.exists()
 
 
+def test_who_comes_second_to_the_results_says_so(command, tmp_path, capsys):
+    words = ("--vary", "diffusivity=0.1:10:3", "--join", "--out", tmp_path / "out")
+    store = chunks.Store(tmp_path / "out.chunks")
+    store.folder.mkdir()
+    with store.claim("results"):
+        assert command(*words) == 0
+    assert "results are written by another process" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_results_of_another_sweep_are_not_joined(command, tmp_path, capsys):
     out, vary = tmp_path / "out", ("--vary", "diffusivity=0.1:10:3", "--join")
     assert command(*vary, "--out", out) == 0
