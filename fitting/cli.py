@@ -106,6 +106,7 @@ def _main(argv: Sequence[str] | None) -> int:
     except SystemExit as ended:
         return int(ended.code or 0)
     try:
+        _expand_home(arguments)
         prepare_environment(os.environ, cache=not arguments.no_cache)
         _keep_loaded()
         _check_inputs(arguments)
@@ -119,6 +120,20 @@ def _main(argv: Sequence[str] | None) -> int:
             raise
         return _end(FAILED, _as_options(str(error), arguments))
     return SUCCESS
+
+
+def _expand_home(arguments) -> None:
+    """Puts the home folder for a leading ~, which no shell does in --out=~/run, and
+    which some libraries that open a file do and others do not.
+    """
+
+    def expanded(value):
+        if isinstance(value, list):
+            return [expanded(item) for item in value]
+        return Path(os.path.expanduser(value)) if isinstance(value, Path) else value
+
+    for name, value in vars(arguments).items():
+        setattr(arguments, name, expanded(value))
 
 
 def _check_inputs(arguments) -> None:

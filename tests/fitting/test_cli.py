@@ -290,6 +290,20 @@ def test_bad_argument(arguments, words, tmp_path, capsys, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_path_may_begin_at_home(tmp_path, monkeypatch, capsys):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    electrode_file(home)
+    command = ["simulate", "--electrode=~/e.json", "--saved", "2"]
+    assert cli.main([*command, "--protocol", *SHORT, "--out=~/run"]) == 0
+    assert (home / "run" / "study.json").exists()
+    assert list(tmp_path.iterdir()) == [home]
+    assert cli.main(["report", "~/nothing", "--out=~/page"]) == 2
+    assert str(home / "nothing") in capsys.readouterr().err
+
+
 def test_unknown_command_is_bad_input(capsys):
     assert cli.main(["simulat"]) == 2
     assert "invalid choice: 'simulat'" in capsys.readouterr().err
