@@ -214,11 +214,15 @@ def ranks_figure(found: Inference) -> Figure:
 
 
 def most_correlated(values, count: int) -> list[int]:
-    """Components that lie in the strongest correlations, strongest first."""
+    """Components that lie in the strongest correlations, strongest first; those that
+    do not vary come last.
+    """
     flat = values.reshape(-1, values.shape[-1])
-    spread = flat.std(axis=0)
-    usable = np.flatnonzero(spread > 0)
-    strength = np.abs(np.corrcoef(flat[:, usable].T)) - np.eye(len(usable))
+    still = np.ptp(flat, axis=0) == 0  # a deviation from a rounded mean may not be 0
+    usable = np.flatnonzero(~still)
+    strength = np.zeros((len(usable), len(usable)))
+    if len(usable) > 1:
+        strength = np.abs(np.corrcoef(flat[:, usable].T)) - np.eye(len(usable))
     chosen: list[int] = []
     for place in np.argsort(-strength, axis=None):
         for k in np.unravel_index(place, strength.shape):
@@ -226,7 +230,7 @@ def most_correlated(values, count: int) -> list[int]:
                 chosen.append(int(usable[k]))
         if len(chosen) >= count:
             break
-    return chosen[:count]
+    return [*chosen, *np.flatnonzero(still).tolist()][:count]
 
 
 @styled
