@@ -74,7 +74,7 @@ def check(arguments, names) -> None:
         mechanisms.mechanism(name)
     if len(set(names)) < max(len(names), 2):
         raise ValueError(
-            "--mechanisms must name two different ones or more, but names "
+            "--mechanisms must name two or more, each of them once, but names "
             f"{', '.join(names)}."
         )
     if arguments.draws < _LEAST_DRAWS:

@@ -213,8 +213,8 @@ def test_the_rival_that_is_off_by_hours_loses(weighed):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--mechanisms", "network"], "must name two different ones or more"),
-        (["--mechanisms", "network", "network"], "two different ones or more"),
+        (["--mechanisms", "network"], "must name two or more"),
+        (["--mechanisms", "network", "network"], "each of them once"),
         (["--mechanisms", "network", "magic"], "must be one of network, auto"),
         (["--draws", "99"], "--draws must be 100 or more, but is 99"),
     ],
