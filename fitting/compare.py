@@ -60,7 +60,7 @@ class Difference(NamedTuple):
 
     Attributes:
         value: sum over particles, 0 or below.
-        sd: of it, by the scatter among the particles.
+        sd: of it, by the scatter among the particles; NaN of a single one.
         shape: the worst k of the weights.
     """
 
@@ -114,7 +114,9 @@ class Comparison(NamedTuple):
             return None
         each = np.stack([part.log_densities for part in parts])
         off = each - each[np.argmax(each.sum(axis=1))]
-        scatter = np.sqrt(each.shape[1] * off.var(axis=1, ddof=min(1, len(off.T) - 1)))
+        scatter = np.full(len(off), np.nan)
+        if len(off.T) > 1:
+            scatter = np.sqrt(len(off.T) * off.var(axis=1, ddof=1))
         return tuple(
             Difference(float(row.sum()), float(sd), float(part.shapes.max()))
             for row, sd, part in zip(off, scatter, parts, strict=True)

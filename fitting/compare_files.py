@@ -80,7 +80,8 @@ def text(found: Comparison) -> str:
         )
     ]
     for name, size, chi, _, log, sd, k, share, off, off_sd, worst, *_ in rows(found):
-        without = "" if off is None else f"{off:.1f} ± {off_sd:.1f}"
+        without = "" if off is None else f"{off:.1f}"
+        without += "" if off_sd is None else f" ± {off_sd:.1f}"
         if off is not None and (worst is None or worst > RELIABLE):
             without += " (!)"
         sure = "" if k is not None and k < RELIABLE else " (!)"

@@ -132,6 +132,17 @@ def test_differences_of_left_out_particles_have_the_scatter_among_them():
     )
 
 
+def test_one_particle_has_no_scatter_that_could_be_stated():
+    found = compared(
+        contender("network", -5.0, [-3.0]), contender("diffusion", -6, [-4])
+    )
+    off = [one.sd for one in found.differences()]
+    assert np.all(np.isnan(off))
+    cells = [line.split()[-1] for line in compare_files.text(found).splitlines()[1:3]]
+    assert cells == ["0.0", "-1.0"]
+    compare_figures.evidence_figure(found).draw_without_rendering()
+
+
 def prepared(arguments, name, free, **_):
     """Rivals in closed form in place of simulations."""
     found = setup_of_four()
