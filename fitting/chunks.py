@@ -135,6 +135,9 @@ class Store:
     def claim(self, name: str) -> Iterator[bool]:
         """Whether this process may work on a part, which it holds until the block ends
         or it is killed; never where the run has ended.
+
+        Raises:
+            ValueError: on a file system without locks.
         """
         import filelock
 
@@ -147,6 +150,15 @@ class Store:
         except filelock.Timeout:
             yield False
             return
+        except (OSError, NotImplementedError) as error:
+            if getattr(error, "filename", None) is not None:  # which may not be made
+                raise
+            why = getattr(error, "strerror", None) or "it has none"
+            raise ValueError(
+                f"'{self.folder}' must be on a file system that locks files, so that "
+                f"no two processes do the same, but a lock there failed ({why}); "
+                "choose another --out."
+            ) from None
         try:
             yield True
         finally:

@@ -1,6 +1,7 @@
 """Runs that are killed, resumed, refused."""
 
 import dataclasses
+import errno
 import json
 import os
 import pathlib
@@ -150,6 +151,21 @@ def test_nothing_of_a_run_that_ended_is_claimed_or_made_anew(tmp_path):
     with store.claim("results") as mine:
         assert not mine
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def missing(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    store = chunks.Store(tmp_path)
+    with (
+        pytest.raises(ValueError, match=r"that locks files, .* \(No locks available\)"),
+        store.claim("results"),
+    ):
+        pass
 
 
 def test_two_processes_do_not_work_in_one_folder(tmp_path):
