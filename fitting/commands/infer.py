@@ -174,7 +174,11 @@ def solve(prepared, store):
     arguments, problem = prepared.arguments, prepared.setup.problem
     same = identity.identity_of(problem, _blank(arguments), arguments.seed, _CHUNK)
     (store.check if arguments.resume else store.create)(same)
-    known = _known(prepared, store)
+    try:
+        known = _known(prepared, store)
+    except Exception:
+        store.remove()  # there is nothing yet that a run could go on with
+        raise
     centre = posterior.Centre(known["raw"], known["covariance"])
     target = posterior.Posterior.about(problem, centre)
     sampler = _sampler(arguments, known)

@@ -7,6 +7,7 @@ import shlex
 import numpy as np
 import pytest
 
+import diffelec
 from fitting import cli, files, independent, samplers, sampling, tempering, trajectories
 from fitting.commands import infer, job
 
@@ -75,6 +76,18 @@ def test_interrupted_behind_its_draws_a_run_says_where_they_are(
     assert cli.main(command) == 130
     said = capsys.readouterr().err
     assert "out.chunks': run the same command with --resume to go on" in said
+
+
+def test_a_search_that_fails_leaves_no_run_to_resume(tmp_path, capsys, monkeypatch):
+    def fail(_):
+        raise diffelec.SimulationError("The solve fails.")
+
+    monkeypatch.setattr(job, "search", fail)
+    command = ["infer", *written(tmp_path), *FAST, "--out", str(tmp_path / "out")]
+    for _ in range(2):  # a second time not refused for the first
+        assert cli.main(command) == 1
+        assert "The solve fails." in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.csv", "o.csv"]
 
 
 def test_all_files_are_there_and_only_those(inferred):
