@@ -90,6 +90,8 @@ def weigh(arguments, names):
         SimulationError: where a mechanism fails at its optimum.
         ValueError: where what drives the model does not serve all mechanisms.
     """
+    import diffelec
+
     from .. import compare, mechanisms
 
     jobs = {}
@@ -99,7 +101,12 @@ def weigh(arguments, names):
     contenders = []
     for name, prepared in jobs.items():
         print(f"{name}: {mechanisms.MECHANISMS[name].sentence}", file=sys.stderr)
-        contenders.append(_contender(prepared, name, arguments))
+        try:
+            contenders.append(_contender(prepared, name, arguments))
+        except (ValueError, diffelec.SimulationError) as error:
+            raise type(error)(
+                f"{name}: {error} To weigh the others alone, name them by --mechanisms."
+            ) from error
     first = jobs[names[0]]
     return first, compare.compared(first.title, contenders)
 

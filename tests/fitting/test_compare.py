@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import diffelec
 from fitting import cli, compare, compare_figures, compare_files
 from fitting.commands import job
 from fitting.evidence import Evidence
@@ -219,6 +220,26 @@ def test_the_rival_that_is_off_by_hours_loses(weighed):
         ends = [float(row[f"{name}_h"]) for name in ("low_90", "median", "high_90")]
         assert ends == sorted(ends)
         assert ends[0] - 0.5 < float(row["time_h"]) < ends[2] + 0.5
+
+
+@pytest.mark.parametrize("kind", [ValueError, diffelec.SimulationError])
+def test_a_mechanism_that_cannot_be_weighed_is_named(
+    kind, tmp_path, capsys, monkeypatch
+):
+    def fail(_):
+        raise kind("None can be solved.")
+
+    monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+    monkeypatch.setattr(job, "prepare_one", prepared)
+    monkeypatch.setattr(job, "search", fail)
+    command = ["compare", "--example", "wolfman2023-nmc333"]
+    command += ["--mechanisms", "diffusion", "network", "--out", str(tmp_path / "out")]
+    assert cli.main(command) == (2 if kind is ValueError else 1)
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "diffelec: diffusion: None can be solved. To weigh the others alone, name them "
+        "by --mechanisms."
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
