@@ -174,11 +174,7 @@ def solve(prepared, store):
     arguments, problem = prepared.arguments, prepared.setup.problem
     same = identity.identity_of(problem, _blank(arguments), arguments.seed, _CHUNK)
     (store.check if arguments.resume else store.create)(same)
-    try:
-        known = _known(prepared, store)
-    except Exception:
-        store.remove()  # there is nothing yet that a run could go on with
-        raise
+    known = _known(prepared, store)
     centre = posterior.Centre(known["raw"], known["covariance"])
     target = posterior.Posterior.about(problem, centre)
     sampler = _sampler(arguments, known)
@@ -224,12 +220,23 @@ def _known(prepared, store) -> dict:
     """
     known = store.kept(_CENTRE)
     if known is None:
-        found = job.search(prepared)
-        print(f"search: {found.message()}", file=sys.stderr)
-        known = {"raw": found.raw, "covariance": found.covariance}
-        if prepared.arguments.sampler in _ADAPTING:
-            known |= _law(prepared, found)
+        try:
+            known = _searched(prepared)
+        except Exception:
+            if not prepared.arguments.resume:
+                store.remove()  # there is nothing yet that a run could go on with
+            raise
         store.keep(_CENTRE, known)
+    return known
+
+
+def _searched(prepared) -> dict:
+    """What `_known` gives, by a search."""
+    found = job.search(prepared)
+    print(f"search: {found.message()}", file=sys.stderr)
+    known = {"raw": found.raw, "covariance": found.covariance}
+    if prepared.arguments.sampler in _ADAPTING:
+        known |= _law(prepared, found)
     return known
 
 
