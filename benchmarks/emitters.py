@@ -3,8 +3,9 @@
     python -m benchmarks.emitters [--repeats 3]
 
 Each case is compiled anew in a process of its own, in turn with the newer emitters
-(`--xla_cpu_use_fusion_emitters`), with the older ones, and with those at LLVM's second
-level of effort in place of the third (`--xla_backend_optimization_level`): a first
+(`--xla_cpu_use_fusion_emitters`), with the older ones, with those at LLVM's second
+level of effort in place of the third (`--xla_backend_optimization_level`), and with
+loops of eight turns and more left as loops besides (`diffelec.set_compiler`): a first
 charge of the paper's network and the gradient of its onsets, a batch of 64 such
 charges, and 1000 particles (sparse factors). Seconds of processor time of the first
 call, seconds of a later one; medians. Writes benchmarks/results/emitters.json.
@@ -29,11 +30,16 @@ from benchmarks.machine import write_result
 
 CASES = ("charge", "gradient", "batch", "large")
 BATCH, LATER = 64, 5
-_FLAGS = "--xla_cpu_use_fusion_emitters={} --xla_backend_optimization_level={}"
+_FLAGS = (
+    "--xla_cpu_use_fusion_emitters={} --xla_backend_optimization_level={} "
+    "--xla_backend_extra_options=-unroll-full-max-count={}"
+)
+_ANY = 2**32 - 1  # as LLVM itself
 WAYS = {
-    "newer": _FLAGS.format("true", 3),
-    "older": _FLAGS.format("false", 3),
-    "older, level 2": _FLAGS.format("false", 2),
+    "newer": _FLAGS.format("true", 3, _ANY),
+    "older": _FLAGS.format("false", 3, _ANY),
+    "older, level 2": _FLAGS.format("false", 2, _ANY),
+    "older, level 2, loops": _FLAGS.format("false", 2, 7),
 }
 
 
