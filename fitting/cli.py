@@ -55,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="diffelec",
         description="Particle-network model of lithium-ion cathodes.",
-        epilog="Exit status: 0 success, 1 the simulation failed, 2 bad input.",
+        epilog="Exit status: 0 success, 1 the simulation failed, 2 bad input, "
+        "130 interrupted.",
     )
     subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in _COMMANDS:

@@ -17,6 +17,7 @@ _CENTRE = "centre"  # file of what coordinates are about
 _CHUNK = 10  # draws a file: what a kill costs each chain
 _DEFAULTS = {"chains": 4, "draws": 500, "warmup": 300, "pilot": 200, "walkers": 64}
 _JUMPERS = ("hmc", "slice")  # samplers that have a pilot
+_NUMPYRO = ("nuts", "hmc")  # samplers that are its own
 _PARTS_OF_LAW = ("middle", "factor", "alone")
 _PACKAGES = ("jax", "jaxlib", "diffrax", "equinox", "numpyro", "numpy")
 
@@ -282,7 +283,7 @@ def write(folder: Path, prepared, centre, found) -> list[str]:
         "num_warmup": _blank(arguments).num_warmup,
         "data_digest": identity.data_digest(prepared.setup.problem),
         "versions": json.dumps(study.versions(_PACKAGES)),
-        "inference_library": "numpyro",
+        "inference_library": "numpyro" if arguments.sampler in _NUMPYRO else "diffelec",
         "verdict": found.diagnosis.verdict(),
     }
     missing = files.can_write_netcdf()

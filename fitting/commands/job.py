@@ -235,7 +235,9 @@ def write_study(folder: Path, job: Job, kind: str, again: str, **more) -> list[s
     from .. import files
 
     names = sorted([path.name for path in folder.iterdir()] + [files.STUDY])
-    sources = {name: getattr(job.arguments, name) for name in _SOURCES}
+    # A table of onsets is what a film's or traces' own stage writes, where it was run.
+    given = _SOURCES if job.folders else ("onsets", *_SOURCES)
+    sources = {name: getattr(job.arguments, name) for name in given}
     files.write_json(
         folder / files.STUDY,
         {

@@ -111,6 +111,8 @@ def test_a_fit_tells_how_to_repeat_it(fitted):
     words = shlex.split(study["command"])
     again = cli.parser().parse_args(words[1:])
     assert (again.onsets.name, again.cycler.name) == ("onsets.csv", "cycler.csv")
+    ends = {name: text.rpartition("/")[2] for name, text in study["sources"].items()}
+    assert ends == {"onsets": "o.csv", "cycler": "c.csv"}
     assert again.free == ["diffusivity-scale"]
     assert again.leave_out == []
     assert (again.shells, again.starts, again.seed) == (5, 1, 0)

@@ -161,6 +161,7 @@ def test_netcdf_has_the_groups_that_arviz_reads(inferred):
         attributes = posterior.attrs
         assert (attributes["seed"], attributes["rtol"]) == (0, 1e-4)
         assert len(attributes["data_digest"]) == 16
+        assert attributes["inference_library"] == "diffelec"  # not numpyro's
         assert "numpyro" in json.loads(attributes["versions"])
 
 
