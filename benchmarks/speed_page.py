@@ -235,7 +235,7 @@ def _emitters(figures: dict):
         for which, own in found.items()
     ]
     heads = ("case", "code generation", "first call, processor s", "later ms")
-    title = "Ways to make code for CPUs (emitters of XLA, level of LLVM)"
+    title = "Ways to make code for CPUs (emitters of XLA, level and loops of LLVM)"
     return title, _table(heads, rows)
 
 
