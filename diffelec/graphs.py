@@ -16,6 +16,7 @@ from .topology import COLLECTOR
 
 DEFAULT_CONTACT_RADIUS = 0.5e-6  # m; only kappa * radius is identifiable
 DEFAULT_CARBON_SHAPE = 1.56e4  # 1/m; as if a = 16 um: a carbon-coated particle
+_PACKED_RADII = (2e-6, 9e-6)  # m; smallest and largest of a random packing
 
 
 def columns(
@@ -186,13 +187,13 @@ def random_packing(
             "`num_particles` must be a whole number, 1 or more, but is "
             f"{num_particles}."
         )
-    _check_number("median_radius", median_radius, 2e-6, "m", 9e-6)
+    smallest, largest = _PACKED_RADII
+    _check_number("median_radius", median_radius, smallest, "m", largest)
     _check_number("spread", spread, 0.0, "of ln R")
     _check_number("thickness", thickness, 1e-6, "m", 1.0)
     rng = np.random.default_rng(seed)
-    radii = np.clip(
-        median_radius * np.exp(spread * rng.standard_normal(num_particles)), 2e-6, 9e-6
-    )
+    radii = median_radius * np.exp(spread * rng.standard_normal(num_particles))
+    radii = np.clip(radii, smallest, largest)
     width = np.sqrt(np.sum(4 / 3 * np.pi * radii**3) / 0.55 / thickness)
     width = max(width, 2.2 * radii.max())
     centres = np.zeros((num_particles, 3))

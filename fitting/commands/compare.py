@@ -104,7 +104,9 @@ def weigh(arguments, names):
         try:
             contenders.append(_contender(prepared, name, arguments))
         except (ValueError, diffelec.SimulationError) as error:
-            raise type(error)(
+            failed = isinstance(error, diffelec.SimulationError)
+            kind = diffelec.SimulationError if failed else ValueError
+            raise kind(
                 f"{name}: {error} To weigh the others alone, name them by --mechanisms."
             ) from error
     first = jobs[names[0]]
