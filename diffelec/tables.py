@@ -6,6 +6,8 @@ those of the law; the slope a table returns is its own exact derivative, which a
 Rosenbrock method needs. Differentiable in the parameters of the laws.
 """
 
+from typing import NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,21 +17,20 @@ from jaxtyping import Array, Float, Int
 from .electrode import Electrode
 from .kirchhoff import KirchhoffCubics, KirchhoffTable, as_it_is, cubic, tabulate
 
-_SMALLEST = 1e-6  # distance from 0 and 1 at which a table's last node lies
-_LOWEST = float(np.log(_SMALLEST) - np.log1p(-_SMALLEST))
-_NUM_INTERVALS = 1024
+_SMALLEST = 2.0**-20  # distance from 0 and 1 at which a table's last node lies
+_OCTAVES = 19  # from there to 1/2
+_PER_OCTAVE = 32
 
 
-def _logit(x):
-    return jnp.log(x / (1.0 - x))
+class OctaveTable(eqx.Module):
+    r"""Cubic Hermite table of laws whose intervals widen with the distance from 0 or 1.
 
-
-class LogitTable(eqx.Module):
-    r"""Cubic Hermite table of laws over equidistant nodes of ln(x / (1 - x)).
-
-    From x = 1e-6 to 1 - 1e-6: fine where potentials and rates are steep, at both ends.
-    Beyond, the table goes on along its tangent in x, so that value and slope stay
-    finite and continuous. Rows of `coefficients`: one law each.
+    The distance to the nearer end, 2^-20 to 1/2, is cut into octaves and each octave
+    into 2^n equal intervals: fine where potentials and rates are steep, and the number
+    of an interval is the leading bits of a distance, so that no logarithm is needed to
+    find it. Beyond, the table goes on along its tangent, so that value and slope stay
+    finite and continuous. Rows of `coefficients`: one law each, its intervals from 0
+    to 1/2, then those from 1 back to 1/2.
     """
 
     coefficients: Float[Array, "4 law interval"]
@@ -39,18 +40,22 @@ class LogitTable(eqx.Module):
         return self.at(stoichiometry, keep)(stoichiometry)
 
     def at(self, stoichiometry: Float[Array, "..."], keep=as_it_is):
-        """The table's `LogitCubics` in whose intervals the stoichiometries lie."""
+        """The table's `OctaveCubics` in whose intervals the stoichiometries lie."""
         count = self.coefficients.shape[2]
-        _, position = _position(stoichiometry, count)
-        index = keep(jnp.clip(position.astype(jnp.int32), 0, count - 1))
+        half = count // 2
+        upper, distance = _distance(stoichiometry)
+        bits = _Bits.of(half, distance.dtype)
+        number = bits.number(jax.lax.stop_gradient(_within(distance)))
+        number = jnp.clip(number, 0, half - 1).astype(jnp.int32)
+        index = keep(jnp.where(upper, number + half, number))
         rows = [
             row.at[:, index].get(mode="promise_in_bounds") for row in self.coefficients
         ]
-        return LogitCubics(tuple(rows), index, count)
+        return OctaveCubics(tuple(rows), index, count)
 
 
-class LogitCubics(eqx.Module):
-    """One cubic a law of a `LogitTable` for each of some stoichiometries."""
+class OctaveCubics(eqx.Module):
+    """One cubic a law of an `OctaveTable` for each of some stoichiometries."""
 
     coefficients: tuple[Float[Array, "law ..."], ...]
     index: Int[Array, "..."]
@@ -59,40 +64,94 @@ class LogitCubics(eqx.Module):
     def __call__(self, stoichiometry: Float[Array, "..."], keep=None):
         """(values, slopes) of every law, each in its own interval's cubic."""
         del keep  # what it is for was looked up already
-        inside, position = _position(stoichiometry, self.count)
-        value, slope = cubic(self.coefficients, position - self.index)
-        slope = slope / (_spacing(self.count) * inside * (1.0 - inside))
-        return value + slope * (stoichiometry - inside), slope
+        upper, distance, within, start, per_width = self._places(stoichiometry)
+        value, slope = cubic(self.coefficients, (within - start) * per_width)
+        slope = slope * per_width
+        value = value + slope * (distance - within)
+        return value, jnp.where(upper, -slope, slope)
 
     def offset(self, stoichiometry: Float[Array, "..."]) -> Float[Array, "..."]:
         """Place within the interval, 0 to 1."""
-        return _position(stoichiometry, self.count)[1] - self.index
+        _, _, within, start, per_width = self._places(stoichiometry)
+        return (within - start) * per_width
+
+    def _places(self, stoichiometry):
+        """(whether 1 is the nearer end, distance to it, that within the table, start of
+        its interval, 1 / its width).
+        """
+        upper, distance = _distance(stoichiometry)
+        half = self.count // 2
+        bits = _Bits.of(half, distance.dtype)
+        number = self.index - jnp.where(self.index < half, 0, half)
+        return upper, distance, _within(distance), *bits.interval(number)
 
 
-def _spacing(count: int) -> float:
-    return -2.0 * _LOWEST / count
+class _Bits(NamedTuple):
+    """How numbers of intervals are cut from floating-point numbers of one type."""
 
+    dtype: type
+    whole: type  # integers of its size
+    fraction: int  # bits of its fraction
+    leading: int  # of these, that number the intervals of an octave
 
-def _position(stoichiometry, count: int):
-    """(stoichiometry within the table, its place among `count` intervals)."""
-    inside = jnp.clip(stoichiometry, _SMALLEST, 1.0 - _SMALLEST)
-    return inside, (_logit(inside) - _LOWEST) / _spacing(count)
+    @staticmethod
+    def of(half: int, dtype):
+        kind = jnp.finfo(dtype)
+        whole = jnp.int32 if kind.bits == 32 else jnp.int64
+        return _Bits(dtype, whole, kind.nmant, (half // _OCTAVES).bit_length() - 1)
 
+    @property
+    def _lowest(self) -> int:
+        """Leading bits of the distance that intervals are numbered from."""
+        exponent = int(np.log2(_SMALLEST)) + self._bias
+        return exponent << self.leading
 
-def logit_table(laws, num_intervals: int = _NUM_INTERVALS) -> LogitTable:
-    """Tabulates elementwise laws of stoichiometry."""
-    nodes = np.linspace(_LOWEST, -_LOWEST, num_intervals + 1)
-    share = jnp.asarray(1.0 / (1.0 + np.exp(-nodes)))
-    width = jnp.asarray(nodes[1] - nodes[0]) * share * (1.0 - share)
-    rows = [jax.jvp(law, (share,), (width,)) for law in laws]
-    values, slopes = (jnp.stack(column) for column in zip(*rows, strict=True))
-    rise = values[:, 1:] - values[:, :-1]
-    left, right = slopes[:, :-1], slopes[:, 1:]
-    return LogitTable(
-        jnp.stack(
-            [values[:, :-1], left, 3 * rise - 2 * left - right, left + right - 2 * rise]
+    @property
+    def _bias(self) -> int:
+        return 1 - jnp.finfo(self.dtype).minexp
+
+    def number(self, distance):
+        """Number of the interval of each distance."""
+        bits = jax.lax.bitcast_convert_type(distance, self.whole)
+        return (bits >> (self.fraction - self.leading)) - self._lowest
+
+    def interval(self, number):
+        """(start of each interval, 1 / its width), both exact."""
+        bits = number.astype(self.whole) + self._lowest
+        inverse = 2 * self._bias + self.leading - (bits >> self.leading)
+        return (
+            jax.lax.bitcast_convert_type(
+                bits << (self.fraction - self.leading), self.dtype
+            ),
+            jax.lax.bitcast_convert_type(inverse << self.fraction, self.dtype),
         )
-    )
+
+
+def _distance(stoichiometry):
+    """(whether 1 is the nearer end, distance to the nearer one)."""
+    upper = stoichiometry > 0.5
+    return upper, jnp.where(upper, 1.0 - stoichiometry, stoichiometry)
+
+
+def _within(distance):
+    return jnp.clip(distance, _SMALLEST, 0.5)
+
+
+def octave_table(laws, per_octave: int = _PER_OCTAVE) -> OctaveTable:
+    """Tabulates elementwise laws of stoichiometry; `per_octave` is a power of two."""
+    octaves = _SMALLEST * 2.0 ** np.arange(_OCTAVES)
+    starts = np.outer(octaves, 1.0 + np.arange(per_octave) / per_octave).reshape(-1)
+    width = np.append(starts[1:], 0.5) - starts
+    distance = np.append(starts, 0.5)
+    share = jnp.asarray(np.concatenate([distance, 1.0 - distance]))
+    rows = [jax.jvp(law, (share,), (jnp.ones_like(share),)) for law in laws]
+    in_halves = lambda column: jnp.stack(column).reshape(len(rows), 2, -1)
+    values, slopes = map(in_halves, zip(*rows, strict=True))
+    slopes = slopes * np.array([1.0, -1.0])[:, None]  # away from the nearer end
+    start, rise = values[..., :-1], values[..., 1:] - values[..., :-1]
+    left, right = width * slopes[..., :-1], width * slopes[..., 1:]
+    cubics = [start, left, 3 * rise - 2 * left - right, left + right - 2 * rise]
+    return OctaveTable(jnp.stack(cubics).reshape(4, len(rows), -1))
 
 
 class Tables(eqx.Module):
@@ -106,8 +165,8 @@ class Tables(eqx.Module):
     """
 
     theta: KirchhoffTable | KirchhoffCubics
-    surface: LogitTable | LogitCubics
-    conductivity: LogitTable | LogitCubics
+    surface: OctaveTable | OctaveCubics
+    conductivity: OctaveTable | OctaveCubics
 
     def at(self, nodes, surface, probed, keep=as_it_is) -> "Tables":
         """Only what is looked up at one state: a cubic a node instead of tables."""
@@ -151,6 +210,6 @@ class Tables(eqx.Module):
 
         return Tables(
             tabulate(curves.diffusivity),
-            logit_table([curves.open_circuit_potential, log_exchange]),
-            logit_table([lambda x: jnp.log(curves.conductivity(x))]),
+            octave_table([curves.open_circuit_potential, log_exchange]),
+            octave_table([lambda x: jnp.log(curves.conductivity(x))]),
         )

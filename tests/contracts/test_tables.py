@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import diffelec
-from diffelec.tables import Tables, logit_table
+from diffelec.tables import Tables, octave_table
 
 INSIDE = np.concatenate(
     [
@@ -68,7 +68,7 @@ def test_beyond_both_ends_rates_stay_positive_and_values_finite(tables):
 
 
 def test_values_and_slopes_join_smoothly_at_the_ends(tables):
-    for edge in (1e-6, 1.0 - 1e-6):
+    for edge in (2.0**-20, 1.0 - 2.0**-20):
         x = jnp.asarray([edge - 1e-12, edge + 1e-12])
         (potential, _), (slope, _) = tables.kinetics(x)
         assert abs(potential[1] - potential[0]) < 1e-6
@@ -79,8 +79,31 @@ def test_a_finer_table_errs_with_the_fourth_power():
     law = lambda x: jnp.tanh(8.0 * (x - 0.5))
     x = jnp.linspace(0.1, 0.9, 4001)
     errors = [
-        np.max(np.abs(logit_table([law], n)(x)[0][0] - law(x)))
-        for n in (256, 512, 1024)
+        np.max(np.abs(octave_table([law], n)(x)[0][0] - law(x))) for n in (8, 16, 32)
     ]
     orders = np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
     assert orders[-1] == pytest.approx(4.0, abs=0.25)
+
+
+@pytest.mark.parametrize(("dtype", "off"), [(np.float64, 1e-8), (np.float32, 5e-3)])
+def test_intervals_meet_at_their_ends(dtype, off):
+    law = lambda x: jnp.log(x) - jnp.log1p(-x)
+    table = jax.tree.map(lambda leaf: leaf.astype(dtype), octave_table([law], 4))
+    quarters = np.outer(2.0 ** np.arange(-20, -1), [1.0, 1.25, 1.5, 1.75]).reshape(-1)
+    ends = np.concatenate([quarters, [0.5], 1.0 - quarters]).astype(dtype)
+    for towards in (0, 0.5, 1):  # just below, at, just above
+        x = ends if towards == 0.5 else np.nextafter(ends, dtype(towards))
+        x = np.clip(x, ends[0], 1 - ends[0])
+        (value,), (slope,) = table(jnp.asarray(x))
+        exact = np.asarray(x, np.float64)
+        np.testing.assert_allclose(value, law(exact), rtol=off / 10, atol=off / 10)
+        np.testing.assert_allclose(slope * exact * (1 - exact), 1.0, rtol=off)
+
+
+def test_a_place_that_is_no_number_stays_none(tables):
+    nothing = np.copysign(np.nan, [1.0, -1.0])  # of either sign
+    cubics = tables.surface.at(jnp.asarray([*nothing, 0.5]))
+    assert np.all((cubics.index >= 0) & (cubics.index < cubics.count))
+    (potential, rate), _ = tables.kinetics(jnp.asarray([*nothing, 0.5]))
+    np.testing.assert_array_equal(np.isnan(potential), [True, True, False])
+    np.testing.assert_array_equal(np.isnan(rate), [True, True, False])
