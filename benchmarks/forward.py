@@ -50,7 +50,7 @@ def our_solver(rtol: float, method=diffelec.solver.RODAS4P2, max_steps: int = 20
             max_steps=max_steps,
         )
         found.voltage.block_until_ready()
-        steps = int(np.sum(found.num_steps))
+        steps = int(np.asarray(found.num_steps).sum())
         return np.asarray(found.stoichiometry), np.asarray(found.voltage), steps
 
     return solve

@@ -9,6 +9,7 @@ import os
 import equinox as eqx
 import jax
 import jaxlib
+import numpy as np
 
 _LEVEL, _EMITTERS = "xla_backend_optimization_level", "xla_cpu_use_fusion_emitters"
 # A loop over the sites of a few particles that LLVM writes out in full is left without
@@ -67,15 +68,35 @@ def set_compiler(environment=os.environ) -> None:
 
 
 def compiled(function):
-    """`function` by `equinox.filter_jit` with `compiler_options`, which are asked for
-    at its first call: to ask starts JAX's devices.
+    """`function` under `jax.jit` with `compiler_options`, which are asked for at its
+    first call: to ask starts JAX's devices.
+
+    Arguments may hold what is no array, as `equinox.filter_jit` takes it, which is
+    left to that: to look for it costs a call as much as all else that JAX does for it.
     """
 
     @functools.cache
     def made():
-        return eqx.filter_jit(function, compiler_options=compiler_options())
+        options = compiler_options()
 
-    return lambda *arguments: made()(*arguments)
+        def of_leaves(structure, *leaves):
+            return function(*jax.tree.unflatten(structure, leaves))
+
+        of_leaves.__name__ = function.__name__
+        of_arrays = jax.jit(of_leaves, static_argnums=0, compiler_options=options)
+        return of_arrays, eqx.filter_jit(function, compiler_options=options)
+
+    def call(*arguments):
+        of_arrays, of_any = made()
+        leaves, structure = jax.tree.flatten(arguments)
+        if not all(isinstance(leaf, np.ndarray | jax.Array) for leaf in leaves):
+            return of_any(*arguments)
+        try:
+            return jax.block_until_ready(of_arrays(structure, *leaves))
+        except jax.errors.JaxRuntimeError:
+            return of_any(*arguments)  # raises it again, and as `equinox` words it
+
+    return call
 
 
 @contextlib.contextmanager

@@ -98,7 +98,8 @@ def simulate(
     """
     check_problem(electrode, protocol)
     check_precision(dtype)
-    traced = _is_staged() or _is_traced((electrode, protocol, times))
+    leaves, structure = jax.tree.flatten((electrode, protocol))
+    traced = _is_staged() or _is_traced([*leaves, *jax.tree.leaves(times)])
     if max_steps is None:
         max_steps = stretches.most_steps(electrode, protocol.drive, traced=traced)
     check_numbers(rtol, atol, num_saved, max_steps)
@@ -117,20 +118,13 @@ def simulate(
         int(num_saved),
         instants,
     )
-    electrode, protocol = jax.tree.map(
-        lambda leaf: _of_type(leaf, dtype), (electrode, protocol)
-    )
+    if not all(getattr(leaf, "dtype", None) == dtype for leaf in leaves):
+        leaves = [jnp.asarray(leaf, dtype) for leaf in leaves]
+        electrode, protocol = jax.tree.unflatten(structure, leaves)
     with uncollected():
         found = (_traced if traced else _eager)(electrode, protocol, settings)
         solution = _solution(electrode, protocol, *found)
     return _raise_failure(solution) if throw else solution
-
-
-def _of_type(leaf, dtype):
-    """A leaf of the asked type; as it is where it has it, which costs nothing."""
-    if isinstance(leaf, np.ndarray | jax.Array) and leaf.dtype == dtype:
-        return leaf
-    return jnp.asarray(leaf, dtype)
 
 
 def _raise_failure(solution: Solution) -> Solution:
@@ -199,12 +193,16 @@ def _eager(electrode, protocol, settings: _Settings):
 
 def _is_staged() -> bool:
     """Whether the caller compiles."""
-    return isinstance(jnp.zeros(()), jax.core.Tracer)
+    return isinstance(_constant(), jax.core.Tracer)
 
 
-def _is_traced(tree) -> bool:
-    """Whether a transformation holds some of its leaves."""
-    leaves = jax.tree.leaves(tree)
+@jax.jit  # what costs least to ask
+def _constant():
+    return 0.0
+
+
+def _is_traced(leaves) -> bool:
+    """Whether a transformation holds some of them."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
 
 

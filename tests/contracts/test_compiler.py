@@ -5,12 +5,15 @@ import os
 import subprocess
 import sys
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import diffelec
 from diffelec import compiler
-from diffelec.compiler import uncollected
+from diffelec.compiler import compiled, uncollected
 
 LEVEL, EMITTERS = "xla_backend_optimization_level", "xla_cpu_use_fusion_emitters"
 PLAIN = """
@@ -117,6 +120,31 @@ def test_options_hold_in_every_way_to_call():
         command, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_what_is_no_array_is_compiled_in():
+    seen = []
+
+    def applied(law, x):
+        seen.append(law)
+        return law(x), x
+
+    twice = lambda x: 2 * x
+    run = compiled(applied)
+    for x in (1.0, 2.0):
+        found = run(twice, np.asarray(x))
+        assert [float(y) for y in found] == [2 * x, x]
+    assert seen == [twice]  # traced once
+
+
+def test_an_error_of_a_law_is_told_in_its_words():
+    def checked(x):
+        return eqx.error_if(x, x < 0, "a diffusivity below 0", on_error="raise")
+
+    run = compiled(checked)
+    assert run(np.asarray(1.0)) == 1.0
+    with pytest.raises(RuntimeError, match=r"equinox\.EquinoxRuntimeError: a diffusiv"):
+        run(jnp.asarray(-1.0))
 
 
 def test_the_collector_rests_while_a_solve_is_traced_and_goes_on_after(monkeypatch):
