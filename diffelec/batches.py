@@ -140,17 +140,21 @@ def _threads(function, lanes, count: int, chunk: int):
 
 def _vectorised(function, lanes, count: int, chunk: int):
     """Chunks of one size, so that one is compiled; a device each in turn."""
-    run_all = compiled(jax.vmap(function))
+    run_all = compiled(_all)
     devices, size = jax.local_devices(), min(chunk, count)
 
     def run(number):
         part = np.arange(number * size, min((number + 1) * size, count))
         padded = np.resize(part, size)  # the last chunk repeats its lanes
         own = jax.tree.map(lambda leaf: leaf[padded], lanes)
-        found = run_all(jax.device_put(own, devices[number % len(devices)]))
+        found = run_all(function, jax.device_put(own, devices[number % len(devices)]))
         return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(part)], found)
 
     return run, range(-(-count // size)), len(devices)
+
+
+def _all(function, lanes):
+    return jax.vmap(function)(lanes)
 
 
 _EXECUTORS = {"threads": _threads, "vectorised": _vectorised}

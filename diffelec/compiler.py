@@ -5,6 +5,7 @@ import functools
 import gc
 import importlib.util
 import os
+import types
 
 import equinox as eqx
 import jax
@@ -69,34 +70,38 @@ def set_compiler(environment=os.environ) -> None:
 
 def compiled(function):
     """`function` under `jax.jit` with `compiler_options`, which are asked for at its
-    first call: to ask starts JAX's devices.
+    first call: to ask starts JAX's devices. What was compiled is kept for the next
+    time that the same function is given.
 
-    Arguments may hold what is no array, as `equinox.filter_jit` takes it, which is
-    left to that: to look for it costs a call as much as all else that JAX does for it.
+    Functions that hold arrays, and arguments that hold what is no array, are left to
+    `equinox.filter_jit`: to look for these costs a call as much as all else that JAX
+    does for it.
     """
 
-    @functools.cache
-    def made():
-        options = compiler_options()
-
-        def of_leaves(structure, *leaves):
-            return function(*jax.tree.unflatten(structure, leaves))
-
-        of_leaves.__name__ = function.__name__
-        of_arrays = jax.jit(of_leaves, static_argnums=0, compiler_options=options)
-        return of_arrays, eqx.filter_jit(function, compiler_options=options)
-
     def call(*arguments):
-        of_arrays, of_any = made()
+        of_arrays, of_any = _compilers()
         leaves, structure = jax.tree.flatten(arguments)
-        if not all(isinstance(leaf, np.ndarray | jax.Array) for leaf in leaves):
-            return of_any(*arguments)
+        plain = isinstance(function, types.FunctionType)
+        if not plain or not all(isinstance(x, np.ndarray | jax.Array) for x in leaves):
+            return of_any(function)(*arguments)
         try:
-            return jax.block_until_ready(of_arrays(structure, *leaves))
+            return jax.block_until_ready(of_arrays(function, structure, *leaves))
         except jax.errors.JaxRuntimeError:
-            return of_any(*arguments)  # raises it again, and as `equinox` words it
+            return of_any(function)(*arguments)  # which words what it raises again
 
     return call
+
+
+@functools.cache
+def _compilers():
+    """What compiles functions of arrays, and what compiles any."""
+    options = compiler_options()
+    of_arrays = jax.jit(_applied, static_argnums=(0, 1), compiler_options=options)
+    return of_arrays, functools.partial(eqx.filter_jit, compiler_options=options)
+
+
+def _applied(function, structure, *leaves):
+    return function(*jax.tree.unflatten(structure, leaves))
 
 
 @contextlib.contextmanager

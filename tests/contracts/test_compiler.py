@@ -137,6 +137,21 @@ def test_what_is_no_array_is_compiled_in():
     assert seen == [twice]  # traced once
 
 
+@pytest.mark.parametrize("hold", [lambda f: f, lambda f: eqx.Partial(f, 2.0)])
+def test_what_was_compiled_is_kept_for_the_same_function(hold):
+    seen = []
+
+    def scaled(*numbers):
+        seen.append(numbers)
+        return numbers[-1] * 2.0
+
+    function = hold(scaled)
+    for _ in range(2):
+        diffelec.batch(function, np.arange(3.0), executor="threads")
+        diffelec.batch(function, np.arange(3.0), executor="vectorised", chunk=3)
+    assert len(seen) == 2
+
+
 def test_an_error_of_a_law_is_told_in_its_words():
     def checked(x):
         return eqx.error_if(x, x < 0, "a diffusivity below 0", on_error="raise")
