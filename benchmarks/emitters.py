@@ -5,10 +5,11 @@
 Each case is compiled anew in a process of its own, in turn with the newer emitters
 (`--xla_cpu_use_fusion_emitters`), with the older ones, with those at LLVM's second
 level of effort in place of the third (`--xla_backend_optimization_level`), and with
-loops of eight turns and more left as loops besides (`diffelec.set_compiler`): a first
-charge of the paper's network and the gradient of its onsets, a batch of 64 such
-charges, and 1000 particles (sparse factors). Seconds of processor time of the first
-call, seconds of a later one; medians. Writes benchmarks/results/emitters.json.
+loops of eight turns and more left as loops besides, at both levels (the third is what
+`diffelec.set_compiler` sets): a first charge of the paper's network and the gradient of
+its onsets, a batch of 64 such charges, and 1000 particles (sparse factors). Seconds of
+processor time of the first call, seconds of a later one; medians. Writes
+benchmarks/results/emitters.json.
 """
 
 import argparse
@@ -40,6 +41,7 @@ WAYS = {
     "older": _FLAGS.format("false", 3, _ANY),
     "older, level 2": _FLAGS.format("false", 2, _ANY),
     "older, level 2, loops": _FLAGS.format("false", 2, 7),
+    "older, loops": _FLAGS.format("false", 3, 7),
 }
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 _LEVEL, _EMITTERS = "xla_backend_optimization_level", "xla_cpu_use_fusion_emitters"
 # A loop over the sites of a few particles that LLVM writes out in full is left without
-# vectors, and takes it longer.
+# vectors, and takes it longer. Of loops that are left, its third level alone takes out
+# what does not change within them: which row it is.
 _EXTRA, _ROLLED = "xla_backend_extra_options", "-unroll-full-max-count=7"
 _KNOWN = ("0.10.", "0.11.")  # versions of jaxlib that have these
 
@@ -27,9 +28,10 @@ def compiler_options(
 
         jax.jit(jax.grad(loss), compiler_options=diffelec.compiler_options())
 
-    LLVM's second level of effort, and, where jaxlib has both, the older of two
-    generations of code. `simulate` and `batch` use them where they compile by
-    themselves; JAX takes options on the outermost `jax.jit` only.
+    LLVM's second level of effort, the third where `set_compiler` is called, and, where
+    jaxlib has both, the older of two generations of code. `simulate` and `batch` use
+    them where they compile by themselves; JAX takes options on the outermost `jax.jit`
+    only.
 
     Args:
         device: kind of the devices, "cpu" or another; JAX's own unless given.
@@ -53,14 +55,14 @@ def set_compiler(environment=os.environ) -> None:
 
     as a program's first line after its imports: JAX reads these flags once, when it
     starts. They hold for all that this process compiles, and those that it starts; so
-    does the command line. A solve then takes a seventh less time, a gradient a fifth,
-    a first call a few hundredths (`benchmarks/emitters.py`). Where accelerators are,
-    whose code they would reach, only those that are for CPUs alone are added.
+    does the command line. A solve then takes a fifth less time, a gradient a quarter,
+    a first call as long (`benchmarks/emitters.py`). Where accelerators are, whose code
+    they would reach, only those that are for CPUs alone are added.
     """
     flags = environment.get("XLA_FLAGS", "")
     wanted = compiler_options("cpu", flags)
     if jaxlib.__version__.startswith(_KNOWN) and _EXTRA not in flags:
-        wanted[_EXTRA] = _ROLLED
+        wanted |= {_EXTRA: _ROLLED} | ({_LEVEL: 3} if _LEVEL in wanted else {})
     if importlib.util.find_spec("jax_plugins"):  # where JAX's accelerators come from
         wanted = {k: v for k, v in wanted.items() if k.startswith("xla_cpu")}
     own = [f"--{name}={str(value).lower()}" for name, value in wanted.items()]

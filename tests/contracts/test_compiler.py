@@ -84,8 +84,9 @@ def test_other_devices_get_no_options(monkeypatch):
 
 
 def test_flags_are_set_where_the_user_has_not_and_jaxlib_knows_them(monkeypatch):
-    level, older, rolled = (
+    level, effort, older, rolled = (
         "--xla_backend_optimization_level=2",
+        "--xla_backend_optimization_level=3",
         "--xla_cpu_use_fusion_emitters=false",
         "--xla_backend_extra_options=-unroll-full-max-count=7",
     )
@@ -97,8 +98,10 @@ def test_flags_are_set_where_the_user_has_not_and_jaxlib_knows_them(monkeypatch)
         diffelec.set_compiler(own)
         return own.get("XLA_FLAGS", "").split()
 
-    assert flags({}) == [level, older, rolled]
-    assert flags({"XLA_FLAGS": "--a=1"}) == ["--a=1", level, older, rolled]
+    assert flags({}) == [effort, older, rolled]
+    assert flags({"XLA_FLAGS": "--a=1"}) == ["--a=1", effort, older, rolled]
+    own = "--xla_backend_extra_options=-a"  # with which the third level was not tried
+    assert flags({"XLA_FLAGS": own}) == [own, level, older]
     chosen = (
         "--xla_cpu_use_fusion_emitters=true --xla_backend_optimization_level=0 "
         "--xla_backend_extra_options=-unroll-count=2"
