@@ -1,8 +1,8 @@
 """Sums, look-ups and their transposes, in a form that one function may hold.
 
-Where a single solve is compiled into one (`solver.serial`), XLA allows neither a
-scatter, which is a loop here, one number after another, nor a reduction of thousands of
-numbers, which is a product. Places are static.
+Where a single solve is compiled into one (`small_calls`), XLA allows neither a scatter,
+which is look-ups and a loop here, nor a reduction of thousands of numbers, which is a
+product. Places are static.
 """
 
 import jax
@@ -10,8 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .small_calls import made_once
+
 _LEAST_OF_LIBRARY = 4096  # numbers of a reduction that XLA calls a library for
 _IN_A_ROW = 1024
+_FEWEST = 0.02  # of all places, for which a look-up at each is worth it
 
 
 def picked(values: Float[Array, " place"], at: np.ndarray) -> Float[Array, " number"]:
@@ -85,13 +88,36 @@ def places(at: np.ndarray) -> Array:
 
 
 def _added_up(numbers, at, size: int):
-    at = places(at)
+    """Look-ups of a number for every place, as often as most places have one more;
+    then, number by number, what is left where many meet.
+    """
+    at, numbers = np.asarray(at), made_once(numbers)
+    order, rank = _in_turn(at, size)
+    count, depth = np.bincount(at, minlength=size), 0
+    found = jnp.zeros(size, numbers.dtype)
+    while np.mean(count > depth) > _FEWEST:
+        source = np.zeros(size, int)
+        source[at[order[rank == depth]]] = order[rank == depth]
+        looked_up = numbers.at[source].get(mode="promise_in_bounds")
+        found = found + jnp.where(count > depth, looked_up, 0.0)
+        depth += 1
+    left = order[rank >= depth]
+    if not left.size:
+        return made_once(found)
+    source, place = places(left), places(at[left])
 
     def add(k, values):
-        here = row_at(at, k)
-        return with_row(values, row_at(values, here) + row_at(numbers, k), here)
+        here, number = row_at(place, k), row_at(numbers, row_at(source, k))
+        return with_row(values, row_at(values, here) + number, here)
 
-    return jax.lax.fori_loop(0, at.size, add, jnp.zeros(size, numbers.dtype))
+    return jax.lax.fori_loop(0, left.size, add, made_once(found))
+
+
+def _in_turn(at: np.ndarray, size: int):
+    """(numbers in order of their places, how many of its place come before each)."""
+    order = np.argsort(at, kind="stable")
+    first = np.searchsorted(at[order], np.arange(size))
+    return order, np.arange(at.size) - first[at[order]]
 
 
 def _linear(forward, backward):

@@ -22,8 +22,9 @@ FLOORS = (
         "once",
         "solver.thomas",
         "spheres",
-        "sums",
+        "small_calls",
     },
+    {"sums"},
     {"bodies", "curves", "kinetics", "edges", "control", "columns", "topology"}
     | {"solver.serial"},
     {

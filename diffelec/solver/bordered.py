@@ -21,13 +21,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..small_calls import made_once
 from ..sums import largest, over_rows, spread
 from ..topology import Topology
 from .blocks import AbstractFactors, Inverse
 from .exchange import RATE, Exchange
 from .parts import Parts
 from .pattern import Entries, ExchangeEntries, values_of
-from .serial import made_once, serial_or_plain
+from .serial import serial_or_plain
 from .thomas import back_substitute, back_substitute_transposed, factorise
 
 

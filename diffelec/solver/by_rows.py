@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ..kirchhoff import KirchhoffCubics, KirchhoffTable
-from .serial import made_once
+from ..small_calls import made_once
 
 
 def gain_by_rows(theta: KirchhoffTable | KirchhoffCubics, mesh, columns):

@@ -19,11 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ..small_calls import made_once
 from ..sums import added_up, picked, places, row_at, with_row
 from ..topology import Topology
 from .blocks import AbstractFactors
 from .pattern import pattern_of
-from .serial import made_once
 
 _KEPT = 64  # plans of as many topologies are kept
 

@@ -3,14 +3,10 @@
 XLA's CPU backend runs a program as a list of small kernels, each dispatched at run time
 and compiled on its own. A step of a few dozen particles is some hundreds of kernels of
 well under a microsecond, so dispatch is most of its time, and compiling them most of
-the first call's. A *small call* is emitted as one function instead: XLA makes them of
-short loops by itself, and of a whole computation where its call carries the marks set
-here. It may hold elementwise operations, reductions, look-ups, slices, matrix-vector
-products and loops, but no matrix product, scatter or library call; nor a reduction of
-4096 numbers or more, which XLA hands to a library (see `diffelec.sums`).
+the first call's. So a whole computation is made a small call (see `small_calls`).
 
-The marks mean nothing to other backends. Batched (`jax.vmap`), the plain form is used:
-a batch turns matrix-vector products into matrix products.
+Batched (`jax.vmap`), the plain form is used: a batch turns matrix-vector products into
+matrix products.
 """
 
 from collections.abc import Callable
@@ -24,8 +20,7 @@ from jax.custom_batching import custom_vmap
 from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, Bool
 
-_MARKS = {"xla_cpu_small_call": "true", "inlineable": "false"}
-_UNMARKED = {"xla_cpu_small_call": "false", "inlineable": "true"}
+from ..small_calls import MARKS, UNMARKED
 
 
 def serial_or_plain(serial: Callable, plain: Callable) -> Callable:
@@ -113,11 +108,11 @@ def _as_one(function, arguments):
 
     @jax.jit
     def unmarked(flat, whole):
-        with set_xla_metadata(**_UNMARKED):
+        with set_xla_metadata(**UNMARKED):
             found = function(eqx.combine(unravel(flat), whole, is_leaf=_is_whole))
             return found, [leaf.reshape(-1)[0] for leaf in jax.tree.leaves(whole)]
 
-    with set_xla_metadata(**_MARKS):
+    with set_xla_metadata(**MARKS):
         found, _ = unmarked(flat, whole)
         return found
 
@@ -159,26 +154,3 @@ def arrays_of(tree):
     """(arrays of a pytree, a function that puts them back)."""
     arrays, rest = eqx.partition(tree, eqx.is_array)
     return arrays, lambda a: eqx.combine(a, rest)
-
-
-@jax.custom_vjp
-def made_once(tree):
-    """A pytree of arrays within a small call, computed once: XLA would compute it
-    again in every loop that reads it, and in one that joins arrays number by number.
-    So are its cotangents.
-    """
-
-    @jax.jit
-    def same(tree):
-        return jax.tree.map(lambda leaf: leaf, tree)
-
-    with set_xla_metadata(**_MARKS):
-        return same(tree)
-
-
-def _cotangents_made_once(_, cotangents):
-    floats, others = eqx.partition(cotangents, eqx.is_inexact_array)
-    return (eqx.combine(made_once(floats), others),)
-
-
-made_once.defvjp(lambda tree: (made_once(tree), None), _cotangents_made_once)

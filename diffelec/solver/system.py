@@ -22,6 +22,7 @@ from ..control import Control
 from ..electrode import Electrode
 from ..kirchhoff import KirchhoffTable
 from ..network import multiplicity_of_edges
+from ..small_calls import made_once
 from ..sums import fits, spread
 from ..tables import Tables
 from . import exchange
@@ -32,7 +33,6 @@ from .elimination import Eliminated
 from .exchange import RATE
 from .parts import Parts
 from .pattern import Entries, ExchangeEntries, values_of
-from .serial import made_once
 
 
 def with_slope(function, x):

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffelec.solver.serial import Whole, made_once, serial_or_plain, unwrapped
+from diffelec.small_calls import made_once
+from diffelec.solver.serial import Whole, serial_or_plain, unwrapped
 
 
 def twice(arguments):

@@ -1,0 +1,38 @@
+"""Calls that XLA's CPU backend emits as one function, instead of a kernel each.
+
+XLA makes them of short loops by itself, and of a whole computation where its call
+carries the marks set here. It may hold elementwise operations, reductions, look-ups,
+slices, matrix-vector products and loops, but no matrix product, scatter or library
+call; nor a reduction of 4096 numbers or more, which XLA hands to a library (see
+`diffelec.sums`). The marks mean nothing to other backends.
+"""
+
+import equinox as eqx
+import jax
+from jax.experimental.xla_metadata import set_xla_metadata
+
+MARKS = {"xla_cpu_small_call": "true", "inlineable": "false"}
+UNMARKED = {"xla_cpu_small_call": "false", "inlineable": "true"}
+
+
+@jax.custom_vjp
+def made_once(tree):
+    """A pytree of arrays within a small call, computed once: XLA would compute it
+    again in every loop that reads it, and in one that joins arrays number by number.
+    So are its cotangents.
+    """
+
+    @jax.jit
+    def same(tree):
+        return jax.tree.map(lambda leaf: leaf, tree)
+
+    with set_xla_metadata(**MARKS):
+        return same(tree)
+
+
+def _cotangents_made_once(_, cotangents):
+    floats, others = eqx.partition(cotangents, eqx.is_inexact_array)
+    return (eqx.combine(made_once(floats), others),)
+
+
+made_once.defvjp(lambda tree: (made_once(tree), None), _cotangents_made_once)
