@@ -18,6 +18,7 @@ _NAMESPACES = (
     "compare",
     "compare_figures",
     "compare_files",
+    "contents",
     "coordinates",
     "cuts",
     "design",

@@ -10,12 +10,15 @@ from typing import TextIO
 
 from diffelec.constants import LARGEST_RADIUS, SMALLEST_RADIUS
 
+from .contents import check_text
+
 _DELIMITERS = (",", ";", "\t")
 _NO_COMMENT = re.compile(r"#[^#\s]")  # a name, or a row with a mark before it
 
 
 def read_text(path: str | os.PathLike) -> str:
     """The text of a file in UTF-8, with or without a byte order mark."""
+    check_text(path)
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

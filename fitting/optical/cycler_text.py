@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..contents import check_text
 from ..sheets import opens_like_a_name, split_line
 from .wording import counted
 
@@ -98,6 +99,7 @@ def decode(path: str | os.PathLike) -> tuple[str, list[str]]:
             f"{name} must be a table, but is the pointer of a file in large-file "
             "storage; fetch the file itself."
         )
+    check_text(path)
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             return data.decode(encoding, errors="replace").lstrip("\ufeff"), []

@@ -1,9 +1,12 @@
 """Tables as header and rows: what is a row, what a comment."""
 
+import gzip
+import zipfile
+
 import numpy as np
 import pytest
 
-from fitting import files, page
+from fitting import files, page, readers
 from fitting.optical.film_circles import Circles, write_circles
 from fitting.optical.trace_tables import read_traces
 from fitting.sheets import read_rows
@@ -65,3 +68,37 @@ def test_rows_of_empty_cells_are_no_rows(written):
     assert particles(path) == ["a", "b"]
     with pytest.raises(ValueError, match="must have one row or more"):
         read_rows(written("particle,r", ",", ",,,"))
+
+
+def book(path):
+    pytest.importorskip("openpyxl").Workbook().save(path)
+
+
+def archive(path):
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("table.csv", "particle,x_um\n")
+
+
+def write(data):
+    return lambda path: path.write_bytes(data)
+
+
+BINARIES = {
+    "an Excel workbook; export its table as CSV": book,
+    "a zip archive; unpack it": archive,
+    "compressed \\(gzip\\); unpack it": write(gzip.compress(b"particle,x_um\n")),
+    "a MATLAB file; export its table": write(b"MATLAB 5.0 MAT-file, \0\x80\xff"),
+    "an HDF5 file; export its table as CSV": write(b"\x89HDF\r\n\x1a\n\0\xff"),
+    "a PDF; give the table in text": write(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3"),
+}
+
+
+@pytest.mark.parametrize("words", BINARIES)
+@pytest.mark.parametrize(
+    "read", [files.read_particle_table, readers.read_events, read_traces]
+)
+def test_a_table_in_another_program_s_file_is_called_what_it_is(read, words, tmp_path):
+    path = tmp_path / "table.csv"
+    BINARIES[words](path)
+    with pytest.raises(ValueError, match=f"^table.csv must be text, but is {words}"):
+        read(path)
