@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import scipy.ndimage
 
+from .contents import kind_of
+
 _LARGEST_CONTACT = 0.5  # of the smaller particle's radius, as of touching spheres
 
 
@@ -43,6 +45,12 @@ def _read(path: Path) -> np.ndarray:
     """
     import tifffile
 
+    kind = kind_of(path)
+    if kind is not None and "TIFF" not in kind:
+        raise ValueError(
+            f"{path.name} must be a TIFF with labels, but is {kind}; save the labels "
+            "as a single-channel TIFF, without compression with losses."
+        )
     try:
         with tifffile.TiffFile(path) as stack:
             axes, image = stack.series[0].axes, stack.asarray()
@@ -81,8 +89,13 @@ def particles_of(labels: np.ndarray, size: float) -> dict[str, np.ndarray]:
     if not (size > 0 and np.isfinite(size)):
         raise ValueError(f"The size of a voxel must be positive [m], but is {size}.")
     labels = _whole(np.asarray(labels))
+    if labels.min(initial=0) < 0:
+        raise ValueError(
+            "A label image must hold 0 outside and numbers above 0 in particles, but "
+            f"holds {labels.min()}; write 0 where there is no particle."
+        )
     names, number = np.unique(labels, return_inverse=True)
-    number = number.reshape(labels.shape) - int(np.sum(names <= 0))
+    number = number.reshape(labels.shape) - int(np.sum(names == 0))
     names = names[names > 0]
     if len(names) == 0:
         raise ValueError(
