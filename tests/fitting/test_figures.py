@@ -193,6 +193,18 @@ def test_names_with_dollar_signs_do_not_end_a_finished_run(tmp_path):
     assert (tmp_path / "names.png").stat().st_size > 1000
 
 
+def test_names_with_dollar_signs_stand_as_they_are_written(tmp_path):
+    figure = style.blank(80, 50)
+    axes = figure.subplots()
+    axes.plot([1, 2], [1e-3, 1e3])
+    axes.set(yscale="log", title="contact radius $a$ [m]", xlabel="D (m$^2$ s$^{-1}$)")
+    style.save(figure, tmp_path / "names.png")
+    assert not axes.title.get_parse_math()
+    ours = [axes.xaxis.label, *axes.get_yticklabels()]
+    assert "$" in ours[-1].get_text()
+    assert all(text.get_parse_math() for text in ours)
+
+
 def test_sources_above_the_curves_are_drawn_whole():
     electrode = diffelec.presets.sharma2022(obstructions=(0,))
     constant = diffelec.curves.ConstantCurve(1e-3)
