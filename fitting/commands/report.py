@@ -1,6 +1,7 @@
 """`diffelec report`: folders of results as one page to read, print or send."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from . import study
@@ -47,4 +48,4 @@ def run(arguments) -> None:
             },
         )
     folders = counted(len(parts), "folder")
-    print(f"wrote report.html of {folders} to {arguments.out}")
+    print(f"wrote report.html of {folders} to {arguments.out}", file=sys.stderr)

@@ -33,13 +33,16 @@ def results(folder, **fields):
     return folder
 
 
-def test_a_page_holds_words_tables_and_figures_of_all_folders(tmp_path):
+def test_a_page_holds_words_tables_and_figures_of_all_folders(tmp_path, capsys):
     first = results(tmp_path / "one")
     results(first / "inner", title="inner", outcome="converged")
     second = results(tmp_path / "two", title="second")
     out = tmp_path / "out"
     assert cli.main(["report", str(first), str(second), "--out", str(out)]) == 0
     assert sorted(p.name for p in out.iterdir()) == ["report.html", "study.json"]
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("wrote report.html of 3 folders")
     text = (out / "report.html").read_text(encoding="utf-8")
     assert text.count("<h2>") == 3
     assert text.index("six &lt;particles&gt;") < text.index("second")
