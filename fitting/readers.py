@@ -56,8 +56,8 @@ def read_events(
 
     Columns `particle`, `event` (onset, midpoint, completion, duration), `time_h` and
     `sd_h` or `after_h` and `before_h` (an empty bound is infinite), and if wanted
-    `radius_um`, `change` and `half_cycle` (1 first; where several were seen); `_s` and
-    `_min` serve as well as `_h`, one unit for all instants.
+    `radius_um`, `change` and `half_cycle` (1 first; where several were seen); `_s`,
+    `_min` and `_d` serve too, one unit for all instants.
 
     Args:
         path: a CSV file.
@@ -172,7 +172,7 @@ def _event(path, line: int, cells: dict, units: dict) -> Event:
             given[base] = factor * _signed(path, line, label, text)
             if base == "radius":
                 check_radius(path, line, label, given[base])
-    _check_row(file, lambda base: units[base][0], given)
+    _check_row(file, given, lambda base: (units[base][0], cells[units[base][0]]))
     if "half_cycle" in given:
         given["half_cycle"] = _counted(file, given["half_cycle"])
     if "time" not in given:
@@ -202,8 +202,11 @@ def _signed(path, line: int, label: str, text: str) -> float:
     return value
 
 
-def _check_row(file: str, label: Callable[[str], str], given: dict) -> None:
-    """Raises ValueError unless a row is either a time or bounds."""
+def _check_row(file: str, given: dict, cell: Callable[[str], tuple[str, str]]) -> None:
+    """Raises ValueError unless a row is either a time or bounds.
+
+    `cell` tells the column's name and the text of "time", "sd", "after" or "before".
+    """
     bounds = [base for base in ("after", "before") if base in given]
     if ("time" in given) == bool(bounds):
         raise ValueError(
@@ -212,17 +215,18 @@ def _check_row(file: str, label: Callable[[str], str], given: dict) -> None:
         )
     if "time" in given and "sd" not in given:
         raise ValueError(
-            f"{file}, column {label('sd')}, must hold the standard deviation of the "
+            f"{file}, column {cell('sd')[0]}, must hold the standard deviation of the "
             "time, but is empty; give it, or bounds in place of the time."
         )
     if bounds and "sd" in given:
+        label, text = cell("sd")
         raise ValueError(
-            f"{file}, column {label('sd')}, must be empty in a row of bounds, but is "
-            f"{given['sd']:g} s; remove it."
+            f"{file}, column {label}, must be empty in a row of bounds, but is {text}; "
+            "remove it."
         )
     if len(bounds) == 2 and given["before"] <= given["after"]:
+        (after, low), (before, high) = cell("after"), cell("before")
         raise ValueError(
-            f"{file}, column {label('before')}, must be later than "
-            f"{label('after')}, but is {given['before']:g} s and that "
-            f"{given['after']:g} s; exchange them."
+            f"{file}, column {before}, must be later than {after}, but is {high} and "
+            f"that {low}; exchange them."
         )

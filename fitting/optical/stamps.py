@@ -20,6 +20,7 @@ _DAY_FIRST = re.compile(r"(?<!\d)\d{1,2}[-_./]\d{1,2}[-_./]\d{4}(?!\d)")
 UNITS = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "min": 60.0}
 UNITS |= {"minute": 60.0, "minutes": 60.0, "h": 3600.0, "hr": 3600.0, "hour": 3600.0}
 UNITS |= {"hours": 3600.0, "µs": 1e-6, "us": 1e-6, "day": 86400.0, "days": 86400.0}
+UNITS |= {"d": 86400.0}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -141,7 +141,7 @@ GOOD = "a,midpoint,3.5,0.2,,,,"
         ([""], "must have a header line, but is empty"),
         ([EVENTS], "one row or more below its header"),
         (["particle,event,time,sd", "a,onset,1,1"], "has the column 'time', but col"),
-        (["particle,event,time_d,sd_d", "a,onset,1,1"], "has the column 'time_d'"),
+        (["particle,event,time_w,sd_w", "a,onset,1,1"], "has the column 'time_w'"),
         (["event,time_h,sd_h", "onset,1,1"], "must have the column particle"),
         (["particle,time_h,sd_h", "a,1,1"], "must have the column event"),
         (["particle,event,sd_h", "a,onset,1"], "must have the column time_h"),
@@ -244,3 +244,19 @@ def test_a_radius_in_another_unit_than_its_column_is_refused(unit, radius, writt
     words = rf"line 2, column radius_{unit}, must be .* 1 nm to 1 mm, but is .*5.* m"
     with pytest.raises(ValueError, match=words):
         read_events(path)
+
+
+def test_times_may_be_in_days(written):
+    events = read_events(written("particle,event,time_d,sd_d", "a,onset,0.5,0.25"))
+    assert (events.time[0], events.sd[0]) == (12 * HOUR, 6 * HOUR)
+    found = read_recording(written("time_d,voltage_V", "0,3.5", "0.5,3.6"))
+    assert found.time[-1] == 12 * HOUR
+
+
+def test_bounds_in_the_wrong_order_are_told_as_written(written):
+    words = "column before_h, must be later than after_h, but is 2 and that 9.5; exch"
+    with pytest.raises(ValueError, match=words):
+        read_events(written("particle,event,after_h,before_h", "a,onset,9.5,2"))
+    words = "column sd_h, must be empty in a row of bounds, but is 0.5; remove it"
+    with pytest.raises(ValueError, match=words):
+        read_events(written("particle,event,time_h,sd_h,after_h", "a,onset,,0.5,2"))
