@@ -55,6 +55,11 @@ def ends_in(
     return end - start + np.where(forward.duration, 0.0, shift)
 
 
+def measurable(times, events) -> np.ndarray:
+    """Times with the scatter of a measurement, of which durations are not below 0."""
+    return np.where(events.is_duration, np.maximum(times, 0.0), times)
+
+
 def within(times, ends) -> np.ndarray:
     """Times of events, infinite where they lie beyond the ends."""
     return np.where(np.asarray(times) > ends, np.inf, times)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .diagnostics import Diagnosis, diagnose, resampled
-from .ends import ends_of, within
+from .ends import ends_of, measurable, within
 from .left_out import LeftOut
 from .noise import StudentT
 from .report import Band
@@ -194,7 +194,7 @@ def _predicted(setup: Setup, draws: Draw, seed: int) -> Prediction:
         off = rng.standard_t(noise.scatter.degrees, size=times.shape)
     else:
         off = rng.standard_normal(times.shape)
-    replicated = times + off * np.asarray(whole.scale)
+    replicated = measurable(times + off * np.asarray(whole.scale), events)
     quantiles = np.quantile(replicated.reshape(-1, times.shape[-1]), LEVELS, axis=0)
     best = np.unravel_index(np.argmax(draws.log_density), draws.log_density.shape)
     ends = ends_of(setup, draws.raw[best])

@@ -34,7 +34,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.special import logsumexp
 
 from .coordinates import populations
-from .ends import ends_of, within
+from .ends import ends_of, measurable, within
 from .pareto import smooth_weights
 
 # The law's tails beyond hold 6e-5; a particle out there has weights that do not hold.
@@ -111,7 +111,8 @@ def leave_out(
     )
     found = _predictions(setup, fine, logs, noise, seed)
     ends = ends_of(setup, raws[0])
-    return found._replace(quantiles=within(found.quantiles, ends))
+    quantiles = measurable(found.quantiles, setup.events)
+    return found._replace(quantiles=within(quantiles, ends))
 
 
 def _at_nodes(setup, raws, members):

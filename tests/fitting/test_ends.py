@@ -1,5 +1,6 @@
 """What is predicted beyond the end of a half cycle is told as that, not as a time."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -77,6 +78,19 @@ def test_a_posterior_states_no_times_beyond_the_end(predicted):
     last = posterior_files._event_table(predicted)[-1]
     assert last[-2].endswith(" to after 7.00")
     assert last[-1] == "after 7.00"
+
+
+def test_no_duration_is_predicted_to_be_measured_below_0(monkeypatch):
+    monkeypatch.setattr(inference, "ends_of", lambda *_: END)
+    setup = setup_of_four()
+    long = dataclasses.replace(setup.events, kind=("midpoint",) * 3 + ("duration",))
+    setup = dataclasses.replace(setup, events=long)
+    times, density = np.full((2, 50, 4), 60.0), np.zeros((2, 50))
+    draws = SimpleNamespace(times=times, raw=np.zeros((2, 50, 6)), log_density=density)
+    found = inference._predicted(setup, draws, 0)
+    assert found.quantiles[0, 3] == 0.0 < found.quantiles[-1, 3]
+    assert found.replicated[..., 3].min() == 0.0
+    assert found.quantiles[0, 0] < 0.0  # an instant may be before the clock's zero
 
 
 def reach(figure):
