@@ -7,7 +7,10 @@ at the collector (their conductivity is 1e4 S/m and more). To add a kind of edge
 one function here that returns an `Edge`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 
 class Edge(NamedTuple):
@@ -18,6 +21,68 @@ class Edge(NamedTuple):
     series_resistance: float = 0.0  # ohm
     shape_tail: float = 0.0  # 1/m
     shape_head: float = 0.0  # 1/m
+
+
+def as_edges(edges: Sequence) -> list[Edge]:
+    """Tuples as edges; ValueError for one that is no edge, by its number."""
+    try:
+        given = list(edges)
+    except TypeError:
+        raise ValueError(
+            f"`edges` must be a list of edges, but is {edges!r}; pass a list, of one "
+            "edge too."
+        ) from None
+    return [_as_edge(edge, number) for number, edge in enumerate(given)]
+
+
+def _as_edge(edge, number: int) -> Edge:
+    """A tuple as an edge, of ends that are a name or a whole number."""
+    try:
+        if isinstance(edge, str | dict):
+            raise TypeError  # letters and keys are no ends
+        edge = Edge(*edge)
+    except TypeError:
+        raise ValueError(
+            f"Edge {number} must be a tuple ({', '.join(Edge._fields)}), of which the "
+            f"last three are 0 unless given, but is {edge!r}; pass a list of such "
+            "tuples."
+        ) from None
+    ends = [_as_end(end, number) for end in edge[:2]]
+    return Edge(*ends, *map(_as_float, [number] * 3, Edge._fields[2:], edge[2:]))
+
+
+def _as_end(end, number: int) -> int | str:
+    """A node's name, or its number as an int."""
+    if isinstance(end, str):
+        return str(end)
+    if not _is_whole(end):
+        raise ValueError(
+            f"Edge {number} must join nodes by their names or whole numbers, but names "
+            f"{end!r}; write a name in quotes."
+        )
+    return int(end)
+
+
+def _is_whole(value) -> bool:
+    """Whether a value is a whole number, such as 2 or 2.0."""
+    try:
+        single = np.ndim(value) == 0 and not isinstance(value, bool | np.bool_)
+        return single and bool(value % 1 == 0)
+    except TypeError:
+        return False
+
+
+def _as_float(number: int, name: str, value) -> float:
+    """One of the three numbers of an edge."""
+    try:
+        if isinstance(value, str):
+            raise TypeError  # of digits, too
+        return float(value)
+    except TypeError:
+        raise ValueError(
+            f"`{name}` of edge {number} must be a number, but is {value!r}; leave it "
+            "out where it is 0."
+        ) from None
 
 
 def _positive(name: str, value: float, unit: str) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._typing import as_leaf
-from .edges import Edge
+from .edges import Edge, as_edges
 from .topology import COLLECTOR, Topology
 
 _KINDS = (COLLECTOR, "carbon", "particle")  # of nodes, in a graph of networkx
@@ -76,7 +76,7 @@ class Network(eqx.Module):
         `sites` are the arguments of `Topology` that cut particles into sites and tell
         of the electrolyte; sites are named `label/0`, … where a particle has several.
         """
-        edges = [Edge(*edge) for edge in edges]
+        edges = as_edges(edges)
         bare = Topology(
             (), (), particle_labels, carbon_labels, imaged, positions, **sites
         )
@@ -92,7 +92,7 @@ class Network(eqx.Module):
                         f"are {', '.join(names[:8])}{' …' if len(names) > 8 else ''}."
                     )
                 return numbers[end]
-            return int(end)
+            return end
 
         topology = Topology(
             [number(e.tail) for e in edges],
@@ -104,9 +104,9 @@ class Network(eqx.Module):
             **sites,
         )
         return Network(
-            [float(e.series_resistance) for e in edges],
-            [float(e.shape_tail) for e in edges],
-            [float(e.shape_head) for e in edges],
+            [e.series_resistance for e in edges],
+            [e.shape_tail for e in edges],
+            [e.shape_head for e in edges],
             topology,
             exchange_shape,
         )

@@ -220,6 +220,38 @@ def test_an_impossible_network_is_refused_by_name(edges, particles, message):
         Network.from_edges(edges, particles)
 
 
+@pytest.mark.parametrize(
+    ("edge", "message"),
+    [
+        ((0, 1.5, 1.0), "Edge 1 must join nodes by .* whole numbers, but names 1.5"),
+        ((True, "a", 1.0), "Edge 1 must join nodes by .*, but names True"),
+        ((None, "a", 1.0), "Edge 1 must join nodes by .*, but names None"),
+        ((np.nan, "a", 1.0), "Edge 1 must join nodes by .*, but names nan"),
+        (("a",), r"Edge 1 must be a tuple \(tail, head, .*, but is \('a',\)"),
+        (range(6), "Edge 1 must be a tuple"),
+        (7, "Edge 1 must be a tuple .*, but is 7; pass a list of such tuples"),
+        ("0a", "Edge 1 must be a tuple .*, but is '0a'"),
+        ({"tail": 0, "head": 1}, "Edge 1 must be a tuple .*, but is {'tail'"),
+        (("a", 0, None), "`series_resistance` of edge 1 must be a number, but is None"),
+        (("a", 0, 1, "2"), "`shape_tail` of edge 1 must be a number, but is '2'"),
+    ],
+)
+def test_what_is_no_edge_is_refused_by_its_number(edge, message):
+    with pytest.raises(ValueError, match=message):
+        Network.from_edges([CONTACT, edge], ["a"])
+
+
+def test_edges_that_are_no_list_are_refused():
+    with pytest.raises(ValueError, match="`edges` must be a list of edges, but is 3"):
+        Network.from_edges(3, ["a"])
+
+
+def test_whole_floats_are_numbers_of_nodes():
+    rows = np.array([[0.0, 1.0, 2.0, 0.0, 3.0]])
+    one, other = (Network.from_edges(e, ["a"]) for e in (rows, [(0, 1, 2, 0, 3)]))
+    assert tree_allclose(one, other, rtol=0)
+
+
 @pytest.mark.parametrize("name", ["series_resistance", "shape_tail", "shape_head"])
 def test_numbers_that_are_not_one_per_edge_are_refused(name):
     fields = {"series_resistance": [1, 1], "shape_tail": [1, 1], "shape_head": [1, 1]}
