@@ -171,6 +171,7 @@ class Network(eqx.Module):
         `series_resistance`, `shape_tail`, `shape_head`, `tail`, `number` of edges;
         edges without a number come last, in the graph's order.
         """
+        _check_graph(graph)
         kinds = dict(graph.nodes(data="kind", default="particle"))
         for node, kind in kinds.items():
             if kind not in _KINDS:
@@ -211,6 +212,17 @@ class Network(eqx.Module):
             [name[n] for n in carbon],
             imaged=[graph.nodes[n].get("imaged", True) for n in particles],
             positions=None if any(p is None for p in positions) else positions,
+        )
+
+
+def _check_graph(graph) -> None:
+    """Raises ValueError unless each contact is one edge of a graph."""
+    directed = getattr(graph, "is_directed", lambda: True)
+    if directed():
+        raise ValueError(
+            "`graph` must be an undirected graph of networkx, but is a "
+            f"{type(graph).__name__}; pass `graph.to_undirected()` of a directed one, "
+            "with `tail` at edges whose shapes differ."
         )
 
 

@@ -163,6 +163,18 @@ def test_a_graph_with_a_node_of_an_unknown_kind_is_refused():
         Network.from_networkx(graph)
 
 
+def test_a_graph_of_directed_edges_is_refused():
+    """There and back, each contact would count twice."""
+    graph = graphs.chain(2).to_networkx().to_directed()
+    with pytest.raises(ValueError, match=r"undirected .*Di.*; pass `graph.to_undir"):
+        Network.from_networkx(graph)
+
+
+def test_what_is_no_graph_is_refused():
+    with pytest.raises(ValueError, match=r"an undirected .*, but is a list"):
+        Network.from_networkx([("collector", "a")])
+
+
 def test_a_graph_without_a_collector_is_refused():
     graph = graphs.chain(2).to_networkx()
     graph.nodes["collector"]["kind"] = "carbon"
