@@ -96,10 +96,15 @@ def as_instants(times, dtype):
     try:
         if any(np.iscomplexobj(leaf) for leaf in leaves):
             raise TypeError  # of an array the imaginary part would be left out
+        if known and np.asarray(times).dtype.kind in "mM":
+            raise TypeError  # dates, of which the unit would be left out
+        if isinstance(times, np.ma.MaskedArray):
+            times = times.astype(dtype).filled(np.nan)
         instants = (np if known else jnp).asarray(times, dtype)  # cheaper on the host
     except (TypeError, ValueError):
         raise ValueError(
-            f"`times` must be numbers [s], but are {times!r}; pass a list of them."
+            f"`times` must be numbers [s], but are {times!r}; pass a list of them, "
+            "of dates the seconds since the start of the protocol."
         ) from None
     if instants.ndim != 1:
         raise ValueError(

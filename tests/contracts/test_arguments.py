@@ -28,6 +28,15 @@ HOUR = diffelec.Protocol.from_strings(["Rest for 1 hour"])
         ({"times": 3.0}, r"one list of instants \[s\], but have the shape \(\)"),
         ({"times": np.zeros((2, 2))}, r"but have the shape \(2, 2\)"),
         ({"times": ["a"]}, r"`times` must be numbers \[s\], but are \['a'\]"),
+        (
+            {"times": np.ma.array([1.0, 2.0], mask=[0, 1])},
+            r"number 1 .* is none; leave",
+        ),
+        (
+            {"times": np.array([0, 9], "datetime64[s]")},
+            "`times` must be numbers",
+        ),
+        ({"times": np.array([0, 9], "timedelta64[s]")}, "`times` must be numbers"),
         ({"dtype": "float16"}, "`dtype` must be float64 or float32, but is float16"),
     ],
 )
