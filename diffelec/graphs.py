@@ -64,6 +64,7 @@ def chain(
     carbon_shape: float = DEFAULT_CARBON_SHAPE,
 ) -> Network:
     """Particles in one row: collector - p0 - p1 - …, p0 touching carbon."""
+    _check_count(num_particles)
     _check_contact(contact_radius)
     labels = [f"p{k}" for k in range(num_particles)]
     edges = [
@@ -84,13 +85,14 @@ def star(
 
     `carbon_shape` [1/m]: one for all, or one a particle (1/(4a) of a contact radius a).
     """
+    _check_count(num_particles)
     shapes = np.asarray(carbon_shape, float)
     if shapes.ndim and shapes.shape != (num_particles,):
         raise ValueError(
             "`carbon_shape` must be one number or one per particle, but has "
             f"{shapes.size} values for {num_particles} particles."
         )
-    shapes = np.broadcast_to(shapes, (max(num_particles, 0),))
+    shapes = np.broadcast_to(shapes, (num_particles,))
     labels = [f"p{k}" for k in range(num_particles)]
     edges = [
         carbon_contact(COLLECTOR, label, float(shape))
@@ -182,11 +184,7 @@ def random_packing(
     sequence rolls no further than the first sphere (or floor) below a random spot, so
     it touches what carries it; the box is as wide as fills `thickness` to 55 %.
     """
-    if not isinstance(num_particles, numbers.Integral) or num_particles < 1:
-        raise ValueError(
-            "`num_particles` must be a whole number, 1 or more, but is "
-            f"{num_particles}."
-        )
+    _check_count(num_particles)
     smallest, largest = _PACKED_RADII
     _check_number("median_radius", median_radius, smallest, "m", largest)
     _check_number("spread", spread, 0.0, "of ln R")
@@ -203,6 +201,17 @@ def random_packing(
         best = int(np.argmin(heights))
         centres[k] = (*spots[best], heights[best])
     return centres, radii
+
+
+def _check_count(value) -> None:
+    """Raises ValueError for what is no number of particles."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if whole and value == 0:
+        raise ValueError("A network must have one particle or more, but has none.")
+    if not whole or value < 1:
+        raise ValueError(
+            f"`num_particles` must be a whole number, 1 or more, but is {value!r}."
+        )
 
 
 def _check_contact(radius) -> None:

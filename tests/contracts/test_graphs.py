@@ -83,6 +83,15 @@ def test_no_particles_are_refused(builder):
         builder(0)
 
 
+@pytest.mark.parametrize("builder", [graphs.chain, graphs.star, graphs.random_packing])
+@pytest.mark.parametrize("count", [2.5, True, "3", None])
+def test_a_number_of_particles_that_is_not_whole_is_refused(builder, count):
+    with pytest.raises(
+        ValueError, match="`num_particles` must be a whole number, 1 or"
+    ):
+        builder(count)
+
+
 @pytest.fixture(scope="module")
 def packing():
     return graphs.random_packing(80, seed=3)
