@@ -160,7 +160,7 @@ def joined_spheres(
     centres, radii = np.asarray(centres, float), np.asarray(radii, float)
     _check_spheres(centres, radii, labels)
     pairs = np.asarray(pairs, int).reshape(-1, 2)
-    _check_pairs(pairs, contact_radii, len(radii))
+    _check_pairs(pairs, contact_radii, radii)
     names = list(labels) if labels else [f"p{k}" for k in range(len(radii))]
     edges: list[Edge] = [
         particle_contact(names[i], names[j], radius)
@@ -232,18 +232,28 @@ def _check_number(name: str, value, least: float, unit: str, most=np.inf) -> Non
         )
 
 
-def _check_pairs(pairs, contact_radii, count: int) -> None:
+def _check_pairs(pairs, contact_radii, radii) -> None:
     """Raises ValueError for contacts of spheres that there are not."""
     if len(contact_radii) != len(pairs):
         raise ValueError(
             "`contact_radii` must have one value per pair, but has "
             f"{len(contact_radii)} for {len(pairs)} pairs."
         )
+    count = len(radii)
     outside = np.flatnonzero(np.any((pairs < 0) | (pairs >= count), axis=1))
     if outside.size:
         raise ValueError(
             f"`pairs` must hold numbers of spheres, 0 to {count - 1}, but pair "
             f"{outside[0]} is {pairs[outside[0]].tolist()}."
+        )
+    widths, smaller = np.asarray(contact_radii, float), np.min(radii[pairs], axis=1)
+    wide = np.flatnonzero(widths > smaller)
+    if wide.size:
+        k = int(wide[0])
+        raise ValueError(
+            "`contact_radii` must not exceed the radii of the spheres that touch, but "
+            f"pair {k} has {widths[k]:g} where one has {smaller[k]:g}; give both in "
+            "metres."
         )
 
 
