@@ -109,6 +109,7 @@ def _main(argv: Sequence[str] | None) -> int:
     try:
         _expand_home(arguments)
         prepare_environment(os.environ, cache=not arguments.no_cache)
+        _check_precision(os.environ)
         _keep_loaded()
         _check_inputs(arguments)
         arguments.run(arguments)
@@ -181,6 +182,18 @@ def prepare_environment(environment, *, cache: bool) -> None:
     import diffelec  # loads JAX, which reads what is set here later
 
     diffelec.set_compiler(environment)
+
+
+def _check_precision(environment) -> None:
+    """Raises ValueError where JAX was told to run in single precision."""
+    import jax
+
+    if not jax.config.jax_enable_x64:
+        given = environment.get("JAX_ENABLE_X64")
+        raise ValueError(
+            "The environment variable JAX_ENABLE_X64 must be 1 or unset, as "
+            f"numbers are float64, but is '{given}'; unset it."
+        )
 
 
 @functools.cache  # once a process

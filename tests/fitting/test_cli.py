@@ -7,6 +7,7 @@ import subprocess
 import sys
 import weakref
 
+import jax
 import numpy as np
 import pytest
 
@@ -307,6 +308,17 @@ def test_a_path_may_begin_at_home(tmp_path, monkeypatch, capsys):
 def test_unknown_command_is_bad_input(capsys):
     assert cli.main(["simulat"]) == 2
     assert "invalid choice: 'simulat'" in capsys.readouterr().err
+
+
+def test_single_precision_is_bad_input(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("JAX_ENABLE_X64", "0")
+    jax.config.update("jax_enable_x64", False)
+    try:
+        status = cli.main(["simulate", "--preset", "sharma2022", f"--out={tmp_path}/x"])
+    finally:
+        jax.config.update("jax_enable_x64", True)
+    assert status == 2
+    assert "but is '0'; unset it." in capsys.readouterr().err
 
 
 @pytest.fixture
