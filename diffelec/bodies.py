@@ -6,6 +6,7 @@ cut, write a function that gives the sites' centres to `_cut`.
 
 import dataclasses
 import functools
+import numbers
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def whole() -> Body:
     return Body(np.zeros((1, 3)), one + 1, one, pairs, none, pairs, none, one, pairs)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=64, typed=True)  # True is no 1
 def slices(count: int, axis: tuple[float, float, float] = (0.0, 0.0, 1.0)) -> Body:
     """Rings of equal height, hence of equal area, about an axis, from its tip down.
 
@@ -109,7 +110,7 @@ def slices(count: int, axis: tuple[float, float, float] = (0.0, 0.0, 1.0)) -> Bo
     return _cut(height[:, None] * tip, np.full(count, 1.0 / count))
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=64, typed=True)  # True is no 1
 def sectors(count: int) -> Body:
     r"""Wedges about the z axis: what one sees looking down on a particle.
 
@@ -130,7 +131,7 @@ def sectors(count: int) -> Body:
     return dataclasses.replace(body, exchange=np.full(len(body.neighbours), exchange))
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=64, typed=True)  # True is no 1
 def patches(count: int) -> Body:
     """Patches of nearly equal size (8 % either way) and of no preferred direction.
 
@@ -316,9 +317,11 @@ def _unit(name: str, vectors) -> np.ndarray:
 
 
 def _check_count(count: int, most: int) -> None:
-    if not 1 <= count <= most:
+    whole = isinstance(count, numbers.Integral) and not isinstance(count, bool)
+    if not whole or not 1 <= count <= most:
         raise ValueError(
-            f"The number of sites must lie between 1 and {most}, but is {count}."
+            f"The number of sites must lie between 1 and {most}, but is {count!r}; "
+            "give a whole number in between."
         )
 
 

@@ -185,3 +185,10 @@ def test_a_contact_and_its_sites_spreading_make_up_its_cap():
 def test_what_cannot_be_is_refused_with_a_remedy(make, match):
     with pytest.raises(ValueError, match=match):
         make()
+
+
+@pytest.mark.parametrize("form", [bodies.slices, bodies.sectors, bodies.patches])
+@pytest.mark.parametrize("count", [2.5, True, "8", 0])
+def test_a_number_of_sites_that_is_not_whole_is_refused(form, count):
+    with pytest.raises(ValueError, match=f"is {count!r}; give a whole number"):
+        form(count)
