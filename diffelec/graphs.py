@@ -159,7 +159,7 @@ def joined_spheres(
     """
     centres, radii = np.asarray(centres, float), np.asarray(radii, float)
     _check_spheres(centres, radii, labels)
-    pairs = np.asarray(pairs, int).reshape(-1, 2)
+    pairs = _as_pairs(pairs)
     _check_pairs(pairs, contact_radii, radii)
     names = list(labels) if labels else [f"p{k}" for k in range(len(radii))]
     edges: list[Edge] = [
@@ -230,6 +230,21 @@ def _check_number(name: str, value, least: float, unit: str, most=np.inf) -> Non
         raise ValueError(
             f"`{name}` must be {least:g} {above} [{unit}], but is {value}."
         )
+
+
+def _as_pairs(pairs) -> np.ndarray:
+    """(contact, 2) numbers; ValueError where they are not whole, or not two."""
+    pairs = np.asarray(pairs, float)
+    if pairs.size == 0:
+        return np.zeros((0, 2), int)
+    wrong = pairs[pairs % 1 != 0]
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or wrong.size:
+        found = f"{wrong[0]:g}" if wrong.size else f"the shape {pairs.shape}"
+        raise ValueError(
+            f"`pairs` must hold two whole numbers a contact, but has {found}; pass one "
+            "row a contact."
+        )
+    return pairs.astype(int)
 
 
 def _check_pairs(pairs, contact_radii, radii) -> None:

@@ -222,6 +222,8 @@ def test_spheres_without_a_place_of_their_own_are_refused(centres, settings, wor
         ([[0, 1], [0, 5]], [1e-6, 1e-6], r"0 to 2, but pair 1 is \[0, 5\]"),
         ([[0, -1]], [1e-6], r"0 to 2, but pair 0 is \[0, -1\]"),
         ([[0, 1]], [1e-6, 1e-6], "one value per pair, but has 2 for 1 pairs"),
+        ([[0, 1.5]], [1e-6], r"two whole numbers a contact, but has .*1\.5"),
+        ([[0, 1, 2], [0, 1, 2]], [1e-6] * 3, r"two whole .* the shape \(2, 3\)"),
         ([[0, 1], [1, 2]], [1e-6, 6e-6], "but pair 1 has 6e-06 where one has 5e-06"),
         ([[0, 1]], [5.0], "must not exceed .* pair 0 has 5 where .* in metres"),
     ],
