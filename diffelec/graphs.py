@@ -267,8 +267,8 @@ def _check_pairs(pairs, contact_radii, radii) -> None:
         k = int(wide[0])
         raise ValueError(
             "`contact_radii` must not exceed the radii of the spheres that touch, but "
-            f"pair {k} has {widths[k]:g} where one has {smaller[k]:g}; give both in "
-            "metres."
+            f"pair {k} has {widths[k]:g} where one has {smaller[k]:g}; give a narrower "
+            "contact, and all in metres."
         )
 
 
