@@ -55,7 +55,7 @@ def set_compiler(environment=os.environ) -> None:
 
     as a program's first line after its imports: JAX reads these flags once, when it
     starts. They hold for all that this process compiles, and those that it starts; so
-    does the command line. A solve then takes a fifth less time, a gradient a quarter,
+    does the command line. A solve then takes a quarter less time, a gradient a fifth,
     a first call as long (`benchmarks/emitters.py`). Where accelerators are, whose code
     they would reach, only those that are for CPUs alone are added.
     """
