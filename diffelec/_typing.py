@@ -5,6 +5,8 @@ Axes: `particle`, `site` (patches of surface, one a particle by default), `shell
 this order), `edge`, `step` (of a protocol), `time` (instants saved).
 """
 
+import numbers
+
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -23,3 +25,8 @@ def as_leaf(value):
     if isinstance(value, int | float | list | tuple | np.ndarray | np.generic):
         return np.asarray(value, dtype=np.float64)
     return value
+
+
+def is_whole_number(value) -> bool:
+    """Whether a value may count something: an integer of any type, but no truth."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)

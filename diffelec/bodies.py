@@ -6,11 +6,11 @@ cut, write a function that gives the sites' centres to `_cut`.
 
 import dataclasses
 import functools
-import numbers
 
 import numpy as np
 
 from . import spheres
+from ._typing import is_whole_number
 
 _MOST_SITES = 64
 _TOLERANCE = 0.035  # of the transfer resistances, in 1/(kappa R)
@@ -317,8 +317,7 @@ def _unit(name: str, vectors) -> np.ndarray:
 
 
 def _check_count(count: int, most: int) -> None:
-    whole = isinstance(count, numbers.Integral) and not isinstance(count, bool)
-    if not whole or not 1 <= count <= most:
+    if not is_whole_number(count) or not 1 <= count <= most:
         raise ValueError(
             f"The number of sites must lie between 1 and {most}, but is {count!r}; "
             "give a whole number in between."

@@ -88,7 +88,9 @@ def compiled(function):
             return of_any(function)(*arguments)
         try:
             return jax.block_until_ready(of_arrays(function, structure, *leaves))
-        except jax.errors.JaxRuntimeError:
+        except jax.errors.JaxRuntimeError as error:
+            if "EquinoxRuntimeError" not in str(error):
+                raise  # of memory, say
             return of_any(function)(*arguments)  # which words what it raises again
 
     return call

@@ -4,11 +4,11 @@ To add a builder, add one function here that returns a `Network`.
 """
 
 import itertools
-import numbers
 from collections.abc import Sequence
 
 import numpy as np
 
+from ._typing import is_whole_number
 from .constants import LARGEST_RADIUS
 from .edges import Edge, carbon_contact, particle_contact
 from .network import Network
@@ -205,10 +205,9 @@ def random_packing(
 
 def _check_count(value) -> None:
     """Raises ValueError for what is no number of particles."""
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if whole and value == 0:
+    if is_whole_number(value) and value == 0:
         raise ValueError("A network must have one particle or more, but has none.")
-    if not whole or value < 1:
+    if not is_whole_number(value) or value < 1:
         raise ValueError(
             f"`num_particles` must be a whole number, 1 or more, but is {value!r}."
         )

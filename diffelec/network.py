@@ -196,15 +196,8 @@ class Network(eqx.Module):
             graph.edges(data=True), key=lambda edge: edge[2].get("number", last)
         ):
             tail, head = (v, u) if data.get("tail", u) == v else (u, v)
-            edges.append(
-                Edge(
-                    name[tail],
-                    name[head],
-                    data.get("series_resistance", 0.0),
-                    data.get("shape_tail", 0.0),
-                    data.get("shape_head", 0.0),
-                )
-            )
+            shapes = [data.get(field, 0.0) for field in Edge._fields[2:]]
+            edges.append(Edge(name[tail], name[head], *shapes))
         positions = [graph.nodes[n].get("position") for n in particles]
         return Network.from_edges(
             edges,
@@ -217,8 +210,7 @@ class Network(eqx.Module):
 
 def _check_graph(graph) -> None:
     """Raises ValueError unless each contact is one edge of a graph."""
-    directed = getattr(graph, "is_directed", lambda: True)
-    if directed():
+    if getattr(graph, "is_directed", lambda: True)():
         raise ValueError(
             "`graph` must be an undirected graph of networkx, but is a "
             f"{type(graph).__name__}; pass `graph.to_undirected()` of a directed one, "

@@ -165,6 +165,19 @@ def test_an_error_of_a_law_is_told_in_its_words():
         run(jnp.asarray(-1.0))
 
 
+def test_an_error_of_the_machine_is_raised_at_once():
+    tried = []
+
+    def out_of_memory(x):
+        tried.append(x)
+        raise MemoryError("none left")
+
+    run = compiled(lambda x: jax.pure_callback(out_of_memory, x, x))
+    with pytest.raises(RuntimeError, match="none left"):
+        run(np.asarray(1.0))
+    assert len(tried) == 1
+
+
 def test_the_collector_rests_while_a_solve_is_traced_and_goes_on_after(monkeypatch):
     seen = []
 
