@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .checks import check_positive
+
 
 class Edge(NamedTuple):
     """A contact between two nodes, given by their names or numbers."""
@@ -86,8 +88,7 @@ def _as_float(number: int, name: str, value) -> float:
 
 
 def _positive(name: str, value: float, unit: str) -> float:
-    if not value > 0:
-        raise ValueError(f"`{name}` must be positive [{unit}], but is {value}.")
+    check_positive(name, value, unit)
     return value
 
 

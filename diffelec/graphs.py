@@ -9,6 +9,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from ._typing import is_whole_number
+from .checks import (
+    as_floats,
+    as_labels,
+    check_number,
+    check_places,
+    check_positive,
+    check_radii,
+    check_whole,
+    is_number,
+    one_each,
+)
 from .constants import LARGEST_RADIUS
 from .edges import Edge, carbon_contact, particle_contact
 from .network import Network
@@ -16,6 +27,7 @@ from .topology import COLLECTOR
 
 DEFAULT_CONTACT_RADIUS = 0.5e-6  # m; only kappa * radius is identifiable
 DEFAULT_CARBON_SHAPE = 1.56e4  # 1/m; as if a = 16 um: a carbon-coated particle
+_WIDEST = 1.0  # m; an electrode said to be wider is in another unit
 _PACKED_RADII = (2e-6, 9e-6)  # m; smallest and largest of a random packing
 
 
@@ -31,14 +43,13 @@ def columns(
     `obstructions[c]` particles below the top one. Top particles (labels `top 0`, …)
     come first and are the imaged ones; `below c.k` counts from the collector.
     """
-    counts = np.asarray(obstructions)
+    due = "hold one whole number, 0 or more, per column"
+    counts = as_floats("obstructions", obstructions, due)
     if counts.ndim != 1 or counts.size == 0 or np.any((counts < 0) | (counts % 1 != 0)):
-        raise ValueError(
-            "`obstructions` must hold one whole number, 0 or more, per column, but is "
-            f"{obstructions}."
-        )
+        raise ValueError(f"`obstructions` must {due}, but is {obstructions!r}.")
     obstructions = counts.astype(int).tolist()
-    _check_contact(contact_radius)
+    check_positive("contact_radius", contact_radius, "m", LARGEST_RADIUS)
+    check_positive("spacing", spacing, "m", _WIDEST)
     tops = [f"top {c}" for c in range(len(obstructions))]
     below, edges, place = [], [], {}
     for c, count in enumerate(obstructions):
@@ -65,7 +76,7 @@ def chain(
 ) -> Network:
     """Particles in one row: collector - p0 - p1 - …, p0 touching carbon."""
     _check_count(num_particles)
-    _check_contact(contact_radius)
+    check_positive("contact_radius", contact_radius, "m", LARGEST_RADIUS)
     labels = [f"p{k}" for k in range(num_particles)]
     edges = [
         carbon_contact(COLLECTOR, label, carbon_shape)
@@ -86,13 +97,7 @@ def star(
     `carbon_shape` [1/m]: one for all, or one a particle (1/(4a) of a contact radius a).
     """
     _check_count(num_particles)
-    shapes = np.asarray(carbon_shape, float)
-    if shapes.ndim and shapes.shape != (num_particles,):
-        raise ValueError(
-            "`carbon_shape` must be one number or one per particle, but has "
-            f"{shapes.size} values for {num_particles} particles."
-        )
-    shapes = np.broadcast_to(shapes, (num_particles,))
+    shapes = one_each("carbon_shape", carbon_shape, num_particles)
     labels = [f"p{k}" for k in range(num_particles)]
     edges = [
         carbon_contact(COLLECTOR, label, float(shape))
@@ -122,18 +127,17 @@ def touching_spheres(
     `contact_radius` [m] is given for all. A share `carbon_share` of the spheres, drawn
     with `seed` (always including the lowest of each connected cluster), touches carbon.
     """
-    centres, radii = np.asarray(centres, float), np.asarray(radii, float)
-    _check_spheres(centres, radii, labels)
-    _check_number("reach", reach, 0.0, "of the sum of two radii")
+    centres, radii, _ = _as_spheres(centres, radii, labels)
+    check_number("reach", reach, 0.0, "of the sum of two radii")
     pairs = _touching_pairs(centres, radii, reach)
-    contacts = [
-        _overlap_radius(centres[i], centres[j], radii[[i, j]])
-        if contact_radius is None
-        else contact_radius
-        for i, j in pairs
-    ]
+    if contact_radius is None:
+        widths = [_overlap_radius(*centres[pair], radii[pair]) for pair in pairs]
+    else:
+        check_positive("contact_radius", contact_radius, "m", LARGEST_RADIUS)
+        widths = np.full(len(pairs), contact_radius)
+        _check_widths("contact_radius", widths, pairs, radii)
     return joined_spheres(
-        *(centres, radii, pairs, contacts),
+        *(centres, radii, pairs, widths),
         carbon_share=carbon_share,
         carbon_shape=carbon_shape,
         seed=seed,
@@ -157,14 +161,13 @@ def joined_spheres(
     `pairs` (contact, 2) are numbers of spheres, `contact_radii` [m] theirs; carbon as
     in `touching_spheres`.
     """
-    centres, radii = np.asarray(centres, float), np.asarray(radii, float)
-    _check_spheres(centres, radii, labels)
-    pairs = _as_pairs(pairs)
-    _check_pairs(pairs, contact_radii, radii)
-    names = list(labels) if labels else [f"p{k}" for k in range(len(radii))]
+    centres, radii, names = _as_spheres(centres, radii, labels)
+    pairs = _as_pairs(pairs, len(radii))
+    widths = as_floats("contact_radii", contact_radii, "hold one number a pair [m]")
+    _check_widths("contact_radii", widths, pairs, radii)
     edges: list[Edge] = [
-        particle_contact(names[i], names[j], radius)
-        for (i, j), radius in zip(pairs, contact_radii, strict=True)
+        particle_contact(names[i], names[j], float(width))
+        for (i, j), width in zip(pairs, widths, strict=True)
     ]
     wired = _carbon_coated(centres, pairs, carbon_share, seed)
     edges += [carbon_contact(COLLECTOR, names[i], carbon_shape) for i in wired]
@@ -186,9 +189,10 @@ def random_packing(
     """
     _check_count(num_particles)
     smallest, largest = _PACKED_RADII
-    _check_number("median_radius", median_radius, smallest, "m", largest)
-    _check_number("spread", spread, 0.0, "of ln R")
-    _check_number("thickness", thickness, 1e-6, "m", 1.0)
+    check_number("median_radius", median_radius, smallest, "m", largest)
+    check_number("spread", spread, 0.0, "of ln R")
+    check_number("thickness", thickness, 1e-6, "m", _WIDEST)
+    check_whole("seed", seed, 0)
     rng = np.random.default_rng(seed)
     radii = median_radius * np.exp(spread * rng.standard_normal(num_particles))
     radii = np.clip(radii, smallest, largest)
@@ -207,101 +211,40 @@ def _check_count(value) -> None:
     """Raises ValueError for what is no number of particles."""
     if is_whole_number(value) and value == 0:
         raise ValueError("A network must have one particle or more, but has none.")
-    if not is_whole_number(value) or value < 1:
+    check_whole("num_particles", value, 1)
+
+
+def _as_spheres(centres, radii, labels) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
+    """Centres, radii and names; ValueError for spheres that cannot be."""
+    due = "be one number a particle [m]"
+    radii = as_floats("radii", radii, due)
+    if radii.ndim != 1:
         raise ValueError(
-            f"`num_particles` must be a whole number, 1 or more, but is {value!r}."
-        )
-
-
-def _check_contact(radius) -> None:
-    """Raises ValueError for a contact that is no particle's."""
-    if not 0 < radius <= LARGEST_RADIUS:
-        raise ValueError(
-            "`contact_radius` must be positive [m], "
-            f"{LARGEST_RADIUS:g} at most, but is {radius}."
-        )
-
-
-def _check_number(name: str, value, least: float, unit: str, most=np.inf) -> None:
-    """Raises ValueError for a number out of which no packing can be made."""
-    if not (least <= value <= most and np.isfinite(value)):
-        above = "or more" if np.isinf(most) else f"to {most:g}"
-        raise ValueError(
-            f"`{name}` must be {least:g} {above} [{unit}], but is {value}."
-        )
-
-
-def _as_pairs(pairs) -> np.ndarray:
-    """(contact, 2) numbers; ValueError where they are not whole, or not two."""
-    pairs = np.asarray(pairs, float)
-    if pairs.size == 0:
-        return np.zeros((0, 2), int)
-    wrong = pairs[pairs % 1 != 0]
-    if pairs.ndim != 2 or pairs.shape[1] != 2 or wrong.size:
-        found = f"{wrong[0]:g}" if wrong.size else f"the shape {pairs.shape}"
-        raise ValueError(
-            f"`pairs` must hold two whole numbers a contact, but has {found}; pass one "
-            "row a contact."
-        )
-    return pairs.astype(int)
-
-
-def _check_pairs(pairs, contact_radii, radii) -> None:
-    """Raises ValueError for contacts of spheres that there are not."""
-    if len(contact_radii) != len(pairs):
-        raise ValueError(
-            "`contact_radii` must have one value per pair, but has "
-            f"{len(contact_radii)} for {len(pairs)} pairs."
+            f"`radii` must {due}, but has the shape {radii.shape}; pass a list."
         )
     count = len(radii)
-    outside = np.flatnonzero(np.any((pairs < 0) | (pairs >= count), axis=1))
-    if outside.size:
-        raise ValueError(
-            f"`pairs` must hold numbers of spheres, 0 to {count - 1}, but pair "
-            f"{outside[0]} is {pairs[outside[0]].tolist()}."
-        )
-    widths, smaller = np.asarray(contact_radii, float), np.min(radii[pairs], axis=1)
-    wide = np.flatnonzero(widths > smaller)
-    if wide.size:
-        k = int(wide[0])
-        raise ValueError(
-            "`contact_radii` must not exceed the radii of the spheres that touch, but "
-            f"pair {k} has {widths[k]:g} where one has {smaller[k]:g}; give a narrower "
-            "contact, and all in metres."
-        )
-
-
-def _check_spheres(centres, radii, labels) -> None:
-    """Raises ValueError for spheres that cannot be."""
-    if len(radii) == 0:
+    if count == 0:
         raise ValueError("A packing must have one particle or more, but has none.")
-    for name, column in (("centres", centres), ("labels", labels)):
-        if column is not None and len(column) != len(radii):
+    names = [f"p{k}" for k in range(count)]
+    if labels is not None:
+        names = as_labels("labels", labels)
+    due = "hold the coordinates of each particle [m]"
+    centres = as_floats("centres", centres, due)
+    for name, column in (("centres", np.atleast_1d(centres)), ("labels", names)):
+        if len(column) != count:
             raise ValueError(
                 f"`{name}` must have one entry per particle, but has {len(column)} for "
-                f"{len(radii)} radii."
+                f"{count} radii."
             )
-    if not np.all(radii > 0):
-        bad = int(np.flatnonzero(~(radii > 0))[0])
-        raise ValueError(
-            f"`radii` must be positive [m], but particle {bad} has {radii[bad]}."
-        )
-    _check_centres(centres, labels or range(len(radii)))
+    called = range(count) if labels is None else names
+    check_radii("radii", radii, called)
+    check_places("centres", centres, called)
+    _check_apart(centres, called)
+    return centres, radii, names
 
 
-def _check_centres(centres, names) -> None:
+def _check_apart(centres, names) -> None:
     """Raises ValueError unless every sphere has a place of its own."""
-    if centres.ndim != 2:
-        raise ValueError(
-            "`centres` must hold the coordinates of each particle [m], but has the "
-            f"shape {centres.shape}; pass one row a particle."
-        )
-    if not np.all(np.isfinite(centres)):
-        lost = int(np.argwhere(~np.isfinite(centres))[0, 0])
-        raise ValueError(
-            f"`centres` must be numbers [m], but particle {names[lost]} has "
-            f"{centres[lost].tolist()}."
-        )
     _, first, place = np.unique(centres, axis=0, return_index=True, return_inverse=True)
     earliest = first[place.reshape(-1)]
     again = np.flatnonzero(earliest != np.arange(len(centres)))
@@ -309,6 +252,55 @@ def _check_centres(centres, names) -> None:
         raise ValueError(
             f"`centres` must differ, but particles {names[earliest[again[0]]]} and "
             f"{names[again[0]]} share one; remove the duplicate."
+        )
+
+
+def _as_pairs(pairs, count: int) -> np.ndarray:
+    """(contact, 2) numbers of spheres; ValueError where they are none."""
+    due = "hold two whole numbers a contact"
+    pairs = as_floats("pairs", pairs, due)
+    if pairs.size == 0:
+        return np.zeros((0, 2), int)
+    wrong = pairs[pairs % 1 != 0]
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or wrong.size:
+        found = f"{wrong[0]:g}" if wrong.size else f"the shape {pairs.shape}"
+        raise ValueError(
+            f"`pairs` must {due}, but has {found}; pass one row a contact."
+        )
+    pairs = pairs.astype(int)
+    outside = np.flatnonzero(np.any((pairs < 0) | (pairs >= count), axis=1))
+    if outside.size:
+        raise ValueError(
+            f"`pairs` must hold numbers of spheres, 0 to {count - 1}, but pair "
+            f"{outside[0]} is {pairs[outside[0]].tolist()}."
+        )
+    _, first = np.unique(np.sort(pairs, axis=1), axis=0, return_index=True)
+    again = np.setdiff1d(np.arange(len(pairs)), first)
+    if again.size:
+        raise ValueError(
+            "`pairs` must name every contact once, but pair "
+            f"{again[0]}, {pairs[again[0]].tolist()}, stands there before, whichever "
+            "way; remove one of the two."
+        )
+    return pairs
+
+
+def _check_widths(name: str, widths, pairs, radii) -> None:
+    """Raises ValueError for contacts that are not of the spheres that touch."""
+    if widths.shape != (len(pairs),):
+        found = len(widths) if widths.ndim == 1 else f"the shape {widths.shape}"
+        raise ValueError(
+            f"`{name}` must have one value per pair, but has {found} for {len(pairs)} "
+            "pairs."
+        )
+    smaller = np.min(radii[pairs], axis=1)
+    wrong = np.flatnonzero(~((widths > 0) & (widths <= smaller)))
+    if wrong.size:
+        k = int(wrong[0])
+        raise ValueError(
+            f"`{name}` must be positive and must not exceed the radii of the spheres "
+            f"that touch, but pair {k} has {widths[k]:g} where one has "
+            f"{smaller[k]:g}; give a narrower contact, and all in metres."
         )
 
 
@@ -334,8 +326,9 @@ def _overlap_radius(one, other, radii) -> float:
 
 def _carbon_coated(centres, pairs, share, seed):
     """A drawn share of the spheres and the lowest of every cluster, as indices."""
-    if not 0 <= share <= 1:
-        raise ValueError(f"`carbon_share` must lie between 0 and 1, but is {share}.")
+    if not (is_number(share) and 0 <= share <= 1):
+        raise ValueError(f"`carbon_share` must lie between 0 and 1, but is {share!r}.")
+    check_whole("seed", seed, 0)
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

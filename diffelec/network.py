@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._typing import as_leaf
+from .checks import check_places
 from .edges import Edge, as_edges
 from .topology import COLLECTOR, Topology
 
@@ -266,11 +267,13 @@ def _check_lengths(topology: Topology) -> None:
     """Raises ValueError unless there is one mark and one place a particle."""
     for name in ("imaged", "positions"):
         value = getattr(topology, name)
-        if value is not None and len(value) != topology.num_particles:
+        if value is not None and value.shape[:1] != (topology.num_particles,):
             raise ValueError(
-                f"`{name}` must have one entry per particle, but has {len(value)} for "
-                f"{topology.num_particles} particles."
+                f"`{name}` must have one entry per particle, but has "
+                f"{len(np.atleast_1d(value))} for {topology.num_particles} particles."
             )
+    if topology.positions is not None:
+        check_places("positions", topology.positions, topology.particle_labels)
 
 
 def _check_sites(topology: Topology) -> None:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .checks import as_floats, as_labels, as_marks
 from .sums import added_up, picked
 
 COLLECTOR = "collector"
@@ -62,13 +63,16 @@ class Topology:
     ):
         self.tail = np.asarray(tail, dtype=np.int32)
         self.head = np.asarray(head, dtype=np.int32)
-        self.particle_labels = tuple(particle_labels)
-        self.carbon_labels = tuple(carbon_labels)
+        self.particle_labels = as_labels("particle_labels", particle_labels)
+        self.carbon_labels = as_labels("carbon_labels", carbon_labels)
         count = len(self.particle_labels)
         self.imaged = (
-            np.ones(count, bool) if imaged is None else np.asarray(imaged, bool)
+            np.ones(count, bool) if imaged is None else as_marks("imaged", imaged)
         )
-        self.positions = None if positions is None else np.asarray(positions, float)
+        due = "hold the coordinates of each particle [m]"
+        self.positions = (
+            None if positions is None else as_floats("positions", positions, due)
+        )
         self.site_particle = (
             np.arange(count) if site_particle is None else np.asarray(site_particle)
         )
@@ -83,7 +87,7 @@ class Topology:
         )
         pairs = () if exchange is None else exchange
         self.exchange = np.asarray(pairs, np.int32).reshape(-1, 2)
-        self.electrolyte_labels = tuple(electrolyte_labels)
+        self.electrolyte_labels = as_labels("electrolyte_labels", electrolyte_labels)
         self.site_electrolyte = (
             np.zeros(self.num_sites, np.int32)
             if site_electrolyte is None

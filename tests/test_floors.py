@@ -24,7 +24,7 @@ FLOORS = (
         "spheres",
         "small_calls",
     },
-    {"sums"},
+    {"checks", "sums"},
     {"bodies", "curves", "kinetics", "edges", "control", "columns", "topology"}
     | {"solver.serial"},
     {

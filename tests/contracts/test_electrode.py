@@ -53,7 +53,7 @@ CASES = {
     ),
     "a contact of no width": (
         lambda: graphs.touching_spheres(*SPHERES, contact_radius=0.0),
-        r"`contact_radius` must be positive \[m\], but is 0.0",
+        r"`contact_radius` must be positive \[m\], 0.001 at most, but is 0.0",
     ),
     "more carbon than particles": (
         lambda: graphs.touching_spheres(*SPHERES, carbon_share=2.0),

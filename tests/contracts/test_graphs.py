@@ -6,6 +6,8 @@ import pytest
 
 from diffelec import graphs, presets
 
+THREE = np.eye(3) * 1e-5
+
 
 def distances(net):
     """Contacts between the collector and each particle, by label."""
@@ -58,10 +60,27 @@ def test_columns_stand_above_one_another():
     assert places["below 0.0"][1] < places["below 0.1"][1] < places["top 0"][1]
 
 
-@pytest.mark.parametrize("obstructions", [(), (1, -1), 3, [1.5]])
+@pytest.mark.parametrize(
+    "obstructions", [(), (1, -1), 3, [1.5], ["a"], [True, False], None, [[1], [1, 2]]]
+)
 def test_columns_without_a_height_are_refused(obstructions):
     with pytest.raises(ValueError, match="`obstructions` must hold one whole number"):
         graphs.columns(obstructions)
+
+
+@pytest.mark.parametrize("spacing", [0, -1e-5, np.nan, 10.0, "a", None])
+def test_columns_on_top_of_each_other_or_in_micrometres_are_refused(spacing):
+    with pytest.raises(
+        ValueError, match=r"`spacing` must be positive \[m\], 1 at most"
+    ):
+        graphs.columns(spacing=spacing)
+
+
+@pytest.mark.parametrize("builder", [graphs.columns, graphs.chain])
+@pytest.mark.parametrize("radius", ["1e-6", None, True, np.inf])
+def test_a_contact_that_is_no_number_is_refused(builder, radius):
+    with pytest.raises(ValueError, match=r"`contact_radius` must be positive \[m\], 0"):
+        builder((2,) if builder is graphs.columns else 2, radius)
 
 
 def test_a_chain_is_as_far_from_the_collector_as_it_is_long():
@@ -75,6 +94,20 @@ def test_every_particle_of_a_star_touches_the_collector_by_its_own_contact():
     assert set(distances(net).values()) == {1}
     np.testing.assert_allclose(net.shape_head, [1e4, 2e4, 3e4])
     np.testing.assert_array_equal(net.shape_tail, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ("a", "be one number or one per particle, but is 'a'"),
+        (["a", "b"], r"but is \['a', 'b'\]"),
+        ([1e4], "has 1 values for 2 particles"),
+        ([[1e4, 1e4]], r"has the shape \(1, 2\) for 2 particles"),
+    ],
+)
+def test_carbon_of_a_star_that_is_not_one_number_each_is_refused(shape, words):
+    with pytest.raises(ValueError, match=f"`carbon_shape` must .*{words}"):
+        graphs.star(2, shape)
 
 
 @pytest.mark.parametrize("builder", [graphs.chain, graphs.star])
@@ -145,15 +178,13 @@ def test_a_contact_is_no_wider_than_half_the_smaller_sphere(packing, packed):
 
 
 def test_the_contact_of_two_overlapping_spheres_is_the_rim_of_their_lens():
-    # A 3-4-5 and a 4-3-5 triangle: rim 2.4 at 1.8 and 3.2 from the centres.
-    net = graphs.touching_spheres(
-        [[0.0, 0.0, 0.0], [5.0, 0.0, 0.0]], [3.0, 4.0], reach=0.0
-    )
-    far = graphs.touching_spheres(
-        [[0.0, 0.0, 0.0], [6.9, 0.0, 0.0]], [3.0, 4.0], reach=0.0
+    # A 3-4-5 and a 4-3-5 triangle: rim 2.4 at 1.8 and 3.2 um from the centres.
+    net, far = (
+        graphs.touching_spheres([[0.0, 0.0], [apart, 0.0]], [3e-6, 4e-6], reach=0.0)
+        for apart in (5e-6, 6.9e-6)
     )
     plane = (6.9**2 + 9 - 16) / (2 * 6.9)
-    expected = [0.5 * 3.0, np.sqrt(9 - plane**2)]
+    expected = [0.5 * 3e-6, 1e-6 * np.sqrt(9 - plane**2)]
     found = [1 / (4 * n.shape_tail[contacts(n)[frozenset((0, 1))]]) for n in (net, far)]
     assert np.all(np.isfinite(found))
     np.testing.assert_allclose(found, expected, rtol=1e-12)
@@ -174,14 +205,33 @@ def test_the_carbon_of_a_packing_is_drawn_by_its_seed(packing, packed):
 
 
 def test_without_drawn_carbon_the_lowest_sphere_of_each_cluster_is_wired():
-    centres = [[0, 0, 3.0], [0, 0, 1.0], [9, 0, 1.0]]
-    net = graphs.touching_spheres(centres, [1.0, 1.0, 1.0], carbon_share=0.0)
+    centres = 1e-6 * np.array([[0, 0, 3.0], [0, 0, 1.0], [9, 0, 1.0]])
+    net = graphs.touching_spheres(centres, [1e-6, 1e-6, 1e-6], carbon_share=0.0)
     assert sorted(net.topology.head[net.topology.tail == 0].tolist()) == [2, 3]
 
 
-def test_a_sphere_without_a_radius_is_refused_by_number():
-    with pytest.raises(ValueError, match=r"particle 1 has -1\.0"):
-        graphs.touching_spheres(np.zeros((2, 3)), [1.0, -1.0])
+@pytest.mark.parametrize(
+    ("radii", "words"),
+    [
+        ([1e-6, -1e-6, 1e-6], r"`radii` must be positive \[m\], .* 1 has -1e-06"),
+        ([5.0] * 3, r"`radii` must be positive \[m\], 0\.001 at most, .* 0 has 5\.0"),
+        (5e-6, r"`radii` must be one number a particle .* the shape \(\); pass a list"),
+        (["a", "b", "c"], r"`radii` must be one number a particle \[m\], but is \['a'"),
+        (None, r"`radii` must be one number a particle \[m\], but is None"),
+        ([], "one particle or more, but has none"),
+        ([5e-6] * 2, "`centres` must have one entry per particle, but has 3 for 2"),
+    ],
+)
+@pytest.mark.parametrize(
+    "builder",
+    [
+        lambda radii: graphs.touching_spheres(THREE, radii),
+        lambda radii: graphs.joined_spheres(THREE, radii, [[0, 1]], [1e-6]),
+    ],
+)
+def test_spheres_without_a_radius_are_refused_by_number(builder, radii, words):
+    with pytest.raises(ValueError, match=words):
+        builder(radii)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +241,11 @@ def test_a_sphere_without_a_radius_is_refused_by_number():
         ({"median_radius": 5.0}, r"`median_radius` must be 2e-06 to 9e-06 \[m\], but"),
         ({"median_radius": -5e-6}, r"`median_radius` must be 2e-06 to 9e-06 \[m\]"),
         ({"spread": -0.3}, r"`spread` must be 0 or more \[of ln R\], but is -0.3"),
+        ({"spread": "a"}, r"`spread` must be 0 or more \[of ln R\], but is 'a'"),
+        ({"spread": None}, r"`spread` must be 0 or more \[of ln R\], but is None"),
         ({"thickness": 0.0}, r"`thickness` must be 1e-06 to 1 \[m\], but is 0.0"),
+        ({"seed": 1.5}, "`seed` must be a whole number, 0 or more, but is 1.5"),
+        ({"seed": -1}, "`seed` must be a whole number, 0 or more, but is -1"),
     ],
 )
 def test_what_no_packing_can_be_made_of_is_refused(given, words):
@@ -199,16 +253,37 @@ def test_what_no_packing_can_be_made_of_is_refused(given, words):
         graphs.random_packing(**{"num_particles": 3} | given)
 
 
-THREE = np.eye(3) * 1e-5
-
-
 @pytest.mark.parametrize(
     ("centres", "settings", "words"),
     [
         (THREE[0], {}, r"coordinates of each particle \[m\], but has the shape \(3,\)"),
-        (THREE * np.nan, {}, r"must be numbers \[m\], but particle 0 has \[nan"),
+        (THREE * np.nan, {}, r"must be finite numbers \[m\], but particle 0 has \[nan"),
         (THREE[[0, 1, 0]], {"labels": ["a", "b", "c"]}, "particles a and c share one"),
+        (THREE[:, :1], {}, r"two or three coordinates .* has the shape \(3, 1\)"),
+        (["a", "b", "c"], {}, r"`centres` must hold the coordinates .* is \['a', 'b'"),
         (THREE, {"reach": -2.0}, r"`reach` must be 0 or more .*, but is -2\.0"),
+        (THREE, {"reach": "a"}, "`reach` must be 0 or more .*, but is 'a'"),
+        (THREE, {"labels": "abc"}, "`labels` must be a list of names, but is 'abc'"),
+        (
+            THREE,
+            {"labels": [5, 6, 7]},
+            r"`labels` must be .* number 0 \(from 0\) is 5;",
+        ),
+        (THREE, {"labels": 5}, "`labels` must be a list of names, but is 5; pass a"),
+        (THREE, {"labels": []}, "`labels` must have one entry per particle, but has 0"),
+        (
+            THREE,
+            {"carbon_share": "a"},
+            "`carbon_share` must lie between 0 and 1, .*'a'",
+        ),
+        (THREE, {"carbon_share": None}, "`carbon_share` must lie between .* is None"),
+        (THREE, {"seed": 1.5}, "`seed` must be a whole number, 0 or more, but is 1.5"),
+        (THREE, {"contact_radius": 5.0}, "`contact_radius` must be .* at most, .* 5.0"),
+        (
+            THREE / 2,
+            {"contact_radius": 6e-6},
+            "`contact_radius` .* must not exceed .* pair 0 has 6e-06",
+        ),
     ],
 )
 def test_spheres_without_a_place_of_their_own_are_refused(centres, settings, words):
@@ -226,8 +301,23 @@ def test_spheres_without_a_place_of_their_own_are_refused(centres, settings, wor
         ([[0, 1, 2], [0, 1, 2]], [1e-6] * 3, r"two whole .* the shape \(2, 3\)"),
         ([[0, 1], [1, 2]], [1e-6, 6e-6], "but pair 1 has 6e-06 where one has 5e-06"),
         ([[0, 1]], [5.0], "must not exceed .* pair 0 has 5 where .* in metres"),
+        ([[0, 1]], [-1e-6], "`contact_radii` must be positive .* pair 0 has -1e-06"),
+        (
+            [[0, 1]],
+            None,
+            r"`contact_radii` must hold one number a pair .*, but is None",
+        ),
+        ([[0, 1]], ["a"], r"`contact_radii` must hold one number .*, but is \['a'\]"),
+        ([[0, 1]], 1e-6, r"`contact_radii` .* one value per pair, .* the shape \(\)"),
+        ([[0, 1], [1, 2], [1, 0]], [1e-6] * 3, r"once, but pair 2, \[1, 0\], stands"),
     ],
 )
 def test_contacts_of_spheres_that_there_are_not_are_refused(pairs, widths, words):
     with pytest.raises(ValueError, match=words):
         graphs.joined_spheres(THREE, np.full(3, 5e-6), pairs, widths)
+
+
+def test_names_of_spheres_may_come_in_an_array():
+    names = np.array(["a", "b", "c"])
+    net = graphs.touching_spheres(THREE, np.full(3, 5e-6), labels=names)
+    assert net.topology.particle_labels == ("a", "b", "c")

@@ -264,6 +264,39 @@ def test_whole_floats_are_numbers_of_nodes():
     assert tree_allclose(one, other, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"particle_labels": "ab"},
+            "`particle_labels` must be a list .* is 'ab'; pass",
+        ),
+        ({"particle_labels": [5, 6]}, r"`particle_labels` .* 0 \(from 0\) is 5; write"),
+        ({"carbon_labels": "c"}, "`carbon_labels` must be a list of names, but is 'c'"),
+        ({"imaged": ["no", "yes"]}, r"`imaged` must be True or .* is \['no', 'yes'\]"),
+        ({"imaged": [0.5, 1]}, r"`imaged` must be True or False .* is \[0\.5, 1\]"),
+        ({"imaged": True}, "`imaged` must be True or False for each .*, but is True"),
+        ({"imaged": [True]}, "`imaged` must have one entry per particle, but has 1"),
+        ({"positions": ["a", "b"]}, r"`positions` must hold the coord.* is \['a', 'b'"),
+        ({"positions": [0.0, 1.0]}, r"`positions` must hold .* has the shape \(2,\)"),
+        ({"positions": 1.0}, "`positions` must have one entry per particle, but has 1"),
+        (
+            {"positions": [[0, 0], [0, np.nan]]},
+            r"`positions` must be finite numbers .*, but particle 'b' has \[0.0, nan",
+        ),
+    ],
+)
+def test_what_does_not_tell_of_particles_is_refused(fields, message):
+    edges = [CONTACT, particle_contact("a", "b", 1e-6)]
+    with pytest.raises(ValueError, match=message):
+        Network.from_edges(edges, **{"particle_labels": ["a", "b"]} | fields)
+
+
+def test_marks_of_what_is_imaged_may_be_0_and_1():
+    topology = Network.from_edges([CONTACT], np.array(["a"]), imaged=[0]).topology
+    assert topology.imaged.tolist() == [False]
+
+
 @pytest.mark.parametrize("name", ["series_resistance", "shape_tail", "shape_head"])
 def test_numbers_that_are_not_one_per_edge_are_refused(name):
     fields = {"series_resistance": [1, 1], "shape_tail": [1, 1], "shape_head": [1, 1]}
@@ -276,7 +309,9 @@ def test_numbers_that_are_not_one_per_edge_are_refused(name):
     ("make", "message"),
     [
         (lambda: particle_contact("a", "b", 0.0), "`contact_radius` must be positive"),
+        (lambda: particle_contact(0, 1, "a"), "`contact_radius` .* positive .* is 'a'"),
         (lambda: carbon_contact(0, 1, -1.0), "`carbon_shape` must be positive"),
+        (lambda: carbon_contact(0, 1, None), "`carbon_shape` must be .*, but is None"),
         (lambda: wire(0, 1, 0.0), "`resistance` must be positive"),
         (lambda: wire(0, 1, np.nan), "`resistance` must be positive"),
     ],

@@ -1,0 +1,140 @@
+"""What several builders refuse, and by which words.
+
+Every check raises ValueError with the argument's name, what it must be and what it is.
+"""
+
+import numbers
+import reprlib
+
+import numpy as np
+
+from ._typing import is_whole_number
+from .constants import LARGEST_RADIUS
+
+
+def is_number(value) -> bool:
+    """Whether a value is one real number of any type, but no truth and no text."""
+    if isinstance(value, numbers.Real):
+        return not isinstance(value, bool)
+    return getattr(value, "shape", None) == () and value.dtype.kind in "iuf"
+
+
+def check_number(name: str, value, least: float, unit: str, most=np.inf) -> None:
+    """Refuses what is not from `least` to `most`, or infinite."""
+    if not (is_number(value) and least <= value <= most and value < np.inf):
+        above = "or more" if np.isinf(most) else f"to {most:g}"
+        raise ValueError(
+            f"`{name}` must be {least:g} {above} [{unit}], but is {value!r}."
+        )
+
+
+def check_positive(name: str, value, unit: str, most=np.inf) -> None:
+    """Refuses what is not positive, above `most`, or infinite."""
+    if not (is_number(value) and 0 < value <= most and value < np.inf):
+        bound = "" if np.isinf(most) else f", {most:g} at most"
+        raise ValueError(
+            f"`{name}` must be positive [{unit}]{bound}, but is {value!r}."
+        )
+
+
+def check_whole(name: str, value, least: int) -> None:
+    """Refuses what counts nothing, or too little."""
+    if not is_whole_number(value) or value < least:
+        raise ValueError(
+            f"`{name}` must be a whole number, {least} or more, but is {value!r}."
+        )
+
+
+def check_kind(name: str, value, kind: type, remedy: str) -> None:
+    """Refuses what is of another class."""
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"`{name}` must be a {kind.__module__}.{kind.__name__}, but is a "
+            f"{type(value).__name__}; make one, {remedy}."
+        )
+
+
+def as_floats(name: str, values, due: str) -> np.ndarray:
+    """An array of floats; refuses texts, truths, None and rows of unequal length.
+
+    `due` is what the argument must do, such as "be one number a particle".
+    """
+    try:
+        found = np.asarray(values)
+        if found.dtype.kind not in "iuf":
+            raise TypeError
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`{name}` must {due}, but is {reprlib.repr(values)}."
+        ) from None
+    return found.astype(float)
+
+
+def one_each(name: str, values, count: int) -> np.ndarray:
+    """(particle,) floats, of one for all or one each."""
+    due = "be one number or one per particle"
+    found = as_floats(name, values, due)
+    if found.shape not in ((), (count,)):
+        size = f"{found.size} values"
+        if found.ndim > 1:
+            size = f"the shape {found.shape}"
+        raise ValueError(f"`{name}` must {due}, but has {size} for {count} particles.")
+    return np.full(count, found) if found.ndim == 0 else found
+
+
+def check_radii(name: str, radii: np.ndarray, labels) -> None:
+    """Refuses radii (particle,) that are none, or in another unit."""
+    bad = np.flatnonzero(~((radii > 0) & (radii <= LARGEST_RADIUS)))
+    if bad.size:
+        raise ValueError(
+            f"`{name}` must be positive [m], {LARGEST_RADIUS:g} at most, but particle "
+            f"{labels[bad[0]]!r} has {radii[bad[0]]}."
+        )
+
+
+def check_places(name: str, places: np.ndarray, labels) -> None:
+    """Refuses what does not hold two or three finite coordinates a particle."""
+    if places.ndim != 2 or places.shape[1] not in (2, 3):
+        raise ValueError(
+            f"`{name}` must hold the two or three coordinates of each particle [m], "
+            f"but has the shape {places.shape}; pass one row a particle."
+        )
+    lost = np.flatnonzero(~np.all(np.isfinite(places), axis=1))
+    if lost.size:
+        raise ValueError(
+            f"`{name}` must be finite numbers [m], but particle "
+            f"{labels[lost[0]]!r} has {places[lost[0]].tolist()}."
+        )
+
+
+def as_labels(name: str, labels) -> tuple[str, ...]:
+    """Names as a tuple; refuses one text, whose letters would be names."""
+    try:
+        if isinstance(labels, str | bytes):
+            raise TypeError
+        found = tuple(labels)
+    except TypeError:
+        raise ValueError(
+            f"`{name}` must be a list of names, but is {labels!r}; pass a list, of one "
+            "name too."
+        ) from None
+    for number, label in enumerate(found):
+        if not isinstance(label, str):
+            raise ValueError(
+                f"`{name}` must be a list of names, but number {number} (from 0) is "
+                f"{label!r}; write it in quotes."
+            )
+    return tuple(map(str, found))
+
+
+def as_marks(name: str, marks) -> np.ndarray:
+    """Truths as an array, also of 0 and 1; refuses texts, which would all be true."""
+    due = "be True or False for each particle"
+    try:
+        is_truth = np.asarray(marks).dtype == bool
+    except ValueError:  # rows of unequal length
+        is_truth = False
+    found = np.asarray(marks) * 1.0 if is_truth else as_floats(name, marks, due)
+    if found.ndim != 1 or not np.all((found == 0) | (found == 1)):
+        raise ValueError(f"`{name}` must {due}, but is {reprlib.repr(marks)}.")
+    return found.astype(bool)
