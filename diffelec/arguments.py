@@ -1,12 +1,11 @@
 """What `simulate` refuses before it solves anything, and by which words."""
 
-import numbers
-
 import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .checks import check_kind, check_whole, is_number
 from .electrode import Electrode
 from .protocol import Protocol
 from .solver import AbstractFactors, Tableau
@@ -14,15 +13,10 @@ from .solver import AbstractFactors, Tableau
 
 def check_problem(electrode, protocol) -> None:
     """Raises ValueError unless there is something to solve."""
-    for name, value, kind, remedy in (
-        ("electrode", electrode, Electrode, "such as `diffelec.presets.sharma2022()`"),
-        ("protocol", protocol, Protocol, "by `diffelec.Protocol.from_strings([...])`"),
-    ):
-        if not isinstance(value, kind):
-            raise ValueError(
-                f"`{name}` must be a diffelec.{kind.__name__}, but is a "
-                f"{type(value).__name__}; make one, {remedy}."
-            )
+    a_preset = "such as `diffelec.presets.sharma2022()`"
+    check_kind("electrode", electrode, Electrode, a_preset)
+    by_strings = "by `diffelec.Protocol.from_strings([...])`"
+    check_kind("protocol", protocol, Protocol, by_strings)
 
 
 def check_precision(dtype) -> None:
@@ -49,22 +43,10 @@ def check_precision(dtype) -> None:
 def check_numbers(rtol, atol, num_saved, max_steps) -> None:
     """Raises ValueError for tolerances and counts that cannot be."""
     for name, value in (("rtol", rtol), ("atol", atol)):
-        if value is not None and not (np.ndim(value) == 0 and _lies(value, 0, 1)):
+        if value is not None and not (is_number(value) and 0 < value < 1):
             raise ValueError(f"`{name}` must lie between 0 and 1, but is {value!r}.")
-    counts = (("num_saved", num_saved, 2), ("max_steps", max_steps, 1))
-    for name, value, least in counts:
-        if not isinstance(value, numbers.Integral) or value < least:
-            raise ValueError(
-                f"`{name}` must be a whole number, {least} or more, but is {value!r}."
-            )
-
-
-def _lies(value, lower, upper) -> bool:
-    """Whether a value is a number between two others."""
-    try:
-        return bool(lower < value < upper)
-    except TypeError:
-        return False
+    check_whole("num_saved", num_saved, 2)
+    check_whole("max_steps", max_steps, 1)
 
 
 def check_ways(method, network_solver, meter) -> None:

@@ -6,11 +6,13 @@ cut, write a function that gives the sites' centres to `_cut`.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
 from . import spheres
 from ._typing import is_whole_number
+from .checks import as_floats, is_number
 
 _MOST_SITES = 64
 _TOLERANCE = 0.035  # of the transfer resistances, in 1/(kappa R)
@@ -94,8 +96,7 @@ def whole() -> Body:
     return Body(np.zeros((1, 3)), one + 1, one, pairs, none, pairs, none, one, pairs)
 
 
-@functools.lru_cache(maxsize=64, typed=True)  # True is no 1
-def slices(count: int, axis: tuple[float, float, float] = (0.0, 0.0, 1.0)) -> Body:
+def slices(count: int, axis: Sequence[float] = (0.0, 0.0, 1.0)) -> Body:
     """Rings of equal height, hence of equal area, about an axis, from its tip down.
 
     Rings see each other through the bulk, so that many pairs need an edge: 12 for 8
@@ -103,14 +104,17 @@ def slices(count: int, axis: tuple[float, float, float] = (0.0, 0.0, 1.0)) -> Bo
     12 % too little between two contacts opposite each other on the equator.
     """
     _check_count(count, 32)
-    tip = _unit("axis", axis)
+    return _slices(int(count), tuple(_unit("axis", axis, one=True).tolist()))
+
+
+@functools.lru_cache(maxsize=64)
+def _slices(count: int, axis: tuple[float, float, float]) -> Body:
     if count == 1:
         return whole()
     height = 1.0 - (2.0 * np.arange(count) + 1.0) / count
-    return _cut(height[:, None] * tip, np.full(count, 1.0 / count))
+    return _cut(height[:, None] * np.array(axis), np.full(count, 1.0 / count))
 
 
-@functools.lru_cache(maxsize=64, typed=True)  # True is no 1
 def sectors(count: int) -> Body:
     r"""Wedges about the z axis: what one sees looking down on a particle.
 
@@ -120,6 +124,11 @@ def sectors(count: int) -> Body:
     $$ S = (\pi R^2 / 2) / (\tfrac{3\pi}{16} R\, \Delta\phi) = 8 R / (3 \Delta\phi) $$
     """
     _check_count(count, 32)
+    return _sectors(int(count))
+
+
+@functools.lru_cache(maxsize=64)
+def _sectors(count: int) -> Body:
     if count == 1:
         return whole()
     angle = 2.0 * np.pi * (np.arange(count) + 0.5) / count
@@ -131,7 +140,6 @@ def sectors(count: int) -> Body:
     return dataclasses.replace(body, exchange=np.full(len(body.neighbours), exchange))
 
 
-@functools.lru_cache(maxsize=64, typed=True)  # True is no 1
 def patches(count: int) -> Body:
     """Patches of nearly equal size (8 % either way) and of no preferred direction.
 
@@ -141,6 +149,11 @@ def patches(count: int) -> Body:
     opposite and to 4 % at a right angle.
     """
     _check_count(count, _MOST_SITES)
+    return _patches(int(count))
+
+
+@functools.lru_cache(maxsize=64)
+def _patches(count: int) -> Body:
     if count == 1:
         return whole()
     return _cut(*spheres.settled_centres(count))
@@ -158,9 +171,9 @@ def cracked(body: Body, share: float, direction: np.ndarray) -> Body:
             "A body to crack must be whole and have two sites or more, but its number "
             f"of sites is {body.num_sites}, of pieces {len(np.unique(body.fragment))}."
         )
-    if not 0 < share < 1:
-        raise ValueError(f"`share` must lie between 0 and 1, but is {share}.")
-    direction = _unit("direction", direction)
+    if not (is_number(share) and 0 < share < 1):
+        raise ValueError(f"`share` must lie between 0 and 1, but is {share!r}.")
+    direction = _unit("direction", direction, one=True)
     order = np.argsort(-(body.centres @ direction), kind="stable")
     taken = np.cumsum(body.share[order])[:-1]
     broken = np.zeros(body.num_sites, int)
@@ -195,7 +208,7 @@ def contact_shape(body: Body, site: int, contact_radius: float, radius: float) -
     Raises:
         ValueError: where the contact is larger than the site.
     """
-    if not 0 < contact_radius < radius:
+    if not (is_number(contact_radius) and 0 < contact_radius < radius):
         raise ValueError(
             "`contact_radius` must lie between 0 and the particle's radius, but is "
             f"{contact_radius} m on a particle of {radius} m."
@@ -305,14 +318,14 @@ def _fitted(transfer, pairs, start, share, rounds: int = 40):
     return np.exp(logarithm), np.max(np.abs(error))
 
 
-def _unit(name: str, vectors) -> np.ndarray:
-    """Vectors (..., 3) over their lengths."""
-    vectors = np.asarray(vectors, float)
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    if vectors.shape[-1:] != (3,) or not np.all(length > 0):
-        raise ValueError(
-            f"`{name}` must be x, y, z that are not all 0, but is {vectors.tolist()}."
-        )
+def _unit(name: str, vectors, one: bool = False) -> np.ndarray:
+    """Vectors (..., 3) over their lengths; only one vector, where there is but one."""
+    due = "be x, y, z that are not all 0"
+    vectors = as_floats(name, vectors, due)
+    known = vectors.shape == (3,) if one else vectors.shape[-1:] == (3,)
+    length = np.linalg.norm(np.atleast_1d(vectors), axis=-1, keepdims=True)
+    if not (known and np.all((length > 0) & (length < np.inf))):
+        raise ValueError(f"`{name}` must {due}, but is {vectors.tolist()}.")
     return vectors / length
 
 

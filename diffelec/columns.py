@@ -10,6 +10,8 @@ import numbers
 import equinox as eqx
 import numpy as np
 
+from .checks import is_number
+
 _CLUSTERING = 19.0 * float(np.log(1.25))  # ratio 1.25 between shells of 20 nodes
 
 _MOST_CLUSTERED = 20.0  # the shells at the surface are 1e-9 of the radius there
@@ -31,12 +33,13 @@ class RadialMesh(eqx.Module):
         if not isinstance(self.num_shells, numbers.Integral) or self.num_shells < 3:
             raise ValueError(
                 "`num_shells` must be a whole number, 3 or more, but is "
-                f"{self.num_shells}; 20 reproduces the first-cycle loss to 0.1 %."
+                f"{self.num_shells!r}; 20 reproduces the first-cycle loss to 0.1 %."
             )
-        if not 0 < self.clustering <= _MOST_CLUSTERED:
+        known = is_number(self.clustering) and 0 < self.clustering <= _MOST_CLUSTERED
+        if not known:
             raise ValueError(
                 f"`clustering` must be positive, and {_MOST_CLUSTERED:g} at most, but "
-                f"is {self.clustering}; 0.01 is nearly uniform, 4.24 the default."
+                f"is {self.clustering!r}; 0.01 is nearly uniform, 4.24 the default."
             )
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._typing import as_leaf
+from .checks import check_kind
 from .columns import RadialMesh
 from .constants import (
     COLDEST,
@@ -71,6 +72,14 @@ class Curves(eqx.Module):
                 )
 
 
+_PARTS = {  # of an electrode, and how to make one
+    "network": (Network, "such as `diffelec.graphs.columns()`"),
+    "curves": (Curves, "such as `diffelec.materials.nmc532()`"),
+    "kinetics": (AbstractKinetics, "such as `diffelec.kinetics.ButlerVolmer()`"),
+    "mesh": (RadialMesh, "such as `diffelec.RadialMesh(20)`"),
+}
+
+
 class Electrode(eqx.Module):
     r"""A particle-network electrode: everything `simulate` needs to know of the cell.
 
@@ -121,6 +130,9 @@ class Electrode(eqx.Module):
     conduct_at_surface: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
+        for name, (kind, remedy) in _PARTS.items():
+            check_kind(name, getattr(self, name), kind, remedy)
+        _check_leaves(self)
         _check_particles(self)
         _check_cell(self)
         _check_wires(self)
@@ -152,6 +164,14 @@ class Electrode(eqx.Module):
         scale = 2.0 * thermal_voltage(self.temperature)
         metal = scale * jnp.arcsinh(current / (2.0 * self.counter_exchange_current))
         return self.series_resistance * current + metal
+
+
+def _check_leaves(electrode: Electrode) -> None:
+    """Raises ValueError for texts and None, which `as_leaf` leaves as they are."""
+    for field in dataclasses.fields(electrode):
+        value = getattr(electrode, field.name)
+        if field.metadata.get("converter") is as_leaf and not hasattr(value, "dtype"):
+            raise ValueError(f"`{field.name}` must be a number, but is {value!r}.")
 
 
 def _check_particles(electrode: Electrode) -> None:

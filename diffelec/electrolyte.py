@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .checks import check_kind, check_positive, check_radii, check_whole, one_each
 from .network import Network
 from .topology import Topology
 
@@ -38,6 +39,7 @@ def with_electrolyte(
         ValueError: for a network without positions or with an electrolyte, particles
             outside the electrode, numbers that are not positive.
     """
+    check_kind("network", network, Network, "such as `diffelec.graphs.columns()`")
     old = network.topology
     _check(
         old,
@@ -82,10 +84,8 @@ def with_electrolyte(
 def _check(old: Topology, given: dict, num_layers: int) -> None:
     """Raises ValueError for numbers or networks that layers cannot be made of."""
     for name, (value, unit) in given.items():
-        if not (value > 0 and np.isfinite(value)):
-            raise ValueError(f"`{name}` must be positive [{unit}], but is {value}.")
-    if num_layers < 1:
-        raise ValueError(f"`num_layers` must be 1 or more, but is {num_layers}.")
+        check_positive(name, value, unit)
+    check_whole("num_layers", num_layers, 1)
     if old.electrolyte_labels:
         raise ValueError("`with_electrolyte` takes networks without an electrolyte.")
 
@@ -114,5 +114,6 @@ def _heights(old: Topology, thickness: float, radius) -> np.ndarray:
         raise ValueError(
             "`radius` must be given [m] where particles are cut, but is None."
         )
-    radius = np.broadcast_to(np.asarray(radius, float), (old.num_particles,))
+    radius = one_each("radius", radius, old.num_particles)
+    check_radii("radius", radius, old.particle_labels)
     return heights + radius[old.site_particle] * old.site_centres[:, up]

@@ -5,6 +5,7 @@ Functions, not constants: nothing is evaluated at import.
 
 import numpy as np
 
+from .checks import check_positive
 from .constants import FARADAY
 from .curves import (
     AbstractCurve,
@@ -57,16 +58,8 @@ def rate_constant(
     4.18e-10 m/s at 1 A/m2 for NMC532; for any transfer coefficient, since both powers
     of 1/2 multiply to 1/2.
     """
-    if not exchange_current_density > 0:
-        raise ValueError(
-            "`exchange_current_density` must be positive [A/m2], but is "
-            f"{exchange_current_density}."
-        )
-    if not maximum_concentration > 0:
-        raise ValueError(
-            "`maximum_concentration` must be positive [mol/m3], but is "
-            f"{maximum_concentration}."
-        )
+    check_positive("exchange_current_density", exchange_current_density, "A/m2")
+    check_positive("maximum_concentration", maximum_concentration, "mol/m3")
     return ConstantCurve(
         2.0 * exchange_current_density / (FARADAY * maximum_concentration),
         unit="m/s",
@@ -90,6 +83,8 @@ def autocatalytic_rate_constant(
         exchange_current_density: i0 at x = 0.5 [A/m2].
         maximum_concentration: lithium sites [mol/m3].
     """
+    check_positive("exchange_current_density", exchange_current_density, "A/m2")
+    check_positive("maximum_concentration", maximum_concentration, "mol/m3")
     knots = np.array([0.3, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9, 0.95, 0.98])
     shape = 1.0 / (1.0 + np.exp(25.0 * (knots - 0.6)))
     scale = exchange_current_density * (1.0 + np.exp(-2.5))

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
+from .checks import check_kind, one_each
 from .columns import RadialMesh
 from .curves import AbstractCurve
 from .electrode import Curves, Electrode
@@ -28,21 +27,19 @@ def electrode_of(
 
     Numbers spread to all particles. `fields` go to `Electrode`.
     """
+    check_kind("network", network, Network, "such as `diffelec.graphs.columns()`")
     count = network.topology.num_particles
-
-    def spread(values):
-        values = np.asarray(values, float)
-        return np.full(count, values) if values.ndim == 0 else values
-
     if curves is None:
         curves = nmc532(maximum_concentration=maximum_concentration)
     return Electrode(
         network=network,
         curves=curves,
-        radius=spread(radius),
-        initial_stoichiometry=spread(initial_stoichiometry),
-        multiplicity=spread(multiplicity),
-        reactivity=spread(reactivity),
+        radius=one_each("radius", radius, count),
+        initial_stoichiometry=one_each(
+            "initial_stoichiometry", initial_stoichiometry, count
+        ),
+        multiplicity=one_each("multiplicity", multiplicity, count),
+        reactivity=one_each("reactivity", reactivity, count),
         maximum_concentration=maximum_concentration,
         mesh=RadialMesh(num_shells),
         **fields,

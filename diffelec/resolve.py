@@ -8,9 +8,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .bodies import Body, contact_shape, whole
+from .checks import (
+    as_floats,
+    check_kind,
+    check_positive,
+    check_radii,
+    check_whole,
+    is_number,
+    one_each,
+)
+from .constants import LARGEST_RADIUS
 from .edges import Edge, disc_shape
 from .network import Network
 from .topology import Topology
+
+_CUT = "such as `diffelec.bodies.slices(8)`"
 
 
 def resolve(
@@ -47,16 +59,15 @@ def resolve(
         ValueError: for particles that are cut already, that touch without positions,
             or whose contacts are wider than their sites.
     """
+    check_kind("network", network, Network, "such as `diffelec.graphs.columns()`")
     old = network.topology
     if old.num_sites != old.num_particles:
         raise ValueError("`resolve` takes networks with one site a particle.")
-    radii = np.asarray(radius, float)
-    if radii.shape not in ((), (old.num_particles,)):
-        raise ValueError(
-            "`radius` must be one number [m] or one per particle, but has the shape "
-            f"{radii.shape} for {old.num_particles} particles."
-        )
-    radii = np.broadcast_to(radii, (old.num_particles,))
+    radii = one_each("radius", radius, old.num_particles)
+    check_radii("radius", radii, old.particle_labels)
+    check_whole("seed", seed, 0)
+    if crack_contact is not None:
+        check_positive("crack_contact", crack_contact, "m", LARGEST_RADIUS)
     bodies = _bodies_of(old.particle_labels, body)
     cut = _Cut(network, radii, bodies, _covered(old, bodies, coverage, seed))
     edges = [new for e in range(old.num_edges) for new in cut.edges_for(e)]
@@ -141,12 +152,18 @@ class _Cut:
             Edge(first + int(i), first + int(j), 0.0, float(s), float(s))
             for (i, j), s in zip(body.pairs, shapes, strict=True)
         ]
+        label = self.network.topology.particle_labels[p]
         for i, j in body.bridge:
             if crack_contact is None:
-                label = self.network.topology.particle_labels[p]
                 raise ValueError(
                     f"`crack_contact` must be the radius [m] of what joins the pieces "
                     f"of cracked particles, but is None and '{label}' is cracked."
+                )
+            if crack_contact > self.radius[p]:
+                raise ValueError(
+                    "`crack_contact` must not exceed the radius of a particle that is "
+                    f"cracked, but is {crack_contact:g} where that of '{label}' is "
+                    f"{self.radius[p]:g}; give a narrower one, in metres."
                 )
             shape = disc_shape(crack_contact)
             edges.append(Edge(first + int(i), first + int(j), 0.0, shape, shape))
@@ -157,32 +174,41 @@ def _bodies_of(labels, body) -> list[Body]:
     """One body a particle."""
     if isinstance(body, Body):
         return [body] * len(labels)
-    unknown = sorted(set(body) - set(labels))
-    if unknown:
+    if not isinstance(body, Mapping):
         raise ValueError(
-            f"`body` names the particle '{unknown[0]}', which does not exist; "
-            f"particles are {', '.join(labels[:8])}{' …' if len(labels) > 8 else ''}."
+            "`body` must be a diffelec.bodies.Body, or hold one by the label of each "
+            f"particle that is cut, but is {body!r}; make one, {_CUT}."
         )
+    _check_known("body", body, labels)
+    for label, cut in body.items():
+        check_kind(f"body['{label}']", cut, Body, _CUT)
     uncut = whole()
     return [body.get(label, uncut) for label in labels]
+
+
+def _check_known(name: str, by_label: Mapping, labels) -> None:
+    """Raises ValueError for a label of no particle."""
+    unknown = [label for label in by_label if label not in labels]
+    if unknown:
+        raise ValueError(
+            f"`{name}` names the particle {unknown[0]!r}, which does not exist; "
+            f"particles are {', '.join(labels[:8])}{' …' if len(labels) > 8 else ''}."
+        )
 
 
 def _covered(old: Topology, bodies, coverage, seed) -> list[np.ndarray]:
     """Numbers of the sites of each particle that carbon may touch."""
     if isinstance(coverage, Mapping):
-        given = [coverage.get(label) for label in old.particle_labels]
-        found = []
-        for label, body, sites in zip(old.particle_labels, bodies, given, strict=True):
-            sites = np.arange(body.num_sites) if sites is None else np.unique(sites)
-            if sites.size == 0 or sites[0] < 0 or sites[-1] >= body.num_sites:
-                raise ValueError(
-                    f"`coverage` must name sites 0 to {body.num_sites - 1} of "
-                    f"'{label}', but names {sites.tolist()}."
-                )
-            found.append(sites)
-        return found
-    if not 0 < coverage <= 1:
-        raise ValueError(f"`coverage` must lie above 0 and up to 1, but is {coverage}.")
+        _check_known("coverage", coverage, old.particle_labels)
+        return [
+            _sites_of(label, body, coverage.get(label, range(body.num_sites)))
+            for label, body in zip(old.particle_labels, bodies, strict=True)
+        ]
+    if not (is_number(coverage) and 0 < coverage <= 1):
+        raise ValueError(
+            f"`coverage` must lie above 0 and up to 1, but is {coverage!r}; give sites "
+            "by the label of their particle."
+        )
     rng = np.random.default_rng(seed)
     found = []
     for body in bodies:
@@ -190,6 +216,18 @@ def _covered(old: Topology, bodies, coverage, seed) -> list[np.ndarray]:
         enough = np.cumsum(body.share[order]) >= coverage - 1e-9
         found.append(np.sort(order[: 1 + int(np.argmax(enough))]))
     return found
+
+
+def _sites_of(label: str, body: Body, given) -> np.ndarray:
+    """Numbers of sites of a particle, each once."""
+    due = f"name sites 0 to {body.num_sites - 1} of '{label}'"
+    sites = np.unique(as_floats("coverage", given, due))
+    known = (sites % 1 == 0) & (sites >= 0) & (sites < body.num_sites)
+    if sites.size == 0 or not np.all(known):
+        raise ValueError(
+            f"`coverage` must {due}, but names {np.array(given).tolist()}."
+        )
+    return sites.astype(int)
 
 
 def _network(old: Topology, bodies, radius, first, edges) -> Network:

@@ -17,6 +17,7 @@ HOUR = diffelec.Protocol.from_strings(["Rest for 1 hour"])
         ({"rtol": "1e-5"}, "`rtol` must lie between 0 and 1, but is '1e-5'"),
         ({"atol": np.ones(2)}, r"`atol` must lie between 0 and 1, but is array\("),
         ({"num_saved": 2.5}, "`num_saved` must be a whole number, 2 or more, but is 2"),
+        ({"max_steps": True}, "`max_steps` must be a whole number, .*, but is True"),
         ({"max_steps": 0}, "`max_steps` must be a whole number, 1 or more, but is 0"),
         ({"method": "rodas"}, "`RODAS5P`, but is 'rodas'"),
         ({"network_solver": "dense"}, "`Krylov`, but is 'dense'"),

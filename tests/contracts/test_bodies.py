@@ -1,6 +1,7 @@
 """What every way of cutting a particle into sites must obey."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -175,7 +176,12 @@ def test_a_contact_and_its_sites_spreading_make_up_its_cap():
         (lambda: bodies.patches(65), "between 1 and 64, but is 65"),
         (lambda: bodies.cracked(bodies.whole(), 0.3, (0, 0, 1)), "two sites or more"),
         (lambda: bodies.cracked(bodies.patches(4), 1.2, (0, 0, 1)), "but is 1.2"),
+        (lambda: bodies.cracked(bodies.patches(4), "a", (0, 0, 1)), "but is 'a'"),
         (lambda: bodies.patches(4).site_of([0.0, 0.0, 0.0]), "that are not all 0"),
+        (lambda: bodies.slices(4, "z"), "`axis` must be x, y, z that .*, but is 'z'"),
+        (lambda: bodies.slices(4, [1, 0]), r"not all 0, but is \[1\.0, 0\.0\]"),
+        (lambda: bodies.slices(4, [[0, 0, 1]]), r"not all 0, but is \[\[0\.0"),
+        (lambda: bodies.slices(4, [0, 0, np.nan]), r"not all 0, but is \[0\.0, 0"),
         (
             lambda: dataclasses.replace(bodies.patches(4), share=[0.5] * 4),
             "add up to 1, but adds up to 2",
@@ -188,7 +194,12 @@ def test_what_cannot_be_is_refused_with_a_remedy(make, match):
 
 
 @pytest.mark.parametrize("form", [bodies.slices, bodies.sectors, bodies.patches])
-@pytest.mark.parametrize("count", [2.5, True, "8", 0])
+@pytest.mark.parametrize("count", [2.5, True, "8", 0, [8]])
 def test_a_number_of_sites_that_is_not_whole_is_refused(form, count):
-    with pytest.raises(ValueError, match=f"is {count!r}; give a whole number"):
+    with pytest.raises(ValueError, match=f"is {re.escape(repr(count))}; give a whole"):
         form(count)
+
+
+@pytest.mark.parametrize("axis", [[1, 0, 0], np.array([2.0, 0.0, 0.0])])
+def test_an_axis_may_be_any_list_of_three(axis):
+    assert bodies.slices(4, axis) is bodies.slices(np.int64(4), (1.0, 0.0, 0.0))

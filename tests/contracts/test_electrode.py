@@ -69,6 +69,42 @@ CASES = {
         lambda: dataclasses.replace(materials.nmc532(), conductivity=own()),
         r"but holds 'S/m'; declare that field of Own by `equinox.field\(static=True\)`",
     ),
+    "a number in the network's place": (
+        lambda: presets.electrode_of(3),
+        "`network` must be a diffelec.network.Network, but is a int; make one, such",
+    ),
+    "a number in the curves' place": (
+        lambda: presets.electrode_of(graphs.chain(2), curves=3),
+        "`curves` must be a diffelec.electrode.Curves, but is a int; make one, such",
+    ),
+    "a law's name in its place": (
+        lambda: presets.single_particle(kinetics="ButlerVolmer"),
+        r"`kinetics` must be a diffelec\.kinetics\.AbstractKinetics, but is a str",
+    ),
+    "a radius in two brackets": (
+        lambda: presets.single_particle(radius=[[5e-6]]),
+        r"`radius` must be one .* has the shape \(1, 1\) for 1 particles",
+    ),
+    "a text for a start": (
+        lambda: presets.single_particle(initial_stoichiometry="a"),
+        "`initial_stoichiometry` must be one number or one per particle, but is 'a'",
+    ),
+    "a text for a temperature": (
+        lambda: presets.single_particle(temperature="300"),
+        "`temperature` must be a number, but is '300'",
+    ),
+    "a text for a concentration": (
+        lambda: presets.single_particle(maximum_concentration="a"),
+        r"`maximum_concentration` must be positive \[mol/m3\], but is 'a'",
+    ),
+    "a reaction backwards": (
+        lambda: materials.autocatalytic_rate_constant(-1.0),
+        r"`exchange_current_density` must be positive \[A/m2\], but is -1\.0",
+    ),
+    "a text for a width": (
+        lambda: RadialMesh(clustering="a"),
+        "`clustering` must be positive, and 20 at most, but is 'a'",
+    ),
     "shells without a width": (
         lambda: RadialMesh(clustering=1000.0),
         "`clustering` must be positive, and 20 at most, but is 1000.0",

@@ -41,13 +41,24 @@ def test_sites_of_one_particle_react_into_their_own_layers():
     assert topology.site_electrolyte.tolist() == [2, 2, 1, 1, 4, 4, 3, 3]
     with pytest.raises(ValueError, match=r"`radius` must be given \[m\]"):
         with_electrolyte(cut, **POROUS)
+    with pytest.raises(ValueError, match=r"`radius` must be one .*, but has 3 values"):
+        with_electrolyte(cut, **POROUS, radius=[5e-6] * 3)
+    with pytest.raises(ValueError, match=r"`radius` must be positive .*'p0' has 5\.0"):
+        with_electrolyte(cut, **POROUS, radius=5.0)
 
 
 @pytest.mark.parametrize(
     ("network", "changes", "words"),
     [
         (graphs.chain(2), {"area": 0.0}, r"`area` must be positive \[m2\], but is 0.0"),
-        (graphs.chain(2), {"num_layers": 0}, "`num_layers` must be 1 or more"),
+        (
+            graphs.chain(2),
+            {"num_layers": 0},
+            "`num_layers` must be a whole number, 1 or",
+        ),
+        (graphs.chain(2), {"num_layers": 2.5}, "`num_layers` must be .*, but is 2.5"),
+        (graphs.chain(2), {"area": "a"}, r"`area` must be positive \[m2\], but is 'a'"),
+        (3, {}, "`network` must be a diffelec.network.Network, but is a int; make"),
         (graphs.chain(3), {}, "but 'p2' is at 2.5e-05 m"),
         (with_electrolyte(graphs.chain(1), **POROUS), {}, "without an electrolyte"),
     ],

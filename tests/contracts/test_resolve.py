@@ -247,10 +247,39 @@ def test_naming_particles_otherwise_or_turning_all_of_it_changes_no_resistance()
         ),
         (
             lambda: resolve(branched(), [RADIUS] * 2, bodies.patches(4)),
-            r"one per particle, but has the shape \(2,\) for \d particles",
+            r"one per particle, but has 2 values for \d particles",
         ),
     ],
 )
 def test_what_cannot_be_resolved_is_refused_with_a_remedy(make, match):
     with pytest.raises(ValueError, match=match):
         make()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"network": 3}, "`network` must be a diffelec.network.Network, but is a int"),
+        ({"body": None}, "`body` must be a diffelec.bodies.Body, or .* is None; make"),
+        ({"body": "slices"}, "`body` must be a diffelec.bodies.Body, .*'slices'; make"),
+        ({"body": {"a": 4}}, r"`body\['a'\]` must be a diffelec.bodies.Body, .* a int"),
+        ({"radius": -RADIUS}, "`radius` must be positive .* particle 'a' has -5e-06"),
+        ({"radius": "a"}, "`radius` must be one number or one per particle, .* is 'a'"),
+        ({"radius": 5.0}, "`radius` must be positive .* 0.001 at most, .* 'a' has 5.0"),
+        ({"coverage": None}, "`coverage` must lie above 0 and up to 1, but is None"),
+        ({"coverage": {"d": [0]}}, "`coverage` names the particle 'd', which does not"),
+        ({"coverage": {"a": [1.5]}}, r"name sites 0 to 3 of 'a', but names \[1\.5\]"),
+        ({"coverage": {"a": []}}, r"name sites 0 to 3 of 'a', but names \[\]"),
+        ({"coverage": {"a": ["b"]}}, r"name sites 0 to 3 of 'a', but is \['b'\]"),
+        ({"coverage": {"a": None}}, "name sites 0 to 3 of 'a', but is None"),
+        ({"seed": 1.5}, "`seed` must be a whole number, 0 or more, but is 1.5"),
+        ({"crack_contact": "a"}, "`crack_contact` must be positive .*, but is 'a'"),
+        ({"crack_contact": 1e-3}, "`crack_contact` must not exceed .* 0.001 .* 5e-06;"),
+    ],
+)
+def test_settings_of_cuts_that_cannot_be_are_refused(settings, words):
+    cracked = bodies.cracked(bodies.patches(4), 0.3, (0, 0, 1))
+    given = {"network": branched(), "radius": RADIUS, "body": cracked}
+    given |= {"crack_contact": 2e-7} | settings
+    with pytest.raises(ValueError, match=words):
+        resolve(**given)
