@@ -131,7 +131,9 @@ def touching_spheres(
     check_number("reach", reach, 0.0, "of the sum of two radii")
     pairs = _touching_pairs(centres, radii, reach)
     if contact_radius is None:
-        widths = [_overlap_radius(*centres[pair], radii[pair]) for pair in pairs]
+        widths = [
+            _overlap_radius(centres[i], centres[j], radii[[i, j]]) for i, j in pairs
+        ]
     else:
         check_positive("contact_radius", contact_radius, "m", LARGEST_RADIUS)
         widths = np.full(len(pairs), contact_radius)
@@ -149,7 +151,7 @@ def joined_spheres(
     centres: np.ndarray,
     radii: np.ndarray,
     pairs: np.ndarray,
-    contact_radii: Sequence[float],
+    contact_radii: Sequence[float] | np.ndarray,
     *,
     carbon_share: float = 1.0,
     carbon_shape: float = DEFAULT_CARBON_SHAPE,
@@ -214,7 +216,7 @@ def _check_count(value) -> None:
     check_whole("num_particles", value, 1)
 
 
-def _as_spheres(centres, radii, labels) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
+def _as_spheres(centres, radii, labels) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Centres, radii and names; ValueError for spheres that cannot be."""
     due = "be one number a particle [m]"
     radii = as_floats("radii", radii, due)
@@ -227,7 +229,7 @@ def _as_spheres(centres, radii, labels) -> tuple[np.ndarray, np.ndarray, Sequenc
         raise ValueError("A packing must have one particle or more, but has none.")
     names = [f"p{k}" for k in range(count)]
     if labels is not None:
-        names = as_labels("labels", labels)
+        names = list(as_labels("labels", labels))
     due = "hold the coordinates of each particle [m]"
     centres = as_floats("centres", centres, due)
     for name, column in (("centres", np.atleast_1d(centres)), ("labels", names)):
