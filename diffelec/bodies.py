@@ -12,7 +12,7 @@ import numpy as np
 
 from . import spheres
 from ._typing import is_whole_number
-from .checks import as_floats, is_number
+from .checks import as_floats, check_kind, is_number
 
 _MOST_SITES = 64
 _TOLERANCE = 0.035  # of the transfer resistances, in 1/(kappa R)
@@ -86,7 +86,6 @@ class Body:
 
     def site_of(self, directions: np.ndarray) -> np.ndarray:
         """Numbers of the sites that directions (..., 3) from the middle point at."""
-        directions = np.asarray(directions, float)
         return spheres.nearest(_unit("directions", directions), self.centres)
 
 
@@ -166,6 +165,7 @@ def cracked(body: Body, share: float, direction: np.ndarray) -> Body:
     Nothing crosses the crack but one electronic contact, between the two sites nearest
     to each other on either side; how wide it is, is for the network to say.
     """
+    check_kind("body", body, Body, "such as `diffelec.bodies.slices(8)`")
     if np.any(body.fragment) or body.num_sites < 2:
         raise ValueError(
             "A body to crack must be whole and have two sites or more, but its number "

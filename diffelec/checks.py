@@ -3,12 +3,13 @@
 Every check raises ValueError with the argument's name, what it must be and what it is.
 """
 
+import dataclasses
 import numbers
 import reprlib
 
 import numpy as np
 
-from ._typing import is_whole_number
+from ._typing import as_leaf, is_whole_number
 from .constants import LARGEST_RADIUS
 
 
@@ -54,6 +55,18 @@ def check_kind(name: str, value, kind: type, remedy: str) -> None:
         )
 
 
+def check_leaves(module) -> None:
+    """Refuses texts and None in fields of numbers, which `as_leaf` leaves as they are;
+    None only where it is no default.
+    """
+    for field in dataclasses.fields(module):
+        value = getattr(module, field.name)
+        if field.metadata.get("converter") is not as_leaf or hasattr(value, "dtype"):
+            continue
+        if value is not None or field.default is not None:
+            raise ValueError(f"`{field.name}` must hold numbers, but is {value!r}.")
+
+
 def as_floats(name: str, values, due: str) -> np.ndarray:
     """An array of floats; refuses texts, truths, None and rows of unequal length.
 
@@ -68,6 +81,15 @@ def as_floats(name: str, values, due: str) -> np.ndarray:
             f"`{name}` must {due}, but is {reprlib.repr(values)}."
         ) from None
     return found.astype(float)
+
+
+def as_wholes(name: str, values, due: str) -> np.ndarray:
+    """An array of ints, of whole numbers such as 2 or 2.0; otherwise as `as_floats`."""
+    found = as_floats(name, values, due)
+    wrong = found[~(np.isfinite(found) & (np.floor(found) == found))]
+    if wrong.size:
+        raise ValueError(f"`{name}` must {due}, but has {wrong[0]:g}.")
+    return found.astype(int)
 
 
 def one_each(name: str, values, count: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._typing import as_leaf
-from .checks import check_kind
+from .checks import check_kind, check_leaves
 from .columns import RadialMesh
 from .constants import (
     COLDEST,
@@ -132,7 +132,12 @@ class Electrode(eqx.Module):
     def __check_init__(self):
         for name, (kind, remedy) in _PARTS.items():
             check_kind(name, getattr(self, name), kind, remedy)
-        _check_leaves(self)
+        if not isinstance(self.conduct_at_surface, bool | np.bool_):
+            raise ValueError(
+                "`conduct_at_surface` must be True or False, but is "
+                f"{self.conduct_at_surface!r}."
+            )
+        check_leaves(self)
         _check_particles(self)
         _check_cell(self)
         _check_wires(self)
@@ -164,14 +169,6 @@ class Electrode(eqx.Module):
         scale = 2.0 * thermal_voltage(self.temperature)
         metal = scale * jnp.arcsinh(current / (2.0 * self.counter_exchange_current))
         return self.series_resistance * current + metal
-
-
-def _check_leaves(electrode: Electrode) -> None:
-    """Raises ValueError for texts and None, which `as_leaf` leaves as they are."""
-    for field in dataclasses.fields(electrode):
-        value = getattr(electrode, field.name)
-        if field.metadata.get("converter") is as_leaf and not hasattr(value, "dtype"):
-            raise ValueError(f"`{field.name}` must be a number, but is {value!r}.")
 
 
 def _check_particles(electrode: Electrode) -> None:

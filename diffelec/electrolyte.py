@@ -107,6 +107,9 @@ def _heights(old: Topology, thickness: float, radius) -> np.ndarray:
             f"at {thickness:g} m, but '{old.particle_labels[p]}' is at "
             f"{centres[p]:g} m."
         )
+    if radius is not None:
+        radius = one_each("radius", radius, old.num_particles)
+        check_radii("radius", radius, old.particle_labels)
     heights = centres[old.site_particle]
     if old.site_centres is None:
         return heights
@@ -114,6 +117,4 @@ def _heights(old: Topology, thickness: float, radius) -> np.ndarray:
         raise ValueError(
             "`radius` must be given [m] where particles are cut, but is None."
         )
-    radius = one_each("radius", radius, old.num_particles)
-    check_radii("radius", radius, old.particle_labels)
     return heights + radius[old.site_particle] * old.site_centres[:, up]

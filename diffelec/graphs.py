@@ -12,6 +12,7 @@ from ._typing import is_whole_number
 from .checks import (
     as_floats,
     as_labels,
+    as_wholes,
     check_number,
     check_places,
     check_positive,
@@ -44,10 +45,10 @@ def columns(
     come first and are the imaged ones; `below c.k` counts from the collector.
     """
     due = "hold one whole number, 0 or more, per column"
-    counts = as_floats("obstructions", obstructions, due)
-    if counts.ndim != 1 or counts.size == 0 or np.any((counts < 0) | (counts % 1 != 0)):
+    counts = as_wholes("obstructions", obstructions, due)
+    if counts.ndim != 1 or counts.size == 0 or np.any(counts < 0):
         raise ValueError(f"`obstructions` must {due}, but is {obstructions!r}.")
-    obstructions = counts.astype(int).tolist()
+    obstructions = counts.tolist()
     check_positive("contact_radius", contact_radius, "m", LARGEST_RADIUS)
     check_positive("spacing", spacing, "m", _WIDEST)
     tops = [f"top {c}" for c in range(len(obstructions))]
@@ -260,16 +261,14 @@ def _check_apart(centres, names) -> None:
 def _as_pairs(pairs, count: int) -> np.ndarray:
     """(contact, 2) numbers of spheres; ValueError where they are none."""
     due = "hold two whole numbers a contact"
-    pairs = as_floats("pairs", pairs, due)
+    pairs = as_wholes("pairs", pairs, due)
     if pairs.size == 0:
         return np.zeros((0, 2), int)
-    wrong = pairs[pairs % 1 != 0]
-    if pairs.ndim != 2 or pairs.shape[1] != 2 or wrong.size:
-        found = f"{wrong[0]:g}" if wrong.size else f"the shape {pairs.shape}"
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
         raise ValueError(
-            f"`pairs` must {due}, but has {found}; pass one row a contact."
+            f"`pairs` must {due}, but has the shape {pairs.shape}; pass one row a "
+            "contact."
         )
-    pairs = pairs.astype(int)
     outside = np.flatnonzero(np.any((pairs < 0) | (pairs >= count), axis=1))
     if outside.size:
         raise ValueError(

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._typing import as_leaf
-from .checks import check_places
+from .checks import check_kind, check_leaves, check_places
 from .edges import Edge, as_edges
 from .topology import COLLECTOR, Topology
 
@@ -42,6 +42,8 @@ class Network(eqx.Module):
 
     def __check_init__(self):
         topology = self.topology
+        check_kind("topology", topology, Topology, "such as that of another network")
+        check_leaves(self)
         if topology.num_particles == 0:
             raise ValueError("A network must have one particle or more, but has none.")
         _check_lengths(topology)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .bodies import Body, contact_shape, whole
 from .checks import (
-    as_floats,
+    as_wholes,
     check_kind,
     check_positive,
     check_radii,
@@ -221,13 +221,13 @@ def _covered(old: Topology, bodies, coverage, seed) -> list[np.ndarray]:
 def _sites_of(label: str, body: Body, given) -> np.ndarray:
     """Numbers of sites of a particle, each once."""
     due = f"name sites 0 to {body.num_sites - 1} of '{label}'"
-    sites = np.unique(as_floats("coverage", given, due))
-    known = (sites % 1 == 0) & (sites >= 0) & (sites < body.num_sites)
-    if sites.size == 0 or not np.all(known):
+    sites = as_wholes("coverage", given, due)
+    known = np.all((sites >= 0) & (sites < body.num_sites))
+    if sites.ndim != 1 or sites.size == 0 or not known:
         raise ValueError(
-            f"`coverage` must {due}, but names {np.array(given).tolist()}."
+            f"`coverage` must {due}, but names {sites.tolist()}; pass a list of them."
         )
-    return sites.astype(int)
+    return np.unique(sites)
 
 
 def _network(old: Topology, bodies, radius, first, edges) -> Network:

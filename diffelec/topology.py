@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .checks import as_floats, as_labels, as_marks
+from .checks import as_floats, as_labels, as_marks, as_wholes
 from .sums import added_up, picked
 
 COLLECTOR = "collector"
@@ -61,8 +61,8 @@ class Topology:
         spare: int = 0,
         looped: bool = False,
     ):
-        self.tail = np.asarray(tail, dtype=np.int32)
-        self.head = np.asarray(head, dtype=np.int32)
+        self.tail = _whole("tail", tail)
+        self.head = _whole("head", head)
         self.particle_labels = as_labels("particle_labels", particle_labels)
         self.carbon_labels = as_labels("carbon_labels", carbon_labels)
         count = len(self.particle_labels)
@@ -74,24 +74,29 @@ class Topology:
             None if positions is None else as_floats("positions", positions, due)
         )
         self.site_particle = (
-            np.arange(count) if site_particle is None else np.asarray(site_particle)
+            np.arange(count)
+            if site_particle is None
+            else as_wholes("site_particle", site_particle, "hold whole numbers")
         )
         sites = np.bincount(self.site_particle, minlength=count)
         self.site_share = (
             1.0 / np.maximum(sites, 1)[self.site_particle]
             if site_share is None
-            else np.asarray(site_share, float)
+            else as_floats("site_share", site_share, "hold numbers")
         )
+        due = "hold the three coordinates of each site"
         self.site_centres = (
-            None if site_centres is None else np.asarray(site_centres, float)
+            None
+            if site_centres is None
+            else as_floats("site_centres", site_centres, due)
         )
         pairs = () if exchange is None else exchange
-        self.exchange = np.asarray(pairs, np.int32).reshape(-1, 2)
+        self.exchange = _whole("exchange", pairs).reshape(-1, 2)
         self.electrolyte_labels = as_labels("electrolyte_labels", electrolyte_labels)
         self.site_electrolyte = (
             np.zeros(self.num_sites, np.int32)
             if site_electrolyte is None
-            else np.asarray(site_electrolyte, np.int32)
+            else _whole("site_electrolyte", site_electrolyte)
         )
         self.spare, self.looped = spare, looped
         parts = [
@@ -358,6 +363,11 @@ class Topology:
         if self.separator is not None:
             of_electrolyte = lost(self.separator, range(ends, self.num_nodes))
         return lost(0, range(ends)), of_electrolyte
+
+
+def _whole(name: str, values) -> np.ndarray:
+    """Numbers of nodes or sites, as JAX indexes by them."""
+    return as_wholes(name, values, "hold whole numbers").astype(np.int32)
 
 
 _FIELDS = tuple(inspect.signature(Topology).parameters)

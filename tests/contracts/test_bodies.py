@@ -176,6 +176,8 @@ def test_a_contact_and_its_sites_spreading_make_up_its_cap():
         (lambda: bodies.patches(65), "between 1 and 64, but is 65"),
         (lambda: bodies.cracked(bodies.whole(), 0.3, (0, 0, 1)), "two sites or more"),
         (lambda: bodies.cracked(bodies.patches(4), 1.2, (0, 0, 1)), "but is 1.2"),
+        (lambda: bodies.cracked(4, 0.3, (0, 0, 1)), "must be a diffelec.bodies.Body"),
+        (lambda: bodies.patches(4).site_of("z"), "`directions` must be .* is 'z'"),
         (lambda: bodies.cracked(bodies.patches(4), "a", (0, 0, 1)), "but is 'a'"),
         (lambda: bodies.patches(4).site_of([0.0, 0.0, 0.0]), "that are not all 0"),
         (lambda: bodies.slices(4, "z"), "`axis` must be x, y, z that .*, but is 'z'"),

@@ -91,7 +91,11 @@ CASES = {
     ),
     "a text for a temperature": (
         lambda: presets.single_particle(temperature="300"),
-        "`temperature` must be a number, but is '300'",
+        "`temperature` must hold numbers, but is '300'",
+    ),
+    "a text for a choice": (
+        lambda: presets.single_particle(conduct_at_surface="no"),
+        "`conduct_at_surface` must be True or False, but is 'no'",
     ),
     "a text for a concentration": (
         lambda: presets.single_particle(maximum_concentration="a"),

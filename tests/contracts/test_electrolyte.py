@@ -58,6 +58,7 @@ def test_sites_of_one_particle_react_into_their_own_layers():
         ),
         (graphs.chain(2), {"num_layers": 2.5}, "`num_layers` must be .*, but is 2.5"),
         (graphs.chain(2), {"area": "a"}, r"`area` must be positive \[m2\], but is 'a'"),
+        (graphs.chain(2), {"radius": "a"}, "`radius` must be one number .*, .* is 'a'"),
         (3, {}, "`network` must be a diffelec.network.Network, but is a int; make"),
         (graphs.chain(3), {}, "but 'p2' is at 2.5e-05 m"),
         (with_electrolyte(graphs.chain(1), **POROUS), {}, "without an electrolyte"),

@@ -61,7 +61,8 @@ def test_columns_stand_above_one_another():
 
 
 @pytest.mark.parametrize(
-    "obstructions", [(), (1, -1), 3, [1.5], ["a"], [True, False], None, [[1], [1, 2]]]
+    "obstructions",
+    [(), (1, -1), 3, [1.5], [np.inf], ["a"], [True, False], None, [[1], [1, 2]]],
 )
 def test_columns_without_a_height_are_refused(obstructions):
     with pytest.raises(ValueError, match="`obstructions` must hold one whole number"):

@@ -1,5 +1,6 @@
 """What the resistor network must obey, and what it refuses by which words."""
 
+import dataclasses
 import pickle
 import subprocess
 import sys
@@ -273,6 +274,16 @@ def test_whole_floats_are_numbers_of_nodes():
         ),
         ({"particle_labels": [5, 6]}, r"`particle_labels` .* 0 \(from 0\) is 5; write"),
         ({"carbon_labels": "c"}, "`carbon_labels` must be a list of names, but is 'c'"),
+        (
+            {"site_particle": [0, 0.5]},
+            "`site_particle` must hold whole .*, but has 0.5",
+        ),
+        ({"site_electrolyte": [0, 0.5]}, "`site_electrolyte` must .*, but has 0.5"),
+        ({"exchange": [[0, 0.5]]}, "`exchange` must hold whole numbers, but has 0.5"),
+        (
+            {"site_share": ["x", 1]},
+            r"`site_share` must hold numbers, but is \['x', 1\]",
+        ),
         ({"imaged": ["no", "yes"]}, r"`imaged` must be True or .* is \['no', 'yes'\]"),
         ({"imaged": [0.5, 1]}, r"`imaged` must be True or False .* is \[0\.5, 1\]"),
         ({"imaged": True}, "`imaged` must be True or False for each .*, but is True"),
@@ -319,6 +330,22 @@ def test_numbers_that_are_not_one_per_edge_are_refused(name):
 def test_a_contact_without_an_extent_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"series_resistance": "a"}, "`series_resistance` must hold numbers, .* 'a'"),
+        ({"shape_tail": None}, "`shape_tail` must hold numbers, but is None"),
+        (
+            {"topology": 3},
+            "`topology` must be a diffelec.topology.Topology, but is a i",
+        ),
+    ],
+)
+def test_fields_of_a_network_that_cannot_be_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(graphs.chain(2), **fields)
 
 
 def test_copies_of_unequal_number_cannot_touch():
