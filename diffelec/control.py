@@ -7,6 +7,8 @@ with set-points that may follow a recorded series. Weights, set-points and cut-o
 data, so that all steps share one compiled solve. Positive current charges the cell.
 """
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -89,57 +91,76 @@ class Drive(eqx.Module):
 
 
 class Control(eqx.Module):
-    """One row in force: its equation, the slopes of it, and the distance to its end."""
+    """One row in force in a cell: its equation, the slopes of it, and the distance to
+    its end. By `of`.
+
+    Attributes:
+        row: with currents in A, and cut-offs that are finite.
+        scale: the cell's 1C current [A], a constant.
+        drive: what the set-point follows.
+    """
 
     row: Row
+    scale: Float[Array, ""]
     drive: Drive | None = None
 
-    def _set_points(self, time, electrode):
+    @staticmethod
+    def of(electrode, row: Row, drive: Drive | None = None) -> "Control":
+        """Resolves C-rates against an electrode."""
+        one_c, upper, lower = electrode.one_c_current, *_cut_offs(row)
+        resolved = dataclasses.replace(
+            row,
+            current=row.current + row.current_rate * one_c,
+            current_rate=jnp.zeros_like(one_c),
+            least_current=row.least_current + row.least_rate * one_c,
+            least_rate=jnp.zeros_like(one_c),
+            upper_voltage=upper,
+            lower_voltage=lower,
+        )
+        return Control(resolved, jax.lax.stop_gradient(one_c), drive)
+
+    def _set_points(self, time):
         """(current [A], voltage [V], power [W]) asked for at a time of the step."""
         row = self.row
-        current = row.current + row.current_rate * electrode.one_c_current
         if self.drive is None:
-            return current, row.voltage, row.power
+            return row.current, row.voltage, row.power
         value = row.follow * self.drive.at(time)
-        return current + value, row.voltage + value, row.power + value
+        return row.current + value, row.voltage + value, row.power + value
 
-    def residual(self, time, voltage, current, electrode):
+    def residual(self, time, voltage, current):
         """The control equation (dimensionless)."""
-        row, scale = self.row, electrode.one_c_current
-        set_current, set_voltage, set_power = self._set_points(time, electrode)
+        row, scale = self.row, self.scale
+        set_current, set_voltage, set_power = self._set_points(time)
         return (
             row.weight_current * (current - set_current) / scale
             + row.weight_voltage * (voltage - set_voltage)
             + row.weight_power * (voltage * current - set_power) / scale
         )
 
-    def slopes(self, time, voltage, current, electrode):
+    def slopes(self, time, voltage, current):
         """d(residual)/d(voltage) [1/V] and d(residual)/d(current) [1/A]."""
         del time
-        row, scale = self.row, electrode.one_c_current
+        row, scale = self.row, self.scale
         by_voltage = row.weight_voltage + row.weight_power * current / scale
         by_current = (row.weight_current + row.weight_power * voltage) / scale
         return by_voltage, by_current
 
-    def residual_slope(self, time, electrode):
+    def residual_slope(self, time):
         """d(residual)/dt [1/s]: the recorded series moves the set-point."""
         if self.drive is None:
             return jnp.zeros(())
-        row, scale = self.row, electrode.one_c_current
-        weight = row.weight_voltage + (row.weight_current + row.weight_power) / scale
+        row = self.row
+        by_current = (row.weight_current + row.weight_power) / self.scale
+        weight = row.weight_voltage + by_current
         return -row.follow * weight * self.drive.slope(time)
 
-    def margin(self, voltage, current, electrode):
-        """The least of the distances to the cut-offs; positive inside [V or 1C].
-
-        Finite also where nothing cuts off, so that its derivative is.
-        """
-        row, scale = self.row, electrode.one_c_current
-        upper = jnp.where(jnp.isinf(row.upper_voltage), _FAR, row.upper_voltage)
-        lower = jnp.where(jnp.isinf(row.lower_voltage), -_FAR, row.lower_voltage)
-        least = row.least_current + row.least_rate * scale
-        tail = jnp.where(least > 0, (jnp.abs(current) - least) / scale, _FAR)
-        return jnp.minimum(jnp.minimum(upper - voltage, voltage - lower), tail)
+    def margin(self, voltage, current):
+        """The least of the distances to the cut-offs; positive inside [V or 1C]."""
+        row, least = self.row, self.row.least_current
+        over = (jnp.abs(current) - least) / self.scale
+        tail = jnp.where(least > 0, over, _FAR)
+        below, above = row.upper_voltage - voltage, voltage - row.lower_voltage
+        return jnp.minimum(jnp.minimum(below, above), tail)
 
     def next_stop(self, time, end):
         """The next instant at which the set-point bends, at most `end`."""
@@ -160,9 +181,17 @@ class Control(eqx.Module):
         the theoretical capacity at the asked current, or power at 5 V, or 200 h.
         """
         row = self.row
-        asked = jnp.abs(row.current + row.current_rate * electrode.one_c_current)
-        asked = asked + jnp.abs(row.power) / _HIGHEST_VOLTAGE
+        asked = jnp.abs(row.current) + jnp.abs(row.power) / _HIGHEST_VOLTAGE
         asked = jnp.where(asked > 0, asked, jnp.inf)
         passing = 2.0 * electrode.theoretical_capacity / asked
         passing = jnp.where(passing > 0, passing, _LONGEST_HOLD)
         return jnp.where(self.must_end, jax.lax.stop_gradient(passing), row.duration)
+
+
+def _cut_offs(row: Row):
+    """(upper, lower) voltages of a row; far ones where nothing cuts off, so that the
+    derivative of a distance to them is finite.
+    """
+    upper = jnp.where(jnp.isinf(row.upper_voltage), _FAR, row.upper_voltage)
+    lower = jnp.where(jnp.isinf(row.lower_voltage), -_FAR, row.lower_voltage)
+    return upper, lower

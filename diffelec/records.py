@@ -96,8 +96,10 @@ def charge(system: System, track: Track) -> Float[Array, ""]:
     electrode, topology = system.electrode, system.topology
     sites = topology.num_sites
     change = track.value[0, :sites] - track.value[-1, :sites]
-    volume = electrode.particle_volume[topology.site_particle] * topology.site_share
-    weight = system.site_multiplicity() * volume * electrode.maximum_concentration
+    volume = (electrode.multiplicity * electrode.particle_volume)[
+        topology.site_particle
+    ]
+    weight = volume * topology.site_share * electrode.maximum_concentration
     return FARADAY * jnp.sum(weight * change)
 
 

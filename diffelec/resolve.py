@@ -188,7 +188,8 @@ def _bodies_of(labels, body) -> list[Body]:
 
 def _check_known(name: str, by_label: Mapping, labels) -> None:
     """Raises ValueError for a label of no particle."""
-    unknown = [label for label in by_label if label not in labels]
+    known = set(labels)
+    unknown = [label for label in by_label if label not in known]
     if unknown:
         raise ValueError(
             f"`{name}` names the particle {unknown[0]!r}, which does not exist; "

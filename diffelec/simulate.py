@@ -270,7 +270,7 @@ def _advance_by_stretches(meter, shown):
 
     def advance(electrode, tables, drive, settings: _Settings, carry, number, row):
         start, _, _, *rest = carry
-        longest = Control(row, drive).longest(electrode)
+        longest = Control.of(electrode, row, drive).longest(electrode)
         progress = [shown]
 
         def integrate(state, begin, tolerances):
@@ -314,7 +314,7 @@ _integrate = compiled(_integrated)
 
 def _system(electrode, tables, drive, settings: _Settings, row) -> System:
     factors = settings.tolerances.network_solver
-    return System.of(electrode, Control(row, drive), tables, factors)
+    return System.of(electrode, Control.of(electrode, row, drive), tables, factors)
 
 
 def _kept(

@@ -184,11 +184,12 @@ def transposed(
         cotangents: of what it gave, with a leading axis of lanes.
         tableau: of its method.
     """
-    system, moves = system.with_loops(), moves.with_loops()
+    parted = eqx.partition(system, _but_tables(moves))
+    model = _Model(*(part.with_loops() for part in parted), tableau)
+    system = system.with_loops()
     last, *rows = cotangents
     last = Last(*(_muted(system, parts) for parts in last))
     lanes = len(rows[0])
-    model = _Model(*eqx.partition(system, _but_tables(moves)), tableau)
 
     def back(turn, carry):
         row, ends = count - 1 - turn, turn == 0

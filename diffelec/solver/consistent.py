@@ -128,13 +128,13 @@ def _on_control(system, time, guess):
     """
     control = system.control
     voltage, current = system.voltage(guess), system.current(guess)
-    by_voltage, by_current = control.slopes(time, voltage, current, system.electrode)
-    residual = control.residual(time, voltage, current, system.electrode)
+    by_voltage, by_current = control.slopes(time, voltage, current)
+    residual = control.residual(time, voltage, current)
     holds_voltage = control.row.weight_voltage != 0
     shift = jnp.where(
         holds_voltage, residual / jnp.where(holds_voltage, by_voltage, 1), 0
     )
-    scaled = by_current * system.current_scale
+    scaled = by_current * control.scale
     change = jnp.where(holds_voltage, 0, residual / jnp.where(scaled != 0, scaled, 1))
     topology = system.topology
     ends = topology.first_site + topology.num_sites  # of what conducts electrons

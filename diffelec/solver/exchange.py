@@ -29,20 +29,19 @@ class Exchange(eqx.Module):
     per_volume: Float[Array, " site"]
 
 
-def per_volume(topology: Topology, radius: Float[Array, " lane"]):
+def per_volume_of(topology: Topology, radius: Float[Array, " site"]):
     """1/V of each site [1/m3] in units of the rate [s/m3], from radii [m]."""
-    radius = topology.own(radius)
     return 3.0 / (4.0 * np.pi * radius**3 * topology.site_share * RATE)
 
 
-def gains(topology: Topology, shape, radius, theta) -> Float[Array, " site"]:
+def gains(topology: Topology, shape, per_volume, theta) -> Float[Array, " site"]:
     """What each site's mean gains, in units of the rate, by Theta at the means."""
     tail, head = topology.at_pairs(theta)
     flow = shape * (tail - head)
-    return per_volume(topology, radius) * topology.from_pairs(-flow, flow)
+    return topology.own(per_volume) * topology.from_pairs(-flow, flow)
 
 
-def slopes(topology: Topology, shape, radius, diffusivity) -> Exchange:
+def slopes(topology: Topology, shape, per_volume, diffusivity) -> Exchange:
     """Slopes of the flows, by the diffusivity at the means."""
     tail, head = topology.at_pairs(diffusivity)
-    return Exchange(shape * tail, -shape * head, per_volume(topology, radius))
+    return Exchange(shape * tail, -shape * head, topology.own(per_volume))

@@ -31,13 +31,15 @@ def rosenbrock_step(
     solve = jacobian.solver(1.0 / (step * tableau.gamma))
     stages, _, imbalances = stages_of(system, tableau, time, step, state, solve)
 
+    each = jax.tree.map(list, stages)
+
     def combined(weights):
-        return jax.tree.map(lambda stage: weighted(weights, stage), stages)
+        return Parts(*(weighted(weights, stage) for stage in each))
 
     new = jax.tree.map(jnp.add, state, combined(end_weights(tableau)))
     dense = [combined(row) for row in tableau.dense]
     dense = jax.tree.map(lambda *powers: jnp.stack(powers), *dense)
-    error = jax.tree.map(lambda stage: stage[-1], stages)
+    error = Parts(*(stage[-1] for stage in each))
     return new, error, dense, jacobian.off(imbalances[0])
 
 
@@ -106,6 +108,7 @@ def higher_coefficients(dense: Float[Array, "power ..."]) -> Float[Array, "power
 
 def evaluate_polynomial(start, end, higher, theta):
     """A step's polynomial at theta in [0, 1] from its ends and higher coefficients."""
+    higher = list(higher)
     first = end - start - sum(higher)  # no reduction: see `sums.fits`
     value = start + theta * first
     power = theta

@@ -17,11 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..constants import FARADAY
 from ..control import Control
 from ..electrode import Electrode
 from ..kirchhoff import KirchhoffTable
-from ..network import multiplicity_of_edges
 from ..small_calls import made_once
 from ..sums import fits, spread
 from ..tables import Tables
@@ -33,6 +31,7 @@ from .elimination import Eliminated
 from .exchange import RATE
 from .parts import Parts
 from .pattern import Entries, ExchangeEntries, values_of
+from .standing import Standing
 
 
 def with_slope(function, x):
@@ -52,7 +51,7 @@ class System(eqx.Module):
     electrode: Electrode
     control: Control
     tables: Tables
-    current_scale: Float[Array, ""]
+    standing: Standing
     factors: type[AbstractFactors] | None = eqx.field(static=True)
     serial: bool = eqx.field(static=True, default=False)
     wide: bool = eqx.field(static=True, default=False)
@@ -67,16 +66,19 @@ class System(eqx.Module):
         """Tabulates what stays the same over a solve, unless it is at hand; solves the
         network by `factors`, or, where that is None, as suits its size.
         """
-        scale = jax.lax.stop_gradient(electrode.one_c_current)
         tables = Tables.of(electrode) if tables is None else tables
-        return System(electrode, control, tables, scale, factors)
+        standing = Standing.of(electrode, control.scale)
+        return System(electrode, control, tables, standing, factors)
 
     def with_loops(self) -> "System":
         """The same system written for a single solve on a CPU; wide, but for a site by
         itself, which is no faster so.
         """
-        wide = self.electrode.network.topology.num_sites > 1
-        return dataclasses.replace(self, factors=Eliminated, serial=True, wide=wide)
+        topology = self.electrode.network.topology
+        wide = topology.num_sites > 1
+        standing = self.standing.filled(topology.in_vectors) if wide else self.standing
+        kinds = {"factors": Eliminated, "serial": True, "wide": wide}
+        return dataclasses.replace(self, standing=standing, **kinds)
 
     @property
     def is_one(self) -> bool:
@@ -95,7 +97,9 @@ class System(eqx.Module):
 
     def plain(self) -> "System":
         """The inverse of `with_loops`."""
-        return dataclasses.replace(self, factors=None, serial=False, wide=False)
+        standing = self.standing.own(self.topology)
+        kinds = {"factors": None, "serial": False, "wide": False}
+        return dataclasses.replace(self, standing=standing, **kinds)
 
     @property
     def network_factors(self) -> type[AbstractFactors]:
@@ -163,30 +167,17 @@ class System(eqx.Module):
             return np.eye(mesh.num_shells)[-1]
         return mesh.weights
 
-    def site_radius(self):
-        return self.topology.at_sites(jnp.asarray(self.electrode.radius))
-
-    def site_area(self):
-        """Reacting area of a site over the current scale [m2/A]."""
-        share = self.topology.filled(self.topology.site_share)
-        return 4.0 * np.pi * self.site_radius() ** 2 * share / self.current_scale
-
-    def site_multiplicity(self):
-        return self.topology.at_sites(jnp.asarray(self.electrode.multiplicity))
-
     def site_kinetics(self, surface):
         """(U [V], i0 [A/m2]) of each site and their slopes in x."""
         (rest, rate), (rest_slope, rate_slope) = self.tables.kinetics(
             surface, self.made_once
         )
-        particles = self.electrode.num_particles
-        own = jnp.broadcast_to(self.electrode.reactivity, (particles,))
-        own = self.topology.at_sites(own)
+        own = self.standing.reactivity
         return (rest, own * rate), (rest_slope, own * rate_slope)
 
     def current(self, algebraic):
         """Cell current [A]."""
-        return algebraic[-1] * self.current_scale
+        return algebraic[-1] * self.control.scale
 
     def voltage(self, algebraic):
         """Cell voltage [V]."""
@@ -194,9 +185,7 @@ class System(eqx.Module):
 
     def margin(self, algebraic):
         """Distance to the nearest cut-off of the step; it ends where this is 0."""
-        return self.control.margin(
-            self.voltage(algebraic), self.current(algebraic), self.electrode
-        )
+        return self.control.margin(self.voltage(algebraic), self.current(algebraic))
 
     def site_potential(self, algebraic):
         """Potential across the surface of each site."""
@@ -216,7 +205,7 @@ class System(eqx.Module):
         """
         given = (self.topology, self.electrode.network.exchange_shape)
         of_means = self._theta[1](self.mean(columns), self.made_once)
-        return (*given, self.site_radius()), of_means
+        return (*given, self.standing.per_volume), of_means
 
     def current_density(self, surface, potential):
         """Reaction current density [A/m2] of each site."""
@@ -245,14 +234,11 @@ class System(eqx.Module):
         """The stoichiometry that each site's conductivity is taken at."""
         return self.probe @ columns
 
-    def edge_copies(self):
-        return multiplicity_of_edges(self.topology, self.site_multiplicity())
-
     def edge_conductance(self, resistivity):
         """Conductance of an edge over the current scale, all its copies [1/V]."""
         ends = self.topology.at_ends(self.made_once(resistivity))
         resistance = self.electrode.network.resistance_between(*ends)
-        return self.edge_copies() / (resistance * self.current_scale)
+        return self.standing.copies / resistance
 
     def _resistivity(self, columns):
         """(1/kappa, its slope) of each site."""
@@ -268,7 +254,7 @@ class System(eqx.Module):
 
     def _balance(self, time, conductance, density, algebraic, gains):
         """Rows of the network, of the exchange and of the control."""
-        reaction = self.site_multiplicity() * self.site_area() * density
+        reaction = self.standing.reaction * density
         nodes = self.topology.outflow(conductance * self.drop(algebraic))
         nodes = nodes + self.topology.through_surface(reaction)
         nodes = jnp.concatenate([nodes[:1] - algebraic[-1:], nodes[1:]])
@@ -276,7 +262,7 @@ class System(eqx.Module):
         if separator is not None:
             nodes = nodes.at[separator].set(algebraic[separator])
         control = self.control.residual(
-            time, self.voltage(algebraic), self.current(algebraic), self.electrode
+            time, self.voltage(algebraic), self.current(algebraic)
         )
         rows = [nodes, control[None]]
         if gains is not None:
@@ -300,21 +286,20 @@ class System(eqx.Module):
         """dx/dt of every node from the columns, the surface current density and the
         rates of exchange.
         """
-        mesh, radius = self.electrode.mesh, self.site_radius()
+        mesh = self.electrode.mesh
         if self.serial:
             gain = gain_by_rows(self._theta[0], mesh, columns)
         else:
             # Products are not fused, so that Theta is evaluated once and not once a use
             theta, _ = self.tables.theta(columns)
             gain = mesh.divergence @ (mesh.differences @ theta)
-        charge = radius / (FARADAY * self.electrode.maximum_concentration)
-        surface = gain[-1:] - charge * density / mesh.volumes[-1]
+        surface = gain[-1:] - self.standing.charge * density
         rate = jnp.concatenate([gain[:-1], surface]) * self._per_area()
         return rate if exchange_rates is None else rate + self._in_rows(exchange_rates)
 
     def _per_area(self):
         """1/R^2 of every site's nodes [1/m2]."""
-        return self._in_rows(1.0 / self.site_radius() ** 2)
+        return self._in_rows(self.standing.per_area)
 
     def _in_rows(self, values):
         """Values of the sites at all their nodes."""
@@ -340,28 +325,25 @@ class System(eqx.Module):
         """dF/dt at fixed state: the control row alone moves; None for the columns,
         which do not know the time.
         """
-        slope = self.control.residual_slope(time, self.electrode)
+        slope = self.control.residual_slope(time)
         return Parts(None, jnp.zeros_like(state.algebraic).at[-1].set(slope))
 
     def jacobian(self, time, state: Parts) -> BorderedJacobian:
         """dF/dy, exact."""
         columns, algebraic = state
         electrode, topology, mesh = self.electrode, self.topology, self.electrode.mesh
-        radius, diffusivity = self.site_radius(), self._diffusivity(columns)
+        standing, diffusivity = self.standing, self._diffusivity(columns)
         by_surface, by_potential = self.made_once(
             self.current_density_slopes(columns[-1], self.site_potential(algebraic))
         )
         below, at, above = mesh.bands
         scaled = self.made_once(diffusivity * self._per_area())
-        charge = 1.0 / (FARADAY * electrode.maximum_concentration * radius)
-        charge = charge / mesh.volumes[-1]
+        charge = standing.charge * standing.per_area
         diagonal = at[:, None] * scaled
-        reaction = self.site_multiplicity() * self.site_area()
         resistivity, slope = self._resistivity(columns)
         slope_tail, slope_head = topology.at_ends(self.made_once(slope))
         conductance = self.edge_conductance(resistivity)
-        bend = -(conductance**2) * self.drop(algebraic) * self.current_scale
-        bend = bend / self.edge_copies()
+        bend = -(conductance**2) * self.drop(algebraic) / standing.copies
         nothing = jnp.zeros_like(scaled[:1])
         return BorderedJacobian(
             lower=below[:, None] * jnp.concatenate([nothing, scaled[:-1]]),
@@ -370,11 +352,11 @@ class System(eqx.Module):
             ),
             upper=above[:, None] * jnp.concatenate([scaled[1:], nothing]),
             drive=-charge * by_potential,
-            surface=reaction * by_surface,
+            surface=standing.reaction * by_surface,
             edge_tail=bend * electrode.network.shape_tail * slope_tail,
             edge_head=bend * electrode.network.shape_head * slope_head,
             conductance=conductance,
-            reaction=reaction * by_potential,
+            reaction=standing.reaction * by_potential,
             control=self.control_slopes(time, algebraic),
             probe=jnp.asarray(self.probe),
             mean=jnp.asarray(mesh.weights),
@@ -398,7 +380,7 @@ class System(eqx.Module):
         potential = self.site_potential(algebraic)
         density = self.current_density(columns[-1], potential)
         _, slope = self.current_density_slopes(columns[-1], potential)
-        reaction = self.site_multiplicity() * self.site_area() * slope
+        reaction = self.standing.reaction * slope
         control = self.control_slopes(time, algebraic)
         rows = self._balance(
             time, conductance, density, algebraic, self._gains(columns)
@@ -431,8 +413,8 @@ class System(eqx.Module):
         """d(control)/d(collector's potential), d(control)/d(current unknown)."""
         current = self.current(algebraic)
         by_voltage, by_current = self.control.slopes(
-            time, self.voltage(algebraic), current, self.electrode
+            time, self.voltage(algebraic), current
         )
         _, drop_slope = with_slope(self.electrode.terminal_drop, current)
-        by_current = (by_current + by_voltage * drop_slope) * self.current_scale
+        by_current = (by_current + by_voltage * drop_slope) * self.control.scale
         return jnp.stack([by_voltage, by_current])

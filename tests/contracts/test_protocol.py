@@ -240,24 +240,28 @@ def test_a_recording_that_lacks_a_column_is_refused(fields, message):
 
 DRIVE = Drive([5.0, 7.0, 11.0], [0.3, 0.8, -0.1])
 CONTROLS = [
-    pytest.param(Control(Row(weight_current=1.0, current=0.3)), id="current"),
-    pytest.param(Control(Row(weight_current=1.0, current_rate=-0.4)), id="C-rate"),
-    pytest.param(Control(Row(weight_voltage=1.0, voltage=4.1)), id="voltage"),
-    pytest.param(Control(Row(weight_power=1.0, power=0.7)), id="power"),
+    pytest.param(Control.of(CELL, Row(weight_current=1.0, current=0.3)), id="current"),
     pytest.param(
-        Control(Row(weight_current=1.0, current=0.1, follow=1.0), DRIVE),
+        Control.of(CELL, Row(weight_current=1.0, current_rate=-0.4)), id="C-rate"
+    ),
+    pytest.param(Control.of(CELL, Row(weight_voltage=1.0, voltage=4.1)), id="voltage"),
+    pytest.param(Control.of(CELL, Row(weight_power=1.0, power=0.7)), id="power"),
+    pytest.param(
+        Control.of(CELL, Row(weight_current=1.0, current=0.1, follow=1.0), DRIVE),
         id="recorded current",
     ),
     pytest.param(
-        Control(Row(weight_voltage=1.0, voltage=0.0, follow=1.0), DRIVE),
+        Control.of(CELL, Row(weight_voltage=1.0, voltage=0.0, follow=1.0), DRIVE),
         id="recorded voltage",
     ),
     pytest.param(
-        Control(Row(weight_power=1.0, power=0.0, follow=1.0), DRIVE),
+        Control.of(CELL, Row(weight_power=1.0, power=0.0, follow=1.0), DRIVE),
         id="recorded power",
     ),
     pytest.param(
-        Control(Row(weight_current=0.3, weight_voltage=0.7, follow=0.0), DRIVE),
+        Control.of(
+            CELL, Row(weight_current=0.3, weight_voltage=0.7, follow=0.0), DRIVE
+        ),
         id="recording not followed",
     ),
 ]
@@ -273,10 +277,10 @@ CONTROLS = [
     ],
 )
 def test_a_control_is_met_where_its_set_point_is(row, voltage, current):
-    residual = Control(row).residual(0.0, voltage, current, CELL)
+    residual = Control.of(CELL, row).residual(0.0, voltage, current)
     assert np.isfinite(residual)
     np.testing.assert_allclose(residual, 0.0, atol=1e-13)
-    missed = Control(row).residual(0.0, voltage + 0.1, current + 0.1, CELL)
+    missed = Control.of(CELL, row).residual(0.0, voltage + 0.1, current + 0.1)
     assert abs(missed) > 0.05
 
 
@@ -284,7 +288,7 @@ def test_a_control_is_met_where_its_set_point_is(row, voltage, current):
 def test_a_followed_series_is_the_set_point(quantity):
     row = Row(**{f"weight_{quantity}": 1.0}, follow=1.0)
     at = {"voltage": 9.0, "current": 9.0, quantity: 0.55}  # half way at 1 s
-    residual = Control(row, DRIVE).residual(1.0, at["voltage"], at["current"], CELL)
+    residual = Control.of(CELL, row, DRIVE).residual(1.0, at["voltage"], at["current"])
     assert np.isfinite(residual)
     np.testing.assert_allclose(residual, 0.0, atol=1e-13)
 
@@ -293,9 +297,9 @@ def test_a_followed_series_is_the_set_point(quantity):
 def test_the_slopes_of_a_control_are_its_gradients(control):
     at = (1.3, 3.7, 0.011)
     _, by_voltage, by_current = jax.grad(
-        lambda t, v, i: control.residual(t, v, i, CELL) + 0.0 * t, argnums=(0, 1, 2)
+        lambda t, v, i: control.residual(t, v, i) + 0.0 * t, argnums=(0, 1, 2)
     )(*at)
-    slopes = control.slopes(*at, CELL)
+    slopes = control.slopes(*at)
     assert np.all(np.isfinite(slopes))
     np.testing.assert_allclose(slopes, (by_voltage, by_current), rtol=1e-12)
 
@@ -303,8 +307,8 @@ def test_the_slopes_of_a_control_are_its_gradients(control):
 @pytest.mark.parametrize("time", [1.3, 4.4])
 @pytest.mark.parametrize("control", CONTROLS)
 def test_the_slope_in_time_of_a_control_is_its_gradient(control, time):
-    slope = jax.grad(lambda t: control.residual(t, 3.7, 0.011, CELL) + 0.0 * t)(time)
-    found = control.residual_slope(time, CELL)
+    slope = jax.grad(lambda t: control.residual(t, 3.7, 0.011) + 0.0 * t)(time)
+    found = control.residual_slope(time)
     assert np.isfinite(found)
     np.testing.assert_allclose(found, slope, rtol=1e-12, atol=1e-13)
 
@@ -326,15 +330,15 @@ def test_the_slope_in_time_of_a_control_is_its_gradient(control, time):
 def test_the_margin_is_the_least_distance_to_a_cut_off(
     fields, voltage, current, margin
 ):
-    found = Control(Row(**fields)).margin(voltage, current, CELL)
+    found = Control.of(CELL, Row(**fields)).margin(voltage, current)
     np.testing.assert_allclose(found, margin, rtol=1e-10)
 
 
 def test_a_step_lasts_its_duration_or_twice_the_capacity_or_two_hundred_hours():
-    timed = Control(Row(weight_current=1.0, current=0.01, duration=60.0))
-    passing = Control(Row(weight_current=1.0, current_rate=-0.5))
-    powered = Control(Row(weight_power=1.0, power=0.02))
-    hold = Control(Row(weight_voltage=1.0, voltage=4.3, least_rate=0.02))
+    timed = Control.of(CELL, Row(weight_current=1.0, current=0.01, duration=60.0))
+    passing = Control.of(CELL, Row(weight_current=1.0, current_rate=-0.5))
+    powered = Control.of(CELL, Row(weight_power=1.0, power=0.02))
+    hold = Control.of(CELL, Row(weight_voltage=1.0, voltage=4.3, least_rate=0.02))
     np.testing.assert_allclose(powered.longest(CELL), 2 * 50.0 / (0.02 / 5.0))
     assert float(timed.longest(CELL)) == 60.0
     np.testing.assert_allclose(passing.longest(CELL), 2 * 50.0 / (0.5 * 0.02))

@@ -15,7 +15,7 @@ def system_of(electrode, protocol, step: int = 0) -> System:
     """The system of one protocol step."""
     electrode, protocol = jax.device_put((electrode, protocol))
     row = jax.tree.map(lambda leaf: leaf[step], protocol.rows)
-    return System.of(electrode, Control(row, protocol.drive))
+    return System.of(electrode, Control.of(electrode, row, protocol.drive))
 
 
 def initial_columns(electrode):

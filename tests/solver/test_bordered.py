@@ -46,7 +46,7 @@ def make(step="current", **fields):
     protocol = Protocol.from_steps([STEPS[step]])
     electrode, protocol = jax.device_put((electrode, protocol))
     row = jax.tree.map(lambda leaf: leaf[0], protocol.rows)
-    system = System.of(electrode, Control(row))
+    system = System.of(electrode, Control.of(electrode, row))
     rng = np.random.default_rng(3)
     columns = jnp.asarray(rng.uniform(0.85, 0.995, (7, 6)))
     nodes = jnp.asarray(rng.uniform(3.5, 3.9, system.topology.num_nodes))
@@ -87,7 +87,7 @@ def cut(*, exchange=True, electrolyte=True, factors=None, at_surface=False):
     protocol = Protocol.from_steps([STEPS["current"]])
     electrode, protocol = jax.device_put((electrode, protocol))
     row = jax.tree.map(lambda leaf: leaf[0], protocol.rows)
-    system = System.of(electrode, Control(row), factors=factors)
+    system = System.of(electrode, Control.of(electrode, row), factors=factors)
     rng = np.random.default_rng(4)
     columns = jnp.asarray(rng.uniform(0.6, 0.97, (6, 6)))
     unknowns = np.full(system.topology.num_unknowns, 0.04)
@@ -219,7 +219,7 @@ def test_potentials_of_cut_particles_solve_the_network(held, name):
     if held is not None:
         row = Protocol.from_steps([STEPS["voltage"]]).rows
         row = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), row)
-        system = dataclasses.replace(system, control=Control(row))
+        system = dataclasses.replace(system, control=Control.of(system.electrode, row))
     columns = 0.999 - 0.3 * (0.97 - state.columns)
     start = jnp.zeros_like(state.algebraic).at[:8].set(3.7)
 
