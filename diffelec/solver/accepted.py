@@ -16,13 +16,13 @@ CHUNK = 32  # rows of the buffers are whole chunks of so many steps
 
 
 class Rows(NamedTuple):
-    """What is kept of every accepted step, one row each; rows after the last mean
-    nothing.
+    """What is kept of a march: of its start in row 0, and of every accepted step, one
+    row each; rows after the last mean nothing.
     """
 
-    time: Float[Array, " step"]
-    seen: Float[Array, "step quantity"]
-    higher: Float[Array, "step power curved"]
+    time: Float[Array, " knot"]
+    seen: Float[Array, "knot quantity"]
+    higher: Float[Array, "knot power curved"]
 
 
 class Steps(NamedTuple):

@@ -199,9 +199,8 @@ def transposed(
 
         def one(lane, carry):
             every, tables = carry
-            seen = [
-                jnp.where(ends, 0.0, row_at(row_at(leaf, lane), row)) for leaf in rows
-            ]
+            knots = (row_at(row_at(leaf, lane), row + 1) for leaf in rows)
+            seen = [jnp.where(ends, 0.0, leaf) for leaf in knots]
             own = jax.tree.map(lambda leaf: row_at(leaf, lane), last)
             own = jax.tree.map(lambda leaf: jnp.where(ends, leaf, 0.0), own)
             sums = jax.tree.map(lambda leaf: row_at(leaf, lane), every)
@@ -215,19 +214,27 @@ def transposed(
 
         return jax.lax.fori_loop(0, lanes, one, carry)
 
+    def begun(lane, state):
+        seen = row_at(row_at(rows[0], lane), 0)
+        own = jax.tree.map(lambda leaf: row_at(leaf, lane), state)
+        (of_start,) = jax.vjp(lambda start: watch(system, start), own)[1](seen)
+        own = jax.tree.map(jnp.add, own, of_start)
+        return jax.tree.map(lambda a, b: with_row(a, b, lane), state, own)
+
     like = lambda leaf: jnp.zeros((lanes, *leaf.shape), leaf.dtype)
     carry = (
         _Sums(last.parts, jax.tree.map(like, model.moving)),
         TableSums.of(system.tables, moves.tables, lanes),
     )
     every, tables = jax.lax.fori_loop(0, count, back, carry)
+    state = jax.lax.fori_loop(0, lanes, begun, every.state)
     of_system = eqx.tree_at(
         lambda s: s.tables,
         every.system.plain(),
         tables.into(system.tables),
         is_leaf=lambda leaf: leaf is None,
     )
-    return of_system, system.own(every.state)
+    return of_system, system.own(state)
 
 
 def _muted(system: System, parts: Parts) -> Parts:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from ..results import RESULTS
-from .accepted import AT_END, AT_EVENT, OUT_OF_STEPS, Marched, watch
+from .accepted import AT_END, AT_EVENT, OUT_OF_STEPS, Marched
 from .consistent import consistent_algebraic
 from .march import Tolerances, march
 from .parts import Parts
@@ -91,29 +91,24 @@ def integrate_step(
     return StepOutcome(
         marched.parts,
         marched.duration,
-        _track(system, parts, begin, marched),
+        _track(marched),
         result,
         marched.num_accepted,
         marched.num_rejected,
     )
 
 
-def _track(system, start: Parts, begin, marched: Marched) -> Track:
-    """Knots with the start in front; the last accepted step repeats to the end."""
-    count = marched.num_accepted
-    last = jnp.maximum(count - 1, 0)
+def _track(marched: Marched) -> Track:
+    """Knots at the start and at every accepted step; the last one repeats to the
+    end.
+    """
+    last = marched.num_accepted
 
-    def fill(rows, front):
-        tail = jnp.where(count > 0, rows[last], front)
-        mask = (jnp.arange(len(rows)) < count).reshape(-1, *(1,) * (rows.ndim - 1))
-        return jnp.concatenate([front[None], jnp.where(mask, rows, tail)])
+    def fill(rows):
+        mask = (jnp.arange(len(rows)) <= last).reshape(-1, *(1,) * (rows.ndim - 1))
+        return jnp.where(mask, rows, rows[last])
 
-    time, seen, higher = marched.rows
-    return Track(
-        fill(time, begin),
-        fill(seen, watch(system, start)),
-        jnp.concatenate([jnp.zeros_like(higher[:1]), higher]),
-    )
+    return Track(*map(fill, marched.rows))
 
 
 def _judge(system, marched: Marched, found, passed) -> RESULTS:

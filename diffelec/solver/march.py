@@ -166,11 +166,12 @@ def _empty(system, parts, span, begin, tolerances, *, record) -> _Loop:
     def zeros(leaf, *shape):
         return jnp.zeros((*shape, *leaf.shape), leaf.dtype)
 
-    def buffer(leaf, *shape):
-        return zeros(leaf, rows, *shape)
+    def buffer(leaf):
+        return zeros(leaf, rows)
 
     dense = jax.tree.map(lambda leaf: zeros(leaf, powers), parts)
-    curved = bends(system, dense)
+    first = Rows(zero + begin, seen, bends(system, dense))
+    knots = jax.tree.map(lambda leaf: zeros(leaf, rows + 1), first)
     steps = Steps(buffer(zero), buffer(zero), jax.tree.map(buffer, parts))
     return _Loop(
         time=zero + begin,
@@ -183,7 +184,7 @@ def _empty(system, parts, span, begin, tolerances, *, record) -> _Loop:
         status=jnp.where(span > begin, RUNNING, AT_END),
         num_accepted=jnp.asarray(0),
         num_rejected=jnp.asarray(0),
-        rows=Rows(buffer(zero), buffer(seen), buffer(curved)),
+        rows=_put(knots, 0, first),
         steps=steps if record else None,
         ending=Ending(zero + 1.0, parts, jnp.asarray(0)),
     )
@@ -279,7 +280,7 @@ def _inside(parts: Parts):
 
 
 def _recorded(system, loop: _Loop, size, after) -> _Loop:
-    """With the trial step in the row behind the last accepted one; the next trial
+    """With the trial step in the row behind the last accepted one's; the next trial
     overwrites it where this one fails.
     """
     time, _, _, new, dense = after
@@ -287,7 +288,7 @@ def _recorded(system, loop: _Loop, size, after) -> _Loop:
     seen = Rows(time, watch(system, new), bends(system, dense))
     if steps is not None:
         steps = _put(steps, row, Steps(loop.time, size, loop.parts))
-    return loop._replace(rows=_put(loop.rows, row, seen), steps=steps)
+    return loop._replace(rows=_put(loop.rows, row + 1, seen), steps=steps)
 
 
 def _settle(system, loop: _Loop, new: Parts) -> _Loop:
@@ -337,11 +338,9 @@ def _finish(system, loop: _Loop) -> Marched:
     )
     settled = jnp.where(event, loop.ending.parts.algebraic, end.algebraic)
     end = end._replace(algebraic=settled)
-    last = loop.num_accepted - 1
-    seen = watch(system, end)
-    rows = _put(loop.rows, jnp.maximum(last, 0), Rows(time, seen, higher))
-    rows = rows._replace(time=jnp.where(event, rows.time, loop.rows.time))
     duration = jnp.where(event, time, loop.time)
+    last = Rows(duration, watch(system, end), higher)
+    rows = _put(loop.rows, loop.num_accepted, last)
     return Marched(
         end, duration, rows, theta, loop.status, loop.num_accepted, loop.num_rejected
     )

@@ -47,7 +47,7 @@ def _corrected(system: System, marched: Marched) -> Marched:
     later = jnp.where(moves, (frozen(gap) - gap) / jnp.where(moves, slope, 1.0), 0.0)
     time = time + later
     parts = Parts(columns + rates * later, algebraic + along * later)
-    last = marched.num_accepted - 1
+    last = marched.num_accepted
     rows = marched.rows._replace(
         time=_put(marched.rows.time, last, time),
         seen=_put(marched.rows.seen, last, watch(system, parts)),
@@ -68,5 +68,5 @@ def _flow(system: System, time, parts: Parts):
 
 
 def _put(rows, last, value):
-    """Rows with the last one replaced, where there is one."""
-    return jnp.where(last < 0, rows, rows.at[jnp.maximum(last, 0)].set(value))
+    """Rows with the last step's replaced, where there is one."""
+    return rows.at[last].set(jnp.where(last > 0, value, rows[last]))

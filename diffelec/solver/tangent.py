@@ -101,7 +101,7 @@ def _at_end(system, span, moving, d_made, made: Made, marched):
     duration, *seen = (jnp.where(count > 0, leaf, 0.0) for leaf in seen)
     d_rows = (jnp.zeros_like(marched.rows.time), *d_rows)
     added = zip(d_rows, (duration, *seen), strict=True)
-    return end, duration, Rows(*(rows.at[row].add(leaf) for rows, leaf in added))
+    return end, duration, Rows(*(rows.at[count].add(leaf) for rows, leaf in added))
 
 
 def linear_map(forward, backward, inputs, outputs):
@@ -150,8 +150,10 @@ def _forward(primals, moving, count, steps, tableau):
     powers = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(tableau.dense)), still)
     rows = (jnp.arange(steps.time.size), steps)
     moving = Last(still, d_parts, powers)
+    first = (watch(system, d_parts), bends(system, powers))
     moving, seen = _scan_up_to(largest_lane(count), one, moving, rows)
-    return moving, *seen
+    behind = lambda first, rows: jnp.concatenate([first[None], rows])
+    return moving, *map(behind, first, seen)
 
 
 def _scan_up_to(count, body, carry, rows):
