@@ -20,6 +20,7 @@ _SHOWN = 6  # numbers in traces and ranks
 _PAIRED = 4  # numbers in the plot of pairs
 _POINTS = 500  # in a cloud
 _BINS = 20
+_BARS = 30  # of a histogram of many draws; of few their root
 
 
 @styled
@@ -175,9 +176,7 @@ def traces_figure(found: Inference) -> Figure:
         for chain, color in zip(found.values[..., k], _cycled(found), strict=True):
             axes.plot(chain, color=color, linewidth=0.5, alpha=0.8)
         axes.set_title(_wrapped(found.labels[k]), loc="left")
-    for axes in panels.ravel()[len(chosen) :]:
-        axes.set_axis_off()
-    for axes in panels[-1]:
+    for axes in _lowest(panels, len(chosen)):
         axes.set_xlabel("draw")
     return figure
 
@@ -204,13 +203,30 @@ def ranks_figure(found: Inference) -> Figure:
         axes.set_title(_wrapped(found.labels[k]), loc="left")
         axes.set_ylim(0, None)
         axes.set_xlim(0, 1)
-    for axes in panels.ravel()[len(chosen) :]:
-        axes.set_axis_off()
-    for axes in panels[-1]:
+    for axes in _lowest(panels, len(chosen)):
         axes.set_xlabel("rank among the draws of all chains (share)")
     for axes in panels[:, 0]:
         axes.set_ylabel("draws")
+    band = Patch(color="0.9", label="99 % of bins of independent draws")
+    figure.legend(handles=[band], loc="outside lower center", frameon=False)
     return figure
+
+
+def _lowest(panels, count: int) -> list:
+    """The lowest used panel of each column, with numbers at its ticks; blank those
+    behind the first `count`.
+    """
+    for axes in panels.ravel()[count:]:
+        axes.set_axis_off()
+    used = np.arange(panels.size).reshape(panels.shape) < count
+    lowest = [
+        column[mask][-1]
+        for column, mask in zip(panels.T, used.T, strict=True)
+        if mask.any()
+    ]
+    for axes in lowest:
+        axes.tick_params(labelbottom=True)
+    return lowest
 
 
 def most_correlated(values, count: int) -> list[int]:
@@ -235,8 +251,8 @@ def most_correlated(values, count: int) -> list[int]:
 
 @styled
 def pairs_figure(found: Inference) -> Figure:
-    """Clouds of the numbers that are tied to each other most; crosses: draws whose
-    trajectory diverged.
+    """Clouds of the numbers that are tied to each other most; crosses, which a legend
+    tells of: draws whose trajectory diverged.
     """
     chosen = most_correlated(found.values, min(_PAIRED, found.values.shape[-1]))
     flat = found.values.reshape(-1, found.values.shape[-1])
@@ -252,7 +268,8 @@ def pairs_figure(found: Inference) -> Figure:
                 axes.set_axis_off()
                 continue
             if row == column:
-                axes.hist(flat[:, i], 30, color=OKABE_ITO[0], alpha=0.6)
+                bins = int(np.clip(np.sqrt(len(flat)), 5, _BARS))
+                axes.hist(flat[:, i], bins, color=OKABE_ITO[0], alpha=0.6)
                 axes.set_yticks([])
             else:
                 axes.plot(*flat[some][:, [j, i]].T, ".", color=OKABE_ITO[0], ms=1.5)
@@ -261,6 +278,12 @@ def pairs_figure(found: Inference) -> Figure:
                 axes.set_xlabel(_wrapped(found.labels[j], 16))
             if column == 0 and row > 0:
                 axes.set_ylabel(_wrapped(found.labels[i], 20))
+    if astray.any():
+        label = "draw whose trajectory diverged"
+        cross = Line2D(
+            [], [], marker="x", color=OKABE_ITO[5], ms=4, linestyle="", label=label
+        )
+        figure.legend(handles=[cross], loc="outside upper right", frameon=False)
     return figure
 
 

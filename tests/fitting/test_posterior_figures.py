@@ -32,3 +32,48 @@ def test_pairs_of_numbers_of_which_few_vary_are_drawn(varied):
     draws = types.SimpleNamespace(diverging=np.zeros((2, 16), bool))
     found = types.SimpleNamespace(values=values, draws=draws, labels=list("abcd"))
     posterior_figures.pairs_figure(found).draw_without_rendering()
+
+
+def chains(count, num_draws=40):
+    """A stand-in for what was found of some numbers."""
+    labels = [f"number {k}" for k in range(count)]
+    described = [types.SimpleNamespace(bulk=400.0 + k, rhat=1.0) for k in range(count)]
+    values = np.random.default_rng(3).normal(size=(2, num_draws, count))
+    draws = types.SimpleNamespace(diverging=np.zeros((2, num_draws), bool))
+    diagnosis = types.SimpleNamespace(quantities=described)
+    return types.SimpleNamespace(
+        values=values, draws=draws, labels=labels, diagnosis=diagnosis
+    )
+
+
+@pytest.mark.parametrize("name", ["traces_figure", "ranks_figure"])
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_the_lowest_panel_of_each_column_has_numbers_and_a_label(name, count):
+    figure = getattr(posterior_figures, name)(chains(count))
+    figure.draw_without_rendering()
+    used = [axes for axes in figure.axes if axes.axison]
+    lowest = {round(axes.get_position().x0, 2): axes for axes in used}
+    assert len(used) == count
+    assert len(lowest) == min(count, 2)
+    for axes in lowest.values():
+        assert axes.get_xlabel()
+        assert any(tick.label1.get_visible() for tick in axes.xaxis.get_major_ticks())
+
+
+def test_few_draws_make_few_bars():
+    panels = posterior_figures.pairs_figure(chains(2, num_draws=32)).axes
+    assert len(panels[0].patches) == 8
+    many = posterior_figures.pairs_figure(chains(2, num_draws=2000)).axes
+    assert len(many[0].patches) == 30
+
+
+def test_crosses_and_the_band_of_ranks_are_in_legends():
+    found = chains(2)
+    assert not posterior_figures.pairs_figure(found).legends
+    found.draws.diverging[0, 3] = True
+    for draw, words in (
+        (posterior_figures.pairs_figure, "draw whose trajectory diverged"),
+        (posterior_figures.ranks_figure, "99 % of bins of independent draws"),
+    ):
+        (legend,) = draw(found).legends
+        assert [text.get_text() for text in legend.get_texts()] == [words]
