@@ -172,6 +172,15 @@ class Diagnosis(NamedTuple):
             found.append(f"{paths} cut off at full depth")
         return tuple(found)
 
+    def counts(self) -> str:
+        """What went wrong how often, and the solves in all."""
+        return (
+            f"{counted(self.num_diverging, 'divergence')}, "
+            f"{counted(self.num_failed, 'failed solve')} "
+            f"(and {self.num_failed_warmup} in warm-up), "
+            f"{counted(self.num_solves, 'solve')}"
+        )
+
     def verdict(self) -> str:
         """One sentence: whether the run may be trusted, and why (not)."""
         if self.doubts:

@@ -289,11 +289,7 @@ def text(found: Inference) -> str:
             f"of {num} fitted times, {half} lie within the 50 % and {most} within "
             "the 90 % interval of what should have been measured"
         )
-    diagnosis = found.diagnosis
-    lines.append(
-        f"{diagnosis.num_diverging} divergences, {diagnosis.num_failed} failed solves "
-        f"(and {diagnosis.num_failed_warmup} in warm-up), {diagnosis.num_solves} solves"
-    )
+    lines.append(found.diagnosis.counts())
     if found.tempered is not None:
         at = found.tempered
         lines.append(
@@ -305,7 +301,7 @@ def text(found: Inference) -> str:
             "The intervals with a particle left out that are marked (!) do not hold: "
             f"their weights have a shape k above {RELIABLE}."
         )
-    return "\n".join([*lines, diagnosis.verdict()])
+    return "\n".join([*lines, found.diagnosis.verdict()])
 
 
 def _event_table(found: Inference) -> list[tuple]:

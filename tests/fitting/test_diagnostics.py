@@ -110,6 +110,13 @@ def diagnosis(*quantities, **changes):
     return Diagnosis(**fields | changes)
 
 
+def test_one_divergence_is_no_plural():
+    one = diagnosis(num_diverging=1, num_failed=2).counts()
+    assert one == "1 divergence, 2 failed solves (and 3 in warm-up), 9000 solves"
+    other = diagnosis(num_failed=1).counts()
+    assert other.startswith("0 divergences, 1 failed solve (")
+
+
 def test_a_good_run_may_be_trusted():
     found = diagnosis()
     assert found.doubts == ()
