@@ -34,7 +34,7 @@ def transit_times(
 
 def front_speeds(
     solution: Solution,
-    radius: Float[Array, " particle"],
+    radius: Float[Array, " particle"] | Float[Array, ""] | float,
     half_cycle: int = 0,
     change: float = ONSET,
 ) -> Float[Array, " particle"]:
@@ -44,10 +44,14 @@ def front_speeds(
        d_i = R\,|c_i - c_{first}|, \quad \tau_i = t_i - t_{first} $$
 
     The slope of distance against time over the sites that react; c is the mean of the
-    unit normal over a site, R in `radius` [m]. Infinite where all react within a ms,
-    NaN where fewer than two react.
+    unit normal over a site, R in `radius` [m], of each particle or of all. Infinite
+    where all react within a ms, NaN where fewer than two react.
+
+    Raises:
+        ValueError: for radii of another number of particles.
     """
     topology = solution.topology
+    radius = _one_each(jnp.asarray(radius), topology.num_particles)
     owners, alone = topology.site_particle, _alone(solution)
     if topology.site_centres is None:
         return jnp.zeros(topology.num_particles)
@@ -62,12 +66,22 @@ def front_speeds(
     origin = jnp.where(jnp.isfinite(origin), origin, 0).astype(int)
     centres = jnp.asarray(topology.site_centres)
     apart = centres - centres[origin][owners]
-    distance = jnp.asarray(radius)[owners] * jnp.linalg.norm(apart, axis=1)
+    distance = radius[owners] * jnp.linalg.norm(apart, axis=1)
     squares = _sum(solution, delay**2)
     slope = _sum(solution, distance * delay) / jnp.where(squares > 0, squares, 1.0)
     count = _sum(solution, 1.0 * reached)
     slope = jnp.where(squares > AT_ONCE**2, slope, jnp.inf)
     return jnp.where(alone, 0.0, jnp.where(count > 1, slope, jnp.nan))
+
+
+def _one_each(radius, count: int):
+    """The radius of each particle; ValueError for those of another number of them."""
+    if radius.shape not in ((), (count,)):
+        raise ValueError(
+            f"`radius` must be one number, or one for each of {count} particles, but "
+            f"has the shape {radius.shape}; pass `electrode.radius`."
+        )
+    return jnp.broadcast_to(radius, (count,))
 
 
 def surface_spread(solution: Solution) -> Float[Array, "time particle"]:
@@ -92,7 +106,12 @@ def homogenising_times(
 
     Looked for eight times in every accepted step, linear between. 0 where the spread
     is below by then, infinite where it never stays below or no site reacts.
+
+    Raises:
+        ValueError: for a level that is not above 0.
     """
+    if isinstance(level, int | float | np.generic) and not level > 0:
+        raise ValueError(f"`level` must be above 0, but is {level}; 0.05 is usual.")
     instants, spread = _spread_along(solution, half_cycle)
     first = _first(solution, solution.site_change_times(half_cycle, change))
     apart = spread >= level

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ._typing import is_whole_number
 from .results import RESULTS
 from .solver import Track, evaluate_polynomial
 from .topology import Topology
@@ -298,7 +299,14 @@ class Solution(eqx.Module):
     def site_trajectories(self, half_cycle: int = 0, parts: int = 8):
         """Surface stoichiometry of the sites, `parts` times in every accepted step of a
         half cycle: times from its start (instant,), values (instant, site).
+
+        Raises:
+            ValueError: no such half cycle; parts that are not a whole number.
         """
+        if not is_whole_number(parts) or parts < 1:
+            raise ValueError(
+                f"`parts` must be a whole number, 1 or more, but is {parts!r}."
+            )
         times, values, higher = self._site_knots(half_cycle, surface=True)
         theta = jnp.arange(1, parts + 1) / parts
         width = jnp.diff(times)[:, None]

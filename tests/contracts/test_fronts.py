@@ -150,3 +150,24 @@ def test_particles_of_one_site_answer_as_before():
     at_end = np.asarray(instants) >= float(solution.half_cycle_span(0)[1])
     ended = np.asarray(values)[at_end]
     np.testing.assert_allclose(ended, np.broadcast_to(ended[:1], ended.shape))
+
+
+def test_one_radius_serves_all_particles_and_another_number_is_refused():
+    solution = made_up([20.0, 35.0, 60.0, 5.0])
+    each = fronts.front_speeds(solution, jnp.array([R, R]))
+    np.testing.assert_array_equal(fronts.front_speeds(solution, R), each)
+    for radius in (jnp.full(1, R), jnp.full(3, R)):
+        with pytest.raises(ValueError, match="one for each of 2 particles, but has"):
+            fronts.front_speeds(solution, radius)
+
+
+@pytest.mark.parametrize("level", [0.0, -0.05])
+def test_levels_of_evenness_must_be_above_zero(level):
+    with pytest.raises(ValueError, match="`level` must be above 0, but is"):
+        fronts.homogenising_times(made_up([20.0, 35.0, 60.0, 5.0]), level=level)
+
+
+@pytest.mark.parametrize("parts", [0, 2.5, True])
+def test_steps_are_cut_into_a_whole_number_of_parts(parts):
+    with pytest.raises(ValueError, match="`parts` must be a whole number, 1 or more"):
+        made_up([20.0, 35.0, 60.0, 5.0]).site_trajectories(parts=parts)
