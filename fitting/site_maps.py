@@ -11,7 +11,7 @@ from .results import HOUR, AlongSteps, half_cycles
 from .style import blank, styled
 
 _PIXELS = 64  # across the median particle
-_MOST_PIXELS = 1200  # along a side of the map
+_LEAST_PIXELS, _MOST_PIXELS = 480, 1200  # along the longer side of the map
 _MICRO = 1e-6
 _LENGTHS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # um, of scale bars
 _FOOT = 0.07  # of the height, for the bar of the scale
@@ -53,7 +53,9 @@ class SiteMap:
         margin = 0.1 * radius.max()
         low = (places - radius[:, None]).min(axis=0) - margin
         high = (places + radius[:, None]).max(axis=0) + margin
-        pixel = max(2 * np.median(radius) / _PIXELS, np.max(high - low) / _MOST_PIXELS)
+        side = np.max(high - low)
+        pixel = 2 * np.median(radius) / _PIXELS
+        pixel = np.clip(pixel, side / _MOST_PIXELS, side / _LEAST_PIXELS)
         counts = np.ceil((high - low) / pixel).astype(int)
         site = np.full(counts[::-1], -1)
         nearest = np.full(counts[::-1], np.inf)
@@ -97,8 +99,10 @@ def _paint(site, nearest, p, topology, place, depth, radius, low, pixel) -> None
     own = np.flatnonzero(topology.site_particle == p)
     if len(own) > 1:
         directions = np.stack(axes, axis=-1)
-        apart = directions[..., None, :] - topology.site_centres[own]
-        own = own[np.argmin(np.sum(apart**2, axis=-1), axis=-1)]
+        centres = topology.site_centres[own]
+        # The nearest: |d - c|^2 less |d|^2, without all differences in memory.
+        apart = np.sum(centres**2, axis=1) - 2.0 * directions @ centres.T
+        own = own[np.argmin(apart, axis=-1)]
     site[window] = np.where(seen, own, site[window])
     nearest[window] = np.where(seen, distance, nearest[window])
 

@@ -69,6 +69,12 @@ def test_slices_lie_above_each_other(electrode):
     assert area * (right - left) * (top - bottom) == pytest.approx(discs, rel=0.02)
 
 
+@pytest.mark.parametrize("number", [1, 3, 40])
+def test_maps_are_as_fine_as_a_page_shows_them(number):
+    seen = site_maps.SiteMap.of(cut(diffelec.graphs.chain(number)))
+    assert 480 <= max(seen.site.shape) <= 1200
+
+
 def test_one_sees_the_half_that_faces():
     """From the side of low y where there are three coordinates."""
     network = diffelec.Network.from_edges(
