@@ -186,7 +186,7 @@ class Diagnosis(NamedTuple):
         if self.doubts:
             return (
                 f"The draws must not be trusted yet: {'; '.join(self.doubts)}. "
-                "More draws or a longer warm-up may mend it."
+                f"{self._remedy()}"
             )
         if self.shape is not None:
             return (
@@ -204,14 +204,21 @@ class Diagnosis(NamedTuple):
             f"{energies}, and no trajectory diverged{ends if self.num_failed else ''}."
         )
 
+    def _remedy(self) -> str:
+        """What may mend a run that must not be trusted."""
+        if self.shape is None:
+            return "More draws or a longer warm-up may mend it."
+        if self.shape > RELIABLE:
+            return "Sample with chains (--sampler nuts, hmc or slice) instead."
+        return "More draws may mend it."
+
 
 def _doubts_of_weights(found: Diagnosis) -> tuple[str, ...]:
     doubts = []
     if found.shape > RELIABLE:
         doubts.append(
             f"the weights of the approximation have the shape {found.shape:.2f} "
-            f"(above {RELIABLE}), it is not near enough to the posterior; sample with "
-            "chains"
+            f"(above {RELIABLE}), it is not near enough to the posterior"
         )
     least = min(q.bulk for q in found.quantities)
     if least < MIN_SIZE:

@@ -110,6 +110,16 @@ def diagnosis(*quantities, **changes):
     return Diagnosis(**fields | changes)
 
 
+def test_the_remedy_is_one_that_the_sampler_has():
+    assert diagnosis(num_diverging=2).verdict().endswith("longer warm-up may mend it.")
+    few = diagnosis(quantity(bulk=20.0), shape=0.3).verdict()
+    assert few.endswith("(below 400). More draws may mend it.")
+    far = diagnosis(shape=0.9).verdict()
+    assert far.endswith(
+        "to the posterior. Sample with chains (--sampler nuts, hmc or slice) instead."
+    )
+
+
 def test_one_divergence_is_no_plural():
     one = diagnosis(num_diverging=1, num_failed=2).counts()
     assert one == "1 divergence, 2 failed solves (and 3 in warm-up), 9000 solves"
