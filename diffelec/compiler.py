@@ -16,22 +16,25 @@ _LEVEL, _EMITTERS = "xla_backend_optimization_level", "xla_cpu_use_fusion_emitte
 # A loop over the sites of a few particles that LLVM writes out in full is left without
 # vectors, and takes it longer. Of loops that are left, its third level alone takes out
 # what does not change within them: which row it is.
+# What does not change in a loop is written outside of it here. To look for more of it,
+# loop within loop, is a quarter of the compiling of a charge, and changes no time.
+_LEFT_OUT, _HOISTING = "xla_disable_hlo_passes", "while-loop-invariant-code-motion"
 _EXTRA, _ROLLED = "xla_backend_extra_options", "-unroll-full-max-count=7"
 _KNOWN = ("0.10.", "0.11.")  # versions of jaxlib that have these
 
 
 def compiler_options(
     device: str | None = None, flags: str | None = None
-) -> dict[str, bool | int]:
+) -> dict[str, bool | int | str]:
     """Options of `jax.jit` by which code for CPUs compiles sooner and runs as fast, or
     in batches faster (`benchmarks/emitters.py`); none for other devices.
 
         jax.jit(jax.grad(loss), compiler_options=diffelec.compiler_options())
 
-    LLVM's second level of effort, the third where `set_compiler` is called, and, where
-    jaxlib has both, the older of two generations of code. `simulate` and `batch` use
-    them where they compile by themselves; JAX takes options on the outermost `jax.jit`
-    only.
+    LLVM's second level of effort, the third where `set_compiler` is called, and, of
+    versions of jaxlib that are known, the older of two generations of code, without
+    XLA's search for what does not change in a loop. `simulate` and `batch` use them
+    where they compile by themselves; JAX takes options on the outermost `jax.jit` only.
 
     Args:
         device: kind of the devices, "cpu" or another; JAX's own unless given.
@@ -40,10 +43,10 @@ def compiler_options(
     if (jax.default_backend() if device is None else device) != "cpu":
         return {}
     flags = os.environ.get("XLA_FLAGS", "") if flags is None else flags
-    wanted = {_LEVEL: 2}
+    wanted: dict[str, bool | int | str] = {_LEVEL: 2}
     # XLA ends a process at a flag that it does not know: versions are named.
     if jaxlib.__version__.startswith(_KNOWN):
-        wanted[_EMITTERS] = False
+        wanted |= {_EMITTERS: False, _LEFT_OUT: _HOISTING}
     return {name: value for name, value in wanted.items() if name not in flags}
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from ._typing import is_whole_number
 from .results import RESULTS
 from .solver import Track, evaluate_polynomial
+from .solver.serial import serial_or_plain
 from .topology import Topology
 
 _LEAST_CHANGE = 0.05  # of mean stoichiometry, below which there is no onset
@@ -239,8 +240,7 @@ class Solution(eqx.Module):
         span = self.half_cycle_span(half_cycle)
         direction = jnp.sign(target - start)
         inside = (times[1:] > 0.0) & (times[:-1] < span[1] - span[0])
-        find = jax.vmap(_first_crossing, in_axes=(None, 1, 2, 0, 0, None))
-        found = find(times, values, higher, target, direction, inside)
+        found = _first_crossings(times, values, higher, target, direction, inside)
         return jnp.where(jnp.isnan(span[1] - span[0]), jnp.nan, found)
 
     @_compiled
@@ -320,33 +320,37 @@ class Solution(eqx.Module):
         return instants, every
 
 
-def _first_crossing(times, values, higher, target, direction, inside):
-    """Time of the first crossing of one particle's trajectory through `target`."""
+def _first_crossings(times, values, higher, target, direction, inside):
+    """Time of the first crossing of each particle's trajectory through its target."""
     progress = direction * (values - target)
-    crossed = inside & (progress[1:] >= 0) & (progress[:-1] < 0)
-    index = jnp.argmax(crossed)
-    start, end, bend = values[index], values[index + 1], higher[index + 1]
+    crossed = inside[:, None] & (progress[1:] >= 0) & (progress[:-1] < 0)
+    index, own = jnp.argmax(crossed, axis=0), np.arange(target.size)
+    start, end = values[index, own], values[index + 1, own]
+    bend = jnp.moveaxis(higher[index + 1, :, own], -1, 0)
+    frozen = jax.lax.stop_gradient((start, end, bend, target, direction))
+    theta = serial_or_plain(_halved, _halved)(frozen)
 
     def gap(theta):
         return evaluate_polynomial(start, end, bend, theta) - target
 
-    frozen_start, frozen_end, frozen_bend, frozen_target = jax.lax.stop_gradient(
-        (start, end, bend, target)
-    )
+    off, slope = jax.jvp(gap, (theta,), (jnp.ones_like(theta),))
+    slope = jax.lax.stop_gradient(slope)
+    theta = theta - jnp.where(slope != 0, off / jnp.where(slope != 0, slope, 1), 0)
+    time = times[index] + theta * (times[index + 1] - times[index])
+    return jnp.where(jnp.any(crossed, axis=0), time, jnp.inf)
+
+
+def _halved(crossing):
+    """Where within steps trajectories cross their targets, by bisection."""
+    start, end, bend, target, direction = crossing
 
     def halve(_, bracket):
         low, high = bracket
         middle = 0.5 * (low + high)
-        value = evaluate_polynomial(frozen_start, frozen_end, frozen_bend, middle)
-        before = direction * (value - frozen_target) < 0
+        value = evaluate_polynomial(start, end, bend, middle)
+        before = direction * (value - target) < 0
         return jnp.where(before, middle, low), jnp.where(before, high, middle)
 
-    zero, one = jnp.zeros_like(target), jnp.ones_like(target)
-    low, high = jax.lax.fori_loop(0, _BISECTIONS, halve, (zero, one))
-    theta = jax.lax.stop_gradient(0.5 * (low + high))
-    slope = jax.lax.stop_gradient(jax.grad(gap)(theta))
-    theta = theta - jnp.where(
-        slope != 0, gap(theta) / jnp.where(slope != 0, slope, 1), 0
-    )
-    time = times[index] + theta * (times[index + 1] - times[index])
-    return jnp.where(jnp.any(crossed), time, jnp.inf)
+    bracket = (jnp.zeros_like(target), jnp.ones_like(target))
+    low, high = jax.lax.fori_loop(0, _BISECTIONS, halve, bracket)
+    return 0.5 * (low + high)
