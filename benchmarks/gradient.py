@@ -47,8 +47,13 @@ def functions_of(electrode) -> dict:
         "Jacobian by reverse": jax.jacrev(onsets),
         "Jacobian by forward": jax.jacfwd(onsets),
     }
-    options = {"compiler_options": diffelec.compiler_options()}
-    return {name: jax.jit(f, **options) for name, f in functions.items()}
+    options = {
+        name: diffelec.compiler_options(plain=name == "onsets") for name in functions
+    }
+    return {
+        name: jax.jit(function, compiler_options=options[name])
+        for name, function in functions.items()
+    }
 
 
 def measure(functions, point, repeats):

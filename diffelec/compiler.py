@@ -16,29 +16,32 @@ _LEVEL, _EMITTERS = "xla_backend_optimization_level", "xla_cpu_use_fusion_emitte
 # A loop over the sites of a few particles that LLVM writes out in full is left without
 # vectors, and takes it longer. Of loops that are left, its third level alone takes out
 # what does not change within them: which row it is.
-# What does not change in a loop is written outside of it here. To look for more of it,
-# loop within loop, is a quarter of the compiling of a charge, and changes no time.
-_LEFT_OUT, _HOISTING = "xla_disable_hlo_passes", "while-loop-invariant-code-motion"
 _EXTRA, _ROLLED = "xla_backend_extra_options", "-unroll-full-max-count=7"
+# Of what does not change in a loop, what matters is written outside of it. To look for
+# more, loop within loop, is a quarter of compiling a charge, and makes it no faster; of
+# a gradient it is a twentieth, and makes that 2 % faster.
+_LEFT_OUT, _HOISTING = "xla_disable_hlo_passes", "while-loop-invariant-code-motion"
 _KNOWN = ("0.10.", "0.11.")  # versions of jaxlib that have these
 
 
 def compiler_options(
-    device: str | None = None, flags: str | None = None
+    device: str | None = None, flags: str | None = None, *, plain: bool = False
 ) -> dict[str, bool | int | str]:
     """Options of `jax.jit` by which code for CPUs compiles sooner and runs as fast, or
     in batches faster (`benchmarks/emitters.py`); none for other devices.
 
         jax.jit(jax.grad(loss), compiler_options=diffelec.compiler_options())
 
-    LLVM's second level of effort, the third where `set_compiler` is called, and, of
-    versions of jaxlib that are known, the older of two generations of code, without
-    XLA's search for what does not change in a loop. `simulate` and `batch` use them
-    where they compile by themselves; JAX takes options on the outermost `jax.jit` only.
+    LLVM's second level of effort, the third where `set_compiler` is called, and, where
+    jaxlib has both, the older of two generations of code. `simulate` and `batch` use
+    them where they compile by themselves; JAX takes options on the outermost `jax.jit`
+    only.
 
     Args:
         device: kind of the devices, "cpu" or another; JAX's own unless given.
         flags: of XLA; what they set is left as it is. XLA_FLAGS unless given.
+        plain: for functions that take no derivatives, which compile sooner still
+            without XLA's search for what does not change in a loop.
     """
     if (jax.default_backend() if device is None else device) != "cpu":
         return {}
@@ -46,7 +49,7 @@ def compiler_options(
     wanted: dict[str, bool | int | str] = {_LEVEL: 2}
     # XLA ends a process at a flag that it does not know: versions are named.
     if jaxlib.__version__.startswith(_KNOWN):
-        wanted |= {_EMITTERS: False, _LEFT_OUT: _HOISTING}
+        wanted |= {_EMITTERS: False} | ({_LEFT_OUT: _HOISTING} if plain else {})
     return {name: value for name, value in wanted.items() if name not in flags}
 
 
@@ -73,10 +76,10 @@ def set_compiler(environment=os.environ) -> None:
         environment["XLA_FLAGS"] = " ".join([flags, *own]).strip()
 
 
-def compiled(function):
+def compiled(function, *, plain: bool = False):
     """`function` under `jax.jit` with `compiler_options`, which are asked for at its
     first call: to ask starts JAX's devices. What was compiled is kept for the next
-    time that the same function is given.
+    time that the same function is given. `plain` as in `compiler_options`.
 
     Functions that hold arrays, and arguments that hold what is no array, are left to
     `equinox.filter_jit`: to look for these costs a call as much as all else that JAX
@@ -84,10 +87,10 @@ def compiled(function):
     """
 
     def call(*arguments):
-        of_arrays, of_any = _compilers()
+        of_arrays, of_any = _compilers(plain)
         leaves, structure = jax.tree.flatten(arguments)
-        plain = isinstance(function, types.FunctionType)
-        if not plain or not all(isinstance(x, np.ndarray | jax.Array) for x in leaves):
+        pure = isinstance(function, types.FunctionType)
+        if not pure or not all(isinstance(x, np.ndarray | jax.Array) for x in leaves):
             return of_any(function)(*arguments)
         try:
             return jax.block_until_ready(of_arrays(function, structure, *leaves))
@@ -100,9 +103,9 @@ def compiled(function):
 
 
 @functools.cache
-def _compilers():
+def _compilers(plain: bool):
     """What compiles functions of arrays, and what compiles any."""
-    options = compiler_options()
+    options = compiler_options(plain=plain)
     of_arrays = jax.jit(_applied, static_argnums=(0, 1), compiler_options=options)
     return of_arrays, functools.partial(eqx.filter_jit, compiler_options=options)
 

@@ -259,7 +259,7 @@ def _advanced_from(electrode, drive, settings: _Settings, carry, number, row):
     return _advanced(electrode, tables, drive, settings, carry, number, row)
 
 
-_start, _advance = compiled(_started), compiled(_advanced_from)
+_start, _advance = (compiled(f, plain=True) for f in (_started, _advanced_from))
 _start_traced = eqx.filter_jit(_started)  # whose derivative is within another's code
 
 
@@ -309,7 +309,7 @@ def _integrated(
     return outcome, charge(system, outcome.track)
 
 
-_integrate = compiled(_integrated)
+_integrate = compiled(_integrated, plain=True)
 
 
 def _system(electrode, tables, drive, settings: _Settings, row) -> System:
@@ -331,7 +331,7 @@ def _kept(
     return (end, *outcome.parts, now, failed), record
 
 
-_keep = compiled(_kept)
+_keep = compiled(_kept, plain=True)
 
 
 def _row(protocol: Protocol, number: int):

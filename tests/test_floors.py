@@ -39,9 +39,9 @@ FLOORS = (
     {"solver.blocks", "solver.by_rows"},
     {"solver.bordered", "solver.elimination"},
     {"graphs", "electrode", "electrolyte", "resolve"},
-    {"materials", "tables", "solver.rosenbrock", "solver.consistent"},
-    {"presets", "solver.standing"},
-    {"solver.system"},
+    {"materials", "tables"}
+    | {"solver.rosenbrock", "solver.consistent", "solver.standing"},
+    {"presets", "solver.system"},
     {"solver.accepted"},
     {"solver.adjoint", "solver.cutoff"},
     {"solver.tangent"},

@@ -172,7 +172,9 @@ def _empty(system, parts, span, begin, tolerances, *, record) -> _Loop:
     dense = jax.tree.map(lambda leaf: zeros(leaf, powers), parts)
     first = Rows(zero + begin, seen, bends(system, dense))
     knots = jax.tree.map(lambda leaf: zeros(leaf, rows + 1), first)
-    steps = Steps(buffer(zero), buffer(zero), jax.tree.map(buffer, parts))
+    # Of the sites alone: to narrow the whole buffer in the end would copy it.
+    starts = jax.tree.map(buffer, system.own(parts))
+    steps = Steps(buffer(zero), buffer(zero), starts)
     return _Loop(
         time=zero + begin,
         proposal=jnp.minimum(_FIRST_STEP, span - begin),
@@ -287,7 +289,7 @@ def _recorded(system, loop: _Loop, size, after) -> _Loop:
     row, steps = loop.num_accepted, loop.steps
     seen = Rows(time, watch(system, new), bends(system, dense))
     if steps is not None:
-        steps = _put(steps, row, Steps(loop.time, size, loop.parts))
+        steps = _put(steps, row, Steps(loop.time, size, system.own(loop.parts)))
     return loop._replace(rows=_put(loop.rows, row + 1, seen), steps=steps)
 
 

@@ -16,8 +16,6 @@ from diffelec import compiler
 from diffelec.compiler import compiled, uncollected
 
 LEVEL, EMITTERS = "xla_backend_optimization_level", "xla_cpu_use_fusion_emitters"
-LEFT_OUT = "xla_disable_hlo_passes"
-KNOWN = {EMITTERS: False, LEFT_OUT: "while-loop-invariant-code-motion"}
 PLAIN = """
 import jax, jax.numpy as jnp, numpy as np, equinox as eqx
 jax.config.update("jax_enable_x64", True)
@@ -60,13 +58,23 @@ np.testing.assert_allclose(both[0], alone, rtol=1e-9)
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch):
-    """A version of jaxlib that knows all options, and no flags of the user."""
+    """A version of jaxlib that knows both options, and no flags of the user."""
     monkeypatch.setattr(compiler.jaxlib, "__version__", "0.11.3")
     monkeypatch.delenv("XLA_FLAGS", raising=False)
 
 
 def test_options_are_those_for_cpus():
-    assert diffelec.compiler_options() == {LEVEL: 2} | KNOWN
+    assert diffelec.compiler_options() == {LEVEL: 2, EMITTERS: False}
+
+
+def test_plain_functions_are_compiled_without_a_search_in_loops(monkeypatch):
+    option = {"xla_disable_hlo_passes": "while-loop-invariant-code-motion"}
+    found = diffelec.compiler_options(plain=True)
+    assert found == {LEVEL: 2, EMITTERS: False} | option
+    monkeypatch.setenv("XLA_FLAGS", "--xla_disable_hlo_passes=dce")
+    assert diffelec.compiler_options(plain=True) == {LEVEL: 2, EMITTERS: False}
+    monkeypatch.setattr(compiler.jaxlib, "__version__", "0.12.0")
+    assert diffelec.compiler_options(plain=True) == {LEVEL: 2}
 
 
 def test_options_that_a_version_does_not_know_are_left_out(monkeypatch):
@@ -76,21 +84,20 @@ def test_options_that_a_version_does_not_know_are_left_out(monkeypatch):
 
 def test_flags_of_the_user_are_left_as_they_are(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", f"--{LEVEL}=3")
-    assert diffelec.compiler_options() == KNOWN
+    assert diffelec.compiler_options() == {EMITTERS: False}
 
 
 def test_other_devices_get_no_options(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert diffelec.compiler_options() == {}
-    assert diffelec.compiler_options("cpu") == {LEVEL: 2} | KNOWN
+    assert diffelec.compiler_options("cpu") == {LEVEL: 2, EMITTERS: False}
 
 
 def test_flags_are_set_where_the_user_has_not_and_jaxlib_knows_them(monkeypatch):
-    level, effort, older, left_out, rolled = (
+    level, effort, older, rolled = (
         "--xla_backend_optimization_level=2",
         "--xla_backend_optimization_level=3",
         "--xla_cpu_use_fusion_emitters=false",
-        "--xla_disable_hlo_passes=while-loop-invariant-code-motion",
         "--xla_backend_extra_options=-unroll-full-max-count=7",
     )
     plugins = {"jax_plugins": None}
@@ -101,14 +108,13 @@ def test_flags_are_set_where_the_user_has_not_and_jaxlib_knows_them(monkeypatch)
         diffelec.set_compiler(own)
         return own.get("XLA_FLAGS", "").split()
 
-    every = [effort, older, left_out, rolled]
-    assert flags({}) == every
-    assert flags({"XLA_FLAGS": "--a=1"}) == ["--a=1", *every]
+    assert flags({}) == [effort, older, rolled]
+    assert flags({"XLA_FLAGS": "--a=1"}) == ["--a=1", effort, older, rolled]
     own = "--xla_backend_extra_options=-a"  # with which the third level was not tried
-    assert flags({"XLA_FLAGS": own}) == [own, level, older, left_out]
+    assert flags({"XLA_FLAGS": own}) == [own, level, older]
     chosen = (
         "--xla_cpu_use_fusion_emitters=true --xla_backend_optimization_level=0 "
-        "--xla_backend_extra_options=-unroll-count=2 --xla_disable_hlo_passes=dce"
+        "--xla_backend_extra_options=-unroll-count=2"
     )
     assert flags({"XLA_FLAGS": chosen}) == chosen.split()
     # Has no such flags, at which it would end the process.
