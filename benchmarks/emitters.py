@@ -6,7 +6,8 @@ Each case is compiled anew in a process of its own, in turn with the newer emitt
 (`--xla_cpu_use_fusion_emitters`), with the older ones, with those at LLVM's second
 level of effort in place of the third (`--xla_backend_optimization_level`), and with
 loops of eight turns and more left as loops besides, at both levels (the third is what
-`diffelec.set_compiler` sets): a first charge of the paper's network and the gradient of
+`diffelec.set_compiler` sets); and so with XLA's search for what does not change in a
+loop, which `simulate` leaves out otherwise: a first charge of the paper's network and the gradient of
 its onsets, a batch of 64 such charges, and 1000 particles (sparse factors). Seconds of
 processor time of the first call, seconds of a later one; medians. Writes
 benchmarks/results/emitters.json.
@@ -36,12 +37,14 @@ _FLAGS = (
     "--xla_backend_extra_options=-unroll-full-max-count={}"
 )
 _ANY = 2**32 - 1  # as LLVM itself
+_SEARCH = " --xla_disable_hlo_passes=none"  # a flag that is set stays as it is
 WAYS = {
     "newer": _FLAGS.format("true", 3, _ANY),
     "older": _FLAGS.format("false", 3, _ANY),
     "older, level 2": _FLAGS.format("false", 2, _ANY),
     "older, level 2, loops": _FLAGS.format("false", 2, 7),
     "older, loops": _FLAGS.format("false", 3, 7),
+    "older, loops, search": _FLAGS.format("false", 3, 7) + _SEARCH,
 }
 
 

@@ -307,9 +307,9 @@ def test_a_level_of_1_is_reached_at_the_end_and_others_are_refused():
 def test_onsets_of_all_levels_are_one_compilation(monkeypatch):
     protocol = diffelec.Protocol.from_strings(["Charge at C/20 for 2 hours"])
     found = diffelec.simulate(diffelec.presets.single_particle(), protocol)
-    traced, first = [], solution._first_crossing
+    traced, first = [], solution._first_crossings
     counted = lambda *arguments: traced.append(1) or first(*arguments)
-    monkeypatch.setattr(solution, "_first_crossing", counted)
+    monkeypatch.setattr(solution, "_first_crossings", counted)
     times = [float(found.onset_times(0, level)[0]) for level in (0.2, 0.4, 0.8)]
     times += [float(found.change_times(0, change)[0]) for change in (0.01, 0.02)]
     assert times[0] < times[1] < times[2]
