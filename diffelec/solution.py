@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ._typing import is_whole_number
+from .checks import check_whole
 from .results import RESULTS
 from .solver import Track, evaluate_polynomial
 from .solver.serial import serial_or_plain
@@ -303,10 +303,7 @@ class Solution(eqx.Module):
         Raises:
             ValueError: no such half cycle; parts that are not a whole number.
         """
-        if not is_whole_number(parts) or parts < 1:
-            raise ValueError(
-                f"`parts` must be a whole number, 1 or more, but is {parts!r}."
-            )
+        check_whole("parts", parts, 1)
         times, values, higher = self._site_knots(half_cycle, surface=True)
         theta = jnp.arange(1, parts + 1) / parts
         width = jnp.diff(times)[:, None]

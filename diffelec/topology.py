@@ -70,9 +70,7 @@ class Topology:
             np.ones(count, bool) if imaged is None else as_marks("imaged", imaged)
         )
         due = "hold the coordinates of each particle [m]"
-        self.positions = (
-            None if positions is None else as_floats("positions", positions, due)
-        )
+        self.positions = _floats("positions", positions, due)
         self.site_particle = (
             np.arange(count)
             if site_particle is None
@@ -85,11 +83,7 @@ class Topology:
             else as_floats("site_share", site_share, "hold numbers")
         )
         due = "hold the three coordinates of each site"
-        self.site_centres = (
-            None
-            if site_centres is None
-            else as_floats("site_centres", site_centres, due)
-        )
+        self.site_centres = _floats("site_centres", site_centres, due)
         pairs = () if exchange is None else exchange
         self.exchange = _whole("exchange", pairs).reshape(-1, 2)
         self.electrolyte_labels = as_labels("electrolyte_labels", electrolyte_labels)
@@ -363,6 +357,11 @@ class Topology:
         if self.separator is not None:
             of_electrolyte = lost(self.separator, range(ends, self.num_nodes))
         return lost(0, range(ends)), of_electrolyte
+
+
+def _floats(name: str, values, due: str) -> np.ndarray | None:
+    """An array of floats, where there is one."""
+    return None if values is None else as_floats(name, values, due)
 
 
 def _whole(name: str, values) -> np.ndarray:

@@ -3,6 +3,7 @@
 import dataclasses
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -62,7 +63,5 @@ class Standing(eqx.Module):
         return self._with_sites(topology.own)
 
     def _with_sites(self, function) -> "Standing":
-        names = [f.name for f in dataclasses.fields(self) if f.name != "copies"]
-        sites = {name: getattr(self, name) for name in names}
-        found = {k: None if v is None else function(v) for k, v in sites.items()}
-        return dataclasses.replace(self, **found)
+        sites = jax.tree.map(function, dataclasses.replace(self, copies=None))
+        return dataclasses.replace(sites, copies=self.copies)
