@@ -7,9 +7,10 @@ Each case is compiled anew in a process of its own, in turn with the newer emitt
 level of effort in place of the third (`--xla_backend_optimization_level`), and with
 loops of eight turns and more left as loops besides, at both levels (the third is what
 `diffelec.set_compiler` sets); and so with XLA's search for what does not change in a
-loop, which `simulate` leaves out otherwise: a first charge of the paper's network and the gradient of
-its onsets, a batch of 64 such charges, and 1000 particles (sparse factors). Seconds of
-processor time of the first call, seconds of a later one; medians. Writes
+loop, which `simulate` leaves out otherwise: a first charge of the paper's network and
+the gradient of its onsets, a batch of 64 such charges, and 1000 particles (sparse
+factors). Seconds of processor time of the first call, seconds of a later one; medians.
+Writes
 benchmarks/results/emitters.json.
 """
 

@@ -12,6 +12,7 @@ from .system import System
 
 RUNNING, AT_END, AT_EVENT, OUT_OF_STEPS, TOO_SMALL, SETTLING = range(6)
 MANY_SITES = 1000  # above, what is kept of a step is chosen for its memory
+TINY_STEP = 1e-9  # s, stands in where no step was made
 CHUNK = 32  # rows of the buffers are whole chunks of so many steps
 
 
@@ -46,8 +47,9 @@ class Last(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What the derivative of a march is taken along."""
+    """What the derivative of a march is taken along: from an instant on."""
 
+    begin: Float[Array, ""]
     steps: Steps
     last: Last
 
@@ -111,22 +113,10 @@ def end_of_step(system, start: Parts, new: Parts, dense: Parts, time, size, thet
     the step up to there.
     """
     end = along(start, new, dense, theta)
-    higher = bends(system, dense)
+    return end, time + theta * size, cut(bends(system, dense), theta)
+
+
+def cut(higher: Float[Array, "power quantity"], theta):
+    """Higher coefficients of a step up to theta."""
     powers = theta ** jnp.arange(2, 2 + higher.shape[0])
-    return end, time + theta * size, higher * powers[:, None]
-
-
-def moved_end(system, last: Last, time, size, span, theta, status):
-    """(state, time, row of seen values, row of higher coefficients) at the end of the
-    last step, with their derivative: it moves with the crossing of its cut-off, or with
-    the span.
-    """
-    margin = margin_along(system, *last)
-    gap, slope = jax.jvp(margin, (theta,), (jnp.ones_like(theta),))
-    slope = jax.lax.stop_gradient(slope)
-    crossing = (jax.lax.stop_gradient(gap) - gap) / jnp.where(slope != 0, slope, 1.0)
-    lengthening = (span - jax.lax.stop_gradient(span)) / size
-    theta = theta + jnp.where((status == AT_EVENT) & (slope != 0), crossing, 0.0)
-    theta = theta + jnp.where(status == AT_END, lengthening, 0.0)
-    end, time, higher = end_of_step(system, *last, time, size, theta)
-    return end, time, watch(system, end), higher
+    return higher * powers[:, None]

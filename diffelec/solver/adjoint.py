@@ -15,17 +15,16 @@ looked up in tables is added to their rows in place.
 import dataclasses
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from ..sums import row_at, with_row
-from ..tables import Tables
+from ..sums import row_at
 from .accepted import Last, Steps, bends, watch
 from .bordered import BorderedJacobian, Factorised
 from .parts import Parts
+from .pull import LookedUp, Model, TableSums, lane_of, pull, with_lane, zeros_of_lanes
 from .rosenbrock import end_weights, stages_of
 from .system import System
 from .tableaus import Tableau
@@ -33,90 +32,6 @@ from .tableaus import Tableau
 _OF_JACOBIAN = ("lower", "diagonal", "upper", "drive", "surface")
 _OF_JACOBIAN += ("edge_tail", "edge_head", "conductance", "reaction", "control")
 _OF_JACOBIAN += ("exchange",)
-
-
-class TableSums(NamedTuple):
-    """Cotangents of the coefficients of `Tables`, (lane and interval, coefficient and
-    law) each; None where nothing moves the table.
-    """
-
-    theta: Array | None
-    surface: Array | None
-    conductivity: Array | None
-
-    @staticmethod
-    def of(tables, moving, lanes: int) -> "TableSums":
-        """Zeros for the tables whose coefficients are not None in `moving`."""
-
-        def zeros(name):
-            if getattr(moving, name).coefficients is None:
-                return None
-            coefficients = getattr(tables, name).coefficients
-            rows = coefficients.shape[-1]
-            width = coefficients.size // rows
-            return jnp.zeros((lanes * rows, width), coefficients.dtype)
-
-        return TableSums(*map(zeros, TableSums._fields))
-
-    def parts(self, pulled: Tables, cubics: Tables) -> "TableSums":
-        """Of cotangents of cubics, those of the first two coefficients, (point,
-        coefficient and law), where the table moves.
-        """
-
-        def first_two(name):
-            if getattr(self, name) is None:
-                return None
-            constant, linear, *_ = getattr(pulled, name).coefficients
-            points = getattr(cubics, name).index.size
-            return jnp.stack([constant, linear]).reshape(-1, points).T
-
-        return TableSums(*map(first_two, TableSums._fields))
-
-    def plus(self, parts: "TableSums", looked: "_LookedUp", lane) -> "TableSums":
-        """With `parts` of every stage (stage, point, coefficient and law) added to the
-        rows of a lane's tables.
-        """
-
-        def add(name, offset):
-            sums, part = getattr(self, name), getattr(parts, name)
-            if sums is None:
-                return None
-            own = getattr(looked.cubics, name)
-            rows = own.index.reshape(-1) + lane * own.count
-            part = part.reshape(-1, part.shape[-1])
-            return _add_rows(sums, rows, part, offset.reshape(-1))
-
-        return TableSums(*map(add, TableSums._fields, looked.offsets))
-
-    def into(self, tables):
-        """As coefficients of tables, lanes first; zeros become None."""
-        for name, sums in zip(TableSums._fields, self, strict=True):
-            table = getattr(tables, name)
-            shape = table.coefficients.shape
-            value = None
-            if sums is not None:
-                lanes = sums.reshape(-1, shape[-1], sums.shape[1])
-                value = jnp.swapaxes(lanes, 1, 2).reshape(-1, *shape)
-            place = lambda t, name=name: getattr(t, name).coefficients
-            tables = eqx.tree_at(place, tables, value, is_leaf=lambda x: x is None)
-        return tables
-
-
-def _add_rows(sums, index, parts, offset):
-    """`sums` with rows added at `index`, one after another: some may coincide.
-
-    A cubic's value and slope are linear in its coefficients, so the cotangents of the
-    first two, `parts`, tell those of the others.
-    """
-
-    def add(k, sums):
-        at, s = index[k], offset[k]
-        c0, c1 = jnp.split(row_at(parts, k), 2)
-        u = c1 - s * c0
-        row = jnp.concatenate([c0, c1, s * (c1 + u), s * s * (c1 + 2.0 * u)])
-        return with_row(sums, row + row_at(sums, at), at)
-
-    return jax.lax.fori_loop(0, index.size, add, sums)
 
 
 class _Sums(NamedTuple):
@@ -130,30 +45,6 @@ class _Sums(NamedTuple):
         return _Sums(*jax.tree.map(jnp.add, tuple(self), (state, system)))
 
 
-class _Model(NamedTuple):
-    """The system in two, and the method."""
-
-    moving: Any
-    fixed: Any
-    tableau: Tableau
-
-    def system(self, moving) -> System:
-        return eqx.combine(moving, self.fixed)
-
-    def made_once(self, tree):
-        """As the system does."""
-        return self.system(self.moving).made_once(tree)
-
-
-class _LookedUp(NamedTuple):
-    """Cubics of the tables at the states of a step's stages, and the places within
-    their intervals; stages first.
-    """
-
-    cubics: Tables
-    offsets: tuple[Array, ...]
-
-
 class _Again(NamedTuple):
     """What a step computed, computed again."""
 
@@ -161,7 +52,7 @@ class _Again(NamedTuple):
     factorised: Factorised
     stages: Parts
     states: Parts
-    looked: _LookedUp
+    looked: LookedUp
 
 
 def transposed(
@@ -184,12 +75,9 @@ def transposed(
         cotangents: of what it gave, with a leading axis of lanes.
         tableau: of its method.
     """
-    parted = eqx.partition(system, _but_tables(moves))
-    model = _Model(*(part.with_loops() for part in parted), tableau)
-    system = system.with_loops()
+    model, system = Model.of(system, moves, tableau), system.with_loops()
     last, *rows = cotangents
-    last = Last(*(_muted(system, parts) for parts in last))
-    lanes = len(rows[0])
+    last, lanes = system.muted(last), len(rows[0])
 
     def back(turn, carry):
         row, ends = count - 1 - turn, turn == 0
@@ -201,56 +89,35 @@ def transposed(
             every, tables = carry
             knots = (row_at(row_at(leaf, lane), row + 1) for leaf in rows)
             seen = [jnp.where(ends, 0.0, leaf) for leaf in knots]
-            own = jax.tree.map(lambda leaf: row_at(leaf, lane), last)
+            own, sums = lane_of((last, every), lane)
             own = jax.tree.map(lambda leaf: jnp.where(ends, leaf, 0.0), own)
-            sums = jax.tree.map(lambda leaf: row_at(leaf, lane), every)
             of_end = (sums.state, own.dense, seen)
             of_stages, of_start = _end_back(model, step, *of_end)
             of_start = jax.tree.map(jnp.add, of_start, own.start)
             sums = sums._replace(state=of_start)
             summed = (sums, (tables, lane))
             sums, tables = _stages_back(model, step, again, of_stages, *summed)
-            return jax.tree.map(lambda a, b: with_row(a, b, lane), every, sums), tables
+            return with_lane(every, sums, lane), tables
 
         return jax.lax.fori_loop(0, lanes, one, carry)
 
     def begun(lane, state):
         seen = row_at(row_at(rows[0], lane), 0)
-        own = jax.tree.map(lambda leaf: row_at(leaf, lane), state)
+        own = lane_of(state, lane)
         (of_start,) = jax.vjp(lambda start: watch(system, start), own)[1](seen)
         own = jax.tree.map(jnp.add, own, of_start)
-        return jax.tree.map(lambda a, b: with_row(a, b, lane), state, own)
+        return with_lane(state, own, lane)
 
-    like = lambda leaf: jnp.zeros((lanes, *leaf.shape), leaf.dtype)
     carry = (
-        _Sums(last.parts, jax.tree.map(like, model.moving)),
+        _Sums(last.parts, zeros_of_lanes(model.moving, lanes)),
         TableSums.of(system.tables, moves.tables, lanes),
     )
     every, tables = jax.lax.fori_loop(0, count, back, carry)
     state = jax.lax.fori_loop(0, lanes, begun, every.state)
-    of_system = eqx.tree_at(
-        lambda s: s.tables,
-        every.system.plain(),
-        tables.into(system.tables),
-        is_leaf=lambda leaf: leaf is None,
-    )
-    return of_system, system.own(state)
+    return tables.into(every.system, system), system.own(state)
 
 
-def _muted(system: System, parts: Parts) -> Parts:
-    """Cotangents of columns in all lanes; zeros in those that repeat a site."""
-    return parts._replace(columns=system.topology.muted(parts.columns))
-
-
-def _but_tables(moves):
-    """Which leaves of a system move, its tables left out."""
-    is_none = lambda leaf: leaf is None
-    wanted = jax.tree.map(lambda leaf: leaf is not None, moves, is_leaf=is_none)
-    none = jax.tree.map(lambda _: False, wanted.tables)
-    return eqx.tree_at(lambda w: w.tables, wanted, none)
-
-
-def _compute_again(model: _Model, step: Steps) -> _Again:
+def _compute_again(model: Model, step: Steps) -> _Again:
     """One accepted step, forwards."""
     time, size, start = step
     tableau, system = model.tableau, model.system(model.moving)
@@ -259,10 +126,7 @@ def _compute_again(model: _Model, step: Steps) -> _Again:
     solve = factorised.solve
     stages, states, _ = stages_of(system, tableau, time, size, start, solve)
 
-    def look_up(_, columns):
-        cubics, places = system.at(columns).tables, system.looked_at(columns)
-        return None, _LookedUp(cubics, cubics.offsets(*places))
-
+    look_up = lambda _, columns: (None, LookedUp.of(system, columns))
     _, looked = jax.lax.scan(look_up, None, states.columns)
     return _Again(jacobian, factorised, stages, states, looked)
 
@@ -309,7 +173,7 @@ def _stages_back(model, step: Steps, again: _Again, of_stages, sums: _Sums, tabl
             return system.residual(time + node * size, state)
 
         (here,) = jax.vjp(product, shown)[1](found)
-        of_system, of_cubics, of_state = _pull(model, residual, state, cubics, found)
+        of_system, of_cubics, of_state = pull(model, residual, state, cubics, found)
         of_state = model.made_once(of_state)
         earlier = jax.tree.map(lambda leaf: jnp.multiply.outer(a, leaf), of_state)
         memory = jnp.multiply.outer(c * per_step, found.columns)
@@ -338,23 +202,8 @@ def _stages_back(model, step: Steps, again: _Again, of_stages, sums: _Sums, tabl
         return [{name: getattr(jacobian, name) for name in _OF_JACOBIAN}, slope]
 
     cubics = jax.tree.map(lambda leaf: leaf[0], again.looked.cubics)
-    of_system, of_cubics, of_state = _pull(model, begun, start, cubics, of_start)
+    of_system, of_cubics, of_state = pull(model, begun, start, cubics, of_start)
     # The first stage is at the start: what it looked up, the Jacobian looked up too.
     first = lambda part, here: jnp.concatenate([part[:1] + here, part[1:]])
     parts = jax.tree.map(first, parts, tables.parts(of_cubics, cubics))
     return sums.plus(of_system, of_state), tables.plus(parts, again.looked, lane)
-
-
-def _pull(model: _Model, function, state: Parts, cubics: Tables, cotangent):
-    """Cotangents of (system, cubics, state) of function(system, state), where the
-    system looks up those cubics.
-    """
-    floats, index = eqx.partition(cubics, eqx.is_inexact_array)
-
-    def of(moving, floats, state):
-        tables = eqx.combine(floats, index)
-        system = dataclasses.replace(model.system(moving), tables=tables)
-        return function(system, state)
-
-    *pulled, of_state = jax.vjp(of, model.moving, floats, state)[1](cotangent)
-    return *pulled, of_state

@@ -99,7 +99,7 @@ class BorderedJacobian(eqx.Module):
         """Values of the sites in every row."""
         return spread(values, len(self.diagonal)) if self.serial else values
 
-    def _border(self, x):
+    def border(self, x):
         """C v: rows of the network from columns."""
         tail, head = self.topology.at_ends(self.probe @ x)
         nodes = self.topology.outflow(self.edge_tail * tail + self.edge_head * head)
@@ -155,7 +155,7 @@ class BorderedJacobian(eqx.Module):
         columns = self.diagonal * x
         columns = columns + self.lower * jnp.concatenate([nothing, x[:-1]])
         columns = columns + self.upper * jnp.concatenate([x[1:], nothing])
-        return Parts(self._fed(columns, z), self._network(z) + self._border(x))
+        return Parts(self._fed(columns, z), self._network(z) + self.border(x))
 
     def _network(self, z):
         """G z."""
@@ -289,7 +289,7 @@ class Factorised(eqx.Module):
         """W^-1 r."""
         own = self.jacobian
         x = own._looped(back_substitute)((self.factors, right.columns))
-        z = self.network.solve(right.algebraic + own._border(x))
+        z = self.network.solve(right.algebraic + own.border(x))
         x = x + self.answers.driven * own._across(z)
         if self.answers.fed is not None:
             x = x + self.answers.fed * own.topology.filled(own._rates(z))

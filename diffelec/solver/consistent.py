@@ -9,7 +9,6 @@ until it has not turned up, so the iteration cannot diverge.
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -42,9 +41,8 @@ class _Search(NamedTuple):
 
 
 def consistent_algebraic(system, time, columns, guess) -> Consistent:
-    """Solves balance(time, columns, z) = 0 for z, from any guess.
-
-    Differentiable: see `_at_columns`.
+    """Solves balance(time, columns, z) = 0 for z, from any guess. Without derivative:
+    see `settled`.
     """
     frozen = jax.lax.stop_gradient((system, time, columns, guess))
     arrays, together = arrays_of(frozen)
@@ -59,24 +57,7 @@ def consistent_algebraic(system, time, columns, guess) -> Consistent:
 
     z, count = (serial_or_plain(serial, plain) if system.is_one else plain)(arrays)
     found = (count < _MAX_ITERATIONS) & jnp.all(jnp.isfinite(z))
-    return Consistent(_at_columns(system, time, columns, z), found)
-
-
-@eqx.filter_custom_jvp
-def _at_columns(system, time, columns, algebraic):
-    r"""The potentials, with $$ dz = -b_z^{-1} db $$ of the balances b(z) = 0."""
-    return algebraic
-
-
-@_at_columns.def_jvp
-def _at_columns_jvp(primals, tangents):
-    *given, algebraic = jax.lax.stop_gradient(primals)
-    system, time, columns = given
-    conductance = system.conductance_at(columns)
-    _, block = system.network_rows(time, columns, conductance, algebraic)
-    balance = lambda system, *at: system.balance(*at, algebraic)
-    _, moving = eqx.filter_jvp(balance, primals[:3], tangents[:3])
-    return primals[3], -system.network_solve(block)(moving)
+    return Consistent(z, found)
 
 
 def _search(system, time, columns, guess):

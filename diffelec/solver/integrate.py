@@ -11,7 +11,6 @@ from .consistent import consistent_algebraic
 from .march import Tolerances, march
 from .parts import Parts
 from .rosenbrock import evaluate_polynomial
-from .settled import settled
 from .system import System
 
 
@@ -86,7 +85,6 @@ def integrate_step(
     span = jnp.where(skip | passed | ~start.found, begin, longest)
     span = jnp.asarray(span, columns.dtype)
     marched = march(system, parts, span, tolerances, meter, begin)
-    marched = settled(system, marched)
     result = _judge(system, marched, start.found, passed & first)
     return StepOutcome(
         marched.parts,

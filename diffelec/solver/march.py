@@ -88,7 +88,8 @@ def march(
     """Integrates from `parts` at `begin` until the margin of the system's control is 0,
     or until `span` [s]; at once over where that is `begin`.
 
-    Differentiable (forward and reverse mode) in the system, the state and the span.
+    Differentiable (forward and reverse mode) in the system, the columns and the span:
+    potentials follow the columns, at the start and at the end (see `settled`).
     """
     settings = {"tolerances": tolerances, "meter": meter, "begin": begin}
     floats, integers = _march(system, parts, span, **settings)
@@ -152,7 +153,7 @@ def _adapt(system, parts, span, begin, tolerances, meter, *, record):
     loop, progress = jax.lax.while_loop(unfinished, advance, (loop, meter.init()))
     if not isinstance(meter, diffrax.NoProgressMeter):
         meter.close(progress)
-    made = Made(loop.steps, Last(loop.start, loop.parts, loop.dense))
+    made = Made(begin, loop.steps, Last(loop.start, loop.parts, loop.dense))
     return _finish(system, loop), made if record else None
 
 

@@ -1,72 +1,104 @@
-r"""The derivative of a step's end, on the network's equations and on its cut-off.
+r"""The derivative of a march's start and end, on the network's equations and, where the
+end is at a cut-off, on that.
 
-Potentials come out of a time step with its error, e. At the end of a march the next
-step solves for them again, at the columns alone: what e did to the columns' derivative
-is then multiplied by dU/dx, which is 2000 V where a cathode is full. So derivatives are
-taken with potentials z(x) that solve the balances b(t, x, z) = 0, and the cut-off
-g(z(x)) = 0 is kept along the columns' rates,
+Potentials at the start solve the balances b(t, x, z) = 0, and so must those at the end:
+they come out of a time step with its error, e. At the end of a march the next step
+solves for them again, at the columns alone: what e did to the columns' derivative is
+then multiplied by dU/dx, which is 2000 V where a cathode is full. So derivatives are
+taken with potentials z(x) that solve the balances, and the cut-off g(z(x)) = 0 is kept
+along the columns' rates,
 
 $$ dz = -b_z^{-1}(b_x dx + b_p dp + b_t dt), \quad
    dt_{end} = -dg / \dot g, \quad dx \mathrel{+}= \dot x\, dt_{end} $$
 
-Values are left as they are.
+Functions here add terms to values that are known: terms that are 0, but not their
+derivative.
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .accepted import AT_EVENT, Marched, watch
+from .accepted import (
+    AT_END,
+    AT_EVENT,
+    TINY_STEP,
+    Rows,
+    along,
+    bends,
+    cut,
+    watch,
+)
 from .parts import Parts
 from .system import System
 
-
-@eqx.filter_custom_jvp
-def settled(system: System, marched: Marched) -> Marched:
-    """The march; its derivative has the end on the network and on the cut-off."""
-    return marched
+_frozen = jax.lax.stop_gradient
 
 
-@settled.def_jvp
-def _settled_jvp(primals, tangents):
-    _, moving = eqx.filter_jvp(_corrected, primals, tangents)
-    return primals[1], moving
+def begun(system: System, start: Parts, time) -> Parts:
+    """The state at a start, whose potentials follow the columns."""
+    columns, algebraic = start
+    solve = _solve(*_frozen((system, time, start)))
+    return Parts(columns, _following(system, time, columns, _frozen(algebraic), solve))
 
 
-def _corrected(system: System, marched: Marched) -> Marched:
-    """The march with terms at its end that are 0, but not their derivative."""
-    frozen = jax.lax.stop_gradient
-    time, columns, algebraic = marched.duration, *frozen(marched.parts)
-    rates, along, solve = _flow(*frozen((system, time)), Parts(columns, algebraic))
-    columns = marched.parts.columns
+def ended(system: System, at, marched_from):
+    """(state at the end, duration, the row of both) of a march, whose row is left as it
+    is where there was no step.
+
+    Args:
+        system: of the march.
+        at: its last step and the span.
+        marched_from: what it gave, but for its rows, and the size of its last step.
+    """
+    (last, span), (marched, size) = at, marched_from
+    theta, some = marched.theta, marched.num_accepted > 0
+    size = jnp.where(some, size, TINY_STEP)
+    at, time, still = marched.parts, marched.duration, _frozen(last)
+    columns = along(*last, theta).columns
+    _, rates = jax.jvp(lambda t: along(*still, t).columns, (theta,), (1.0 / size,))
+    solve = _solve(_frozen(system), time, at)
+    rates = Parts(rates, _rates(_frozen(system), time, at, rates, solve))
+    columns = system.made_once(_moving(at.columns, columns))
+    algebraic = _following(system, time, columns, at.algebraic, solve)
+    later = _later(system, algebraic, rates.algebraic, span, marched.status)
+    algebraic, later = system.made_once((algebraic, later))
+    moved = lambda value, rate: value + rate * later
+    parts = jax.tree.map(moved, Parts(columns, algebraic), rates)
+    higher = cut(bends(system, last.dense), theta + later / size)
+    row = Rows(time + later, watch(system, parts), higher)
+    row = jax.tree.map(lambda leaf: jnp.where(some, leaf, _frozen(leaf)), row)
+    return parts, time + later, row
+
+
+def _later(system: System, algebraic, rates, span, status):
+    """How much later the end is: it moves as its cut-off asks, or with the span."""
+    _, slope = jax.jvp(_frozen(system).margin, (_frozen(algebraic),), (rates,))
+    gap, moves = system.margin(algebraic), (status == AT_EVENT) & (slope != 0)
+    crossing = (_frozen(gap) - gap) / jnp.where(moves, slope, 1.0)
+    otherwise = jnp.where(status == AT_END, span - _frozen(span), 0.0)
+    return jnp.where(moves, crossing, otherwise)
+
+
+def _moving(value, like):
+    """A value with the derivative of another one."""
+    return _frozen(value) + (like - _frozen(like))
+
+
+def _following(system: System, time, columns, algebraic, solve):
+    """Potentials that solve the balances, wherever time, columns and system move."""
     off = system.balance(time, columns, algebraic)
-    algebraic = algebraic - solve(off - frozen(off))
-    gap = system.margin(algebraic)
-    _, slope = jax.jvp(frozen(system).margin, (frozen(algebraic),), (along,))
-    moves = (marched.status == AT_EVENT) & (slope != 0)
-    later = jnp.where(moves, (frozen(gap) - gap) / jnp.where(moves, slope, 1.0), 0.0)
-    time = time + later
-    parts = Parts(columns + rates * later, algebraic + along * later)
-    last = marched.num_accepted
-    rows = marched.rows._replace(
-        time=_put(marched.rows.time, last, time),
-        seen=_put(marched.rows.seen, last, watch(system, parts)),
-    )
-    return marched._replace(parts=parts, duration=time, rows=rows)
+    return algebraic - solve(off - _frozen(off))
 
 
-def _flow(system: System, time, parts: Parts):
-    """(dx/dt, dz/dt along it, the solve with b_z) at one state."""
+def _solve(system: System, time, parts: Parts):
+    """The solve with b_z at one state."""
     columns, algebraic = parts
     conductance = system.conductance_at(columns)
     _, block = system.network_rows(time, columns, conductance, algebraic)
-    solve = system.network_solve(block)
-    rates = system.residual(time, parts).columns
-    balance = lambda time, columns: system.balance(time, columns, algebraic)
-    _, off = jax.jvp(balance, (time, columns), (jnp.ones_like(time), rates))
-    return rates, -solve(off), solve
+    return system.network_solve(block)
 
 
-def _put(rows, last, value):
-    """Rows with the last step's replaced, where there is one."""
-    return rows.at[last].set(jnp.where(last > 0, value, rows[last]))
+def _rates(system: System, time, parts: Parts, rates, solve):
+    """dz/dt along dx/dt at one state."""
+    off = system.jacobian(time, parts).border(rates)
+    return -solve(off + system.time_slope(time, parts).algebraic)

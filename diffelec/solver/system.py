@@ -39,6 +39,17 @@ def with_slope(function, x):
     return jax.jvp(function, (x,), (jnp.ones_like(x),))
 
 
+def _with_columns(function, tree):
+    """A pytree with a function of the columns in all of its `Parts`."""
+
+    def changed(leaf):
+        if not isinstance(leaf, Parts):
+            return leaf
+        return leaf._replace(columns=function(leaf.columns))
+
+    return jax.tree.map(changed, tree, is_leaf=lambda x: isinstance(x, Parts))
+
+
 class System(eqx.Module):
     """Residual, Jacobian and events of one electrode under one `Control`.
 
@@ -106,19 +117,17 @@ class System(eqx.Module):
         """How the network is solved."""
         return chosen(self.topology) if self.factors is None else self.factors
 
-    def filled(self, parts: Parts) -> Parts:
-        """A state of the sites in all lanes."""
-        return parts._replace(columns=self.topology.filled(parts.columns))
+    def filled(self, tree):
+        """A pytree whose `Parts` are those of the sites, with them in all lanes."""
+        return _with_columns(self.topology.filled, tree)
 
     def own(self, tree):
-        """A pytree whose `Parts` are those of the sites alone."""
+        """The inverse: the sites alone."""
+        return _with_columns(self.topology.own, tree)
 
-        def narrowed(leaf):
-            if not isinstance(leaf, Parts):
-                return leaf
-            return leaf._replace(columns=self.topology.own(leaf.columns))
-
-        return jax.tree.map(narrowed, tree, is_leaf=lambda x: isinstance(x, Parts))
+    def muted(self, tree):
+        """Cotangents of what `filled` gives: zeros in lanes that repeat a site."""
+        return _with_columns(self.topology.muted, tree)
 
     def made_once(self, tree):
         """Arrays that are computed once, however often they are used."""
@@ -393,9 +402,6 @@ class System(eqx.Module):
         """The map from right-hand sides to solutions, by what `network_rows` gave; the
         block is a constant of it.
         """
-        block = jax.lax.stop_gradient(block)
-        if self.serial:
-            return self.factors.of(self.topology, block).solve
         return frozen_solve(self.network_factors, self.topology, block)
 
     def _held(self, conductance, reaction, control) -> Entries:

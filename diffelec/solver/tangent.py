@@ -11,125 +11,126 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .accepted import CHUNK, Last, Made, Rows, bends, moved_end, watch
+from .accepted import CHUNK, TINY_STEP, Last, Made, Marched, Rows, bends, watch
 from .adjoint import transposed
+from .linear import linear_map
+from .parts import Parts
+from .pull import pulled
 from .rosenbrock import rosenbrock_step
-from .serial import (
-    Whole,
-    arrays_of,
-    largest_lane,
-    transposed_or_plain,
-    unwrapped,
-)
-
-_TINY_STEP = 1e-9  # s, stands in where no step was made
+from .serial import Whole, arrays_of, largest_lane, transposed_or_plain, unwrapped
+from .settled import begun, ended
 
 
-def tangents(primals, moving, marched, made: Made, tableau):
-    """Tangents of the floating outputs of a march.
+def tangents(primals, moving, marched: Marched, made: Made, tableau):
+    """Tangents of (state at the end, duration, rows) of a march.
 
     Args:
         primals: system, state at the start, span.
-        moving: their tangents, None at the leaves of the system that do not move.
+        moving: their tangents, None at the leaves that do not move; those of the
+            potentials are not read, which follow the columns.
         marched: what the march gave.
         made: the steps that it made.
         tableau: of its method.
     """
-    system, parts, span = primals
-    d_system, d_parts, d_span = moving
-    d_made = _along_steps(
-        (system, parts), (d_system, _filled(d_parts, parts)), marched, made, tableau
-    )
-    ending = (made, marched)
-    return _at_end(system, span, (d_system, _filled(d_span, span)), d_made, *ending)
+    system, start, span = primals
+    d_system, d_start, d_span = moving
+    columns = _filled(d_start.columns, start.columns)
+    d_start = Parts(columns, jnp.zeros_like(start.algebraic))
+    of_start = (d_system, d_start)
+    d_start = _at_one_state(begun, (system, start, made.begin), start, of_start, start)
+    made_by = (marched.num_accepted, made, marched.rows, tableau)
+    d_last, *d_rows = _along_steps((system, start), (d_system, d_start), *made_by)
+    of_end = (d_system, (d_last, _filled(d_span, span)))
+    return _at_end(system, span, of_end, d_rows, marched, made)
 
 
-def _along_steps(primals, inputs, marched, made: Made, tableau):
+def _at_end(system, span, moving, d_rows, marched: Marched, made: Made):
+    """Tangents of (state at the end, duration, rows) from those of (the system, the
+    last step and the span) and of the rows but for the last one.
+    """
+    count, rows = marched.num_accepted, marched.rows
+    size = made.steps.size[jnp.maximum(count - 1, 0)]
+    solved = (marched._replace(rows=None), size)
+    given = (system, (made.last, span), solved)
+    outputs = (*marched[:2], jax.tree.map(lambda leaf: leaf[0], rows))
+    end, duration, row = _at_one_state(ended, given, marched.parts, moving, outputs)
+    d_rows = Rows(jnp.zeros_like(rows.time), *d_rows)
+    return end, duration, jax.tree.map(lambda a, b: a.at[count].add(b), d_rows, row)
+
+
+def _at_one_state(function, given, state: Parts, moving, outputs):
+    """Tangents of function(system, at, fixed) from those of the first two, `moving`;
+    it looks up tables at the columns of one state.
+    """
+    moves = jax.tree.map(lambda _: True, moving[0])
+
+    def forward(system, at, fixed, state, moving):
+        del state
+        of = lambda system, at: function(system, at, fixed)
+        return eqx.filter_jvp(of, (system, at), moving)[1]
+
+    def back(system, at, fixed, state, cotangents):
+        return pulled(function, system, moves, at, fixed, state, cotangents)
+
+    return _linear(forward, back, (*given, state), moving, outputs)
+
+
+def _linear(forward, back, residuals, moving, outputs, large=lambda tree: tree):
+    """forward(*residuals, moving), a linear function of tangents of a system and more;
+    in reverse mode by `back`, of which see `transposed_or_plain`, where one function
+    may hold it. `large` marks cotangents as `Whole`.
+    """
+    arrays, together = arrays_of(residuals)
+    system, drive = unwrapped(residuals)[0], moving[0].control.drive
+
+    def ahead(arrays, moving):
+        return forward(*unwrapped(together(arrays)), moving)
+
+    if jax.tree.leaves(drive) or not system.is_one_back:  # it holds no scatter
+        return ahead(arrays, moving)
+    like = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+    shapes = jax.tree.map(like, moving)
+
+    def plain(arrays, cotangents):
+        of = lambda moving: ahead(arrays, moving)
+        return jax.linear_transpose(of, shapes)(unwrapped(cotangents))[0]
+
+    def one(arrays, cotangents):
+        return back(*unwrapped(together(arrays)), unwrapped(cotangents))
+
+    chosen = transposed_or_plain(one, plain)
+    backward = lambda arrays, cotangents: chosen(arrays, large(cotangents))
+    return linear_map(ahead, backward, arrays, moving, outputs)
+
+
+def _along_steps(primals, moving, count, made: Made, rows: Rows, tableau):
     """Tangents of (the last step, rows of seen values, rows of higher coefficients),
     the last step's rows left at 0.
 
     In forward mode, step by step; in reverse mode, where `adjoint` has it, by that.
     """
-    system, _ = primals
-    count = marched.num_accepted
-
-    def forward(inputs):
-        return _forward(primals, inputs, count, made.steps, tableau)
-
-    drive_moves = bool(jax.tree.leaves(inputs[0].control.drive))
-    if drive_moves or not system.is_one_back:  # it holds no scatter
-        return forward(inputs)
+    moves = jax.tree.map(lambda _: True, moving[0])
     large = lambda tree: jax.tree.map(Whole, tree)
     steps = made.steps._replace(start=large(made.steps.start))
-    arrays, together = arrays_of((primals, count, steps))
-    wanted = jax.tree.map(lambda _: True, inputs[0])
 
-    def plain(residuals, cotangents):
-        primals, count, steps = unwrapped(together(residuals))
-        linear = lambda inputs: _forward(primals, inputs, count, steps, tableau)
-        return jax.linear_transpose(linear, inputs)(unwrapped(cotangents))[0]
+    def forward(system, start, count, steps, moving):
+        return _step_by_step((system, start), moving, count, steps, tableau)
 
-    def serial(residuals, cotangents):
-        (system, _), count, steps = unwrapped(together(residuals))
-        of_steps = (count, steps, unwrapped(cotangents))
-        return transposed(system, wanted, *of_steps, tableau)
+    def back(system, start, count, steps, cotangents):
+        return transposed(system, moves, count, steps, cotangents, tableau)
 
-    backward = transposed_or_plain(serial, plain)
-
-    def back(cotangents):
-        of_last, *of_rows = cotangents
-        return backward(arrays, (of_last, *large(of_rows)))
-
-    outputs = (made.last, marched.rows.seen, marched.rows.higher)
-    return linear_map(forward, back, inputs, outputs)
+    residuals = (primals[0], primals[1], count, steps)
+    outputs = (made.last, rows.seen, rows.higher)
+    wrap = lambda cotangents: (cotangents[0], *large(tuple(cotangents[1:])))
+    return _linear(forward, back, residuals, moving, outputs, wrap)
 
 
-def _at_end(system, span, moving, d_made, made: Made, marched):
-    """Tangents of (state at the end, duration, rows) from those of the steps."""
-    d_system, d_span = moving
-    d_last, *d_rows = d_made
-    count = marched.num_accepted
-    row = jnp.maximum(count - 1, 0)
-    time, size = (leaf[row] for leaf in made.steps[:2])
-    size = jnp.where(count > 0, size, _TINY_STEP)
-
-    def end_of(system, last, span):
-        return moved_end(system, last, time, size, span, marched.theta, marched.status)
-
-    primals = (system, made.last, span)
-    _, (end, *seen) = eqx.filter_jvp(end_of, primals, (d_system, d_last, d_span))
-    duration, *seen = (jnp.where(count > 0, leaf, 0.0) for leaf in seen)
-    d_rows = (jnp.zeros_like(marched.rows.time), *d_rows)
-    added = zip(d_rows, (duration, *seen), strict=True)
-    return end, duration, Rows(*(rows.at[count].add(leaf) for rows, leaf in added))
-
-
-def linear_map(forward, backward, inputs, outputs):
-    """forward(inputs), a linear function of the shapes of `outputs`, transposed by
-    `backward`.
-
-    JAX has this as a solve: of the identity on (inputs, outputs), which batches and
-    differentiates like any.
-    """
-    zeros = lambda like: jax.tree.map(jnp.zeros_like, like)
-    # A solve is transposed for all of its right-hand side or not at all.
-    some = jax.tree.leaves(inputs)[0].reshape(-1)[0]
-    moving = lambda leaf: jnp.where(False, some, leaf)
-    _, found = jax.lax.custom_linear_solve(
-        lambda pair: pair,
-        jax.tree.map(moving, (inputs, zeros(outputs))),
-        lambda _, pair: (zeros(inputs), forward(pair[0])),
-        transpose_solve=lambda _, pair: (backward(pair[1]), zeros(outputs)),
-    )
-    return found
-
-
-def _forward(primals, moving, count, steps, tableau):
-    """`_along_steps`, step by step."""
+def _step_by_step(primals, moving, count, steps, tableau):
+    """`_along_steps` in forward mode."""
     system, parts = primals
     d_system, d_parts = moving
     # Rows after the last repeat the first step: one that is known to be finite.
-    harmless = jnp.where(count > 0, steps.size[0], _TINY_STEP)
+    harmless = jnp.where(count > 0, steps.size[0], TINY_STEP)
 
     def one(moving, row):
         index, (time, size, start) = row

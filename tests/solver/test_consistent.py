@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from diffelec.solver.consistent import consistent_algebraic
+from diffelec.solver.parts import Parts
+from diffelec.solver.settled import begun
 from tests.solver.test_bordered import make
 
 
@@ -36,7 +38,8 @@ def test_derivative_of_the_potentials_is_that_of_the_equations():
     @jax.jit
     def voltage(x):
         columns = jnp.full((7, 6), x)
-        return consistent_algebraic(system, 0.0, columns, guess).algebraic[0]
+        found = consistent_algebraic(system, 0.0, columns, guess).algebraic
+        return begun(system, Parts(columns, found), 0.0).algebraic[0]
 
     exact = jax.jit(jax.grad(voltage))(0.97)
     difference = (voltage(0.97 + 1e-6) - voltage(0.97 - 1e-6)) / 2e-6

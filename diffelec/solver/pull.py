@@ -1,0 +1,211 @@
+"""Cotangents of what looks up tables, in a form that one function may hold.
+
+What was looked up is added to the rows of its table in place: one function on a CPU
+(`serial`) holds no scatter.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from ..sums import row_at, with_row
+from ..tables import Tables
+from .parts import Parts
+from .system import System
+from .tableaus import Tableau
+
+
+def _is_none(leaf) -> bool:
+    return leaf is None
+
+
+class LookedUp(NamedTuple):
+    """Cubics of the tables at a state, and the places within their intervals; or those
+    at the states of a step's stages, stages first.
+    """
+
+    cubics: Tables
+    offsets: tuple[Array, ...]
+
+    @staticmethod
+    def of(system, columns) -> "LookedUp":
+        """What a system looks up at some columns."""
+        cubics = system.at(columns).tables
+        return LookedUp(cubics, cubics.offsets(*system.looked_at(columns)))
+
+
+class TableSums(NamedTuple):
+    """Cotangents of the coefficients of `Tables`, (lane and interval, coefficient and
+    law) each; None where nothing moves the table.
+    """
+
+    theta: Array | None
+    surface: Array | None
+    conductivity: Array | None
+
+    @staticmethod
+    def of(tables, moving, lanes: int) -> "TableSums":
+        """Zeros for the tables whose coefficients are not None in `moving`."""
+
+        def zeros(name):
+            if getattr(moving, name).coefficients is None:
+                return None
+            coefficients = getattr(tables, name).coefficients
+            rows = coefficients.shape[-1]
+            width = coefficients.size // rows
+            return jnp.zeros((lanes * rows, width), coefficients.dtype)
+
+        return TableSums(*map(zeros, TableSums._fields))
+
+    def parts(self, pulled: Tables, cubics: Tables) -> "TableSums":
+        """Of cotangents of cubics, those of the first two coefficients, (point,
+        coefficient and law), where the table moves.
+        """
+
+        def first_two(name):
+            if getattr(self, name) is None:
+                return None
+            constant, linear, *_ = getattr(pulled, name).coefficients
+            points = getattr(cubics, name).index.size
+            return jnp.stack([constant, linear]).reshape(-1, points).T
+
+        return TableSums(*map(first_two, TableSums._fields))
+
+    def plus(self, parts: "TableSums", looked: LookedUp, lane) -> "TableSums":
+        """With `parts` of a state, or of every stage, added to the rows of a lane's
+        tables.
+        """
+
+        def add(name, offset):
+            sums, part = getattr(self, name), getattr(parts, name)
+            if sums is None:
+                return None
+            own = getattr(looked.cubics, name)
+            rows = own.index.reshape(-1) + lane * own.count
+            part = part.reshape(-1, part.shape[-1])
+            return _add_rows(sums, rows, part, offset.reshape(-1))
+
+        return TableSums(*map(add, TableSums._fields, looked.offsets))
+
+    def into(self, of_system: System, system: System) -> System:
+        """A system's cotangents with those of its tables, lanes first, as `plain`."""
+        tables = system.tables
+        for name, sums in zip(TableSums._fields, self, strict=True):
+            table = getattr(tables, name)
+            shape = table.coefficients.shape
+            value = None
+            if sums is not None:
+                lanes = sums.reshape(-1, shape[-1], sums.shape[1])
+                value = jnp.swapaxes(lanes, 1, 2).reshape(-1, *shape)
+            place = lambda t, name=name: getattr(t, name).coefficients
+            tables = eqx.tree_at(place, tables, value, is_leaf=_is_none)
+        return eqx.tree_at(
+            lambda s: s.tables, of_system.plain(), tables, is_leaf=_is_none
+        )
+
+
+def _add_rows(sums, index, parts, offset):
+    """`sums` with rows added at `index`, one after another: some may coincide.
+
+    A cubic's value and slope are linear in its coefficients, so the cotangents of the
+    first two, `parts`, tell those of the others.
+    """
+
+    def add(k, sums):
+        at, s = index[k], offset[k]
+        c0, c1 = jnp.split(row_at(parts, k), 2)
+        u = c1 - s * c0
+        row = jnp.concatenate([c0, c1, s * (c1 + u), s * s * (c1 + 2.0 * u)])
+        return with_row(sums, row + row_at(sums, at), at)
+
+    return jax.lax.fori_loop(0, index.size, add, sums)
+
+
+class Model(NamedTuple):
+    """The system in two, and the method of its march."""
+
+    moving: Any  # floating leaves whose cotangents are wanted, but for the tables
+    fixed: Any
+    tableau: Tableau | None
+
+    @staticmethod
+    def of(system: System, moves, tableau: Tableau | None = None) -> "Model":
+        """A system, of which None is in `moves` at the leaves that do not move."""
+        wanted = jax.tree.map(lambda leaf: not _is_none(leaf), moves, is_leaf=_is_none)
+        none = jax.tree.map(lambda _: False, wanted.tables)
+        wanted = eqx.tree_at(lambda w: w.tables, wanted, none)
+        parts = eqx.partition(system, wanted)
+        return Model(*(part.with_loops() for part in parts), tableau)
+
+    def system(self, moving) -> System:
+        return eqx.combine(moving, self.fixed)
+
+    def made_once(self, tree):
+        """As the system does."""
+        return self.system(self.moving).made_once(tree)
+
+
+def lane_of(tree, lane):
+    """One lane of a pytree."""
+    return jax.tree.map(lambda leaf: row_at(leaf, lane), tree)
+
+
+def with_lane(tree, values, lane):
+    """A pytree with one lane replaced."""
+    return jax.tree.map(lambda a, b: with_row(a, b, lane), tree, values)
+
+
+def zeros_of_lanes(tree, lanes: int):
+    """Zeros like a pytree, lanes first."""
+    return jax.tree.map(lambda leaf: jnp.zeros((lanes, *leaf.shape), leaf.dtype), tree)
+
+
+def pulled(function, system: System, moves, at, fixed, state: Parts, cotangents):
+    """Cotangents of (the system's leaves, `at`) from those of function(system, at,
+    fixed), lane by lane, as one function.
+
+    Args:
+        function: that looks up tables at the columns of `state` alone.
+        system: its first argument.
+        moves: as in `Model.of`.
+        at: its argument that has a derivative.
+        fixed: its argument that has none.
+        state: where it looks up.
+        cotangents: of what it gives, with a leading axis of lanes.
+    """
+    model, system = Model.of(system, moves), system.with_loops()
+    at, fixed, state = system.filled((at, fixed, state))
+    looked = LookedUp.of(system, state.columns)
+    lanes = len(jax.tree.leaves(cotangents)[0])
+
+    def one(lane, carry):
+        found, tables = carry
+        given = system.muted(lane_of(cotangents, lane))
+        whole = lambda system, at: function(system, at, fixed)
+        of_system, of_cubics, of_at = pull(model, whole, at, looked.cubics, given)
+        tables = tables.plus(tables.parts(of_cubics, looked.cubics), looked, lane)
+        return with_lane(found, (of_system, of_at), lane), tables
+
+    found = zeros_of_lanes((model.moving, at), lanes)
+    tables = TableSums.of(system.tables, moves.tables, lanes)
+    (of_system, of_at), tables = jax.lax.fori_loop(0, lanes, one, (found, tables))
+    return tables.into(of_system, system), system.own(of_at)
+
+
+def pull(model: Model, function, state, cubics: Tables, cotangent):
+    """Cotangents of (system, cubics, state) of function(system, state), where the
+    system looks up those cubics.
+    """
+    floats, index = eqx.partition(cubics, eqx.is_inexact_array)
+
+    def of(moving, floats, state):
+        tables = eqx.combine(floats, index)
+        system = dataclasses.replace(model.system(moving), tables=tables)
+        return function(system, state)
+
+    *pulled, of_state = jax.vjp(of, model.moving, floats, state)[1](cotangent)
+    return *pulled, of_state
