@@ -6,13 +6,15 @@ they come out of a time step with its error, e. At the end of a march the next s
 solves for them again, at the columns alone: what e did to the columns' derivative is
 then multiplied by dU/dx, which is 2000 V where a cathode is full. So derivatives are
 taken with potentials z(x) that solve the balances, and the cut-off g(z(x)) = 0 is kept
-along the columns' rates,
+along the dense output of the columns, which it is found on,
 
 $$ dz = -b_z^{-1}(b_x dx + b_p dp + b_t dt), \quad
    dt_{end} = -dg / \dot g, \quad dx \mathrel{+}= \dot x\, dt_{end} $$
 
-Functions here add terms to values that are known: terms that are 0, but not their
-derivative.
+(Along the columns' own rates, other ones by the error of a step, dt_end is off by a
+hundred times its size at loose tolerances: where a cathode is full, nearly all of dg is
+made up for by the columns.) Functions here add terms to values that are known: terms
+that are 0, but not their derivative.
 """
 
 import jax

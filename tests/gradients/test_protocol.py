@@ -166,3 +166,29 @@ def test_the_voltage_after_a_full_discharge_has_its_derivative_at_any_tolerance(
     assert first > 2.55
     assert abs(pinned) < 1e-9  # it is the cut-off
     np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_the_end_of_a_charge_has_its_derivative_at_a_loose_tolerance():
+    """It moves along the dense output that it is found on, where the columns' own rates
+    are up to the error of a step other ones: 0.2 h a decade here, of 0.002 h.
+    """
+    electrode = diffelec.presets.sharma2022()
+    size = electrode.curves.conductivity.log10_values.size
+
+    def end(raw, rtol):
+        where = lambda e: e.curves.conductivity.log10_values
+        kappa = where(electrode) + raw
+        solution = diffelec.simulate(
+            eqx.tree_at(where, electrode, kappa),
+            diffelec.Protocol.from_strings(["Charge at C/20 until 4.3 V"]),
+            rtol=rtol,
+            num_saved=2,
+        )
+        return solution.step_end_times[0] / 3600.0
+
+    loose, tight = (
+        jax.jit(jax.grad(lambda raw, rtol=rtol: end(raw, rtol)))(jnp.zeros(size))
+        for rtol in (1e-3, 1e-5)
+    )
+    np.testing.assert_allclose(loose, tight, atol=0.01)
+    assert np.max(np.abs(tight)) > 1e-3
