@@ -84,6 +84,7 @@ _NAMESPACES = (
     "trajectories",
     "uncertainty",
     "whole",
+    "wording",
 )
 
 

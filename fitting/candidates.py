@@ -17,7 +17,7 @@ import diffelec
 
 from .bench import Bench
 from .design import Candidate
-from .optical.wording import counted
+from .wording import counted
 
 _SPEED = 4.0  # of "faster" and "slower"
 _FRAMES = 4.0  # times as frequent

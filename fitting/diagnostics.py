@@ -14,10 +14,10 @@ from numpyro.diagnostics import effective_sample_size, gelman_rubin
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from .optical.wording import counted
 from .pareto import RELIABLE, smooth_weights
 from .samplers import Draw
 from .sampling import Samples
+from .wording import counted
 
 MAX_RHAT, MIN_SIZE, MIN_EBFMI = 1.01, 400, 0.3
 """What a run must reach, of all chains and in every number."""

@@ -16,12 +16,12 @@ from jaxtyping import Array, Float
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from .optical.wording import counted
 from .optimisers import AbstractOptimiser as AbstractOptimiser
 from .optimisers import FirstOrder as FirstOrder
 from .optimisers import Iterate as Iterate
 from .optimisers import LevenbergMarquardt as LevenbergMarquardt
 from .problem import Prediction, Problem
+from .wording import counted
 
 _PROMISED = 0.02  # loss that may be left at an optimum: 0.2 standard deviations
 _SAME = 0.05  # raw units within which two optima are one

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import files
-from .optical.wording import counted
+from .wording import counted
 
 _MOST_ROWS, _MOST_COLUMNS = 60, 16  # of a table that is shown
 _DIGITS = 4

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 import diffelec
 
 from .events import Events
-from .optical.wording import counted
+from .wording import counted
 
 _REST_SHARE = 0.01  # of the largest current, below which the cell rests
 _VOLTAGE_RANGE = (0.0, 6.0)  # V, of any cell there is

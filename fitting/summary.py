@@ -7,8 +7,8 @@ import numpy as np
 
 from .ends import told
 from .events import Events
-from .optical.wording import counted
 from .report import Report
+from .wording import counted
 
 HOUR = 3600.0
 EVENT_COLUMNS = (

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from . import files
-from .optical.wording import counted
 from .results import CHANGES, HOUR, LEVELS
 from .sweep import Lanes, Sweep, message_of
+from .wording import counted
 
 _MILLIAMPERE_HOUR = 3.6  # C
 

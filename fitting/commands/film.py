@@ -290,7 +290,7 @@ def _study(arguments, names: list[str]) -> dict:
 
 def _next(arguments, name: str, plan, intensities) -> str:
     """What was made, and the commands that lead on from it."""
-    from ..optical.wording import counted
+    from ..wording import counted
 
     out, delay = arguments.out, arguments.delay_s
     interval = f" --interval-s {plan.interval:g}" if _needs_interval(arguments) else ""

@@ -156,7 +156,7 @@ def search(job: Job):
     import diffelec
 
     from .. import optimise
-    from ..optical.wording import counted
+    from ..wording import counted
 
     arguments, setup = job.arguments, job.setup
     size, most = setup.problem.space.size, arguments.max_steps

@@ -293,7 +293,7 @@ def _offset(arguments, traces, recording) -> tuple[float, float, str]:
         return 0.0, frame if sd is None else sd, note
     if text == "auto":
         from ..optical import clock
-        from ..optical.wording import counted
+        from ..wording import counted
 
         found = clock.clock_offset(traces, recording)
         note = (

@@ -26,7 +26,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 def run(arguments) -> None:
     """Reads, writes."""
     from .. import files, page
-    from ..optical.wording import counted
+    from ..wording import counted
 
     files.check_folder(arguments.out, overwrite=arguments.overwrite)
     for folder in arguments.results:

@@ -177,7 +177,7 @@ def propose(arguments, film) -> None:
     """Writes regions for approval."""
     from .. import files, style
     from ..optical import proposal, quality_figures, trace_files
-    from ..optical.wording import counted
+    from ..wording import counted
 
     found = proposal.propose_regions(film, shifts=_registered(arguments, film))
     _print_notes(film.notes + found.notes)

@@ -4,7 +4,6 @@ Rooms, from the ground up; each is imported when first asked for.
 
 What all rooms exchange:
   `traces`: intensities of particles at the instants of frames.
-  `wording`: lists of particles and spans of numbers as words.
 
 Films:
   `stamps`: instants written in names, labels and tags of frames.
@@ -123,7 +122,6 @@ _NAMESPACES = (
     "traces",
     "verdicts",
     "video",
-    "wording",
 )
 
 

@@ -25,8 +25,8 @@ from jaxtyping import Float
 from scipy.signal import lfilter
 
 from ..recording import Recording
+from ..wording import counted
 from .traces import Traces
-from .wording import counted
 
 _REST_SHARE = 0.01  # of the largest current, below which the cell rests
 _LEAST_FRAMES = 6  # on each side of a hinge

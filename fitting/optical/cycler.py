@@ -18,10 +18,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ..recording import Recording
+from ..wording import counted
 from . import cycler_columns, cycler_current, cycler_time
 from .cycler_books import read_biologic, read_book, read_neware, refuse_binary
 from .cycler_text import read_sheet
-from .wording import counted
 
 _HOUR = 3600.0
 _VOLTAGE_LIMIT = 6.0  # V, of any cell there is, in either polarity

@@ -11,10 +11,10 @@ from jaxtyping import Float, Int
 
 from .. import columns as names
 from ..columns import CYCLER, Column, find, first, matches, plain
+from ..wording import counted
 from . import cells, cycler_current, cycler_time
 from .cycler_text import Sheet, looks_numeric
 from .cycler_time import Options, Table
-from .wording import counted
 
 _TIME, _VOLTAGE, _CURRENT = "test_time_second", "voltage_volt", "current_ampere"
 _UNIX = "unix_time_second"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..contents import check_text
 from ..sheets import opens_like_a_name, split_line
-from .wording import counted
+from ..wording import counted
 
 _DELIMITERS = (",", ";", "\t")
 _COMMENTS = ("#", "~")

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import illumination, wording
+from .. import wording
+from . import illumination
 from .frames import Film, in_order
 from .illumination import NO_CORRECTION, Correction, Ground
 from .quality import Quality, quality_notes

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..wording import counted
 from .half_cycles import HalfCycle, check_overlap, whole_film
 from .traces import Traces
 from .verdicts import FALLS, Onset, Outcome, judge, look_at
-from .wording import counted
 
 _APART = 3.0  # spreads of levels by which dark and bright must differ to tell
 _STEADY = 1 / 3  # of a rise, from which on a change without one is not "unchanged"

@@ -9,13 +9,13 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from ..style import OKABE_ITO, blank, shortened, styled
+from ..wording import counted
 from .half_cycles import StateOfCharge
 from .onset_tables import order
 from .onsets import HalfOnsets
 from .population import ACTIVE, Curve, Population
 from .traces import Traces
 from .verdicts import Onset, Outcome
-from .wording import counted
 
 HOUR = 3600.0
 _WIDTH = 0.015  # of the weights of a local slope, in lengths of a half cycle

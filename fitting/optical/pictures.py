@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
+from ..wording import counted
 from . import tiff
 from .sources import Source, check_content, check_one_size, natural_key
 from .stamps import Stamps, is_day_first, read_stamps
-from .wording import counted
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 _TIFFS = (".tif", ".tiff")

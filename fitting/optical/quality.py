@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from . import wording
+from .. import wording
 
 REASONS = {
     "gaps": "more than 1 % of its pixels hold no finite number",

@@ -10,8 +10,8 @@ import numpy as np
 import roifile
 import scipy.ndimage
 
+from .. import wording
 from ..sheets import read_number, read_rows
-from . import wording
 from .pictures import read_picture
 from .regions import Regions, ellipse, regions_of
 from .sources import check_content

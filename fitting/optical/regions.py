@@ -7,7 +7,7 @@ import numpy as np
 import scipy.ndimage
 from jaxtyping import Bool, Float, Int
 
-from . import wording
+from .. import wording
 
 _LEAST_PIXELS = 9  # after erosion
 _FEW_PIXELS = 50

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from .wording import counted
+from ..wording import counted
 
 _HOUR = 3600.0
 _LEAST_ROWS = 20  # of which the steps of time tell something

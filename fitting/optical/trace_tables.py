@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from .. import wording
 from ..files import read_times
-from . import wording
 from .cycler_text import Sheet, read_sheet
 from .trace_layouts import Series, is_header, series
 from .traces import Traces

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float
 
+from ..wording import counted
 from .jump_fit import Jump, best_step, fit_jump, half_step, noise_of, steps_down
 from .midpoints import Rise, find_rise
-from .wording import counted
 
 LEAST_FRAMES = 8
 FALLS = "falls instead of rising"
