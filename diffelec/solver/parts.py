@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 from jaxtyping import Array, Float
 
 
@@ -15,3 +16,14 @@ class Parts(NamedTuple):
 
     columns: Float[Array, "shell site"]
     algebraic: Float[Array, " unknown"]
+
+
+def with_columns(function, tree):
+    """A pytree with a function of the columns in all of its `Parts`."""
+
+    def changed(leaf):
+        if not isinstance(leaf, Parts):
+            return leaf
+        return leaf._replace(columns=function(leaf.columns))
+
+    return jax.tree.map(changed, tree, is_leaf=lambda x: isinstance(x, Parts))

@@ -29,7 +29,7 @@ from .bordered import BorderedJacobian
 from .by_rows import diffusivity_by_rows, gain_by_rows
 from .elimination import Eliminated
 from .exchange import RATE
-from .parts import Parts
+from .parts import Parts, with_columns
 from .pattern import Entries, ExchangeEntries, values_of
 from .standing import Standing
 
@@ -37,17 +37,6 @@ from .standing import Standing
 def with_slope(function, x):
     """(f(x), f'(x)) of an elementwise function."""
     return jax.jvp(function, (x,), (jnp.ones_like(x),))
-
-
-def _with_columns(function, tree):
-    """A pytree with a function of the columns in all of its `Parts`."""
-
-    def changed(leaf):
-        if not isinstance(leaf, Parts):
-            return leaf
-        return leaf._replace(columns=function(leaf.columns))
-
-    return jax.tree.map(changed, tree, is_leaf=lambda x: isinstance(x, Parts))
 
 
 class System(eqx.Module):
@@ -119,15 +108,15 @@ class System(eqx.Module):
 
     def filled(self, tree):
         """A pytree whose `Parts` are those of the sites, with them in all lanes."""
-        return _with_columns(self.topology.filled, tree)
+        return with_columns(self.topology.filled, tree)
 
     def own(self, tree):
         """The inverse: the sites alone."""
-        return _with_columns(self.topology.own, tree)
+        return with_columns(self.topology.own, tree)
 
     def muted(self, tree):
         """Cotangents of what `filled` gives: zeros in lanes that repeat a site."""
-        return _with_columns(self.topology.muted, tree)
+        return with_columns(self.topology.muted, tree)
 
     def made_once(self, tree):
         """Arrays that are computed once, however often they are used."""
