@@ -55,6 +55,18 @@ class ExchangeEntries(NamedTuple):
     to_head: Float[Array, "4 pair"]
 
 
+def held_columns(topology: Topology, conductance, reaction, control) -> Entries:
+    """Entries of the block where columns do not move."""
+    nothing, exchange = jnp.zeros_like(conductance), None
+    if topology.num_exchanging:
+        pairs = jnp.zeros((4, len(topology.exchange)), conductance.dtype)
+        exchange = ExchangeEntries(
+            nothing, nothing, topology.own(0.0 * reaction), pairs, pairs
+        )
+    numbers = (conductance, -conductance, nothing, nothing, reaction, control)
+    return Entries(*numbers, exchange)
+
+
 class Pattern:
     """Rows and columns of the entries, and the compressed form they add up to.
 

@@ -30,7 +30,7 @@ from .by_rows import diffusivity_by_rows, gain_by_rows
 from .elimination import Eliminated
 from .exchange import RATE
 from .parts import Parts, with_columns
-from .pattern import Entries, ExchangeEntries, values_of
+from .pattern import held_columns, values_of
 from .standing import Standing
 
 
@@ -383,26 +383,14 @@ class System(eqx.Module):
         rows = self._balance(
             time, conductance, density, algebraic, self._gains(columns)
         )
-        return rows, values_of(
-            self.topology, self._held(conductance, reaction, control)
-        )
+        held = held_columns(self.topology, conductance, reaction, control)
+        return rows, values_of(self.topology, held)
 
     def network_solve(self, block):
         """The map from right-hand sides to solutions, by what `network_rows` gave; the
         block is a constant of it.
         """
         return frozen_solve(self.network_factors, self.topology, block)
-
-    def _held(self, conductance, reaction, control) -> Entries:
-        """Entries of the network block at columns that do not move."""
-        nothing, exchange = jnp.zeros_like(conductance), None
-        if self.topology.num_exchanging:
-            pairs = jnp.zeros((4, len(self.topology.exchange)), conductance.dtype)
-            exchange = ExchangeEntries(
-                nothing, nothing, self.topology.own(0.0 * reaction), pairs, pairs
-            )
-        numbers = (conductance, -conductance, nothing, nothing, reaction, control)
-        return Entries(*numbers, exchange)
 
     def control_slopes(self, time, algebraic):
         """d(control)/d(collector's potential), d(control)/d(current unknown)."""

@@ -58,7 +58,7 @@ def run(arguments) -> None:
     settings = {
         "rtol": _QUICK_TOLERANCE if arguments.quick else 1e-5,
         "max_steps": 2000,
-        "num_saved": 301,
+        "num_saved": study.SAVED,
     }
     electrode = diffelec.presets.sharma2022(**fields)
     protocol = diffelec.Protocol.from_strings(_CYCLE * arguments.cycles)

@@ -99,8 +99,8 @@ def _add_instants(parser: argparse.ArgumentParser) -> None:
         "--saved",
         metavar="N",
         type=int,
-        default=301,
-        help="instants saved per step, evenly (default 301)",
+        default=study.SAVED,
+        help=f"instants saved per step, evenly (default {study.SAVED})",
     )
 
 

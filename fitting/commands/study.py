@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 _VERSIONS = ("jax", "jaxlib", "diffrax", "equinox", "numpy")
+SAVED = 301  # instants a protocol step: knees of voltage curves are drawn
 _MILLIAMPERE_HOUR = 3.6  # C
 _STEP_COLUMNS = (
     "step",
