@@ -67,7 +67,8 @@ def simulate(
 ) -> Solution:
     """Solves the electrode's equations over a protocol.
 
-    Works under `jax.jit`, `jax.grad` and `jax.vmap` in the electrode and protocol.
+    Works under `jax.jit`, `jax.grad` and `jax.vmap` in the electrode and protocol; what
+    it needs itself is compiled at its first call, derivatives too.
 
     Args:
         electrode: the particles, their material and their network.
@@ -99,7 +100,8 @@ def simulate(
     check_problem(electrode, protocol)
     check_precision(dtype)
     leaves, structure = jax.tree.flatten((electrode, protocol))
-    traced = _is_staged() or _is_traced([*leaves, *jax.tree.leaves(times)])
+    staged = _is_staged()
+    traced = staged or _is_traced([*leaves, *jax.tree.leaves(times)])
     if max_steps is None:
         max_steps = stretches.most_steps(electrode, protocol.drive, traced=traced)
     check_numbers(rtol, atol, num_saved, max_steps)
@@ -122,7 +124,8 @@ def simulate(
         leaves = [jnp.asarray(leaf, dtype) for leaf in leaves]
         electrode, protocol = jax.tree.unflatten(structure, leaves)
     with uncollected():
-        found = (_traced if traced else _eager)(electrode, protocol, settings)
+        run = _staged if staged else _traced if traced else _eager
+        found = run(electrode, protocol, settings)
         solution = _solution(electrode, protocol, *found)
     return _raise_failure(solution) if throw else solution
 
@@ -139,22 +142,20 @@ def _raise_failure(solution: Solution) -> Solution:
     return solution
 
 
-def _traced(electrode, protocol, settings: _Settings):
-    """(state, record) after all steps of the protocol under a transformation.
+def _staged(electrode, protocol, settings: _Settings):
+    """(state, record) after all steps of the protocol where the caller compiles.
 
-    A scan, so that a step is traced once; a single step is traced as it is where the
-    caller compiles, since a derivative of a scan (or of a compiled step) traces it
-    anew.
+    A scan, so that a step is traced once; a single step is traced as it is, since a
+    derivative of a scan (or of a compiled step) traces it anew.
     """
     electrode, protocol = differentiable_once((electrode, protocol))
-    staged = _is_staged()
-    carry, tables = (_started if staged else _start_traced)(electrode)
+    carry, tables = _started(electrode)
 
     def advance(carry, step):
         return _advanced(electrode, tables, protocol.drive, settings, carry, *step)
 
     steps = (np.arange(protocol.num_steps), protocol.rows)
-    if staged and protocol.num_steps == 1:
+    if protocol.num_steps == 1:
         carry, record = advance(carry, jax.tree.map(lambda leaf: leaf[0], steps))
     else:
         carry = _moving(carry, (electrode, protocol))
@@ -162,6 +163,11 @@ def _traced(electrode, protocol, settings: _Settings):
         record = flattened(records, settings.instants)
     # What a caller gave as `times` is as it was.
     return jax.tree.map(jnp.asarray, (carry, record))
+
+
+# Under a transformation alone: of what is compiled, JAX keeps derivatives too. It takes
+# no options for these.
+_traced = eqx.filter_jit(_staged)
 
 
 def _eager(electrode, protocol, settings: _Settings):
@@ -260,7 +266,6 @@ def _advanced_from(electrode, drive, settings: _Settings, carry, number, row):
 
 
 _start, _advance = (compiled(f, plain=True) for f in (_started, _advanced_from))
-_start_traced = eqx.filter_jit(_started)  # whose derivative is within another's code
 
 
 def _advance_by_stretches(meter, shown):

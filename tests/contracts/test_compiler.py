@@ -165,6 +165,34 @@ def test_what_was_compiled_is_kept_for_the_same_function(hold):
     assert len(seen) == 2
 
 
+def test_what_transforms_a_solve_but_compiles_nothing_has_it_traced_once(monkeypatch):
+    traced, module = [], sys.modules["diffelec.simulate"]
+    electrode = diffelec.presets.sharma2022(obstructions=(0,), num_shells=5)
+    two = diffelec.Protocol.from_strings(["Charge at C/10 for 1 hour"] * 2)
+
+    def noting(*arguments, **named):
+        traced.append(arguments)
+        return integrate_step(*arguments, **named)
+
+    integrate_step = module.integrate_step
+    monkeypatch.setattr(module, "integrate_step", noting)
+
+    def voltage(factor):
+        radius = factor * jnp.asarray(electrode.radius)
+        moved = eqx.tree_at(lambda e: e.radius, electrode, radius)
+        return diffelec.simulate(moved, two, rtol=1e-3, num_saved=2).voltage[-1]
+
+    slopes = []
+    for factor in (1.0, 1.1, 1.2):
+        slopes.append(float(jax.grad(voltage)(factor)))
+        assert len(traced) == 1
+    np.testing.assert_allclose(
+        jax.vmap(jax.jacfwd(voltage))(jnp.array([1.1])), slopes[1:2]
+    )
+    assert len(traced) == 1
+    assert len(set(slopes)) == 3
+
+
 def test_an_error_of_a_law_is_told_in_its_words():
     def checked(x):
         return eqx.error_if(x, x < 0, "a diffusivity below 0", on_error="raise")
