@@ -90,7 +90,9 @@ def surface_spread(solution: Solution) -> Float[Array, "time particle"]:
 
 
 def largest_spreads(solution: Solution, half_cycle: int = 0):
-    """The largest `surface_spread` of each particle in a half cycle, (particle,)."""
+    """The largest `surface_spread` of each particle in a half cycle, (particle,); NaN
+    where a step of it failed.
+    """
     _, spread = _spread_along(solution, half_cycle)
     return jnp.max(spread, axis=0)
 
@@ -130,15 +132,20 @@ def homogenising_times(
 
 
 def _spread_along(solution, half_cycle):
-    """Instants of a half cycle from its start, and the spread of each particle then."""
+    """Instants of a half cycle from its start, and the spread of each particle then:
+    all NaN, the instants 0, where it failed.
+    """
     instants, values = solution.site_trajectories(half_cycle)
+    failed = jnp.isnan(instants)
+    instants = jnp.where(failed, 0.0, instants)
     start, end = solution.half_cycle_span(half_cycle)
     inside = (instants >= 0) & (instants <= end - start)
     number = np.arange(len(instants))
     first = jnp.argmax(inside)
     last = len(instants) - 1 - jnp.argmax(inside[::-1])
     kept = jnp.clip(number, first, last)  # before and after, the first and the last
-    return instants[kept], _spread(solution, values[kept])
+    spread = _spread(solution, values[kept])
+    return instants[kept], jnp.where(failed[:, None], jnp.nan, spread)
 
 
 def _spread(solution, values):

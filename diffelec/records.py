@@ -70,8 +70,9 @@ def _saved(system, outcome, start, end, failed, wanted) -> Saved:
         grid = outcome.duration * shares
         time, unknown = jnp.where(failed, jnp.nan, start + grid), failed
     else:
-        grid = jnp.clip(wanted - start, 0.0, outcome.duration)
         time, unknown = wanted, failed | (wanted < start) | (wanted > end)
+        # Not clipped: at the very start and end, that would halve slopes in `wanted`.
+        grid = jnp.where(unknown, 0.0, wanted - start)
     seen = jax.vmap(outcome.track.at)(grid).astype(start.dtype)
     sites, nodes = system.topology.num_sites, system.topology.num_nodes
     # Of zeros where the step failed: slopes at NaN would be NaN for all steps.

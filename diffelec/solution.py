@@ -163,6 +163,21 @@ class Solution(eqx.Module):
         first, last = self._steps_of(half_cycle)
         return jnp.sum(self.step_capacities[first : last + 1])
 
+    @_compiled
+    def half_cycle_ends(self, half_cycle: int = 0, *, surface: bool = False):
+        """Stoichiometry of each particle at the start and at the end of a half cycle,
+        (particle,) each: its mean, or the mean over its surface.
+
+        On the dense output: of a recorded current no saved instant need lie there.
+
+        Raises:
+            ValueError: no such half cycle.
+        """
+        knots = self._site_knots(half_cycle, surface=surface)
+        ends = self._ends_of(half_cycle, *knots)
+        failed = self._failed_in(half_cycle)
+        return tuple(jnp.where(failed, jnp.nan, self._by_particle(x)) for x in ends)
+
     def _steps_of(self, half_cycle: int) -> tuple[int, int]:
         """First and last protocol step of a half cycle."""
         self._check_alone()
@@ -183,9 +198,15 @@ class Solution(eqx.Module):
             )
         return steps[0], steps[-1]
 
+    def _failed_in(self, half_cycle: int):
+        """Whether a step of a half cycle failed, or one before it."""
+        _, last = self._steps_of(half_cycle)
+        return jnp.isnan(self.step_end_times[last])
+
     def _site_knots(self, half_cycle: int, *, surface: bool):
         """Trajectory of the sites over a half cycle, of their means or surfaces: times
-        from its start (knot,), values (knot, site), higher coefficients.
+        from its start (knot,), values (knot, site), higher coefficients. Times are 0
+        where a step failed: slopes at NaN would be NaN for all that is asked.
         """
         first, last = self._steps_of(half_cycle)
         sites = self.topology.num_sites
@@ -197,6 +218,7 @@ class Solution(eqx.Module):
             return part.reshape(-1, *part.shape[2:])
 
         times = self.tracks.time + self.step_start_times[:, None] - start
+        times = jnp.where(jnp.isnan(times), 0.0, times)
         values = self.tracks.value[..., wanted]
         higher = self.tracks.higher[..., wanted]
         if higher.shape[-1] == 0:  # many sites: surfaces are lines between knots
@@ -241,7 +263,7 @@ class Solution(eqx.Module):
         direction = jnp.sign(target - start)
         inside = (times[1:] > 0.0) & (times[:-1] < span[1] - span[0])
         found = _first_crossings(times, values, higher, target, direction, inside)
-        return jnp.where(jnp.isnan(span[1] - span[0]), jnp.nan, found)
+        return jnp.where(self._failed_in(half_cycle), jnp.nan, found)
 
     @_compiled
     def onset_times(
@@ -298,7 +320,8 @@ class Solution(eqx.Module):
 
     def site_trajectories(self, half_cycle: int = 0, parts: int = 8):
         """Surface stoichiometry of the sites, `parts` times in every accepted step of a
-        half cycle: times from its start (instant,), values (instant, site).
+        half cycle: times from its start (instant,), values (instant, site); times are
+        NaN where a step of the half cycle failed.
 
         Raises:
             ValueError: no such half cycle; parts that are not a whole number.
@@ -314,7 +337,7 @@ class Solution(eqx.Module):
         apart = times[:-1, None] + theta * width
         instants = jnp.concatenate([times[:1], apart.reshape(-1)])
         every = jnp.concatenate([values[:1], found.reshape(-1, values.shape[1])])
-        return instants, every
+        return jnp.where(self._failed_in(half_cycle), jnp.nan, instants), every
 
 
 def _first_crossings(times, values, higher, target, direction, inside):

@@ -1,0 +1,105 @@
+"""What is left where a step of a protocol fails: values and slopes of what came before,
+and NaN, not slopes of NaN, of the rest."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import diffelec
+from diffelec import bodies, fronts, graphs, presets
+
+
+def test_instants_before_a_failed_step_are_kept():
+    electrode = diffelec.presets.single_particle()
+    protocol = diffelec.Protocol.from_strings(
+        ["Charge at C/5 for 1 hour", "Hold at 90 V for 1 hour"]
+    )
+    times = [0.0, 1800.0, 3600.0, 4000.0]
+    found = diffelec.simulate(electrode, protocol, times=times, throw=False)
+    assert int(found.failed_step) == 1
+    np.testing.assert_array_equal(np.isnan(found.voltage), [False] * 3 + [True])
+    evenly = diffelec.simulate(electrode, protocol, num_saved=3, throw=False)
+    np.testing.assert_allclose(found.voltage[:3], evenly.voltage[:3], rtol=1e-12)
+
+
+def test_slopes_of_steps_before_a_failed_one_are_finite():
+    good = ["Charge at C/5 for 1 hour"]
+    loss = {
+        name: lambda electrode, steps=steps: jnp.sum(
+            diffelec.simulate(
+                electrode,
+                diffelec.Protocol.from_strings(steps),
+                throw=False,
+                num_saved=3,
+            ).voltage[:3]
+        )
+        for name, steps in {
+            "alone": good,
+            "failing": [*good, "Hold at 90 V for 1 h"],
+        }.items()
+    }
+    electrode = jax.tree.map(jnp.asarray, diffelec.presets.single_particle())
+    floats, rest = eqx.partition(electrode, eqx.is_inexact_array)
+    slopes = {
+        name: jax.jit(jax.grad(lambda f, of=of: of(eqx.combine(f, rest))))(floats)
+        for name, of in loss.items()
+    }
+    for alone, failing in zip(*map(jax.tree.leaves, slopes.values()), strict=True):
+        np.testing.assert_allclose(failing, alone, rtol=1e-6, atol=1e-12)
+
+
+SHOWN = {
+    "onset": lambda s: s.onset_times(),
+    "change": lambda s: s.change_times(),
+    "crossing": lambda s: s.crossing_times(jnp.full(1, 0.9)),
+    "site": lambda s: s.site_change_times(),
+    "transit": lambda s: fronts.transit_times(s),
+    "speed": lambda s: fronts.front_speeds(s, 5e-6),
+    "spread": lambda s: fronts.largest_spreads(s),
+    "homogenising": lambda s: fronts.homogenising_times(s),
+}
+
+
+@pytest.fixture(scope="module")
+def cut():
+    """A particle of three slices."""
+    network = diffelec.resolve(graphs.star(1), 5e-6, bodies.slices(3))
+    return presets.electrode_of(network, num_shells=5)
+
+
+def after_too_few_steps(electrode, protocol):
+    return diffelec.simulate(
+        electrode, protocol, rtol=1e-4, num_saved=3, max_steps=15, throw=False
+    )
+
+
+def test_what_a_failed_half_cycle_would_show_is_nan_without_slopes_of_nan(cut):
+    protocol = diffelec.Protocol.from_strings(["Charge at C/10 until 4.2 V"])
+
+    def losses(factor):
+        radius = factor * jnp.asarray(cut.radius)
+        moved = eqx.tree_at(lambda e: e.radius, cut, radius)
+        found = after_too_few_steps(moved, protocol)
+        fine = found.result == diffelec.RESULTS.successful
+        shown = {name: jnp.sum(show(found)) for name, show in SHOWN.items()}
+        return {k: jnp.where(fine, v, 0.0) for k, v in shown.items()}, shown
+
+    slopes, shown = jax.jacrev(losses, has_aux=True)(1.0)
+    assert {k: bool(np.isnan(v)) for k, v in shown.items()} == dict.fromkeys(
+        SHOWN, True
+    )
+    assert {k: float(v) for k, v in slopes.items()} == dict.fromkeys(SHOWN, 0.0)
+
+
+@pytest.mark.parametrize("show", SHOWN.values(), ids=SHOWN)
+def test_so_it_is_of_a_recorded_current_that_fails(show, cut):
+    time = np.linspace(0.0, 10 * 3600.0, 50)
+    current = np.full(50, 0.1 * float(cut.one_c_current))
+    protocol = diffelec.Protocol.from_recording(
+        time, current=current, control="current"
+    )
+    found = after_too_few_steps(cut, protocol)
+    assert int(found.failed_step) == 0
+    assert np.all(np.isnan(show(found)))
