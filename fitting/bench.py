@@ -80,20 +80,10 @@ class Watched(AbstractForward):
 
     def __call__(self, electrode):
         model = self.simulated
-        solution = diffelec.simulate(
-            *(electrode, model.protocol),
-            rtol=model.rtol,
-            num_saved=model.num_saved,
-            throw=False,
-        )
+        solution = model.solve(electrode)
         found = model.observe(solution)
-        span = jnp.stack(solution.half_cycle_span(model.half_cycle))
-        series = solution.stoichiometry
-        if model.surface:
-            series = solution.surface_stoichiometry
-        at = jax.vmap(jnp.interp, in_axes=(None, None, 1))
-        ends = at(span, solution.time, series)  # (particle, 2)
-        moved = jnp.abs(ends[:, 1] - ends[:, 0])[np.array(model.particle, int)]
+        ends = solution.half_cycle_ends(model.half_cycle, surface=model.surface)
+        moved = jnp.abs(ends[1] - ends[0])[np.array(model.particle, int)]
         happens = moved >= np.array(model.change)
         still = jax.lax.stop_gradient(found.times)
         times = jnp.where(happens, found.times, still)

@@ -11,8 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-import diffelec
-
 from .problem import Simulated
 
 HOUR = 3600.0
@@ -35,8 +33,7 @@ def ends_of(setup, raw: Float[np.ndarray, " component"]) -> Float[np.ndarray, " 
 def _solved(forward, problem, raw):
     """Spans of the half cycles of events in one solution."""
     electrode = problem.space.insert(problem.electrode, problem.space.constrain(raw))
-    how = {"rtol": forward.rtol, "num_saved": forward.num_saved, "throw": False}
-    solution = diffelec.simulate(electrode, forward.protocol, **how)
+    solution = forward.solve(electrode)
     return {h: solution.half_cycle_span(h) for h in set(forward.half_cycles)}
 
 

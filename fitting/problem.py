@@ -86,7 +86,8 @@ class Simulated(AbstractForward):
         half_cycles: number of the half cycle of each event.
         delithiates: x falls in the half cycle of each event (a charge).
         rtol: of the simulation.
-        num_saved: instants saved a protocol step.
+        num_saved: instants saved a protocol step; of a recorded drive, which is one
+            step, as many in each half cycle that is looked at besides.
         followed: index into the electrode's particles, of each intensity trace.
     """
 
@@ -140,7 +141,7 @@ class Simulated(AbstractForward):
                 f"Particle '{missing[0]}' of the events must be one of the electrode's,"
                 f" which are {', '.join(labels[:8])}; correct one of the two names."
             )
-        traced = len(np.atleast_1d(trace_times)) > 0
+        traced = len(np.atleast_1d(trace_times)) > 0 and protocol.spans is None
         fine = _FINE if events.surface else 401 if traced else 3
         return Simulated(
             protocol=protocol,
@@ -164,14 +165,32 @@ class Simulated(AbstractForward):
         return dataclasses.replace(self, **kept)
 
     def __call__(self, electrode):
-        solution = diffelec.simulate(
-            electrode,
-            self.protocol,
-            rtol=self.rtol,
-            num_saved=self.num_saved,
-            throw=False,
+        return self.observe(self.solve(electrode))
+
+    def solve(self, electrode) -> diffelec.Solution:
+        """The electrode's solution of the protocol, with failures as results."""
+        instants = self._instants()
+        saved = {"num_saved": self.num_saved}
+        if instants is not None:
+            saved = {"times": instants}
+        return diffelec.simulate(
+            electrode, self.protocol, rtol=self.rtol, throw=False, **saved
         )
-        return self.observe(solution)
+
+    def _instants(self) -> Float[Array, " time"] | None:
+        """What is saved of a recorded drive [s]; None where each step is saved evenly.
+
+        Half cycles are parts of a recording of any length, and the voltage leaps where
+        its current does: what is compared there is saved there.
+        """
+        spans = self.protocol.spans
+        if spans is None:
+            return None
+        time = self.protocol.drive.time
+        seen = sorted({self.half_cycle, *self.half_cycles})
+        ranges = [(0.0, time[-1] - time[0]), *(spans[h] for h in seen)]
+        even = [jnp.linspace(*ends, self.num_saved) for ends in ranges]
+        return jnp.sort(jnp.concatenate([*even, self.trace_times]))
 
     def observe(self, solution: diffelec.Solution) -> Prediction:
         """The prediction that a solution of the protocol makes."""
@@ -215,12 +234,11 @@ class Simulated(AbstractForward):
         start], continued smoothly beyond its end.
         """
         start, end = solution.half_cycle_span(half_cycle)
-        series = self._series(solution)
-        at = jax.vmap(jnp.interp, in_axes=(None, None, 1))
-        first, last = at(start, solution.time, series), at(end, solution.time, series)
+        first, last = solution.half_cycle_ends(half_cycle, surface=self.surface)
         targets = first + sign * levels[:, None]
         if self.surface:
             find = jax.vmap(_crossing_of_series, in_axes=(None, 1, 0, None, None, None))
+            series = self._series(solution)
             along = (solution.time, series, targets, sign, start, end)
             crossed = jax.vmap(find, in_axes=(None, None, 0, None, None, None))(*along)
         else:

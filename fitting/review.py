@@ -33,13 +33,7 @@ def _run(problem, forward, raw):
     of their clock.
     """
     values = problem.space.constrain(raw)
-    solution = diffelec.simulate(
-        problem.space.insert(problem.electrode, values),
-        forward.protocol,
-        rtol=forward.rtol,
-        num_saved=forward.num_saved,
-        throw=False,
-    )
+    solution = forward.solve(problem.space.insert(problem.electrode, values))
     return solution, forward.observe(solution), problem.space.clock_offset(values)
 
 

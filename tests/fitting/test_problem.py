@@ -225,14 +225,59 @@ def test_an_unknown_particle_is_refused_by_name(simulated):
         Simulated.of(problem.electrode, problem.forward.protocol, events)
 
 
-def test_events_of_several_half_cycles_are_found_each_in_its_own():
-    """A second charge, in which the particles start from where the discharge left."""
-    electrode = imaged.imaged_electrode(("a", "b"), contact_radius=5e-7, num_shells=6)
-    drive = diffelec.Protocol.from_recording(
+def there_and_back():
+    """A charge, a discharge and a second charge in one recording."""
+    return diffelec.Protocol.from_recording(
         HOUR * np.array([0.0, 6.0, 6.1, 12.0, 12.1, 18.0]),
         voltage=np.array([3.4, 4.2, 4.1, 3.3, 3.4, 4.2]),
         current=np.array([1.0, 1.0, -1.0, -1.0, 1.0, 1.0]),
     )
+
+
+@pytest.mark.parametrize("surface", [False, True])
+def test_a_later_half_cycle_of_a_recording_begins_where_its_particles_are(surface):
+    electrode = imaged.imaged_electrode(("a",), contact_radius=5e-7, num_shells=6)
+    drive = there_and_back()
+    row = Event("a", "midpoint", time=HOUR, sd=60.0, half_cycle=2)
+    forward = Simulated.of(
+        *(electrode, drive, Events.from_rows([row], surface=surface)),
+        **{"half_cycle": 2, "rtol": 1e-6, "delithiates": (True, False, True)},
+    )
+    start, end = drive.spans[2]
+    fine = np.linspace(start, end, 20001)
+    seen = diffelec.simulate(electrode, drive, rtol=1e-6, times=fine)
+    series = seen.surface_stoichiometry if surface else seen.stoichiometry
+    moved = np.asarray(series[0, 0] - series[:, 0])
+    first = np.argmax(moved >= 0.25)
+    assert 0 < first < 20000
+    found = float(forward(electrode).times[0])
+    assert fine[first - 1] - 3.0 < start + found < fine[first] + 3.0
+
+
+def test_voltages_are_compared_where_they_are_measured():
+    """Also where a recorded current turns, across which no line may be drawn."""
+    electrode = imaged.imaged_electrode(("a",), contact_radius=5e-7, num_shells=6)
+    one = 0.1 * float(electrode.one_c_current)
+    drive = diffelec.Protocol.from_recording(
+        HOUR * np.array([0.0, 4.0, 4.001, 6.0]),
+        current=one * np.array([1.0, 1.0, -1.0, -1.0]),
+        control="current",
+    )
+    event = Event("a", "midpoint", time=HOUR, sd=60.0)
+    at = HOUR * np.array([3.99, 4.01, 5.5])
+    forward = Simulated.of(
+        *(electrode, drive, Events.from_rows([event])),
+        **{"trace_times": at, "delithiates": (True, False), "rtol": 1e-6},
+    )
+    want = diffelec.simulate(electrode, drive, rtol=1e-6, times=at).voltage
+    np.testing.assert_allclose(forward(electrode).voltage, want, atol=1e-9)
+    assert want[0] - want[1] > 0.01
+
+
+def test_events_of_several_half_cycles_are_found_each_in_its_own():
+    """A second charge, in which the particles start from where the discharge left."""
+    electrode = imaged.imaged_electrode(("a", "b"), contact_radius=5e-7, num_shells=6)
+    drive = there_and_back()
     solution = diffelec.simulate(electrode, drive, rtol=1e-6)
     kinds = ("onset", "midpoint", "duration")
 
@@ -258,7 +303,7 @@ def test_events_of_several_half_cycles_are_found_each_in_its_own():
         np.testing.assert_array_equal(both, together)
         for k, sign in enumerate((-1.0, 1.0, -1.0)):
             start, _ = solution.half_cycle_span(k)
-            x = np.interp(start, solution.time, solution.stoichiometry[:, 0])
+            x = solution.half_cycle_ends(k)[0][0]
             crossed = solution.crossing_times(jnp.full(2, x + sign * 0.25), k)[0]
             zero = 0.0 if origin is None else origin + start
             np.testing.assert_allclose(alone[k][1], zero + crossed, rtol=1e-9)
