@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._typing import as_leaf
+from .checks import check_leaves
 
 _FAR = 1e6  # V or 1C: stands for no cut-off
 _HIGHEST_VOLTAGE = 5.0  # V, at which a power passes charge most slowly
@@ -53,6 +54,7 @@ class Drive(eqx.Module):
     value: Float[Array, " knot"] = eqx.field(converter=as_leaf)
 
     def __check_init__(self):
+        check_leaves(self)
         if not all(isinstance(c, np.ndarray) for c in (self.time, self.value)):
             return
         if self.time.shape != self.value.shape or self.time.size < 2:
@@ -96,7 +98,7 @@ class Control(eqx.Module):
 
     Attributes:
         row: with currents in A, and cut-offs that are finite.
-        scale: the cell's 1C current [A], a constant.
+        scale: the cell's 1C current [A].
         drive: what the set-point follows.
     """
 
@@ -117,7 +119,7 @@ class Control(eqx.Module):
             upper_voltage=upper,
             lower_voltage=lower,
         )
-        return Control(resolved, jax.lax.stop_gradient(one_c), drive)
+        return Control(resolved, one_c, drive)
 
     def _set_points(self, time):
         """(current [A], voltage [V], power [W]) asked for at a time of the step."""

@@ -12,6 +12,7 @@ import pytest
 
 import diffelec
 from diffelec import solution
+from diffelec.control import Row
 from diffelec.curves import ConstantCurve
 from diffelec.solver import RODAS5P
 
@@ -384,3 +385,28 @@ def test_slopes_in_instants_are_whole_at_the_very_start_and_end():
     times = jnp.array([0.0, 1800.0, 3600.0])
     _, slopes = jax.jvp(mean, (times,), (jnp.ones(3),))
     np.testing.assert_allclose(slopes, -0.63 / 36000.0, rtol=1e-6)
+
+
+class Load(diffelec.protocol.AbstractStep):
+    """A resistance between the electrodes, V + R I = 0; I over that of 1C."""
+
+    text, sign = "load", -1
+
+    def row(self):
+        return Row(
+            weight_voltage=1.0, weight_current=0.2, duration=6000.0, lower_voltage=2.5
+        )
+
+
+def test_a_step_that_weighs_a_voltage_against_a_current_has_its_slopes():
+    electrode = diffelec.presets.single_particle(num_shells=6)
+    charge = diffelec.protocol.parse_step("Charge at C/10 for 5 hours")
+    protocol = diffelec.Protocol.from_steps([charge, Load()])
+
+    def passed(range_of_1c):
+        moved = eqx.tree_at(lambda e: e.one_c_range, electrode, range_of_1c)
+        return diffelec.simulate(moved, protocol, rtol=1e-7).step_capacities[1]
+
+    up, down = (float(passed(0.63 * (1.0 + by))) for by in (1e-3, -1e-3))
+    slope = float(jax.jit(jax.grad(passed))(0.63))
+    np.testing.assert_allclose(slope, (up - down) / (2e-3 * 0.63), rtol=1e-3)
