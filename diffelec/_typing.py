@@ -7,6 +7,8 @@ this order), `edge`, `step` (of a protocol), `time` (instants saved).
 
 import numbers
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -19,12 +21,20 @@ Scalar = Float[Array, ""] | Float[np.ndarray, ""] | float
 def as_leaf(value):
     """A floating leaf: NumPy float64 until a traced function decides its precision.
 
-    JAX arrays, tracers and placeholders (as `jax.tree_util` puts into modules) pass
-    through unchanged.
+    Tracers and placeholders (as `jax.tree_util` puts into modules) pass through
+    unchanged, and so does what holds no numbers, which `checks.check_leaves` refuses.
     """
-    if isinstance(value, int | float | list | tuple | np.ndarray | np.generic):
-        return np.asarray(value, dtype=np.float64)
-    return value
+    plain = isinstance(value, int | float | list | tuple | np.ndarray | np.generic)
+    known = isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer)
+    if not (plain or known):
+        return value
+    try:
+        found = np.asarray(value)
+    except jax.errors.TracerArrayConversionError:  # a list that holds some
+        return jnp.asarray(value)
+    except ValueError:  # rows of unequal length
+        return value
+    return found.astype(np.float64) if found.dtype.kind in "biuf" else found.tolist()
 
 
 def is_whole_number(value) -> bool:

@@ -10,6 +10,11 @@ from .electrode import Electrode
 from .protocol import Protocol
 from .solver import AbstractFactors, Tableau
 
+_OF_CELL = ("maximum_concentration", "temperature", "one_c_range")
+_OF_CELL += ("series_resistance", "counter_exchange_current")
+_OF_PARTICLES = ("radius", "initial_stoichiometry", "multiplicity")
+_OF_EDGES = ("series_resistance", "shape_tail", "shape_head")
+
 
 def check_problem(electrode, protocol) -> None:
     """Raises ValueError unless there is something to solve."""
@@ -17,11 +22,39 @@ def check_problem(electrode, protocol) -> None:
     check_kind("electrode", electrode, Electrode, a_preset)
     by_strings = "by `diffelec.Protocol.from_strings([...])`"
     check_kind("protocol", protocol, Protocol, by_strings)
+    _check_shapes(electrode)
+
+
+def _check_shapes(electrode: Electrode) -> None:
+    """Raises ValueError for several electrodes in one, or numbers of other particles:
+    also of those that a transformation holds, or that were put in one by one.
+    """
+    network = electrode.network
+    particles = (network.topology.num_particles,)
+    edges = (network.topology.num_edges,)
+    for owner, names, shapes in (
+        (electrode, _OF_CELL, ((),)),
+        (electrode, _OF_PARTICLES, (particles,)),
+        (electrode, ("reactivity",), (particles, ())),
+        (network, _OF_EDGES, (edges,)),
+    ):
+        for name in names:
+            shape = np.shape(getattr(owner, name))
+            if shape not in shapes:
+                raise ValueError(
+                    f"`{name}` must have the shape {shapes[0]} in an electrode of "
+                    f"{particles[0]} particles and {edges[0]} edges, but has {shape}; "
+                    "to simulate several electrodes, use `diffelec.batch`."
+                )
 
 
 def check_precision(dtype) -> None:
     """Raises ValueError for a precision that JAX does not run in."""
-    kind, double = np.dtype(dtype), jax.config.jax_enable_x64
+    double = jax.config.jax_enable_x64
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = repr(dtype)
     if kind not in (np.float32, np.float64):
         raise ValueError(
             f"`dtype` must be float64 or float32, but is {kind}; leave it out."
@@ -43,7 +76,8 @@ def check_precision(dtype) -> None:
 def check_numbers(rtol, atol, num_saved, max_steps) -> None:
     """Raises ValueError for tolerances and counts that cannot be."""
     for name, value in (("rtol", rtol), ("atol", atol)):
-        if value is not None and not (is_number(value) and 0 < value < 1):
+        unset = value is None and name == "atol"
+        if not unset and not (is_number(value) and 0 < value < 1):
             raise ValueError(f"`{name}` must lie between 0 and 1, but is {value!r}.")
     check_whole("num_saved", num_saved, 2)
     check_whole("max_steps", max_steps, 1)

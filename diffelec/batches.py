@@ -8,7 +8,7 @@ expected to take equally long.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, PyTree
 
+from .checks import as_floats, check_whole
 from .compiler import compiled
 
 _CHUNK = 1024  # lanes that are vectorised together unless another number is asked for
@@ -27,9 +28,14 @@ def stack(lanes) -> PyTree:
     Raises:
         ValueError: for no lanes, or for lanes that differ in structure or shape.
     """
+    if not isinstance(lanes, Iterable):
+        raise ValueError(
+            f"`lanes` must be a list of equal pytrees, but is a {type(lanes).__name__}."
+        )
     lanes = list(lanes)
     if not lanes:
         raise ValueError("`lanes` must hold one lane or more, but holds none.")
+    _check_untraced(lanes)
     forms = {jax.tree.structure(lane) for lane in lanes}
     if len(forms) > 1:
         raise ValueError(
@@ -88,8 +94,7 @@ def batch(
     if executor not in _EXECUTORS:
         known = " or ".join(f"'{name}'" for name in _EXECUTORS)
         raise ValueError(f"`executor` must be {known}, but is '{executor}'.")
-    if chunk < 1:
-        raise ValueError(f"`chunk` must be 1 or more, but is {chunk}.")
+    check_whole("chunk", chunk, 1)
     order = np.arange(count) if cost is None else _by_cost(cost, count)
     lanes = jax.tree.map(lambda leaf: np.asarray(leaf)[order], lanes)
     run, parts, workers = _EXECUTORS[executor](function, lanes, count, chunk)
@@ -103,8 +108,18 @@ def batch(
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[back], *found)
 
 
+def _check_untraced(lanes) -> None:
+    """Refuses what a transformation holds: lanes run from the host."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(lanes)):
+        raise ValueError(
+            "`lanes` must hold known numbers, but a transformation of JAX holds some; "
+            "transform the function of one lane instead, or use jax.vmap within."
+        )
+
+
 def _count(lanes) -> int:
     """Length of the leading axis of all arrays."""
+    _check_untraced(lanes)
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves(lanes)]
     counts = {shape[0] if shape else None for shape in shapes}
     if len(counts) != 1 or counts & {None, 0}:
@@ -117,7 +132,7 @@ def _count(lanes) -> int:
 
 def _by_cost(cost, count: int) -> np.ndarray:
     """Lanes in order of what they cost, the dearest first."""
-    cost = np.asarray(cost)
+    cost = as_floats("cost", cost, "be a number for each lane")
     if cost.shape != (count,) or not np.all(np.isfinite(cost)):
         raise ValueError(
             f"`cost` must hold a number for each of {count} lanes, but has shape "
@@ -162,6 +177,13 @@ _EXECUTORS = {"threads": _threads, "vectorised": _vectorised}
 
 def _in_turn(run, parts, workers: int) -> Iterator[PyTree]:
     """Results in order; the first alone, so that one thread compiles."""
+    # What the caller set for its own thread alone, by JAX's context managers.
+    double, device = jax.config.jax_enable_x64, jax.config.jax_default_device
+
+    def alike(part):
+        with jax.enable_x64(double), jax.default_device(device):
+            return run(part)
+
     yield run(parts[0])
     with ThreadPoolExecutor(workers) as pool:  # its map drops what an error leaves
-        yield from pool.map(run, parts[1:])
+        yield from pool.map(alike, parts[1:])

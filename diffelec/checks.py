@@ -7,6 +7,7 @@ import dataclasses
 import numbers
 import reprlib
 
+import jax
 import numpy as np
 
 from ._typing import as_leaf, is_whole_number
@@ -56,15 +57,18 @@ def check_kind(name: str, value, kind: type, remedy: str) -> None:
 
 
 def check_leaves(module) -> None:
-    """Refuses texts and None in fields of numbers, which `as_leaf` leaves as they are;
-    None only where it is no default.
+    """Refuses what holds no numbers in fields of numbers, which `as_leaf` leaves as it
+    is; None only where it is no default.
     """
     for field in dataclasses.fields(module):
         value = getattr(module, field.name)
-        if field.metadata.get("converter") is not as_leaf or hasattr(value, "dtype"):
+        if field.metadata.get("converter") is not as_leaf:
             continue
-        if value is not None or field.default is not None:
-            raise ValueError(f"`{field.name}` must hold numbers, but is {value!r}.")
+        if value is None and field.default is None:
+            continue
+        if not hasattr(value, "dtype") or not np.issubdtype(value.dtype, np.floating):
+            shown = reprlib.repr(value)
+            raise ValueError(f"`{field.name}` must hold numbers, but is {shown}.")
 
 
 def as_floats(name: str, values, due: str) -> np.ndarray:
@@ -81,6 +85,23 @@ def as_floats(name: str, values, due: str) -> np.ndarray:
             f"`{name}` must {due}, but is {reprlib.repr(values)}."
         ) from None
     return found.astype(float)
+
+
+def as_series(name: str, values, unit: str):
+    """A list of numbers as an array, masked ones as NaN; as `as_floats`, but for what a
+    transformation holds.
+    """
+    if isinstance(values, jax.core.Tracer):
+        return values
+    if isinstance(values, np.ma.MaskedArray):
+        values = values.astype(float).filled(np.nan)
+    found = as_floats(name, values, f"be a list of numbers [{unit}]")
+    if found.ndim != 1:
+        raise ValueError(
+            f"`{name}` must be one list of numbers [{unit}], but has the shape "
+            f"{found.shape}; pass one column."
+        )
+    return found
 
 
 def as_wholes(name: str, values, due: str) -> np.ndarray:

@@ -18,6 +18,7 @@ from interpax import PchipInterpolator
 from jaxtyping import Array, Float
 
 from ._typing import as_leaf
+from .checks import check_leaves, is_number
 
 _LN10 = float(np.log(10.0))
 _BEND = 0.05  # length over which an argument outside the range saturates
@@ -71,6 +72,9 @@ class AbstractCurve(eqx.Module):
 
     unit: eqx.AbstractVar[str]
     source: eqx.AbstractVar[str]
+
+    def __check_init__(self):
+        check_leaves(self)
 
     @abc.abstractmethod
     def __call__(self, stoichiometry: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -165,8 +169,8 @@ class RoundedLinearCurve(AbstractCurve):
 
     def __check_init__(self):
         _check_table("RoundedLinearCurve", self.knots, self.log10_values)
-        if not self.width > 0:
-            raise ValueError(f"`width` must be positive, but is {self.width}.")
+        if not (is_number(self.width) and self.width > 0):
+            raise ValueError(f"`width` must be positive, but is {self.width!r}.")
 
     def __call__(self, stoichiometry):
         knots, values = jnp.asarray(self.knots), jnp.asarray(self.log10_values)

@@ -329,6 +329,7 @@ def _carbon_coated(centres, pairs, share, seed):
     """A drawn share of the spheres and the lowest of every cluster, as indices."""
     if not (is_number(share) and 0 <= share <= 1):
         raise ValueError(f"`carbon_share` must lie between 0 and 1, but is {share!r}.")
+    share = float(share)
     check_whole("seed", seed, 0)
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

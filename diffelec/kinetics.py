@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._typing import as_leaf
+from .checks import check_leaves
 from .constants import FARADAY, thermal_voltage
 
 _EDGE = 1e-4  # closest approach of x to 0 and 1 at which the power law holds exactly
@@ -34,6 +35,9 @@ def bounded_exp(x):
 
 class AbstractKinetics(eqx.Module):
     """Which current crosses the surface at an overpotential?"""
+
+    def __check_init__(self):
+        check_leaves(self)
 
     @abc.abstractmethod
     def exchange_current_density(

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._typing import as_leaf
+from .checks import check_leaves
 from .constants import ROOM_TEMPERATURE, thermal_voltage
 from .curves import continued, softplus
 
@@ -51,6 +52,9 @@ class AbstractOpenCircuitPotential(eqx.Module):
 
     source: eqx.AbstractVar[str]
     valid_range: eqx.AbstractVar[tuple[float, float]]
+
+    def __check_init__(self):
+        check_leaves(self)
 
     @abc.abstractmethod
     def __call__(self, stoichiometry: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -1,160 +1,28 @@
-r"""What the cycler imposes: steps, their cut-offs, and the strings that name them.
+"""What the cycler imposes: steps in order, and the half cycles that they make."""
 
-Every step is one row of numbers of the control equation of `control`, so that all steps
-of all protocols share one compiled solve. Positive current charges the cell.
-To add a step, add one final class with a `row` (and, for a phrase of its own, a branch
-in `_parse_control`).
-"""
-
-import abc
 import dataclasses
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from .checks import as_series, check_kind, check_leaves
 from .control import Drive, Row
+from .steps import AbstractStep as AbstractStep
+from .steps import ConstantCurrent as ConstantCurrent
+from .steps import ConstantPower as ConstantPower
+from .steps import ConstantVoltage as ConstantVoltage
+from .steps import CutOff as CutOff
+from .steps import Recorded as Recorded
+from .steps import Rest as Rest
+from .steps import parse_step as parse_step
 
-_HOURS = 3600.0
-
-
-class AbstractStep(abc.ABC):
-    """What the cycler does until a cut-off or for a time."""
-
-    text: str
-
-    @abc.abstractmethod
-    def row(self) -> Row:
-        """The step as numbers."""
-
-    @property
-    @abc.abstractmethod
-    def sign(self) -> int | None:
-        """1 charges, -1 discharges, 0 rests, None goes on with what was before."""
-
-
-@dataclasses.dataclass(frozen=True)
-class CutOff:
-    """Where a step ends besides its duration [s]; None where nothing is said."""
-
-    voltage: float | None = None
-    current: float = 0.0  # A, magnitude
-    rate: float = 0.0  # C
-    duration: float | None = None
-
-    def fields(self, sign: int | None) -> dict:
-        """The fields of a `Row`; a voltage limit lies above on charge, else below."""
-        limits = {}
-        if self.voltage is not None:
-            limits["lower_voltage" if sign == -1 else "upper_voltage"] = self.voltage
-        ends = self.voltage is not None or self.current > 0 or self.rate > 0
-        if self.duration is None and not ends:
-            raise ValueError("it has no end; add 'until 4.3 V' or 'for 2 hours'")
-        return limits | {
-            "least_current": self.current,
-            "least_rate": self.rate,
-            "duration": np.inf if self.duration is None else self.duration,
-        }
-
-
-@dataclasses.dataclass(frozen=True)
-class ConstantCurrent(AbstractStep):
-    """CC at `current` [A] or at `rate` [C]; positive charges."""
-
-    current: float = 0.0
-    rate: float = 0.0
-    end: CutOff = CutOff()
-    text: str = "constant current"
-
-    @property
-    def sign(self):
-        return int(np.sign(self.current + self.rate))
-
-    def row(self):
-        return Row(
-            weight_current=1.0,
-            current=self.current,
-            current_rate=self.rate,
-            **self.end.fields(self.sign),
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class ConstantVoltage(AbstractStep):
-    """CV at `voltage` [V]."""
-
-    voltage: float
-    end: CutOff = CutOff()
-    text: str = "constant voltage"
-
-    @property
-    def sign(self):
-        return None
-
-    def row(self):
-        if self.end.voltage is not None:
-            raise ValueError("a hold cannot end at a voltage; give a current or a time")
-        fields = self.end.fields(None)
-        return Row(weight_voltage=1.0, voltage=self.voltage, **fields)
-
-
-@dataclasses.dataclass(frozen=True)
-class ConstantPower(AbstractStep):
-    """CP at `power` [W]; positive charges."""
-
-    power: float
-    end: CutOff = CutOff()
-    text: str = "constant power"
-
-    @property
-    def sign(self):
-        return int(np.sign(self.power))
-
-    def row(self):
-        fields = self.end.fields(self.sign)
-        return Row(weight_power=1.0, power=self.power, **fields)
-
-
-@dataclasses.dataclass(frozen=True)
-class Rest(AbstractStep):
-    """Open circuit."""
-
-    end: CutOff = CutOff()
-    text: str = "rest"
-
-    @property
-    def sign(self):
-        return 0
-
-    def row(self):
-        if self.end.duration is None:
-            raise ValueError("a rest needs a time; write 'Rest for 1 hour'")
-        if self.end != CutOff(duration=self.end.duration):
-            raise ValueError("a rest ends after a time only; drop its 'until'")
-        return Row(weight_current=1.0, duration=self.end.duration)
-
-
-@dataclasses.dataclass(frozen=True)
-class Recorded(AbstractStep):
-    """The recorded series as `"current"` or `"voltage"`, from its first instant on."""
-
-    quantity: str
-    duration: float
-    text: str = "recorded series"
-
-    @property
-    def sign(self):
-        return None
-
-    def row(self):
-        by_current = float(self.quantity == "current")
-        return Row(
-            weight_current=by_current,
-            weight_voltage=1.0 - by_current,
-            follow=1.0,
-            duration=self.duration,
-        )
+_PHRASES = "phrases, such as ['Rest for 1 hour']"
+_STEPS = (
+    "steps, such as [diffelec.protocol.Rest(diffelec.protocol.CutOff(duration=60))]"
+)
 
 
 class Protocol(eqx.Module):
@@ -182,28 +50,26 @@ class Protocol(eqx.Module):
     def from_steps(
         steps: Sequence[AbstractStep], drive: Drive | None = None
     ) -> "Protocol":
-        """A protocol of steps; raises ValueError naming the step that has no end."""
-        if len(steps) == 0:
-            raise ValueError("A protocol must have one step or more, but has none.")
-        rows = []
+        """A protocol of steps; raises ValueError naming the step that has no end, or a
+        number that cannot be.
+        """
+        steps = _listed("steps", steps, AbstractStep, _STEPS)
+        rows, signs = [], []
         for number, step in enumerate(steps):
             try:
-                rows.append(step.row())
+                rows.append(_checked(step.row(), drive))
+                signs.append(step.sign)
             except ValueError as error:
                 raise ValueError(
                     f"Step {number + 1} of the protocol ('{step.text}') cannot be "
-                    f"used: {error}."
+                    f"used: {str(error).rstrip('.')}."
                 ) from None
         leaves = {
-            field.name: np.stack([getattr(row, field.name) for row in rows])
+            field.name: _stacked([getattr(row, field.name) for row in rows])
             for field in dataclasses.fields(Row)
         }
-        return Protocol(
-            Row(**leaves),
-            tuple(step.text for step in steps),
-            _half_cycles([step.sign for step in steps]),
-            drive,
-        )
+        texts = tuple(step.text for step in steps)
+        return Protocol(Row(**leaves), texts, _half_cycles(signs), drive)
 
     @staticmethod
     def from_strings(strings: Sequence[str]) -> "Protocol":
@@ -216,12 +82,8 @@ class Protocol(eqx.Module):
             ValueError: naming the phrase, the part that is not understood, and an
                 example.
         """
-        if isinstance(strings, str):
-            raise ValueError(
-                "`strings` must be a list of phrases, but is one string; write "
-                f"[{strings!r}]."
-            )
-        return Protocol.from_steps([parse_step(text) for text in strings])
+        phrases = _listed("strings", strings, str, _PHRASES)
+        return Protocol.from_steps([parse_step(text) for text in phrases])
 
     @staticmethod
     def from_recording(
@@ -243,8 +105,13 @@ class Protocol(eqx.Module):
             raise ValueError(
                 f"`{control}` must be given to drive by it; pass the recorded column."
             )
+        time = as_series("time", time, "s")
+        for name, unit in (("current", "A"), ("voltage", "V")):
+            if series[name] is not None:
+                series[name] = as_series(name, series[name], unit)
         drive = Drive(time, series[control])
         if current is not None:
+            current = series["current"]
             Drive(time, current)  # checked alike
         span = float(drive.time[-1] - drive.time[0])
         protocol = Protocol.from_steps(
@@ -252,6 +119,44 @@ class Protocol(eqx.Module):
         )
         spans = _spans_of_sign(drive.time - drive.time[0], current)
         return Protocol(protocol.rows, protocol.texts, (0,), drive, spans)
+
+
+def _listed(name: str, values, kind: type, what: str) -> list:
+    """Values as a list; refuses what is none, is empty, or holds another kind."""
+    due = f"`{name}` must be a list of {what}, but"
+    if isinstance(values, str | AbstractStep) or not isinstance(values, Iterable):
+        raise ValueError(f"{due} is {values!r}.")
+    found = list(values)
+    if not found:
+        raise ValueError("A protocol must have one step or more, but has none.")
+    for number, value in enumerate(found):
+        if not isinstance(value, kind):
+            raise ValueError(f"{due} number {number} (from 0) is {value!r}.")
+    return found
+
+
+def _checked(row: Row, drive: Drive | None) -> Row:
+    """A step's numbers; ValueError, as part of a sentence, where one cannot be."""
+    check_kind("row()", row, Row, "such as Row(weight_voltage=1.0, voltage=4.2)")
+    check_leaves(row)
+    for field in dataclasses.fields(row):
+        value, name = getattr(row, field.name), field.name
+        if isinstance(value, jax.core.Tracer):
+            continue
+        endless = name in ("upper_voltage", "lower_voltage", "duration")
+        if value.ndim or np.isnan(value) or (np.isinf(value) and not endless):
+            raise ValueError(f"its {name} must be one finite number, but is {value}")
+        if name == "duration" and not value > 0:
+            raise ValueError(f"its duration must be above 0 [s], but is {value}")
+        if name == "follow" and value != 0 and drive is None:
+            raise ValueError("it follows a recorded series, but there is none; pass it")
+    return row
+
+
+def _stacked(leaves):
+    """One row of leaves; on the host where all are known."""
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    return jnp.stack(leaves) if traced else np.stack(leaves)
 
 
 def _half_cycles(signs: Sequence[int | None]) -> tuple[int, ...]:
@@ -286,102 +191,3 @@ def _spans_of_sign(time, current) -> tuple[tuple[float, float], ...]:
     if open_sign != 0:
         spans.append((float(start), float(time[-1])))
     return tuple(spans)
-
-
-_NUMBER = r"([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)"
-_UNITS = {"": 1.0, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "n": 1e-9, "p": 1e-12, "k": 1e3}
-_UNITS["\u03bc"] = _UNITS["µ"]  # the Greek letter, which keyboards give
-_TIMES = {"s": 1.0, "second": 1.0, "sec": 1.0, "min": 60.0, "minute": 60.0}
-_TIMES |= {"h": _HOURS, "hour": _HOURS, "hr": _HOURS, "day": 24 * _HOURS}
-_EXAMPLE = (
-    "write a phrase such as 'Charge at C/20 until 4.3 V', 'Hold at 4.3 V until C/50' "
-    "or 'Rest for 1 hour'"
-)
-
-
-def _amount(text: str) -> tuple[float, str]:
-    """(value in SI or C, unit among A V W C s) of '4.3 V', '2 mA', 'C/20', '1 hour'."""
-    text = text.strip()
-    divided = re.fullmatch(rf"[cC]\s*/\s*{_NUMBER}", text)
-    if divided and float(divided[1]) > 0:
-        return 1.0 / float(divided[1]), "C"
-    found = re.fullmatch(rf"{_NUMBER}\s*([a-zA-Zµ\u03bc]+)", text)
-    if found is None or not np.isfinite(float(found[1])):
-        raise ValueError(f"'{text}' is not an amount with a unit")
-    value, unit = float(found[1]), found[2]
-    if unit in ("C", "c"):
-        return value, "C"
-    name = unit.lower()
-    singular = name[:-1] if name.endswith("s") and len(name) > 1 else name
-    if singular in _TIMES:
-        return value * _TIMES[singular], "s"
-    if unit[-1:] in "AVW" and unit[:-1] in _UNITS:
-        return value * _UNITS[unit[:-1]], unit[-1]
-    raise ValueError(f"the unit '{unit}' is unknown")
-
-
-def _parse_end(text: str) -> CutOff:
-    """'until 4.3 V', 'for 2 hours', 'for 2 hours or until 4.3 V'."""
-    fields: dict[str, float] = {}
-    names = {"V": "voltage", "A": "current", "C": "rate"}
-    for clause in re.split(r"\s+or\s+", text.strip()) if text.strip() else []:
-        word, _, amount = clause.strip().partition(" ")
-        value, unit = _amount(amount)
-        if word.lower() == "for" and unit == "s":
-            name = "duration"
-            if value <= 0:
-                raise ValueError(
-                    f"the time in '{clause.strip()}' must be positive, or the step "
-                    "left out"
-                )
-        elif word.lower() == "until" and unit in names:
-            name = names[unit]
-        else:
-            raise ValueError(f"'{clause.strip()}' is not an end of a step")
-        if name in fields:
-            raise ValueError(f"'{clause.strip()}' is a second end of the same kind")
-        fields[name] = abs(value) if unit != "V" else value
-    return CutOff(**fields)
-
-
-def parse_step(text: str) -> AbstractStep:
-    """The step that a phrase names; ValueError quotes the part not understood."""
-    found = re.fullmatch(
-        r"\s*([A-Za-z]+)(?:\s+at\s+(.+?))?((?:\s+or)?\s+(?:for|until)\s+.+)?\s*",
-        str(text),
-        flags=re.IGNORECASE,
-    )
-    try:
-        if found is None:
-            raise ValueError("it is not of the form 'VERB at AMOUNT until LIMIT'")
-        return _parse_control(
-            found[1].lower(), found[2], _parse_end(found[3] or ""), str(text)
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"The protocol step '{text}' is not understood: {error}; {_EXAMPLE}."
-        ) from None
-
-
-def _parse_control(verb: str, amount: str | None, end: CutOff, text: str):
-    if verb == "rest" and amount is None:
-        return Rest(end, text)
-    if verb not in ("charge", "discharge", "hold"):
-        raise ValueError(f"'{verb}' is not one of Charge, Discharge, Hold, Rest")
-    if amount is None:
-        raise ValueError(f"'{verb}' needs an amount after 'at'")
-    value, unit = _amount(amount)
-    if verb == "hold":
-        if unit != "V":
-            raise ValueError(f"a hold is at a voltage, not at '{amount}'")
-        return ConstantVoltage(value, end, text)
-    if value <= 0:
-        raise ValueError(f"'{amount}' must be positive; the verb gives the direction")
-    sign = 1.0 if verb == "charge" else -1.0
-    if unit == "C":
-        return ConstantCurrent(0.0, sign * value, end, text)
-    if unit == "A":
-        return ConstantCurrent(sign * value, 0.0, end, text)
-    if unit == "W":
-        return ConstantPower(sign * value, end, text)
-    raise ValueError(f"cannot {verb} at '{amount}'; give a C-rate, A or W")

@@ -77,8 +77,8 @@ def simulate(
             the columns of each column's RMS).
         atol: absolute tolerance; rtol / 10 unless given.
         num_saved: instants saved a protocol step, evenly from its start to its end.
-        times: instants to save instead [s from the start of the protocol]; those after
-            its end are NaN.
+        times: instants to save instead [s from the start of the protocol]; those before
+            it and after its end are NaN.
         throw: raise where a step fails; otherwise the failed and later steps are NaN
             and `result` and `failed_step` tell.
         max_steps: of the integrator in one protocol step. Unless given 2000, or 20000

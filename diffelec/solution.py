@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .checks import check_whole
+from .checks import as_floats, check_whole, is_number
 from .results import RESULTS
 from .solver import Track, evaluate_polynomial
 from .solver.serial import serial_or_plain
@@ -37,7 +37,8 @@ def _compiled(method):
                 _check_share(name, value)
             given.arguments[name] = jnp.asarray(value, float)
         half_cycle = given.arguments.get("half_cycle")
-        if isinstance(half_cycle, np.generic | np.ndarray) and half_cycle.ndim == 0:
+        known = isinstance(half_cycle, np.generic | np.ndarray | jax.Array)
+        if known and not _is_traced(half_cycle) and half_cycle.ndim == 0:
             given.arguments["half_cycle"] = half_cycle.item()
         return run(*given.args, **given.kwargs)
 
@@ -46,16 +47,22 @@ def _compiled(method):
 
 def _check_share(name: str, value) -> None:
     """Raises ValueError for a part of a change, or of all lithium, that cannot be."""
-    number = isinstance(value, int | float | np.number | np.ndarray)
-    if number and not np.all((value > 0) & (value <= 1)):
+    if not _is_traced(value) and not (is_number(value) and 0 < value <= 1):
         raise ValueError(
-            f"`{name}` must be above 0 and at most 1, but is {value}; an onset is at "
-            "the level 0.1, or at a change of stoichiometry by 0.066."
+            f"`{name}` must be one number above 0 and at most 1, but is {value!r}; an "
+            "onset is at the level 0.1, or at a change of stoichiometry by 0.066."
         )
+
+
+def _is_traced(value) -> bool:
+    """Whether a transformation holds a number."""
+    return isinstance(value, jax.core.Tracer)
 
 
 def _check_target(target, count: int) -> None:
     """Raises ValueError unless there is a number for each particle."""
+    if not any(map(_is_traced, jax.tree.leaves(target))):
+        target = as_floats("target", target, "be a stoichiometry for each particle")
     if np.shape(target) != (count,):
         raise ValueError(
             f"`target` must hold a stoichiometry for each of {count} particles, but is "
@@ -120,9 +127,9 @@ class Solution(eqx.Module):
             return "successful"
         self._check_alone()
         number = int(np.asarray(self.failed_step))
-        return (
-            f"Step {number + 1} ('{self.texts[number]}') failed: {RESULTS[self.result]}"
-        )
+        # Of a lane of `batch` it is a number of NumPy, which `RESULTS` does not know.
+        result = jax.tree.map(np.asarray, self.result)
+        return f"Step {number + 1} ('{self.texts[number]}') failed: {RESULTS[result]}"
 
     def _check_alone(self) -> None:
         """Raises ValueError for the solutions of a batch, one in the place of each."""
@@ -247,7 +254,7 @@ class Solution(eqx.Module):
         has moved from its start through `target` [s from the half cycle's start].
 
         Located on the accepted steps' dense output; infinite where never, NaN where a
-        step of the half cycle failed.
+        step of the half cycle failed, or the target is none.
         Differentiable by the implicit function, -(dx/dp) / (dx/dt).
 
         Raises:
@@ -263,7 +270,8 @@ class Solution(eqx.Module):
         direction = jnp.sign(target - start)
         inside = (times[1:] > 0.0) & (times[:-1] < span[1] - span[0])
         found = _first_crossings(times, values, higher, target, direction, inside)
-        return jnp.where(self._failed_in(half_cycle), jnp.nan, found)
+        unknown = self._failed_in(half_cycle) | jnp.isnan(target)
+        return jnp.where(unknown, jnp.nan, found)
 
     @_compiled
     def onset_times(

@@ -33,11 +33,11 @@ FLOORS = (
         "open_circuit",
         "kirchhoff",
         "network",
-        "protocol",
+        "steps",
         "solver.exchange",
         "solver.pattern",
     },
-    {"solver.blocks", "solver.by_rows"},
+    {"protocol", "solver.blocks", "solver.by_rows"},
     {"solver.bordered", "solver.elimination"},
     {"graphs", "electrode", "electrolyte", "resolve"},
     {"materials", "tables"}

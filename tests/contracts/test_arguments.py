@@ -1,5 +1,7 @@
 """What `simulate` refuses before it solves anything, in the user's words."""
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -38,6 +40,8 @@ HOUR = diffelec.Protocol.from_strings(["Rest for 1 hour"])
             "`times` must be numbers",
         ),
         ({"times": np.array([0, 9], "timedelta64[s]")}, "`times` must be numbers"),
+        ({"rtol": None}, "`rtol` must lie between 0 and 1, but is None"),
+        ({"dtype": "double precision"}, "float32, but is 'double precision'"),
         ({"dtype": "float16"}, "`dtype` must be float64 or float32, but is float16"),
     ],
 )
@@ -50,3 +54,64 @@ def test_a_rest_alone_has_no_onsets():
     rested = diffelec.simulate(ELECTRODE, HOUR, num_saved=np.int64(2))
     with pytest.raises(ValueError, match="this protocol has none, only rests"):
         rested.onset_times(0)
+
+
+@pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"temperature": 25.0}, "must be 200 K or more, but is 25"),
+        ({"initial_stoichiometry": [0.9, 0.8]}, "2 values for 1 particles"),
+        ({"multiplicity": [-1.0]}, "`multiplicity` must be positive"),
+        ({"series_resistance": -1.0}, "must be 0 or more, but is -1"),
+    ],
+)
+def test_arrays_of_jax_are_checked_as_those_of_numpy(array, fields, message):
+    fields = {name: array(value) for name, value in fields.items()}
+    with pytest.raises(ValueError, match=message):
+        diffelec.presets.single_particle(**fields)
+
+
+@pytest.mark.parametrize("value", [["a"], np.array(["a"]), 1j, object(), [[1.0], 2.0]])
+def test_what_holds_no_numbers_is_refused_by_its_name(value):
+    with pytest.raises(ValueError, match="`temperature` must hold numbers, but is "):
+        diffelec.presets.single_particle(temperature=value)
+    with pytest.raises(ValueError, match="`value` must hold numbers, but is "):
+        diffelec.curves.ConstantCurve(value)
+    with pytest.raises(ValueError, match="`anodic_transfer` must hold numbers, but"):
+        diffelec.kinetics.ButlerVolmer(value)
+
+
+def test_numbers_in_a_list_may_be_of_a_transformation():
+    def values(top):
+        return diffelec.curves.PchipCurve([0.3, 1.0], [-14.0, top]).log10_values
+
+    np.testing.assert_array_equal(jax.jit(values)(-15.0), [-14.0, -15.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("temperature", [300.0, 310.0]),
+        ("radius", 5e-6),
+        ("initial_stoichiometry", [0.9, 0.8, 0.7]),
+        ("multiplicity", [1.0, 1.0]),
+    ],
+)
+def test_numbers_of_other_particles_are_refused_also_under_transformations(name, value):
+    def solve(value):
+        other = eqx.tree_at(lambda e: getattr(e, name), ELECTRODE, value)
+        return diffelec.simulate(other, HOUR).voltage
+
+    for run in (solve, jax.jit(solve)):
+        with pytest.raises(ValueError, match=f"`{name}` must have the shape"):
+            run(jnp.asarray(value))
+
+
+@pytest.mark.parametrize("level", [None, "0.1", [0.1, 0.5], jnp.asarray(2.0), np.nan])
+def test_a_level_is_one_number(level):
+    rested = diffelec.simulate(ELECTRODE, HOUR, num_saved=2)
+    with pytest.raises(ValueError, match="must be one number above 0 and at most 1"):
+        rested.onset_times(level=level)
+    with pytest.raises(ValueError, match="must be one number above 0 and at most 1"):
+        rested.change_times(change=level)

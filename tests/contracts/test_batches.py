@@ -128,7 +128,11 @@ def test_all_devices_take_their_part():
         (1.0, {}, "one leading axis of lanes"),
         ({"a": np.zeros(3), "b": np.zeros(4)}, {}, r"\['\(3,\)', '\(4,\)'\]"),
         (np.zeros(3), {"executor": "gpu"}, "'threads' or 'vectorised', but is 'gpu'"),
-        (np.zeros(3), {"chunk": 0}, "`chunk` must be 1 or more, but is 0"),
+        (
+            np.zeros(3),
+            {"chunk": 0},
+            "`chunk` must be a whole number, 1 or more, but is 0",
+        ),
         (np.zeros(3), {"cost": np.ones(2)}, r"each of 3 lanes, but has shape \(2,\)"),
         (np.zeros(2), {"cost": [1.0, np.nan]}, "gaps"),
     ],
@@ -148,3 +152,30 @@ def test_lanes_that_differ_cannot_be_stacked():
         diffelec.stack([one, {"a": np.zeros(2)}])
     with pytest.raises(ValueError, match="differ in structure"):
         diffelec.stack([one, {"b": np.zeros(3)}])
+
+
+def test_lanes_of_a_transformation_are_refused():
+    with pytest.raises(ValueError, match="a transformation of JAX holds some"):
+        jax.jit(lambda x: diffelec.batch(jnp.sin, x))(jnp.arange(3.0))
+    with pytest.raises(ValueError, match="a transformation of JAX holds some"):
+        jax.jit(lambda x: diffelec.stack([x, x]))(1.0)
+
+
+def test_threads_compute_as_the_thread_that_asks_does():
+    def kind(x):
+        return jnp.asarray(x, float) + jnp.ones(())
+
+    with jax.enable_x64(False):
+        found = diffelec.batch(kind, np.arange(3.0), executor="threads")
+    assert found.dtype == np.float32
+
+
+def test_a_failed_lane_tells_why():
+    electrode = diffelec.presets.single_particle(num_shells=5)
+    protocol = diffelec.Protocol.from_strings(["Discharge at C/10 until 4.0 V"])
+    lanes = diffelec.stack([electrode, electrode])
+    found = diffelec.batch(
+        lambda one: diffelec.simulate(one, protocol, rtol=1e-3, throw=False), lanes
+    )
+    lane = jax.tree.map(lambda leaf: leaf[1], found)
+    assert "limit of the first step is already passed" in lane.message()

@@ -13,6 +13,7 @@ from diffelec.protocol import CutOff, Protocol
 
 CELL = types.SimpleNamespace(one_c_current=0.02, theoretical_capacity=50.0)
 INF = np.inf
+HOUR = CutOff(duration=3600.0)
 
 
 def row_of(text):
@@ -148,6 +149,63 @@ def test_one_phrase_in_place_of_a_list_is_refused():
         Protocol.from_strings("Rest for 1 hour")
 
 
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (None, "`steps` must be a list of steps, such as .* but is None"),
+        (["Rest for 1 hour"], r"but number 0 \(from 0\) is 'Rest for 1 hour'"),
+        (
+            [protocol.Recorded("power", 60.0)],
+            "its quantity must be 'current' or 'voltage'",
+        ),
+        (
+            [protocol.Recorded("current", 60.0)],
+            "follows a recorded series, but there is n",
+        ),
+        (
+            [protocol.Rest(protocol.CutOff(duration=-60.0))],
+            "duration must be above 0 .*-60",
+        ),
+        (
+            [protocol.Rest(protocol.CutOff(duration=np.nan))],
+            "must be one finite number.*nan",
+        ),
+        (
+            [protocol.ConstantVoltage(np.inf, HOUR)],
+            "its voltage must be one finite number",
+        ),
+        (
+            [protocol.ConstantVoltage(None, HOUR)],
+            "`voltage` must hold numbers, but is None",
+        ),
+    ],
+)
+def test_steps_that_cannot_be_are_refused_as_they_are_put_together(steps, message):
+    with pytest.raises(ValueError, match=message):
+        Protocol.from_steps(steps)
+
+
+def test_the_set_point_of_a_hold_may_be_of_a_transformation_but_not_a_sign():
+    def held(voltage):
+        return Protocol.from_steps(
+            [protocol.ConstantVoltage(voltage, HOUR)]
+        ).rows.voltage
+
+    assert jax.jit(held)(4.1) == 4.1
+    with pytest.raises(
+        ValueError, match="its sign must be known, but a transformation"
+    ):
+        jax.jit(lambda i: Protocol.from_steps([protocol.ConstantCurrent(i, end=HOUR)]))(
+            1.0
+        )
+
+
+def test_dates_of_a_recording_are_refused():
+    dates = np.array(["2026-01-01T00", "2026-01-01T01"], "datetime64[ns]")
+    with pytest.raises(ValueError, match=r"`time` must be a list of numbers \[s\]"):
+        Protocol.from_recording(dates, voltage=[3.7, 3.8])
+
+
 def test_a_protocol_of_no_steps_is_refused():
     with pytest.raises(ValueError, match="one step or more, but has none"):
         Protocol.from_strings([])
@@ -231,6 +289,12 @@ def test_a_recording_can_drive_by_its_current():
             "must be 'current' or 'voltage', but",
         ),
         ({"voltage": [1, np.nan]}, "recorded value must be finite, but row 1"),
+        (
+            {"voltage": np.ma.array([1.0, -9999.0], mask=[0, 1])},
+            "recorded value must be finite, but row 1",
+        ),
+        ({"voltage": [1.0, 2.0j]}, r"`voltage` must be a list of numbers \[V\]"),
+        ({"voltage": [[1.0, 2.0]]}, r"but has the shape \(1, 2\); pass one column"),
     ],
 )
 def test_a_recording_that_lacks_a_column_is_refused(fields, message):
