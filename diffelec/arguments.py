@@ -1,5 +1,7 @@
 """What `simulate` refuses before it solves anything, and by which words."""
 
+import reprlib
+
 import diffrax
 import jax
 import jax.numpy as jnp
@@ -133,3 +135,35 @@ def as_instants(times, dtype):
             "(from 0) is none; leave it out."
         )
     return instants
+
+
+def in_precision(problem, dtype):
+    """A pytree of numbers with leaves of one type; ValueError for other leaves."""
+
+    def leaf_of(path, leaf):
+        if not hasattr(leaf, "dtype") and not is_number(leaf):
+            place = jax.tree_util.keystr(path[1:])
+            raise ValueError(
+                f"`{'electrode' if path[0].idx == 0 else 'protocol'}{place}` must hold "
+                f"numbers, but is {reprlib.repr(leaf)}; declare what is none by "
+                "`equinox.field(static=True)` (of a neural network, what is no array "
+                "by `equinox.partition`)."
+            )
+        return jnp.asarray(leaf, dtype)
+
+    return jax.tree_util.tree_map_with_path(leaf_of, problem)
+
+
+def check_laws(electrode: Electrode) -> None:
+    """Raises ValueError for a curve that is not finite, or not positive, somewhere."""
+    x = np.linspace(0.001, 0.999, 999)
+    for name in ("conductivity", "diffusivity", "rate_constant"):
+        values = np.broadcast_to(
+            getattr(electrode.curves, name)(jnp.asarray(x)), x.shape
+        )
+        wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+        if wrong.size:
+            raise ValueError(
+                f"`{name}` must be positive and finite at every stoichiometry, but is "
+                f"{values[wrong[0]]:.3g} at x = {x[wrong[0]]:.3f}; correct the curve."
+            )

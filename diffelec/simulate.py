@@ -12,10 +12,12 @@ from jaxtyping import Array, Float
 from . import stretches
 from .arguments import (
     as_instants,
+    check_laws,
     check_numbers,
     check_precision,
     check_problem,
     check_ways,
+    in_precision,
 )
 from .compiler import compiled, uncollected
 from .control import Control
@@ -99,7 +101,7 @@ def simulate(
     """
     check_problem(electrode, protocol)
     check_precision(dtype)
-    leaves, structure = jax.tree.flatten((electrode, protocol))
+    leaves = jax.tree.leaves((electrode, protocol))
     staged = _is_staged()
     traced = staged or _is_traced([*leaves, *jax.tree.leaves(times)])
     if max_steps is None:
@@ -121,21 +123,22 @@ def simulate(
         instants,
     )
     if not all(getattr(leaf, "dtype", None) == dtype for leaf in leaves):
-        leaves = [jnp.asarray(leaf, dtype) for leaf in leaves]
-        electrode, protocol = jax.tree.unflatten(structure, leaves)
+        electrode, protocol = in_precision((electrode, protocol), dtype)
     with uncollected():
         run = _staged if staged else _traced if traced else _eager
         found = run(electrode, protocol, settings)
         solution = _solution(electrode, protocol, *found)
-    return _raise_failure(solution) if throw else solution
+    return _raise_failure(solution, electrode) if throw else solution
 
 
-def _raise_failure(solution: Solution) -> Solution:
+def _raise_failure(solution: Solution, electrode) -> Solution:
     """Raises what went wrong, at once or (under a transformation) when it runs."""
     if isinstance(solution.failed_step, jax.core.Tracer):
         return solution.result.error_if(solution, solution.result != RESULTS.successful)
     failed = np.asarray(solution.failed_step)
     if np.any(failed >= 0):
+        if not _is_traced(jax.tree.leaves(electrode)):
+            check_laws(electrode)  # not before: it costs as much as a short solve
         outside = solution.result == RESULTS.start_outside_limits
         kind = ValueError if bool(jnp.all(outside)) else SimulationError
         raise kind(solution.message())

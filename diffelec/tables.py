@@ -199,17 +199,35 @@ class Tables(eqx.Module):
     @staticmethod
     def of(electrode: Electrode) -> "Tables":
         """Tabulates the electrode's curves."""
-        curves = electrode.curves
+        curves, kinetics = electrode.curves, electrode.kinetics
+        rate, most = curves.rate_constant, electrode.maximum_concentration
 
-        def log_exchange(x):
-            return jnp.log(
-                electrode.kinetics.exchange_current_density(
-                    x, curves.rate_constant(x), electrode.maximum_concentration
-                )
-            )
+        def exchange(x):
+            return kinetics.exchange_current_density(x, rate(x), most)
 
+        exchange = _elementwise("kinetics.exchange_current_density", exchange)
+        conductivity = _elementwise("conductivity", curves.conductivity)
+        potential = curves.open_circuit_potential
+        potential = _elementwise("open_circuit_potential", potential)
         return Tables(
-            tabulate(curves.diffusivity),
-            octave_table([curves.open_circuit_potential, log_exchange]),
-            octave_table([lambda x: jnp.log(curves.conductivity(x))]),
+            tabulate(_elementwise("diffusivity", curves.diffusivity)),
+            octave_table([potential, lambda x: jnp.log(exchange(x))]),
+            octave_table([lambda x: jnp.log(conductivity(x))]),
         )
+
+
+def _elementwise(name: str, law):
+    """A law of stoichiometries that may have been written for one, or be constant."""
+
+    def one_each(x):
+        value = law(x)
+        shape = None if value is None else jnp.shape(value)
+        if shape not in (x.shape, ()):
+            raise ValueError(
+                f"`{name}` must give a number for each stoichiometry, the shape "
+                f"{x.shape} for {x.shape}, but gives "
+                + ("None." if shape is None else f"the shape {shape}.")
+            )
+        return jnp.broadcast_to(jnp.asarray(value, x.dtype), x.shape)
+
+    return one_each

@@ -115,3 +115,55 @@ def test_a_level_is_one_number(level):
         rested.onset_times(level=level)
     with pytest.raises(ValueError, match="must be one number above 0 and at most 1"):
         rested.change_times(change=level)
+
+
+class Law(diffelec.curves.AbstractCurve):
+    """A curve that a user wrote, of a field of any kind."""
+
+    law: object
+    unit: str = eqx.field(static=True, default="m2/s")
+    source: str = eqx.field(static=True, default="made up")
+
+    @property
+    def valid_range(self):
+        return (0.0, 1.0)
+
+    def __call__(self, stoichiometry):
+        return self.law(stoichiometry) if callable(self.law) else self.law
+
+
+class StaticLaw(Law):
+    """The same, with its field declared as one that holds no numbers."""
+
+    law: object = eqx.field(static=True)
+
+
+def with_diffusivity(curve):
+    electrode = diffelec.presets.single_particle(diffusivity=curve, num_shells=5)
+    charge = diffelec.Protocol.from_strings(["Charge at C/10 for 1 hour"])
+    return np.asarray(diffelec.simulate(electrode, charge, num_saved=2).voltage)
+
+
+def test_a_law_that_is_constant_is_one_of_every_stoichiometry():
+    plain = with_diffusivity(diffelec.curves.ConstantCurve(3e-15, unit="m2/s"))
+    np.testing.assert_allclose(with_diffusivity(Law(3e-15)), plain, rtol=1e-12)
+    np.testing.assert_allclose(
+        with_diffusivity(StaticLaw(lambda _: 3e-15)), plain, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("curve", "message"),
+    [
+        (Law(jnp.sin), r"`electrode\.curves\.diffusivity\.law` must hold numbers, but"),
+        (StaticLaw(lambda _: None), "`diffusivity` must give .*, but gives None"),
+        (StaticLaw(lambda x: x[:3]), r"`diffusivity` must give .* the shape \(3,\)"),
+        (
+            StaticLaw(lambda x: -3e-15 + 0 * x),
+            "`diffusivity` must be positive .*-3e-15",
+        ),
+    ],
+)
+def test_a_law_that_cannot_be_is_named(curve, message):
+    with pytest.raises(ValueError, match=message):
+        with_diffusivity(curve)
