@@ -140,10 +140,10 @@ def _sectors(count: int) -> Body:
 
 
 def patches(count: int) -> Body:
-    """Patches of nearly equal size (8 % either way) and of no preferred direction.
+    """Patches of nearly equal size (10 % either way) and of no preferred direction.
 
     Their centres come from Lloyd's rounds on a Fibonacci spiral. Up to 32 patches,
-    edges join neighbours only: 18 for 8, 42 for 16, 90 for 32; 64 need about 450.
+    edges join neighbours only: 18 for 8, 42 for 16, 90 for 32; 64 need 489.
     Between two contacts of radius R/10 anywhere, 32 are right to 1 % where they are
     opposite and to 4 % at a right angle.
     """

@@ -81,8 +81,8 @@ def simulate(
         num_saved: instants saved a protocol step, evenly from its start to its end.
         times: instants to save instead [s from the start of the protocol]; those before
             it and after its end are NaN.
-        throw: raise where a step fails; otherwise the failed and later steps are NaN
-            and `result` and `failed_step` tell.
+        throw: raise where a step fails; otherwise the failed and later steps are NaN,
+            of which the derivatives are 0, and `result` and `failed_step` tell.
         max_steps: of the integrator in one protocol step. Unless given 2000, or 20000
             of more than a hundred sites, and 16 an instant of a recorded series; under
             transformations, where room for them costs time, 2000 and 4 an instant.
