@@ -15,8 +15,6 @@ from .design import Experiment
 from .events import Event, Events
 from .problem import AbstractForward, Simulated
 
-_FINE = 401  # instants between which the end of a half cycle is found
-
 
 @dataclasses.dataclass(frozen=True)
 class Frames:
@@ -199,7 +197,7 @@ class Bench:
             half_cycle=self.model.half_cycle if half_cycle is None else half_cycle,
             delithiates=self.delithiates,
             rtol=self.choices.rtol,
-            num_saved=max(_FINE, self.model.num_saved),
+            num_saved=self.model.num_saved,
         )
         sd = (frames or self.frames).deviations(
             events.is_duration, self.choices.discrepancy
