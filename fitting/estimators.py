@@ -5,6 +5,8 @@ rises in a jump between two slopes. The same function, at the same instants, is 
 to a measured and to a simulated trace, so that what the frames blur is blurred in both.
 """
 
+import numbers
+import reprlib
 from typing import NamedTuple
 
 import equinox as eqx
@@ -135,18 +137,70 @@ def fit_jump(
 
     Args:
         times: of the frames, increasing [s].
-        trace: at the frames, rising in its jump.
+        trace: at the frames, rising in its jump; whole numbers, as cameras count, are
+            as good as others.
         noise: standard deviation of the trace over its range (largest minus smallest).
 
     Returns:
         the jump; that of a trace without one has an amplitude of some noise.
 
+    Raises:
+        ValueError: for times that do not increase, and numbers that are none or of the
+            wrong shape; values that JAX traces are not looked at.
+
     Source: logistic jump between sloped baselines; its derivative after Krantz and
         Parks, *The Implicit Function Theorem* (2013).
     """
-    trace = jnp.asarray(trace)
+    times, trace = _floating("times", times), _floating("trace", trace)
+    _check_frames(times, trace, noise)
     # As arrays, so that another noise or other frames compile nothing anew.
-    return _fit(jnp.asarray(times), trace, jnp.asarray(noise, trace.dtype))
+    return _fit(times, trace, jnp.asarray(noise, trace.dtype))
+
+
+def _is_known(value) -> bool:
+    return not isinstance(value, jax.core.Tracer)
+
+
+def _floating(name: str, values) -> Float[Array, "..."]:
+    """Whole numbers as floats, whose fractions the fit needs; floats as they are."""
+    traced = any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(values))
+    if not traced and getattr(values, "dtype", None) not in (np.float32, np.float64):
+        try:
+            values = np.asarray(values, float)
+        except (TypeError, ValueError):
+            shown = reprlib.repr(values)
+            raise ValueError(f"`{name}` must be numbers, but is {shown}.") from None
+    found = jnp.asarray(values)
+    return found if jnp.issubdtype(found.dtype, jnp.floating) else found.astype(float)
+
+
+def _check_frames(times, trace, noise) -> None:
+    """Raises ValueError for frames that have no jump; sees shapes of what is traced."""
+    if times.ndim != 1 or times.size < 2 or times.shape != trace.shape:
+        raise ValueError(
+            "`trace` must be one number at each of `times`, two or more, but they have "
+            f"the shapes {trace.shape} and {times.shape}; pass one trace at a time."
+        )
+    for name, values in (("times", times), ("trace", trace)):
+        wrong = np.flatnonzero(~np.isfinite(values)) if _is_known(values) else ()
+        if len(wrong):
+            raise ValueError(
+                f"`{name}` must be finite, but entry {wrong[0]} is "
+                f"{values[wrong[0]]}; leave that frame out."
+            )
+    back = np.flatnonzero(np.diff(times) <= 0) if _is_known(times) else ()
+    if len(back):
+        now, then = float(times[back[0] + 1]), float(times[back[0]])
+        raise ValueError(
+            f"`times` must increase [s], but entry {back[0] + 1} is {now:g} after "
+            f"{then:g}; sort the frames, and leave out those that repeat a time."
+        )
+    scalar = isinstance(noise, numbers.Real) or getattr(noise, "shape", None) == ()
+    if _is_known(noise) and not (scalar and 0 < noise < np.inf):
+        raise ValueError(
+            "`noise` must be above 0, as a share of the trace's range, but is "
+            f"{noise!r}; pass 0.01 where none is known."
+        )
 
 
 @eqx.filter_jit

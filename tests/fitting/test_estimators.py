@@ -106,3 +106,42 @@ def test_a_constant_trace_gives_finite_numbers():
     found = fit_jump(TIMES, jnp.full(TIMES.size, 3.0))
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(found))
     assert abs(found.amplitude) < 0.01
+
+
+@pytest.mark.parametrize("kind", [int, np.uint16, np.float32])
+def test_counts_of_a_camera_give_the_jump_of_their_numbers(kind):
+    counts = np.round(1000.0 * TRUTH.trace(TIMES)).astype(kind)
+    found, expected = fit_jump(TIMES, counts), fit_jump(TIMES, counts.astype(float))
+    assert found.midpoint == pytest.approx(float(expected.midpoint), rel=1e-4)
+    assert found.amplitude == pytest.approx(2500.0, rel=0.05)
+
+
+def test_whole_instants_and_lists_are_numbers_too():
+    trace = TRUTH.trace(TIMES)
+    found = fit_jump(TIMES.astype(int).tolist(), trace.tolist())
+    assert found.midpoint == pytest.approx(TRUTH.midpoint, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"noise": 0.0}, "`noise` must be above 0.*but is 0.0"),
+        ({"noise": np.nan}, "`noise` must be above 0.*but is nan"),
+        ({"times": TIMES[::-1]}, "`times` must increase.* entry 1 is"),
+        ({"times": np.where(np.arange(33) > 9, np.inf, TIMES)}, "entry 10 is inf"),
+        ({"trace": np.where(np.arange(33) == 3, np.nan, 1.0)}, "entry 3 is nan"),
+        ({"trace": "abc"}, "`trace` must be numbers, but is 'abc'"),
+        ({"trace": np.ones(5)}, "one number at each .* shapes \\(5,\\) and \\(33,\\)"),
+        ({"times": TIMES[:1], "trace": np.ones(1)}, "two or more"),
+    ],
+)
+def test_frames_that_cannot_be_fitted_are_refused_by_name(changes, words):
+    given = {"times": TIMES, "trace": TRUTH.trace(TIMES), "noise": 0.01}
+    with pytest.raises(ValueError, match=words):
+        fit_jump(**given | changes)
+
+
+def test_frames_that_are_traced_are_fitted_as_before():
+    trace = TRUTH.trace(TIMES)
+    found = jax.jit(lambda *frames: fit_jump(*frames).midpoint)(TIMES, trace, 0.01)
+    assert found == pytest.approx(float(fit_jump(TIMES, trace).midpoint), rel=1e-9)
