@@ -271,24 +271,57 @@ def _numbers_of(electrode: diffelec.Electrode, particles: Sequence[str]) -> np.n
             f"Particle '{missing[0]}' must be one of the electrode's, which are "
             f"{', '.join(labels[:8])}{' …' if len(labels) > 8 else ''}."
         )
-    return np.array([labels.index(label) for label in particles])
+    twice = [label for k, label in enumerate(particles) if label in particles[:k]]
+    if twice:
+        raise ValueError(
+            f"`particles` must name each one once, but '{twice[0]}' comes twice; leave "
+            "the second out."
+        )
+    return np.array([labels.index(label) for label in particles], int)
 
 
-def _contact_owner(electrode, particles) -> tuple[np.ndarray, np.ndarray]:
-    """Edges that end at the particles, and the place in `particles` of their owner."""
+def _contacts_of(electrode, particles):
+    """Edges that are the particles' contacts, the place in `particles` of each one's
+    owner, and the share of its contact that each is (1 unless its particle is cut).
+    """
     topology = electrode.network.topology
-    nodes = (topology.first_site + _numbers_of(electrode, particles)).tolist()
-    edges, owners = [], []
-    for e, ends in enumerate(zip(topology.tail, topology.head, strict=True)):
-        own = [nodes.index(end) for end in ends if end in nodes]
+    first, sites = topology.first_site, topology.site_particle
+    places = {p: k for k, p in enumerate(_numbers_of(electrode, particles).tolist())}
+    is_cut = np.bincount(sites, minlength=topology.num_particles) > 1
+    particle_at = {first + k: int(p) for k, p in enumerate(sites)}
+    found = []
+    for e, ends in enumerate(np.stack([topology.tail, topology.head], axis=1).tolist()):
+        at = [particle_at.get(node) for node in ends]
+        if None not in at and np.any(is_cut[at]):
+            continue  # within a particle, or worked out by `diffelec.resolve`
+        own = [k for k in (0, 1) if at[k] in places]
         if len(own) == 2:
+            one, other = (particles[places[p]] for p in at)
             raise ValueError(
-                f"A contact must belong to one particle, but '{particles[own[0]]}' and "
-                f"'{particles[own[1]]}' touch; free the contact of one of them."
+                f"A contact must belong to one particle, but '{one}' and '{other}' "
+                "touch; free the contact of one of them."
             )
-        edges += [e] * len(own)
-        owners += own
-    return np.array(edges), np.array(owners)
+        found += [(e, places[at[k]], ends[k], ends[1 - k]) for k in own]
+    edges, owners, own, far = np.array(found, int).reshape(-1, 4).T
+    for k in np.setdiff1d(np.arange(len(particles)), owners):
+        raise ValueError(
+            f"Particle '{particles[k]}' must touch carbon or the collector to have a "
+            "contact that is free, but touches nothing but sites of particles that are "
+            "cut; leave it out, or take the network before it was cut."
+        )
+    return edges, owners, _parts(topology.site_share[own - first], own, owners, far)
+
+
+def _parts(share, own, owners, far) -> np.ndarray:
+    """Share of each edge in its particle's contact with the node `far`, which is spread
+    over the sites `own` as their surface is.
+    """
+    groups = list(zip(owners.tolist(), far.tolist(), strict=True))
+    totals = dict.fromkeys(groups, 0.0)
+    _, once = np.unique(np.stack([own, far]), axis=1, return_index=True)
+    for k in once:
+        totals[groups[k]] += share[k]
+    return share / np.array([totals[group] for group in groups])
 
 
 def contacts(
@@ -298,24 +331,30 @@ def contacts(
 ) -> Free:
     r"""Contact radius a of every particle named, through which its electrons come.
 
-    Sets the constrictions $$ s = 1/(4a) $$ of the edges that end at the particle.
+    Sets the constrictions $$ s = 1/(4a) $$ of the edges that end at the particle. That
+    of a particle cut into sites is spread over them, as `diffelec.resolve` does; where
+    it touches another particle, and within it, all stays.
     Identifiable only as kappa times a: hold one knot of kappa fixed beside it.
 
     Args:
         electrode: whose edges are meant.
-        particles: their labels.
+        particles: their labels, each once.
         prior: of log10(a/m), one a particle; a `priors.Hierarchical` has the
             population's mean and spread in front. Unless given: hierarchical, about
             0.5 um known to a decade, with a spread of half a decade.
+
+    Raises:
+        ValueError: for a particle that is unknown, named twice or without a contact of
+            its own.
     """
     count = len(particles)
     prior = Hierarchical(count, -6.3, 1.0, 0.5) if prior is None else prior
     extra = ("population mean", "population spread")[: prior.size - count]
-    edges, owners = _contact_owner(electrode, particles)
+    edges, owners, parts = _contacts_of(electrode, particles)
     skipped = len(extra)
 
     def law(values, network):
-        shape = 0.25 * 10.0 ** -values[skipped:][owners]
+        shape = 0.25 * 10.0 ** -values[skipped:][owners] / parts
         for name in ("shape_tail", "shape_head"):
             old = jnp.asarray(getattr(network, name))
             part = jnp.where(old[edges] > 0, shape, 0.0)
