@@ -68,6 +68,7 @@ _NAMESPACES = (
     "review",
     "samplers",
     "sampling",
+    "scales",
     "schema",
     "setup",
     "sheets",

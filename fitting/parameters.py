@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, PyTree
 import diffelec
 
 from .priors import AbstractPrior, Correlated, Hierarchical, Independent, smooth
+from .scales import check_curve, scaled_curve
 
 CONTACTS = "log10 contact radius"
 """Name of the contacts of the particles."""
@@ -175,10 +176,6 @@ class ParameterSpace(eqx.Module):
         return raw
 
 
-def _curve_of(name: str) -> Callable:
-    return lambda electrode: getattr(electrode.curves, name)
-
-
 def curve_values(
     electrode: diffelec.Electrode,
     curve: str,
@@ -200,6 +197,7 @@ def curve_values(
         sd: of the smooth prior about the table [decades].
         roughness: of the smooth prior, off the line through the neighbours [decades].
     """
+    check_curve(curve)
     table = getattr(electrode.curves, curve)
     if not hasattr(table, "log10_values"):
         raise ValueError(
@@ -225,20 +223,6 @@ def curve_values(
     )
 
 
-def scaled_curve(
-    curve: diffelec.curves.AbstractCurve, decades
-) -> diffelec.curves.AbstractCurve:
-    """The same curve times ten to the power `decades`."""
-    logarithms = ("log10_values", "log10_delithiated", "log10_lithiated")
-    for name in (*logarithms, "value", "prefactor", "floor"):
-        if not hasattr(curve, name):
-            continue
-        old = getattr(curve, name)
-        new = old + decades if name in logarithms else old * 10.0**decades
-        curve = eqx.tree_at(lambda c, name=name: getattr(c, name), curve, new)
-    return curve
-
-
 def with_knots(
     table: diffelec.curves.AbstractCurve, knots: Sequence[float]
 ) -> diffelec.curves.AbstractCurve:
@@ -252,11 +236,14 @@ def with_knots(
 
 
 def curve_scale(curve: str, prior: AbstractPrior | None = None) -> Free:
-    """Decades by which a whole curve is raised; N(0, 0.5) unless given."""
+    """Decades by which a whole curve is raised ("conductivity", "diffusivity" or
+    "rate_constant"), also one of one's own class; N(0, 0.5) unless given.
+    """
+    check_curve(curve)
     return Free(
         name=f"scale of {curve}",
         prior=Independent(dist.Normal(0.0, 0.5)) if prior is None else prior,
-        where=_curve_of(curve),
+        where=lambda electrode: getattr(electrode.curves, curve),
         law=lambda values, old: scaled_curve(old, values[0]),
         unit="decades",
     )

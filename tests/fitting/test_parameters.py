@@ -9,7 +9,7 @@ import pytest
 
 import diffelec
 from diffelec.edges import carbon_contact, particle_contact, wire
-from fitting import parameters, priors
+from fitting import parameters, priors, scales
 
 
 @pytest.fixture(scope="module")
@@ -103,13 +103,48 @@ def test_radii_and_scales_are_base_ten_logarithms(space, electrode):
         diffelec.curves.RoundedLinearCurve.example(),
         diffelec.curves.SigmoidCurve.example(),
         diffelec.curves.DivacancyCurve.example(),
+        scales.ScaledCurve.example(),
     ],
     ids=lambda curve: type(curve).__name__,
 )
 def test_every_curve_can_be_scaled(curve):
     x = np.linspace(0.1, 0.99, 7)
-    scaled = parameters.scaled_curve(curve, -0.7)
+    scaled = scales.scaled_curve(curve, -0.7)
     np.testing.assert_allclose(scaled(x), curve(x) * 10**-0.7, rtol=1e-12)
+
+
+class Hill(diffelec.curves.AbstractCurve):
+    """A curve of one's own, with a field that diffelec's have, which is no factor."""
+
+    height: float = eqx.field(static=True)
+    floor: jax.Array = eqx.field(converter=jnp.asarray)
+    unit: str = eqx.field(static=True, default="m2/s")
+    source: str = eqx.field(static=True, default="a test")
+
+    def __call__(self, stoichiometry):
+        return self.height * (stoichiometry * (1.0 - stoichiometry)) ** 2 + self.floor
+
+    @property
+    def valid_range(self):
+        return (0.2, 0.9)
+
+    @staticmethod
+    def example():
+        return Hill(1e-13, 1e-16)
+
+
+def test_a_curve_of_one_s_own_is_scaled_with_its_unit_range_and_slopes():
+    hill = Hill.example()
+    electrode = diffelec.presets.single_particle(diffusivity=hill)
+    space = parameters.ParameterSpace((parameters.curve_scale("diffusivity"),))
+    scaled = lambda s: space.insert(electrode, {"scale of diffusivity": s[None]})
+    curve = scaled(jnp.asarray(0.3)).curves.diffusivity
+    x = np.linspace(0.0, 1.0, 9)
+    np.testing.assert_allclose(curve(x), hill(x) * 10**0.3, rtol=1e-12)
+    assert (curve.unit, curve.valid_range) == (hill.unit, hill.valid_range)
+    at_once = jax.jit(lambda s: scaled(s).curves.diffusivity(0.5))
+    slope = jax.grad(at_once)(0.3) / at_once(0.3)
+    assert slope == pytest.approx(np.log(10.0))
 
 
 @pytest.mark.parametrize("name", ["conductivity", "diffusivity"])
@@ -192,6 +227,12 @@ def test_what_cannot_be_freed_is_refused_by_name(electrode, space):
         parameters.contacts(electrode, ["p9"])
     with pytest.raises(ValueError, match="must be a table"):
         parameters.curve_values(electrode, "rate_constant")
+    for name in ("kappa", "open_circuit_potential", None):
+        words = f"'conductivity', .*'rate_constant', but is {name!r}"
+        with pytest.raises(ValueError, match=words):
+            parameters.curve_values(electrode, name)
+        with pytest.raises(ValueError, match=words):
+            parameters.curve_scale(name)
     with pytest.raises(ValueError, match="different names"):
         parameters.ParameterSpace((space.frees[1], space.frees[1]))
     with pytest.raises(ValueError, match="one free quantity or more"):
