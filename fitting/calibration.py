@@ -54,7 +54,8 @@ def scattered(
         last: instant of the last frame, of all or of each pair [s].
         rng: of the scatter.
     """
-    measured = np.asarray(times) + noise.sd * rng.standard_normal(len(times))
+    off = noise.scatter.sample(rng, (len(times),))
+    measured = np.asarray(times) + noise.sd * off
     unseen = measured[::2] > last
     exact = ~np.repeat(unseen, 2)
     after = np.full(len(times), -np.inf)

@@ -15,7 +15,6 @@ from jaxtyping import Float
 from .diagnostics import Diagnosis, diagnose, resampled
 from .ends import ends_of, measurable, within
 from .left_out import LeftOut
-from .noise import StudentT
 from .report import Band
 from .review import curve_bands
 from .samplers import Draw
@@ -190,10 +189,7 @@ def _predicted(setup: Setup, draws: Draw, seed: int) -> Prediction:
     noise = setup.problem.noise
     whole = noise.over(events)
     rng = np.random.default_rng(seed + 2)
-    if isinstance(noise.scatter, StudentT):
-        off = rng.standard_t(noise.scatter.degrees, size=times.shape)
-    else:
-        off = rng.standard_normal(times.shape)
+    off = noise.scatter.sample(rng, times.shape)
     replicated = measurable(times + off * np.asarray(whole.scale), events)
     quantiles = np.quantile(replicated.reshape(-1, times.shape[-1]), LEVELS, axis=0)
     best = np.unravel_index(np.argmax(draws.log_density), draws.log_density.shape)

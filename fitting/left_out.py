@@ -175,7 +175,8 @@ def _predictions(setup, fine, logs, noise, seed) -> LeftOut:
         weights = np.repeat(smoothed.weights / _PER_DRAW, _PER_DRAW)
         for k in rows:
             times = np.take_along_axis(fine[:, :, k], picked, axis=1).ravel()
-            scattered = times + noise.scale[k] * rng.standard_normal(times.size)
+            off = noise.scatter.sample(rng, times.shape)
+            scattered = times + np.asarray(noise.scale[k]) * off
             quantiles[:, k] = _weighted(scattered, weights)
     return LeftOut(quantiles, shapes, densities)
 

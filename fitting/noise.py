@@ -38,6 +38,12 @@ class AbstractScatter(eqx.Module):
     def residual(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
         """The row r of the sign of z with r^2/2 = log p(0) - log p(z)."""
 
+    @abc.abstractmethod
+    def sample(
+        self, rng: np.random.Generator, shape: tuple[int, ...]
+    ) -> Float[np.ndarray, "..."]:
+        """How many scales off measurements are, drawn at random."""
+
 
 class Normal(AbstractScatter):
     """The normal law."""
@@ -50,6 +56,9 @@ class Normal(AbstractScatter):
 
     def residual(self, z):
         return z
+
+    def sample(self, rng, shape):
+        return rng.standard_normal(shape)
 
     @staticmethod
     def example() -> "Normal":
@@ -87,6 +96,9 @@ class StudentT(AbstractScatter):
         safe = jnp.where(small, 1.0, u)
         ratio = jnp.where(small, 1.0 - 0.5 * u, jnp.log1p(safe) / safe)
         return z * jnp.sqrt((nu + 1) / nu * ratio)
+
+    def sample(self, rng, shape):
+        return rng.standard_t(self.degrees, shape)
 
     @staticmethod
     def example() -> "StudentT":

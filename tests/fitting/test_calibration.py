@@ -9,7 +9,7 @@ import scipy.stats
 from fitting import calibration
 from fitting.calibration import Experiment, uniformity
 from fitting.events import Event, Events
-from fitting.noise import EventNoise
+from fitting.noise import EventNoise, StudentT
 from fitting.posterior_figures import calibration_figure
 
 from .linear import HOUR, problem_of
@@ -135,3 +135,12 @@ def test_the_figure_has_a_panel_for_each_case_and_its_band(trials):
     assert len(figure.axes) == 3
     assert all(len(axes.lines) == 3 for axes in figure.axes)
     assert "0.00075" in figure.axes[2].get_title()
+
+
+def test_data_about_a_truth_scatter_as_the_law_of_the_noise_says(rng):
+    noise = EventNoise.of(events(), StudentT(1.0), edge_sd=SD)
+    times = HOUR * np.array([50.0, 1.0, 90.0, 2.0])
+    found = [calibration.scattered(noise, times, np.inf, rng) for _ in range(3000)]
+    off = np.stack([(one.time - times) / SD for one in found])
+    ends = np.quantile(off, [0.05, 0.95])
+    np.testing.assert_allclose(ends, [-6.31, 6.31], rtol=0.15)

@@ -3,6 +3,7 @@
 import dataclasses
 from types import SimpleNamespace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from fitting import (
 )
 from fitting.inference import LEVELS
 from fitting.left_out import LeftOut
+from fitting.noise import AbstractScatter, EventNoise
 
 from .linear import HOUR
 from .test_compare import SEARCHED, evidence_of
@@ -128,3 +130,30 @@ def test_a_comparison_states_and_draws_no_times_beyond_the_end():
     assert shown["half_cycle_end_h"] == 7.0
     figure = compare_figures.predictions_figure(both)
     assert reach(figure) < 9.0
+
+
+def test_replicates_scatter_as_the_law_of_one_s_own_says(monkeypatch):
+    class Cauchy(AbstractScatter):
+        def log_density(self, z):
+            return -jnp.log(np.pi * (1.0 + z**2))
+
+        def log_cdf(self, z):
+            return jnp.log(0.5 + jnp.arctan(z) / np.pi)
+
+        def residual(self, z):
+            return jnp.sign(z) * jnp.sqrt(2.0 * jnp.log1p(z**2))
+
+        def sample(self, rng, shape):
+            return rng.standard_cauchy(shape)
+
+    monkeypatch.setattr(inference, "ends_of", lambda *_: np.full(4, np.inf))
+    setup = setup_of_four()
+    law = EventNoise.of(setup.events, Cauchy())
+    problem = dataclasses.replace(setup.problem, noise=law)
+    setup = dataclasses.replace(setup, problem=problem)
+    times, density = np.full((2, 5000, 4), 500.0 * HOUR), np.zeros((2, 5000))
+    raw = np.zeros((2, 5000, 6))
+    draws = SimpleNamespace(times=times, raw=raw, log_density=density)
+    found = inference._predicted(setup, draws, 0)
+    ends = (found.quantiles[[0, -1]] - 500.0 * HOUR) / setup.events.sd
+    np.testing.assert_allclose(ends, [[-6.31] * 4, [6.31] * 4], rtol=0.15)

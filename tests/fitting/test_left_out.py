@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from fitting import left_out
 from fitting.events import Event, Events
-from fitting.noise import EventNoise
+from fitting.noise import EventNoise, StudentT
 from fitting.parameters import Free, ParameterSpace
 from fitting.priors import Hierarchical
 from fitting.problem import AbstractForward, Prediction, Problem
@@ -124,3 +124,12 @@ def test_particles_that_feel_each_other_are_refused():
         assert not left_out.can_leave_out(other)
         with pytest.raises(ValueError, match="driven by a recorded voltage"):
             left_out.leave_out(other, np.zeros((1, 6)), np.zeros((1, 4)))
+
+
+def test_predictions_scatter_as_the_law_of_the_noise_says():
+    setup = setup_of_four()
+    noise = EventNoise.of(setup.events, StudentT(1.0))
+    logs = np.zeros((3000, left_out._FINE.size, 4))
+    found = left_out._predictions(setup, logs + 500.0 * HOUR, logs, noise, seed=0)
+    ends = (found.quantiles[[0, -1]] - 500.0 * HOUR) / setup.events.sd
+    np.testing.assert_allclose(ends, [[-6.31] * 4, [6.31] * 4], rtol=0.15)

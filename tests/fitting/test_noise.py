@@ -220,3 +220,11 @@ def test_noise_that_cannot_be_is_refused_by_name():
         noise.TraceNoise(np.ones(2), 0.0)
     with pytest.raises(ValueError, match="row 1 is nan"):
         noise.TraceNoise(np.array([1.0, np.nan]), 0.1)
+
+
+@pytest.mark.parametrize("scatter", SCATTERS)
+def test_what_is_drawn_is_of_the_law(scatter, rng):
+    drawn = scatter.sample(rng, (40, 50))
+    assert drawn.shape == (40, 50)
+    cdf = lambda z: np.exp(scatter.log_cdf(z))
+    assert scipy.stats.kstest(drawn.ravel(), cdf).pvalue > 0.01
