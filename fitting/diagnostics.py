@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from .pareto import RELIABLE, smooth_weights
 from .samplers import Draw
 from .sampling import Samples
-from .wording import counted
+from .wording import counted, named
 
 MAX_RHAT, MIN_SIZE, MIN_EBFMI = 1.01, 400, 0.3
 """What a run must reach, of all chains and in every number."""
@@ -125,13 +125,17 @@ class Diagnosis(NamedTuple):
     shape: float | None
 
     @property
+    def known(self) -> tuple[Quantity, ...]:
+        """The numbers that moved, and whose draws are all finite."""
+        return tuple(q for q in self.quantities if not np.isnan(q.bulk))
+
+    @property
     def worst(self) -> tuple[Quantity, Quantity, Quantity]:
-        """The numbers of the largest R-hat, the least bulk and the least tail."""
-        known = [q for q in self.quantities if np.isfinite(q.rhat)]
+        """The known numbers of the largest R-hat, the least bulk and the least tail."""
         return (
-            max(known, key=lambda q: q.rhat),
-            min(known, key=lambda q: q.bulk),
-            min(known, key=lambda q: q.tail),
+            max(self.known, key=lambda q: q.rhat),
+            min(self.known, key=lambda q: q.bulk),
+            min(self.known, key=lambda q: q.tail),
         )
 
     @property
@@ -141,22 +145,13 @@ class Diagnosis(NamedTuple):
             return _doubts_of_weights(self)
         found = []
         total = self.num_chains * self.num_draws
-        rhat, bulk, tail = self.worst
         if self.num_chains < 4:
             found.append(
                 f"only {counted(self.num_chains, 'chain')} ran (4 or more should)"
             )
-        if rhat.rhat > MAX_RHAT:
-            found.append(f"R-hat of {rhat.label} is {rhat.rhat:.3f} (above {MAX_RHAT})")
-        for name, quantity, size in (
-            ("bulk", bulk, bulk.bulk),
-            ("tail", tail, tail.tail),
-        ):
-            if size < MIN_SIZE:
-                found.append(
-                    f"the {name} effective size of {quantity.label} is {size:.0f} "
-                    f"(below {MIN_SIZE})"
-                )
+        found += _doubts_of_unknown(self)
+        if self.known:
+            found += _doubts_of_worst(*self.worst)
         if self.ebfmi and min(self.ebfmi) < MIN_EBFMI:
             found.append(f"E-BFMI is {min(self.ebfmi):.2f} (below {MIN_EBFMI})")
         if self.num_diverging:
@@ -206,6 +201,10 @@ class Diagnosis(NamedTuple):
 
     def _remedy(self) -> str:
         """What may mend a run that must not be trusted."""
+        if len(self.known) < len(self.quantities):
+            return (
+                "Sample with another seed; hold fixed what does not move then either."
+            )
         if self.shape is None:
             return "More draws or a longer warm-up may mend it."
         if self.shape > RELIABLE:
@@ -213,14 +212,40 @@ class Diagnosis(NamedTuple):
         return "More draws may mend it."
 
 
-def _doubts_of_weights(found: Diagnosis) -> tuple[str, ...]:
+def _doubts_of_worst(rhat: Quantity, bulk: Quantity, tail: Quantity) -> list[str]:
+    found = []
+    if rhat.rhat > MAX_RHAT:
+        found.append(f"R-hat of {rhat.label} is {rhat.rhat:.3f} (above {MAX_RHAT})")
+    for name, quantity, size in (("bulk", bulk, bulk.bulk), ("tail", tail, tail.tail)):
+        if size < MIN_SIZE:
+            found.append(
+                f"the {name} effective size of {quantity.label} is {size:.0f} "
+                f"(below {MIN_SIZE})"
+            )
+    return found
+
+
+def _doubts_of_unknown(found: Diagnosis) -> list[str]:
+    """Of numbers without diagnostics: every free quantity should move, and be one."""
+    unknown = [q for q in found.quantities if np.isnan(q.bulk)]
+    still = [q.label for q in unknown if np.isfinite(q.mean)]
+    lost = [q.label for q in unknown if not np.isfinite(q.mean)]
     doubts = []
+    if lost:
+        doubts.append(f"some draws of {named(lost)} are no finite numbers")
+    if still:
+        doubts.append(f"{named(still)} never moved")
+    return doubts
+
+
+def _doubts_of_weights(found: Diagnosis) -> tuple[str, ...]:
+    doubts = _doubts_of_unknown(found)
     if found.shape > RELIABLE:
         doubts.append(
             f"the weights of the approximation have the shape {found.shape:.2f} "
             f"(above {RELIABLE}), it is not near enough to the posterior"
         )
-    least = min(q.bulk for q in found.quantities)
+    least = min((q.bulk for q in found.known), default=np.inf)
     if least < MIN_SIZE:
         doubts.append(f"the weights are worth {least:.0f} draws (below {MIN_SIZE})")
     return tuple(doubts)
@@ -261,7 +286,11 @@ def diagnose(
         smoothed = smooth_weights(draws.log_weight.reshape(-1))
         shape = smoothed.shape
         described = tuple(
-            q._replace(rhat=np.nan, bulk=smoothed.effective, tail=np.nan)
+            q._replace(
+                rhat=np.nan,
+                bulk=np.nan if np.isnan(q.bulk) else smoothed.effective,
+                tail=np.nan,
+            )
             for q in described
         )
     energies = shape is None and not np.any(np.isnan(draws.energy))

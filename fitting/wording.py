@@ -2,17 +2,22 @@
 
 from collections.abc import Sequence
 
-_NAMED = 4  # particles, beyond which they are counted
+_NAMED = 4  # things, beyond which they are counted
 
 
 def particles(labels: Sequence[str]) -> str:
     """`Particle 'a'`, `Particles 'a' and 'b'`, or some of them and the count."""
-    names = [f"'{label}'" for label in labels]
+    names = named([f"'{label}'" for label in labels])
+    return f"{verb(labels, 'Particle', 'Particles')} {names}"
+
+
+def named(names: Sequence[str]) -> str:
+    """`a`, `a and b`, or some of them and the count."""
     if len(names) == 1:
-        return f"Particle {names[0]}"
+        return names[0]
     if len(names) > _NAMED + 1:
         names = [*names[:_NAMED], f"{len(names) - _NAMED} others"]
-    return f"Particles {', '.join(names[:-1])} and {names[-1]}"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def verb(labels: Sequence[str], one: str, several: str) -> str:

@@ -198,3 +198,68 @@ def test_weighted_draws_are_drawn_again_by_their_weights(rng):
     assert np.all(np.isin(again.raw[..., 0], kept))
     assert np.all(again.log_weight == 0)
     assert diagnostics.resampled(made_up(rng), 0).raw.shape == draws.raw.shape
+
+
+def verdict_of(rng, bent=None, **changes):
+    """Of three numbers, the first two of which a function has bent."""
+    shape = (4, 1000)
+    values = rng.standard_normal((*shape, 3))
+    if bent is not None:
+        bent(values)
+    fields = {name: np.zeros(shape) for name in Draw._fields}
+    fields |= {"raw": values, "diverging": np.zeros(shape, bool)}
+    draws = Draw(**fields | {"energy": np.full(shape, np.nan)} | changes)
+    with np.errstate(all="ignore"):
+        found = diagnostics.diagnose(Samples(draws, draws), values, ("a", "b", "c"))
+        return found.verdict()
+
+
+def one_lost(values):
+    values[2, 17, 0] = np.nan
+
+
+def all_lost(values):
+    values[..., :2] = np.inf
+
+
+def still(values):
+    values[..., 0] = 0.1
+
+
+def all_still(values):
+    values[:] = 0.0
+
+
+def lost_and_still(values):
+    one_lost(values)
+    values[..., 1] = 3.0
+
+
+def stuck_apart(values):
+    values[..., 0] = np.arange(4.0)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("bent", "words"),
+    [
+        (one_lost, "some draws of a are no finite numbers"),
+        (all_lost, "some draws of a and b are no finite numbers"),
+        (still, "a never moved"),
+        (all_still, "a, b and c never moved"),
+        (lost_and_still, "some draws of a are no finite numbers; b never moved"),
+    ],
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_numbers_that_are_none_or_never_move_must_not_be_trusted(
+    bent, words, weighted, rng
+):
+    weights = 0.1 * rng.standard_normal((4, 1000)) if weighted else np.zeros((4, 1000))
+    assert "may be trusted" in verdict_of(rng, log_weight=weights)
+    assert verdict_of(rng, bent, log_weight=weights) == (
+        f"The draws must not be trusted yet: {words}. Sample with another seed; hold "
+        "fixed what does not move then either."
+    )
+
+
+def test_chains_that_are_each_stuck_elsewhere_must_not_be_trusted(rng):
+    assert "R-hat of a is inf (above 1.01)" in verdict_of(rng, stuck_apart)
