@@ -124,8 +124,19 @@ class ParameterSpace(eqx.Module):
     ) -> dict[str, Float[Array, " value"]]:
         """One array of values for each name."""
         ends = np.cumsum([free.prior.size for free in self.parts])[:-1].tolist()
-        parts = jnp.split(jnp.asarray(vector), ends)
+        parts = jnp.split(self._vector(vector), ends)
         return {free.name: part for free, part in zip(self.parts, parts, strict=True)}
+
+    def _vector(self, numbers) -> Float[Array, " component"]:
+        """One number a component, as an array; ValueError for another shape."""
+        vector = jnp.asarray(numbers)
+        if vector.shape != (self.size,):
+            raise ValueError(
+                f"The raw numbers must be a vector of {self.size}, one for each of "
+                f"{', '.join(self.labels[:4])}{' …' if self.size > 4 else ''}, but "
+                f"have the shape {vector.shape}; map over many by `jax.vmap`."
+            )
+        return vector
 
     def flatten(self, values: dict) -> Float[Array, " component"]:
         """The values of all names in one vector, in the order of `labels`."""
@@ -167,13 +178,14 @@ class ParameterSpace(eqx.Module):
         """Log density of raw numbers: the prior of the values plus the log-determinant
         of their map.
         """
+        raw = self._vector(raw)
         return -0.5 * jnp.sum(raw**2) - 0.5 * self.size * jnp.log(2.0 * jnp.pi)
 
     def prior_residual(
         self, raw: Float[Array, " component"]
     ) -> Float[Array, " component"]:
         """Rows of least squares that are the prior."""
-        return raw
+        return self._vector(raw)
 
 
 def curve_values(

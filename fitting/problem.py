@@ -349,6 +349,7 @@ class Problem(eqx.Module):
         """
         values = self.space.constrain(raw)
         found = self.predict(values)
+        self._check_shapes(found)
         shift = self.space.clock_offset(values)
         safe = lambda part: jnp.where(found.failed, 0.0, part)
         parts = [getattr(self.noise, law)(safe(found.times), shift)]
@@ -358,6 +359,23 @@ class Problem(eqx.Module):
             course = safe(found.instants), safe(found.course)
             parts.append(getattr(self.intensities, law)(*course, shift))
         return parts, found
+
+    def _check_shapes(self, found: Prediction) -> None:
+        """Raises ValueError for a prediction of something else than the data."""
+        parts = [("times", "events", found.times, self.noise.time)]
+        if self.trace is not None:
+            parts.append(("voltage", "trace", found.voltage, self.trace.measured))
+        if self.intensities is not None:
+            each = found.course[:1].T, self.intensities.value[:, :1]
+            parts.append(("course", "intensities", *each))
+        for name, kind, predicted, seen in parts:
+            if jnp.shape(predicted) != jnp.shape(seen):
+                raise ValueError(
+                    f"`{name}` of the forward model's prediction must have the shape "
+                    f"{jnp.shape(seen)} of the {kind} that are data, but has "
+                    f"{jnp.shape(predicted)}; make `forward` and the noise of one "
+                    "table."
+                )
 
     def log_likelihood(self, raw: Float[Array, " component"]) -> Float[Array, ""]:
         """Log density of the data; -`FAILED_ROW`^2/2 a row where the solve failed."""

@@ -12,9 +12,16 @@ import pytest
 import diffelec
 from fitting import imaged, mechanisms, parameters, priors
 from fitting.events import Event, Events
+from fitting.intensities import IntensityNoise
 from fitting.noise import EventNoise, TraceNoise
-from fitting.problem import FAILED_ROW, Problem, Simulated
-from tests.fitting.stand_in import ClosedForm, closed_problem, closed_space
+from fitting.problem import (
+    FAILED_ROW,
+    AbstractForward,
+    Prediction,
+    Problem,
+    Simulated,
+)
+from tests.fitting.stand_in import START, ClosedForm, closed_problem, closed_space
 
 HOUR = 3600.0
 HOURS = np.array([2.0, 2.1, 3.0, 6.0, 9.0, 12.0])
@@ -309,3 +316,65 @@ def test_events_of_several_half_cycles_are_found_each_in_its_own():
             np.testing.assert_allclose(alone[k][1], zero + crossed, rtol=1e-9)
     with pytest.raises(ValueError, match="among the first 3, but is number 4"):
         found(rows(3), 0, None)
+
+
+class Answer(AbstractForward):
+    """The same prediction of every electrode."""
+
+    prediction: Prediction
+
+    def __call__(self, electrode):
+        return self.prediction
+
+
+def answering(num_times=1, num_voltages=2, num_followed=1):
+    """A problem of one event, two voltages and one trace, and a model of others."""
+    prediction = Prediction(
+        *(jnp.full(num_times, 5e3), jnp.zeros(num_voltages), jnp.asarray(False)),
+        instants=1e3 * jnp.arange(4.0),
+        course=jnp.linspace(1.0, 0.5, 4)[:, None] * jnp.ones(num_followed),
+    )
+    events = Events.from_rows([Event("p0", "midpoint", time=5e3, sd=300.0)])
+    seen = np.ones((1, 2))
+    return Problem(
+        *(START, closed_space(), Answer(prediction), EventNoise.of(events)),
+        trace=TraceNoise(np.zeros(2), 0.1),
+        intensities=IntensityNoise(np.array([0.0, 1e3, 2e3]), seen, seen, seen),
+    )
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        ({"num_times": 3}, r"`times` .* shape \(1,\) of the events .* has \(3,\)"),
+        ({"num_times": 0}, r"`times` .* shape \(1,\) of the events .* has \(0,\)"),
+        ({"num_voltages": 1}, r"`voltage` .* shape \(2,\) of the trace .* \(1,\)"),
+        ({"num_followed": 2}, r"`course` .* shape \(1, 1\) of the .* has \(2, 1\)"),
+    ],
+)
+def test_predictions_of_something_else_than_the_data_are_refused(others, words):
+    problem, raw = answering(), np.zeros(closed_space().size)
+    assert np.isfinite(problem.log_density(raw))
+    problem = answering(**others)
+    for function in (problem.log_density, jax.jit(lambda z: problem.residual(z))):
+        with pytest.raises(ValueError, match=words):
+            function(raw)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (9,), (2, 4)])
+def test_raw_numbers_of_another_shape_are_refused(shape):
+    problem = closed_problem()
+    space = problem.space
+    assert shape != (space.size,)
+    words = f"must be a vector of {space.size}, one for each of .*the shape "
+    for function in (
+        problem.log_density,
+        jax.jit(lambda z: problem.residual(z)),
+        space.log_prior,
+        space.constrain,
+    ):
+        with pytest.raises(ValueError, match=words):
+            function(np.zeros(shape))
+    listed = [0.1] * space.size
+    expected = float(problem.log_density(np.array(listed)))
+    assert problem.log_density(listed) == pytest.approx(expected)
