@@ -9,6 +9,8 @@ logarithms, never as differences of probabilities.
 import abc
 import dataclasses
 import functools
+import numbers
+import reprlib
 
 import equinox as eqx
 import jax
@@ -21,6 +23,28 @@ from .events import Events
 
 _FAR = 1e4  # standard deviations that stand for an infinite bound
 _SURE = 1e-8  # probability outside an interval below which -log(1 - p) is p
+
+
+def _check_number(name: str, value, *, positive: bool = True, unit: str = "") -> None:
+    """Raises ValueError for what is no finite positive number, or 0 where that may be;
+    what JAX traces is not looked at.
+    """
+    if isinstance(value, jax.core.Tracer):
+        return
+    known = isinstance(value, numbers.Real) or getattr(value, "shape", None) == ()
+    least = np.nextafter(0.0, 1.0) if positive else 0.0
+    if not (known and least <= value < np.inf):
+        due = "positive" if positive else "0 or more"
+        raise ValueError(f"{name} must be {due}{unit}, but is {value!r}.")
+
+
+def _check_scatter(value) -> None:
+    """Raises ValueError for what is no law of scatter."""
+    if not isinstance(value, AbstractScatter):
+        raise ValueError(
+            "`scatter` must be a law such as `fitting.noise.Normal()` or `StudentT()`, "
+            f"but is {value!r}; derive a class from `AbstractScatter` for one's own."
+        )
 
 
 class AbstractScatter(eqx.Module):
@@ -77,8 +101,7 @@ class StudentT(AbstractScatter):
     degrees: float = eqx.field(static=True, default=4.0)
 
     def __check_init__(self):
-        if not self.degrees > 0:
-            raise ValueError(f"`degrees` must be positive, but is {self.degrees}.")
+        _check_number("`degrees`", self.degrees)
 
     def log_density(self, z):
         nu = self.degrees
@@ -216,8 +239,14 @@ class EventNoise(AbstractNoise):
             ValueError: for a negative scale, or none where bounds need one.
         """
         for name, value in (("discrepancy", discrepancy), ("edge_sd", edge_sd)):
-            if not 0 <= value < np.inf:
-                raise ValueError(f"`{name}` must be 0 or more [s], but is {value}.")
+            _check_number(f"`{name}`", value, positive=False, unit=" [s]")
+        scatter = Normal() if scatter is None else scatter
+        _check_scatter(scatter)
+        if not isinstance(events, Events):
+            raise ValueError(
+                "`events` must be a `fitting.events.Events`, but is a "
+                f"{type(events).__name__}; make one by `Events.from_rows`."
+            )
         if np.any(events.interval) and discrepancy == edge_sd == 0:
             raise ValueError(
                 "Events known to an interval need a scale by which its bounds and the "
@@ -231,7 +260,7 @@ class EventNoise(AbstractNoise):
             before=np.where(exact, np.inf, events.before),
             exact=exact,
             moves=np.where(events.is_duration, 0.0, 1.0),
-            scatter=Normal() if scatter is None else scatter,
+            scatter=scatter,
             discrepancy=discrepancy,
             edge_sd=edge_sd,
         )
@@ -308,9 +337,17 @@ class TraceNoise(AbstractNoise):
     scatter: AbstractScatter = eqx.field(default_factory=Normal)
 
     def __check_init__(self):
-        if isinstance(self.sd, float | int) and not self.sd > 0:
-            raise ValueError(f"`sd` of a trace must be positive, but is {self.sd}.")
-        if isinstance(self.measured, np.ndarray):
+        _check_number("`sd` of a trace", self.sd)
+        _check_number("`discrepancy` of a trace", self.discrepancy, positive=False)
+        _check_number("`thinning` of a trace", self.thinning)
+        _check_scatter(self.scatter)
+        kind = getattr(getattr(self.measured, "dtype", None), "kind", "")
+        if kind not in ("i", "u", "f"):
+            raise ValueError(
+                "The measured trace must be an array of numbers, but is "
+                f"{reprlib.repr(self.measured)}; make one by `numpy.array`."
+            )
+        if not isinstance(self.measured, jax.core.Tracer):
             bad = np.flatnonzero(~np.isfinite(self.measured))
             if bad.size:
                 raise ValueError(

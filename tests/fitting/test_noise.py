@@ -228,3 +228,43 @@ def test_what_is_drawn_is_of_the_law(scatter, rng):
     assert drawn.shape == (40, 50)
     cdf = lambda z: np.exp(scatter.log_cdf(z))
     assert scipy.stats.kstest(drawn.ravel(), cdf).pvalue > 0.01
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sd": jnp.asarray(np.nan)}, "`sd` of a trace must be positive, but is Array"),
+        ({"sd": "0.1"}, "`sd` of a trace must be positive, but is '0.1'"),
+        ({"discrepancy": -0.1}, "`discrepancy` of a trace must be 0 or more"),
+        ({"thinning": 0.0}, "`thinning` of a trace must be positive, but is 0.0"),
+        ({"thinning": [1.0, 2.0]}, "`thinning` of a trace must be positive"),
+        ({"scatter": "normal"}, "`scatter` must be a law .* but is 'normal'"),
+        ({"measured": [1.0, "a"]}, "must be an array of numbers, but is .1.0, 'a'."),
+        ({"measured": jnp.array([1.0, jnp.inf])}, "row 1 is inf"),
+    ],
+)
+def test_noise_of_a_trace_that_cannot_be_is_refused_by_name(changes, words):
+    with pytest.raises(ValueError, match=words):
+        noise.TraceNoise(**{"measured": np.ones(2), "sd": 0.1} | changes)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: event_noise(noise.Normal), "`scatter` must be a law"),
+        (lambda: event_noise(edge_sd=None), "`edge_sd` must be 0 or more .s., but is"),
+        (lambda: event_noise(discrepancy=np.nan), "`discrepancy` must be 0 or more"),
+        (lambda: noise.EventNoise.of([1.0]), "`events` must be .* but is a list"),
+        (lambda: noise.StudentT(np.inf), "`degrees` must be positive, but is inf"),
+        (lambda: noise.StudentT("4"), "`degrees` must be positive, but is '4'"),
+    ],
+)
+def test_laws_and_scales_of_events_that_cannot_be_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_traced_scales_of_a_trace_may_be_anything():
+    density = lambda sd: noise.TraceNoise(np.ones(2), sd).log_density(np.zeros(2))
+    slope = jax.jit(jax.grad(density))(0.5)
+    assert slope == pytest.approx(2 * (1 / 0.5**3 - 1 / 0.5))
