@@ -50,6 +50,7 @@ _NAMESPACES = (
     "optical",
     "optimise",
     "optimisers",
+    "owners",
     "page",
     "parameters",
     "pareto",

@@ -8,6 +8,7 @@ that returns a `Free`.
 """
 
 import dataclasses
+import numbers
 from collections.abc import Callable, Sequence
 
 import equinox as eqx
@@ -18,6 +19,7 @@ from jaxtyping import Array, Float, PyTree
 
 import diffelec
 
+from .owners import contacts_of, numbers_of
 from .priors import AbstractPrior, Correlated, Hierarchical, Independent, smooth
 from .scales import check_curve, scaled_curve
 
@@ -36,6 +38,15 @@ SCALE_REMARK = (
 def _replaced(values, old):
     """The whole leaf, in the shape that it had."""
     return jnp.reshape(values, jnp.shape(old))
+
+
+def _check_prior(name: str, prior) -> None:
+    """Raises ValueError for what is no prior."""
+    if not isinstance(prior, AbstractPrior):
+        raise ValueError(
+            f"`prior` of '{name}' must be one of `fitting.priors`, but is {prior!r}; "
+            "make one, such as `Independent(numpyro.distributions.Normal(0.0, 1.0))`."
+        )
 
 
 class Free(eqx.Module):
@@ -61,6 +72,7 @@ class Free(eqx.Module):
     remark: str = eqx.field(static=True, default="")
 
     def __check_init__(self):
+        _check_prior(self.name, self.prior)
         if self.components and len(self.components) != self.prior.size:
             raise ValueError(
                 f"`components` of '{self.name}' must name each of its "
@@ -93,6 +105,12 @@ class ParameterSpace(eqx.Module):
     clock: Free | None = None
 
     def __check_init__(self):
+        wrong = [part for part in self.parts if not isinstance(part, Free)]
+        if wrong:
+            raise ValueError(
+                f"A free quantity must be a `Free`, but is {wrong[0]!r}; make one by a "
+                "function of `fitting.parameters`, such as `radii`."
+            )
         names = [free.name for free in self.parts]
         if len(set(names)) != len(names):
             raise ValueError(f"Free quantities must have different names: {names}.")
@@ -261,68 +279,6 @@ def curve_scale(curve: str, prior: AbstractPrior | None = None) -> Free:
     )
 
 
-def _numbers_of(electrode: diffelec.Electrode, particles: Sequence[str]) -> np.ndarray:
-    """Indices of particles by label."""
-    labels = electrode.network.topology.particle_labels
-    missing = [label for label in particles if label not in labels]
-    if missing:
-        raise ValueError(
-            f"Particle '{missing[0]}' must be one of the electrode's, which are "
-            f"{', '.join(labels[:8])}{' …' if len(labels) > 8 else ''}."
-        )
-    twice = [label for k, label in enumerate(particles) if label in particles[:k]]
-    if twice:
-        raise ValueError(
-            f"`particles` must name each one once, but '{twice[0]}' comes twice; leave "
-            "the second out."
-        )
-    return np.array([labels.index(label) for label in particles], int)
-
-
-def _contacts_of(electrode, particles):
-    """Edges that are the particles' contacts, the place in `particles` of each one's
-    owner, and the share of its contact that each is (1 unless its particle is cut).
-    """
-    topology = electrode.network.topology
-    first, sites = topology.first_site, topology.site_particle
-    places = {p: k for k, p in enumerate(_numbers_of(electrode, particles).tolist())}
-    is_cut = np.bincount(sites, minlength=topology.num_particles) > 1
-    particle_at = {first + k: int(p) for k, p in enumerate(sites)}
-    found = []
-    for e, ends in enumerate(np.stack([topology.tail, topology.head], axis=1).tolist()):
-        at = [particle_at.get(node) for node in ends]
-        if None not in at and np.any(is_cut[at]):
-            continue  # within a particle, or worked out by `diffelec.resolve`
-        own = [k for k in (0, 1) if at[k] in places]
-        if len(own) == 2:
-            one, other = (particles[places[p]] for p in at)
-            raise ValueError(
-                f"A contact must belong to one particle, but '{one}' and '{other}' "
-                "touch; free the contact of one of them."
-            )
-        found += [(e, places[at[k]], ends[k], ends[1 - k]) for k in own]
-    edges, owners, own, far = np.array(found, int).reshape(-1, 4).T
-    for k in np.setdiff1d(np.arange(len(particles)), owners):
-        raise ValueError(
-            f"Particle '{particles[k]}' must touch carbon or the collector to have a "
-            "contact that is free, but touches nothing but sites of particles that are "
-            "cut; leave it out, or take the network before it was cut."
-        )
-    return edges, owners, _parts(topology.site_share[own - first], own, owners, far)
-
-
-def _parts(share, own, owners, far) -> np.ndarray:
-    """Share of each edge in its particle's contact with the node `far`, which is spread
-    over the sites `own` as their surface is.
-    """
-    groups = list(zip(owners.tolist(), far.tolist(), strict=True))
-    totals = dict.fromkeys(groups, 0.0)
-    _, once = np.unique(np.stack([own, far]), axis=1, return_index=True)
-    for k in once:
-        totals[groups[k]] += share[k]
-    return share / np.array([totals[group] for group in groups])
-
-
 def contacts(
     electrode: diffelec.Electrode,
     particles: Sequence[str],
@@ -348,8 +304,9 @@ def contacts(
     """
     count = len(particles)
     prior = Hierarchical(count, -6.3, 1.0, 0.5) if prior is None else prior
+    _check_prior(CONTACTS, prior)
     extra = ("population mean", "population spread")[: prior.size - count]
-    edges, owners, parts = _contacts_of(electrode, particles)
+    edges, owners, parts = contacts_of(electrode, particles)
     skipped = len(extra)
 
     def law(values, network):
@@ -381,7 +338,7 @@ def radii(
     """Radius of every particle named, log10(R/m); known to 10 % about the electrode's
     unless given. A recorded voltage says nothing of R itself: the prior speaks.
     """
-    numbers = _numbers_of(electrode, particles)
+    numbers = numbers_of(electrode, particles)
     if prior is None:
         now = np.log10(np.asarray(electrode.radius)[numbers])
         prior = Correlated(now, np.log10(1.1) * np.eye(len(numbers)))
@@ -398,7 +355,8 @@ def radii(
 
 def clock(sd: float) -> Free:
     """Seconds by which the events' clock is ahead of the cycler's, N(0, `sd`)."""
-    if not sd > 0:
-        raise ValueError(f"`sd` of the clock must be positive [s], but is {sd}.")
+    known = isinstance(sd, numbers.Real) or getattr(sd, "shape", None) == ()
+    if not (known and 0 < sd < np.inf):
+        raise ValueError(f"`sd` of the clock must be positive [s], but is {sd!r}.")
     prior = Independent(dist.Normal(0.0, float(sd)))
     return Free(name="clock offset", prior=prior, where=None, unit="s")

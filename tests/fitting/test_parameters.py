@@ -305,3 +305,24 @@ def test_a_particle_named_twice_is_refused(electrode):
     for quantity in (parameters.contacts, parameters.radii):
         with pytest.raises(ValueError, match="once, but 'p1' comes twice"):
             quantity(electrode, ["p1", "p0", "p1"])
+
+
+def test_what_is_no_prior_and_no_quantity_is_refused(electrode, space):
+    for make in (
+        lambda prior: parameters.contacts(electrode, ["p0"], prior),
+        lambda prior: parameters.radii(electrode, ["p0"], prior),
+        lambda prior: parameters.curve_values(electrode, "diffusivity", prior),
+        lambda prior: parameters.curve_scale("diffusivity", prior),
+    ):
+        with pytest.raises(
+            ValueError, match=r"must be one of .* but is 'normal'; make"
+        ):
+            make("normal")
+    for frees, moving in ((("kappa",), None), (space.frees, 3.0)):
+        with pytest.raises(ValueError, match=r"must be a `Free`, but is (3.0|'kappa')"):
+            parameters.ParameterSpace(frees, moving)
+    for sd in (np.inf, np.nan, "5 min", None):
+        with pytest.raises(
+            ValueError, match=r"`sd` of the clock must be positive \[s\]"
+        ):
+            parameters.clock(sd)
