@@ -1,7 +1,9 @@
 """What makes two runs the same: a digest of data, model, priors and versions."""
 
 import dataclasses
+import functools
 import hashlib
+import inspect
 import types
 from importlib import metadata
 from typing import Any
@@ -65,7 +67,13 @@ def _fields_of(thing) -> list[str]:
         return sorted(thing.gather_pytree_data_fields())
     names = getattr(thing, "__dict__", ())
     # A private hash is one that each process makes anew.
-    return sorted(name for name in names if not name.startswith("_"))
+    return sorted(n for n in names if not (n.startswith("_") or _is_kept(thing, n)))
+
+
+def _is_kept(thing, name: str) -> bool:
+    """Whether an attribute is there only once it was asked for."""
+    own = inspect.getattr_static(type(thing), name, None)
+    return isinstance(own, functools.cached_property)
 
 
 def identity_of(problem, sampler: AbstractSampler, seed: int, chunk: int) -> dict:
