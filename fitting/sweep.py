@@ -23,6 +23,8 @@ from .parameters import ParameterSpace
 from .quantities import Range, ends_of, free_of
 
 _MOST_LANES = 10_000_000
+SUCCESSFUL = "successful"
+"""How a lane ended that did not fail."""
 
 
 class Sweep(NamedTuple):
@@ -256,6 +258,6 @@ def _number(result):
 def message_of(outcome: int) -> str:
     """The sentence of a lane's outcome."""
     if outcome == _number(diffelec.RESULTS.successful):
-        return "successful"
+        return SUCCESSFUL
     form = jax.tree.structure(diffelec.RESULTS.successful)
     return diffelec.RESULTS[jax.tree.unflatten(form, [np.asarray(outcome, np.int32)])]

@@ -22,11 +22,15 @@ _DASHES = ("-", "--")
 
 def figures_of(sweep: Sweep, lanes: Lanes) -> Iterator[tuple[str, Figure]]:
     """(name, figure) of all that a sweep has something to show in."""
+    if np.all(lanes.failed):
+        return
     yield "spread", spread_figure(sweep, lanes)
     varied = [k for k in range(sweep.space.size) if np.ptp(sweep.values[:, k]) > 0]
-    if len(varied) == 1:
+    imaged = np.asarray(sweep.electrode.network.topology.imaged)
+    if len(varied) == 1 and np.isfinite(lanes.changes[..., 1, imaged]).any():
         yield "onsets", onsets_figure(sweep, lanes, varied[0])
-    if len(varied) == 2 and _is_grid(sweep.values[:, varied]):
+    is_map = len(varied) == 2 and _is_grid(sweep.values[:, varied])
+    if is_map and np.isfinite(spreads(sweep, lanes)[:, 0]).any():
         yield "map", map_figure(sweep, lanes, *varied)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from . import files
 from .results import CHANGES, HOUR, LEVELS
-from .sweep import Lanes, Sweep, message_of
+from .sweep import SUCCESSFUL, Lanes, Sweep, message_of
 from .wording import counted
 
 _MILLIAMPERE_HOUR = 3.6  # C
@@ -26,15 +26,26 @@ def spreads(sweep: Sweep, lanes: Lanes) -> np.ndarray:
         )
 
 
+def ends(lanes: Lanes) -> dict[str, int]:
+    """How many lanes ended how, in the order of their first."""
+    outcomes, first, counts = np.unique(
+        lanes.outcome, return_index=True, return_counts=True
+    )
+    order = np.argsort(first)
+    return {message_of(outcomes[k]): int(counts[k]) for k in order}
+
+
 def text(sweep: Sweep, lanes: Lanes) -> str:
     """How the lanes ended, and their spreads, a line each."""
     ended, count = ~lanes.failed, len(lanes.outcome)
     lines = [f"{ended.sum()} of {counted(count, 'simulation')} ended"]
-    for outcome in np.unique(lanes.outcome[~ended]):
-        number = int(np.sum(lanes.outcome == outcome))
-        lines.append(f"{number} failed: {message_of(outcome)}")
+    lines += [
+        f"{number} failed: {message}"
+        for message, number in ends(lanes).items()
+        if message != SUCCESSFUL
+    ]
     found = spreads(sweep, lanes)[ended]
-    for half, column in enumerate(found.T, 1):
+    for half, column in enumerate(found.T if len(found) else (), 1):
         known = column[np.isfinite(column)]
         passed = counted(len(known), "lane")
         line = f"half cycle {half}: all imaged particles passed in {passed}"

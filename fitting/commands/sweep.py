@@ -84,8 +84,9 @@ def run(arguments) -> None:
 
     store = Store.beside(arguments.out)
     if arguments.join and not store.begun and (arguments.out / files.STUDY).exists():
-        _check_results(arguments.out, sweep_of(arguments))
+        found = _joined(arguments.out, sweep_of(arguments))
         print(f"'{arguments.out}' holds the results already", file=sys.stderr)
+        _check_ends(found.get("ends"), arguments.out)
         return
     files.check_folder(arguments.out, overwrite=arguments.overwrite)
     asked = sweep_of(arguments)
@@ -96,6 +97,8 @@ def run(arguments) -> None:
 
 def _share(arguments, store, asked) -> None:
     """Simulates what nobody has, writes once all is there."""
+    from .. import sweep_files
+
     lanes = solve(arguments, store, asked)
     if lanes is None:
         print(
@@ -109,12 +112,35 @@ def _share(arguments, store, asked) -> None:
             names = write(arguments, asked, lanes)
             store.remove()
             print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
+            _check_ends(sweep_files.ends(lanes), arguments.out)
             return
     print("the results are written by another process", file=sys.stderr)
 
 
-def _check_results(folder, asked) -> None:
-    """Refuses to join a sweep whose results answer another question."""
+def _check_ends(ends, folder) -> None:
+    """Raises SimulationError where no simulation ended; `ends` counts them by how."""
+    import diffelec
+
+    from .. import sweep
+    from ..wording import counted
+
+    if not isinstance(ends, dict) or not ends or sweep.SUCCESSFUL in ends:
+        return
+    first, count = next(iter(ends)), sum(ends.values())
+    none = (
+        "The only simulation did not end"
+        if count == 1
+        else (f"None of {counted(count, 'simulation')} ended")
+    )
+    raise diffelec.SimulationError(f"{none} (see '{folder / 'lanes.csv'}'): {first}")
+
+
+def _joined(folder, asked) -> dict:
+    """The study of results that are joined.
+
+    Raises:
+        ValueError: for results that answer another question.
+    """
     from .. import chunks, files
 
     study = files.read_json(folder / files.STUDY)
@@ -127,6 +153,7 @@ def _check_results(folder, asked) -> None:
             f"'{folder}' must hold the results of this sweep to be joined, but "
             f"{change}; repeat the first command, or choose another --out."
         )
+    return study
 
 
 def sweep_of(arguments):
@@ -222,6 +249,7 @@ def write(arguments, asked, lanes) -> list[str]:
                 "varied": list(asked.space.labels),
                 "lanes": len(asked.values),
                 "failed": int(lanes.failed.sum()),
+                "ends": sweep_files.ends(lanes),
                 "versions": study.versions(_PACKAGES),
                 "files": names,
             },

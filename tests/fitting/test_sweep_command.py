@@ -154,6 +154,33 @@ def test_who_comes_second_to_the_results_says_so(command, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("option", [(), ("--join",)])
+def test_a_sweep_of_which_nothing_ends_has_failed(option, command, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ("--vary", "diffusivity=0.01:0.1:3", *option, "--out", out)
+    assert command(*words) == 1
+    printed = capsys.readouterr()
+    assert "0 of 3 simulations ended" in printed.out
+    assert "half cycle" not in printed.out
+    sentence = printed.err.splitlines()[-1]
+    assert sentence.startswith("diffelec: None of 3 simulations ended (see '")
+    assert sentence.endswith(sweep.message_of(1))
+    study = json.loads((out / files.STUDY).read_text())
+    assert study["ends"] == {sweep.message_of(1): 3}
+    assert {path.name for path in out.iterdir()} == set(study["files"])
+    assert not list(out.glob("*.png"))
+    assert command(*words[:2], "--join", "--out", out) == 1
+    assert "None of 3 simulations ended" in capsys.readouterr().err
+
+
+def test_times_that_are_never_passed_are_not_drawn(command, tmp_path):
+    out = tmp_path / "out"
+    grid = ("--vary", "diffusivity=0.2:0.4:2", "--vary", "radius=1:2:2")
+    assert command(*grid, "--out", out) == 0
+    assert not (out / "map.png").exists()
+    assert (out / "spread.png").exists()
+
+
 def test_results_of_another_sweep_are_not_joined(command, tmp_path, capsys):
     out, vary = tmp_path / "out", ("--vary", "diffusivity=0.1:10:3", "--join")
     assert command(*vary, "--out", out) == 0
