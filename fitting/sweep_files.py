@@ -10,6 +10,16 @@ from .sweep import SUCCESSFUL, Lanes, Sweep, message_of
 from .wording import counted
 
 _MILLIAMPERE_HOUR = 3.6  # C
+COLUMNS = {
+    "lanes.csv: spread_N_h": "latest minus earliest time at which the mean "
+    f"stoichiometry of an imaged particle has changed by {CHANGES[1]:g} since half "
+    "cycle N began, the midpoint of the figures; empty where one never gets there",
+    "onsets.csv: onset_h, midpoint_h, completion_h": "when "
+    f"{', '.join(f'{100 * level:g}' for level in LEVELS)} % of the particle's own "
+    "change over the half cycle are passed, from its start; empty where that change "
+    "is below 0.05",
+}
+"""What columns of the tables mean, of which two tell of midpoints in different ways."""
 
 
 def spreads(sweep: Sweep, lanes: Lanes) -> np.ndarray:
@@ -53,6 +63,8 @@ def text(sweep: Sweep, lanes: Lanes) -> str:
             low, middle, high = np.quantile(known, [0.05, 0.5, 0.95])
             line += f", spread of midpoints {middle:.2f} h ({low:.2f} to {high:.2f})"
         lines.append(line)
+    if np.isfinite(found).any():
+        lines.append(f"a midpoint is a change of {CHANGES[1]:g} in mean stoichiometry")
     return "\n".join(lines)
 
 

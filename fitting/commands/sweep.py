@@ -21,8 +21,10 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         help="simulate over a grid of quantities or draws of their priors",
         description="Simulates an electrode many times, with quantities varied over a "
         "grid or drawn at random, and writes lanes.csv, onsets.csv, sweep.nc, "
-        "study.json and figures to the folder --out. An interrupted or killed run goes "
-        "on with --resume; with --join several processes share one.",
+        "study.json and figures to the folder --out. A midpoint is a change of 0.33 in "
+        "stoichiometry in lanes.csv (spread_N_h) and figures, and half of a particle's "
+        "own change in onsets.csv (midpoint_h), as `simulate` has it. An interrupted "
+        "or killed run goes on with --resume; with --join several processes share one.",
     )
     which = parser.add_mutually_exclusive_group()
     study.add_electrode(which)
@@ -250,6 +252,7 @@ def write(arguments, asked, lanes) -> list[str]:
                 "lanes": len(asked.values),
                 "failed": int(lanes.failed.sum()),
                 "ends": sweep_files.ends(lanes),
+                "columns": sweep_files.COLUMNS,
                 "versions": study.versions(_PACKAGES),
                 "files": names,
             },

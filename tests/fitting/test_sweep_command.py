@@ -54,6 +54,19 @@ def test_the_command_writes_tables_and_a_study_that_repeats_it(
     assert (out / "again" / "lanes.csv").read_text() == (out / "lanes.csv").read_text()
 
 
+def test_a_sweep_says_which_midpoint_is_meant_where(command, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert command("--vary", "diffusivity=0.5:2:2", "--out", out) == 0
+    assert "a midpoint is a change of 0.33" in capsys.readouterr().out
+    columns = json.loads((out / "study.json").read_text())["columns"]
+    said = " ".join(columns)
+    assert ("spread_N_h" in said, "midpoint_h" in said) == (True, True)
+    assert "changed by 0.33" in columns["lanes.csv: spread_N_h"]
+    assert "10, 50, 90 % of" in columns["onsets.csv: onset_h, midpoint_h, completion_h"]
+    assert cli.main(["sweep", "--help"]) == 0
+    assert "change of 0.33" in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_netcdf_holds_every_particle(command, tmp_path):
     xarray = pytest.importorskip("xarray")
     pytest.importorskip("h5netcdf")
