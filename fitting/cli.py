@@ -47,6 +47,11 @@ _OPTIONS = {  # that are not called as the library's argument
     "discrepancy": "discrepancy_h",
 }
 
+_TOO_LARGE = (
+    "The run needs more memory than there is; ask for fewer particles, shells, "
+    "instants or steps."
+)
+
 SUCCESS, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -55,8 +60,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="diffelec",
         description="Particle-network model of lithium-ion cathodes.",
-        epilog="Exit status: 0 success, 1 the simulation failed, 2 bad input, "
-        "130 interrupted.",
+        epilog="Exit status: 0 success, 1 the simulation failed or had no memory, "
+        "2 bad input, 130 interrupted.",
     )
     subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in _COMMANDS:
@@ -73,8 +78,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one sub-command and returns the exit status.
 
-    0 on success, 1 where a simulation failed, 2 on bad input (one sentence on stderr),
-    130 when interrupted.
+    0 on success, 1 where a simulation failed or the memory did not suffice, 2 on bad
+    input (one sentence on stderr), 130 when interrupted.
     """
     try:
         return _main(argv)
@@ -117,7 +122,11 @@ def _main(argv: Sequence[str] | None) -> int:
         return _end(BAD_INPUT, _file_sentence(error))
     except ValueError as error:
         return _end(BAD_INPUT, _as_options(str(error), arguments))
+    except MemoryError:
+        return _end(FAILED, _TOO_LARGE)
     except RuntimeError as error:
+        if _is_exhausted(error):
+            return _end(FAILED, _TOO_LARGE)
         if not _is_simulation_error(error):
             raise
         return _end(FAILED, _as_options(str(error), arguments))
@@ -236,6 +245,13 @@ def _is_simulation_error(error: BaseException) -> bool:
     """Whether a simulation failed (only then is `diffelec` loaded)."""
     diffelec = sys.modules.get("diffelec")
     return diffelec is not None and isinstance(error, diffelec.SimulationError)
+
+
+def _is_exhausted(error: BaseException) -> bool:
+    """Whether a device had no memory left (only then is JAX loaded)."""
+    jax = sys.modules.get("jax")
+    own = jax is not None and isinstance(error, jax.errors.JaxRuntimeError)
+    return own and "RESOURCE_EXHAUSTED" in str(error)
 
 
 def _as_options(sentence: str, arguments) -> str:

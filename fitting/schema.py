@@ -11,6 +11,7 @@ _NUMBER, _TEXT, _FLAG = {"type": "number"}, {"type": "string"}, {"type": "boolea
 _NUMBERS = {"type": "array", "items": _NUMBER}
 _NUMBER_OR_NUMBERS = {"type": ["number", "array"], "items": _NUMBER}
 _COUNT = {"type": "integer", "minimum": 0}
+_PARTICLE_COUNT = {**_COUNT, "maximum": 100_000}
 
 CURVE_FORMS = {
     "pchip": {"knots": _NUMBERS, "log10_values": _NUMBERS},
@@ -31,17 +32,20 @@ LAWS = {
 }
 BUILDERS = {
     "columns": {
-        "obstructions": {"type": "array", "items": _COUNT},
+        "obstructions": {"type": "array", "items": _PARTICLE_COUNT},
         "contact_radius_m": _NUMBER,
         "carbon_shape_per_m": _NUMBER,
         "spacing_m": _NUMBER,
     },
     "chain": {
-        "num_particles": _COUNT,
+        "num_particles": _PARTICLE_COUNT,
         "contact_radius_m": _NUMBER,
         "carbon_shape_per_m": _NUMBER,
     },
-    "star": {"num_particles": _COUNT, "carbon_shape_per_m": _NUMBER_OR_NUMBERS},
+    "star": {
+        "num_particles": _PARTICLE_COUNT,
+        "carbon_shape_per_m": _NUMBER_OR_NUMBERS,
+    },
 }
 SITE_FORMS = {
     "slices": {"axis": {**_NUMBERS, "minItems": 3, "maxItems": 3}},
@@ -155,7 +159,7 @@ _ELECTROLYTE = _object(
         "effective_conductivity_S_per_m": _NUMBER,
         "area_m2": _NUMBER,
         "thickness_m": _NUMBER,
-        "num_layers": {"type": "integer", "minimum": 1},
+        "num_layers": {"type": "integer", "minimum": 1, "maximum": 10_000},
     },
     ["effective_conductivity_S_per_m", "area_m2", "thickness_m"],
 )
@@ -222,7 +226,7 @@ ELECTRODE = {
             ),
             "mesh": _object(
                 {
-                    "num_shells": {"type": "integer", "minimum": 3},
+                    "num_shells": {"type": "integer", "minimum": 3, "maximum": 1000},
                     "clustering": _NUMBER,
                 }
             ),
@@ -290,6 +294,7 @@ def sentence(error, name: str) -> str:
         "enum": lambda: "be one of " + ", ".join(f"'{v}'" for v in rule),
         "const": lambda: f"be {rule!r}",
         "minimum": lambda: f"be {rule} or more",
+        "maximum": lambda: f"be {rule} or less",
         "minItems": lambda: f"have {rule} entries or more",
         "maxItems": lambda: f"have at most {rule} entries",
     }

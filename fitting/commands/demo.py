@@ -51,6 +51,7 @@ def run(arguments) -> None:
     """Solves, prints the table, writes the files."""
     if arguments.cycles < 1:
         raise ValueError(f"--cycles must be 1 or more, but is {arguments.cycles}.")
+    study.check_most(arguments, "cycles")
     import diffelec
 
     study.check_output(arguments)

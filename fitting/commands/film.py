@@ -24,6 +24,7 @@ _MOST = {
     "delay_s": _YEAR * _HOUR,
     "size": 8192,
     "frames": _MOST_FRAMES,
+    "rises": 10_000,
 }
 _NUMBERS = (
     # option, type, default, meaning

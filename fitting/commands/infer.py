@@ -111,6 +111,7 @@ def check(arguments) -> None:
         value = getattr(arguments, name)
         if value < least:
             raise ValueError(f"--{name} must be {least} or more, but is {value}.")
+    study.check_most(arguments, *leasts)
     if 0 < arguments.pilot < 10:
         raise ValueError(f"--pilot must be 0, or 10 or more, but is {arguments.pilot}.")
 

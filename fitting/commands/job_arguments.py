@@ -4,7 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
-from . import cycler_file, from_film
+from . import cycler_file, from_film, study
 
 _EDGE = "default 0.083; of a film or its traces the time of a frame"
 _KINDS = ("onset", "midpoint", "completion", "duration")
@@ -226,6 +226,7 @@ def check(arguments) -> None:
                 f"--{name.replace('_', '-')} must be 1 or more, but is {value}."
             )
     _check_numbers(arguments)
+    study.check_most(arguments, "starts", "max_steps", "shells")
     if arguments.shells < 4:
         raise ValueError(f"--shells must be 4 or more, but is {arguments.shells}.")
     if arguments.seed < 0:

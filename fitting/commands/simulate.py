@@ -129,6 +129,7 @@ def run(arguments) -> None:
     """Reads, solves, writes."""
     if arguments.cycles < 1:
         raise ValueError(f"--cycles must be 1 or more, but is {arguments.cycles}.")
+    study.check_most(arguments, "cycles", "saved", "max_steps", "film_frames")
     import diffelec
 
     from .. import files

@@ -11,6 +11,11 @@ from pathlib import Path
 _VERSIONS = ("jax", "jaxlib", "diffrax", "equinox", "numpy")
 SAVED = 301  # instants a protocol step: knees of voltage curves are drawn
 _MILLIAMPERE_HOUR = 3.6  # C
+_MOST = {  # of counts; more are a slip, or fit into no machine
+    **{"cycles": 10_000, "saved": 1_000_000, "film_frames": 10_000},
+    **{"max_steps": 1_000_000, "shells": 1000, "starts": 10_000, "draws": 10_000_000},
+    **{"chains": 10_000, "warmup": 1_000_000, "pilot": 1_000_000, "walkers": 100_000},
+}
 _STEP_COLUMNS = (
     "step",
     "start_s",
@@ -50,6 +55,15 @@ def add_electrode(which) -> None:
     which.add_argument(
         "--electrode", metavar="FILE", type=Path, help="an electrode as JSON"
     )
+
+
+def check_most(arguments, *names: str) -> None:
+    """Refuses counts that no run can hold."""
+    for name in names:
+        value, most = getattr(arguments, name), _MOST[name]
+        if value is not None and value > most:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{option} must be {most} or less, but is {value}.")
 
 
 def asked(arguments) -> dict:

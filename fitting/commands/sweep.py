@@ -194,6 +194,7 @@ def _check(arguments) -> None:
     """Refuses what cannot go together."""
     if arguments.cycles < 1:
         raise ValueError(f"--cycles must be 1 or more, but is {arguments.cycles}.")
+    study.check_most(arguments, "cycles", "max_steps")
     if arguments.chunk is not None and arguments.chunk < 1:
         raise ValueError(f"--chunk must be 1 or more, but is {arguments.chunk}.")
     if not arguments.vary and not arguments.knots:

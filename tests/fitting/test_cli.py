@@ -224,6 +224,33 @@ def test_a_process_that_is_not_interrupted_exits_as_usual(capsys, monkeypatch):
     assert "unrecognized arguments: --seed" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("146 TiB"),
+        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory."),
+    ],
+)
+def test_too_little_memory_ends_in_one_line(error, tmp_path, capsys, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(diffelec, "simulate", fail)
+    assert cli.main(["simulate", "--out", str(tmp_path / "out")]) == 1
+    sentence = "diffelec: The run needs more memory than there is; ask for fewer"
+    assert capsys.readouterr().err.startswith(sentence)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_of_jax_are_not_hidden(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise jax.errors.JaxRuntimeError("INTERNAL: a bug")
+
+    monkeypatch.setattr(diffelec, "simulate", fail)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="a bug"):
+        cli.main(["demo", "--no-fit"])
+
+
 def test_programming_errors_are_not_hidden(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("a bug")
@@ -283,6 +310,9 @@ def test_nan_in_a_particle_table(tmp_path, capsys):
         (["--rtol", "0"], "--rtol must lie between 0 and 1, but is 0.0"),
         (["--max-steps", "0"], "--max-steps must be a whole number, 1 or more, but is"),
         (["--saved", "1"], "--saved must be a whole number, 2 or more, but is 1"),
+        (["--saved", "1" + 12 * "0"], "--saved must be 1000000 or less, but is 1000"),
+        (["--max-steps", "1" + 12 * "0"], "--max-steps must be 1000000 or less, but"),
+        (["--cycles", "1" + 30 * "0"], "--cycles must be 10000 or less, but is 1000"),
     ],
 )
 def test_bad_argument(arguments, words, tmp_path, capsys, monkeypatch):

@@ -166,6 +166,7 @@ def changed(path, value):
             r"electrode\.network must have the key 'num_particles'",
         ),
         (("mesh",), {"num_shells": 2}, r"mesh\.num_shells must be 3 or more, but is 2"),
+        (("mesh",), {"num_shells": 3_000_000}, r"num_shells must be 1000 or less, but"),
         (
             ("mesh",),
             {"num_shells": 3.0},

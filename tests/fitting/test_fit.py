@@ -189,6 +189,8 @@ def test_bad_tables_end_in_one_sentence(onsets, cycler, words, tmp_path, capsys)
         (["--example", "sharma2022", "--starts", "0"], "--starts must be 1 or more"),
         (["--example", "sharma2022", "--seed", "-1"], "--seed must be 0 or more"),
         (["--example", "sharma2022", "--shells", "2"], "--shells must be 4 or more"),
+        (["--example", "sharma2022", "--shells", "9999"], "--shells must be 1000 or l"),
+        (["--example", "sharma2022", "--starts", "9" * 12], "must be 10000 or less,"),
         (
             ["--example", "sharma2022", "--leave-out", "onset", "midpoint"],
             "all are left out",

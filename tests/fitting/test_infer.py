@@ -190,6 +190,7 @@ def refused(capsys, *arguments):
         (["--example", "sharma2022", "--chains", "0"], "--chains must be 1 or more"),
         (["--example", "sharma2022", "--draws", "3"], "--draws must be 4 or more"),
         (["--example", "sharma2022", "--warmup", "2"], "--warmup must be 10 or more"),
+        (["--example", "sharma2022", "--draws", "9" * 12], "must be 10000000 or less"),
         (["--example", "sharma2022", "--pilot", "9"], "--pilot must be 0, or 10 or"),
         (["--example", "sharma2022", "--pilot", "-1"], "--pilot must be 0 or more"),
         (["--example", "sharma2022", "--walkers", "1"], "--walkers must be 2 or more"),

@@ -229,6 +229,7 @@ def test_results_of_another_sweep_are_not_joined(command, tmp_path, capsys):
         (("--vary", "radius=1:2", "--draws", 4, "--seed", -1), "must be 0 or more"),
         (("--vary", "radius=1:2:3", "--chunk", 0), "--chunk must be 1 or more"),
         (("--vary", "radius=1:2:3", "--cycles", 0), "--cycles must be 1 or more"),
+        (("--vary", "radius=1:2:3", "--max-steps", 10**12), "must be 1000000 or less"),
         (("--vary", "radius=1:2:3", "--vary", "radius=1:2:3"), "different names"),
         (("--vary", "radius=1:2:3", "--resume"), "but there is none; leave --resume"),
         (("--vary", "radius=1:2:3", "--preset", "nmc"), "--preset must be one of"),

@@ -101,6 +101,7 @@ def test_images_need_their_interval_told(tmp_path, capsys):
         (("--hours", "99", "--interval-s", "0.01"), "99 h of 0.01 s have 3.56e+07"),
         (("--frames", "9999", "--interval-s", "1e5"), "last 1.157e+04 days"),
         (("--rises", "1"), "--rises must be 2 or more, but is 1"),
+        (("--rises", "100000000"), "--rises must be 10000 or less, but is 1e+08"),
         (("--frames", "1"), "--frames must be 2 or more, but is 1"),
         (("--bits", "12"), "--bits must be 8 or 16"),
         (("--size", "20"), "32 px or more"),
