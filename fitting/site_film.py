@@ -1,5 +1,6 @@
 """Films of the lithium at the surface of particles that are cut into sites."""
 
+import tempfile
 from pathlib import Path
 
 import matplotlib
@@ -30,9 +31,16 @@ def check_film(path: Path) -> None:
 
 def write_site_film(path: Path, electrode, solution, num_frames: int) -> None:
     """A film in colour, evenly spaced in time over the solution: a GIF that repeats, or
-    a TIFF stack.
+    a TIFF stack; whole or not at all.
     """
     frames = site_frames(electrode, solution, num_frames)
+    with tempfile.TemporaryDirectory(prefix=".film-", dir=path.parent) as folder:
+        partial = Path(folder) / path.name
+        _write(partial, frames)
+        partial.replace(path)
+
+
+def _write(path: Path, frames) -> None:
     if path.suffix.lower() == ".gif":
         from PIL import Image
 

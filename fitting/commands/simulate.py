@@ -148,11 +148,22 @@ def run(arguments) -> None:
     solution = study.solve(electrode, protocol, settings)
     study.write(arguments, electrode, solution, settings)
     if arguments.film_sites is not None:
-        from .. import site_film
+        _film(arguments, electrode, solution)
 
-        path = arguments.film_sites
+
+def _film(arguments, electrode, solution) -> None:
+    """The film of sites; the results are there by now, which it says if interrupted."""
+    from .. import site_film
+
+    path = arguments.film_sites
+    try:
         site_film.write_site_film(path, electrode, solution, arguments.film_frames)
-        print(f"wrote {path}", file=sys.stderr)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted; the results are in '{arguments.out}', but '{path}' was not "
+            "written."
+        ) from None
+    print(f"wrote {path}", file=sys.stderr)
 
 
 def _cut(electrode, arguments):

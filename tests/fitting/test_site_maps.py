@@ -216,6 +216,30 @@ def test_simulate_writes_what_it_knows_of_sites(run_cut):
     assert float(found[0]["largest_spread"]) > 0
 
 
+@pytest.mark.parametrize("where", ["site_frames", "_write"])
+def test_interrupted_in_the_film_the_results_are_told_of(
+    where, tmp_path, capsys, monkeypatch
+):
+    def stop(path, *_):
+        if where == "_write":
+            path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+    monkeypatch.setattr(site_film, where, stop, raising=False)
+    monkeypatch.chdir(tmp_path)
+    chain = {"builder": "chain", "num_particles": 1}
+    (tmp_path / "e.json").write_text(
+        json.dumps({"network": chain, "mesh": {"num_shells": 4}})
+    )
+    command = ["simulate", "--electrode", "e.json", "--sites", "2", "--saved", "11"]
+    command += ["--film-sites", "f.gif", "--film-frames", "2", "--rtol", "1e-3"]
+    assert cli.main([*command, "--protocol", SHORT[0], "--out", "out"]) == 130
+    sentence = "interrupted; the results are in 'out', but 'f.gif' was not written."
+    assert sentence in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"e.json", "out"}
+
+
 def test_fronts_in_the_table_are_those_of_its_sites(run_cut):
     """The front of p0 in the charge, from the study that the run left."""
     import xarray
