@@ -5,6 +5,8 @@ To add a form of cut, add it to `FORMS` and its keys to `schema.SITE_FORMS`.
 
 import dataclasses
 
+import numpy as np
+
 import diffelec
 from diffelec.electrolyte import with_electrolyte
 
@@ -34,6 +36,7 @@ def cut_network(network: diffelec.Network, radius, form: dict) -> diffelec.Netwo
     """
     labels = network.topology.particle_labels
     body = _body(network, form)
+    _check_places(network.topology, body)
     cracks = form.get("cracks", {})
     unknown = sorted(set(cracks) - set(labels))
     if unknown:
@@ -60,6 +63,17 @@ def cut_network(network: diffelec.Network, radius, form: dict) -> diffelec.Netwo
         seed=form.get("seed", 0),
         crack_contact=contact,
     )
+
+
+def _check_places(topology, body) -> None:
+    """Raises ValueError where particles touch in directions that nobody knows."""
+    ends = np.minimum(topology.tail, topology.head)  # a site where both ends are
+    touch = np.any(ends >= topology.first_site)
+    if body.num_sites > 1 and topology.positions is None and touch:
+        raise ValueError(
+            "Particles that touch must have positions to be cut into sites, but have "
+            "none; give each particle its `position_m` in the electrode file."
+        )
 
 
 def _body(network, form: dict) -> diffelec.bodies.Body:

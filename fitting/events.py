@@ -16,6 +16,7 @@ CHANGES = {"onset": 0.05, "midpoint": 0.25, "completion": 0.40, "duration": 0.40
 """Kinds of events, and the change of stoichiometry that each means by default."""
 SEEN = -1
 """Stands for the number of the half cycle that a fit says was seen."""
+_HOUR = 3600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -305,7 +306,8 @@ def _check_bounds(where: str, kind: str, time, sd, after, before) -> None:
     least = 0.0 if kind == "duration" else -math.inf
     if not math.isnan(time):
         if not (math.isfinite(time) and time > least):
-            raise ValueError(f"{where} must be a finite time, but is {time:g} s.")
+            due = "positive and finite" if kind == "duration" else "a finite time"
+            raise ValueError(f"{where} must be {due}, but is {time / _HOUR:g} h.")
         if not 0 < sd < math.inf:
             raise ValueError(
                 f"{where} must have a positive standard deviation, but has {sd:g} s."

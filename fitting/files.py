@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import diffelec
+from diffelec.constants import LARGEST_RADIUS
 
 from .electrodes import electrode_from_dict as electrode_from_dict
 from .electrodes import electrode_to_dict as electrode_to_dict
@@ -58,8 +59,26 @@ def _table_beside(folder: Path, network):
         return read_particle_table(folder / name)
     size = network.get("voxel_um")
     if isinstance(image, str) and isinstance(size, int | float):
-        return read_label_image(folder / image, _MICRO * size)
+        return _labelled(folder / image, size)
     return None
+
+
+def _labelled(path: Path, size: float) -> dict[str, np.ndarray]:
+    """The particles of a label image with voxels of a size [um]."""
+    if not size > 0:
+        raise ValueError(
+            f"electrode.network.voxel_um must be positive, but is {size:g}."
+        )
+    table = read_label_image(path, _MICRO * size)
+    largest = int(np.argmax(table["radius"]))
+    if table["radius"][largest] > LARGEST_RADIUS:
+        raise ValueError(
+            f"electrode.network.voxel_um must be the size of a voxel in um, but with "
+            f"{size:g} the particle '{table['particle'][largest]}' has a radius of "
+            f"{1e3 * table['radius'][largest]:.3g} mm, and {1e3 * LARGEST_RADIUS:g} mm "
+            "is the most; check the unit."
+        )
+    return table
 
 
 def write_electrode(path: str | os.PathLike, electrode: diffelec.Electrode) -> None:
@@ -174,6 +193,12 @@ def read_particle_table(path: str | os.PathLike) -> dict[str, np.ndarray]:
                 )
             if name == "radius_um":
                 check_radius(path, line, name, _MICRO * value)
+    for line, cells in rows:
+        if not cells["particle"]:
+            raise ValueError(
+                f"{Path(path).name}, line {line}, column particle, must be a label, "
+                "but is empty."
+            )
     axes = [columns.pop(f"{axis}_um") for axis in "xyz"]
     table["position"] = _MICRO * np.stack(axes, axis=1)
     table["radius"] = _MICRO * columns.pop("radius_um")

@@ -172,6 +172,13 @@ def _event(path, line: int, cells: dict, units: dict) -> Event:
             given[base] = factor * _signed(path, line, label, text)
             if base == "radius":
                 check_radius(path, line, label, given[base])
+    for base in ("time", "before") if kind == "duration" else ():
+        if given.get(base, 1.0) <= 0:
+            label = units[base][0]
+            raise ValueError(
+                f"{file}, column {label}, must be positive in a row of a duration, but "
+                f"is {cells[label]}; correct or remove the row."
+            )
     _check_row(file, given, lambda base: (units[base][0], cells[units[base][0]]))
     if "half_cycle" in given:
         given["half_cycle"] = _counted(file, given["half_cycle"])

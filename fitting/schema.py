@@ -11,6 +11,7 @@ _NUMBER, _TEXT, _FLAG = {"type": "number"}, {"type": "string"}, {"type": "boolea
 _NUMBERS = {"type": "array", "items": _NUMBER}
 _NUMBER_OR_NUMBERS = {"type": ["number", "array"], "items": _NUMBER}
 _COUNT = {"type": "integer", "minimum": 0}
+_LABEL = {**_TEXT, "pattern": r"\S"}
 _PARTICLE_COUNT = {**_COUNT, "maximum": 100_000}
 
 CURVE_FORMS = {
@@ -97,7 +98,7 @@ _RANGE = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
 _POTENTIAL = _tagged("law", LAWS, {"source": _TEXT, "valid_range": _RANGE})
 _PARTICLE = _object(
     {
-        "label": _TEXT,
+        "label": _LABEL,
         "radius_m": _NUMBER,
         "initial_stoichiometry": _NUMBER,
         "multiplicity": _NUMBER,
@@ -119,7 +120,7 @@ _EDGE = _object(
     },
     ["tail", "head"],
 )
-_TEXTS = {"type": "array", "items": _TEXT}
+_LABELS = {"type": "array", "items": _LABEL}
 _COUNTS = {"type": "array", "items": _COUNT}
 _VECTOR = {"type": "array", "items": _NUMBER, "minItems": 3, "maxItems": 3}
 _PAIR = {"type": "array", "items": _COUNT, "minItems": 2, "maxItems": 2}
@@ -129,13 +130,13 @@ _EXCHANGE = _object(
 _EXPLICIT = _object(
     {
         "particles": {"type": "array", "items": _PARTICLE},
-        "carbon": _TEXTS,
+        "carbon": _LABELS,
         "edges": {"type": "array", "items": _EDGE},
         "site_particle": _COUNTS,
         "site_share": _NUMBERS,
         "site_centres": {"type": "array", "items": _VECTOR},
         "exchange": {"type": "array", "items": _EXCHANGE},
-        "electrolyte_nodes": _TEXTS,
+        "electrolyte_nodes": _LABELS,
         "site_electrolyte": _COUNTS,
     },
     ["particles", "edges"],
@@ -294,6 +295,7 @@ def sentence(error, name: str) -> str:
         "enum": lambda: "be one of " + ", ".join(f"'{v}'" for v in rule),
         "const": lambda: f"be {rule!r}",
         "minimum": lambda: f"be {rule} or more",
+        "pattern": lambda: "be a label that is not empty",
         "maximum": lambda: f"be {rule} or less",
         "minItems": lambda: f"have {rule} entries or more",
         "maxItems": lambda: f"have at most {rule} entries",

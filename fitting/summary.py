@@ -199,8 +199,8 @@ def _quality(report: Report) -> str:
     if math.isfinite(report.probability):
         likely = f"; a larger one has a probability of {report.probability:.2g}"
     timed = int(np.sum(report.events.exact & report.fitted))
-    what = "times" if report.num_rows == timed else "rows of data"
+    names = ("row of data", "rows of data") if report.num_rows != timed else ("time",)
     return (
-        f"chi-square {report.chi_square:.2f} of {report.num_rows} {what}, "
+        f"chi-square {report.chi_square:.2f} of {counted(report.num_rows, *names)}, "
         f"{report.degrees:.1f} degrees of freedom left{likely}"
     )

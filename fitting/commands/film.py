@@ -148,7 +148,13 @@ def check(arguments) -> None:
 
 
 def _check_extent(arguments) -> None:
-    """Refuses what is too long or too large to be a film."""
+    """Refuses what is too long, too large or too small to be a film."""
+    from ..optical.film_plan import LEAST_SIDE
+
+    if arguments.size < LEAST_SIDE:
+        raise ValueError(
+            f"--size must be {LEAST_SIDE} or more, but is {arguments.size}."
+        )
     for name, most in _MOST.items():
         value, option = getattr(arguments, name), f"--{name.replace('_', '-')}"
         if value is not None and value > most:

@@ -105,6 +105,12 @@ def _from_files(arguments, choices, half_cycle: int, quiet: bool):
         return _whole(arguments, choices, found, (-math.inf, math.inf), 0.0)
     table = cycler_file.read(arguments)
     recording = table.recording()
+    if choices.series_resistance and recording.current is None:
+        raise ValueError(
+            f"{arguments.cycler.name} must hold a current for --series-ohm to take its "
+            "drop off the voltage, but holds none; add the column current_A, or leave "
+            "--series-ohm out."
+        )
     try:
         seen = recording.half_cycle(half_cycle)
     except ValueError as error:

@@ -171,6 +171,11 @@ def _cut(electrode, arguments):
     form = {"number": arguments.sites, "form": arguments.site_form or _FORMS[0]}
     if arguments.coverage is not None:
         form["coverage"] = arguments.coverage
+        if arguments.sites is not None and not 0 < arguments.coverage <= 1:
+            raise ValueError(
+                "--coverage must lie above 0 and up to 1, but is "
+                f"{arguments.coverage:g}; leave it out for all of the surface."
+            )
     if arguments.sites is None:
         if arguments.site_form is not None or arguments.coverage is not None:
             raise ValueError(

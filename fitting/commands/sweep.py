@@ -67,9 +67,10 @@ def _add_varied(parser: argparse.ArgumentParser) -> None:
         metavar="CURVE",
         nargs="+",
         default=[],
+        type=lambda name: name.replace("-", "_"),
         choices=("conductivity", "diffusivity", "rate_constant"),
-        help="draw the knots of these curves from a smooth prior about them (0.5 "
-        "decades)",
+        help="draw the knots of these curves (conductivity, diffusivity, "
+        "rate-constant) from a smooth prior about them (0.5 decades)",
     )
     parser.add_argument(
         "--draws", metavar="N", type=int, help="draw at random so many times"
@@ -202,6 +203,14 @@ def _check(arguments) -> None:
             "A sweep must vary something: add --vary diffusivity=0.1:10:5, or --knots "
             "conductivity with --draws 100."
         )
+    names = [text.partition("=")[0] for text in arguments.vary]
+    for option, given in (("--vary", names), ("--knots", arguments.knots)):
+        twice = [name for name in given if given.count(name) > 1]
+        if twice:
+            raise ValueError(
+                f"{option} must name a quantity once, but names '{twice[0]}' "
+                f"{given.count(twice[0])} times; keep one of them."
+            )
     counts = [text for text in arguments.vary if text.count(":") > 1]
     if arguments.draws is None and arguments.knots:
         raise ValueError("--knots are drawn at random: add --draws N.")

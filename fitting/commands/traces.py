@@ -159,7 +159,8 @@ def check(arguments) -> None:
             )
     if not 0 <= arguments.erode_px < 100:
         raise ValueError(
-            f"--erode-px must be between 0 and 100, but is {arguments.erode_px:g}."
+            "--erode-px must be 0 or more and below 100, but is "
+            f"{arguments.erode_px:g}."
         )
 
 

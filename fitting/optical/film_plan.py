@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 _BITS = (8, 16)
-_LEAST_SIDE = 32  # px
+LEAST_SIDE = 32  # px
 
 
 def _check(settings, name: str, least: float, most: float) -> None:
@@ -189,9 +189,9 @@ class FilmPlan:
     seed: int = 0
 
     def __post_init__(self):
-        if np.shape(self.shape) != (2,) or min(self.shape) < _LEAST_SIDE:
+        if np.shape(self.shape) != (2,) or min(self.shape) < LEAST_SIDE:
             raise ValueError(
-                f"`shape` must be a height and a width of {_LEAST_SIDE} px or more, "
+                f"`shape` must be a height and a width of {LEAST_SIDE} px or more, "
                 f"but is {self.shape}."
             )
         if self.num_frames < 2:

@@ -297,6 +297,15 @@ def test_nan_in_a_particle_table(tmp_path, capsys):
     assert "p.csv, line 3, column z_um, must be a finite number" in sentence
 
 
+def test_a_particle_of_a_table_has_a_label(tmp_path, capsys):
+    (tmp_path / "p.csv").write_text("particle,x_um,y_um,z_um,radius_um\n,0,0,5,5\n")
+    files.write_json(tmp_path / "e.json", {"network": {"particle_table": "p.csv"}})
+    sentence = refused(
+        capsys, "simulate", "--electrode", tmp_path / "e.json", "--out", tmp_path / "o"
+    )
+    assert "p.csv, line 2, column particle, must be a label, but is empty." in sentence
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -85,7 +85,10 @@ def test_one_particle_may_have_events_at_several_changes():
         (Event("a", "onset", after=-INF, before=INF), "one finite bound or more"),
         (Event("a", "onset", 1.0, 1.0, change=1.2), "between 0 and 1, but is at 1.2"),
         (Event("a", "duration", 1.0, 1.0, change=0.05), "between 0.05 and 1"),
-        (Event("a", "duration", -1.0, 1.0), "must be a finite time, but is -1"),
+        (
+            Event("a", "duration", -1.0, 1.0),
+            "positive and finite, but is -0.000277778 h",
+        ),
         (Event("a", "onset", 1.0, 1.0, radius=-5e-6), "must be positive, but is -5 um"),
     ],
 )

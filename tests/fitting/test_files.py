@@ -166,6 +166,12 @@ def changed(path, value):
             r"electrode\.network must have the key 'num_particles'",
         ),
         (("mesh",), {"num_shells": 2}, r"mesh\.num_shells must be 3 or more, but is 2"),
+        (
+            ("network", "particles", 1, "label"),
+            "",
+            r"particles\[1\]\.label must be a label that is not empty, but is ''\.$",
+        ),
+        (("network", "carbon"), [" "], r"carbon\[0\] must be a label that is not"),
         (("mesh",), {"num_shells": 3_000_000}, r"num_shells must be 1000 or less, but"),
         (
             ("mesh",),

@@ -333,6 +333,7 @@ def test_a_recorded_current_can_drive(tmp_path):
     [
         (["--capacity-mAh", "15"], "--capacity-mAh must come with --drive current"),
         (["--voltage-sd-mV", "15"], "--voltage-sd-mV must come with --drive current"),
+        (["--series-ohm", "5"], "c.csv must hold a current for --series-ohm to take"),
         (["--drive", "current"], "The current must be recorded to drive the model"),
         (
             ["--drive", "current", "--capacity-mAh", "-1"],

@@ -260,3 +260,18 @@ def test_bounds_in_the_wrong_order_are_told_as_written(written):
     words = "column sd_h, must be empty in a row of bounds, but is 0.5; remove it"
     with pytest.raises(ValueError, match=words):
         read_events(written("particle,event,time_h,sd_h,after_h", "a,onset,,0.5,2"))
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (
+            "a,duration,-1,0.5,,,,",
+            "line 2, column time_h, must be positive in a row of",
+        ),
+        ("a,duration,,,-2,-1,,", "column before_h, must be positive .* but is -1;"),
+    ],
+)
+def test_a_duration_is_positive(written, row, words):
+    with pytest.raises(ValueError, match=words):
+        read_events(written(EVENTS, row))

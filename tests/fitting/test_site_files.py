@@ -217,7 +217,8 @@ def test_an_electrode_is_made_of_a_tomogram(tmp_path):
         (np.full((5, 5), -1, np.int16), 1.0, r"0 outside .* but holds -1; write 0"),
         (b"\x89PNG\r\n", 1.0, "a TIFF with labels, but is a PNG picture; save"),
         (b"\xff\xd8\xff\xe0", 1.0, "a TIFF with labels, but is a JPEG picture"),
-        (two_boxes(), -1.0, r"must be positive \[m\], but is -1e-06"),
+        (two_boxes(), -1.0, r"network\.voxel_um must be positive, but is -1\."),
+        (two_boxes(), 500.0, r"voxel_um must be .* in um, but with 500 the particle"),
         (b"no image", 1.0, r"labels\.tif must be a TIFF with labels"),
     ],
 )

@@ -255,6 +255,22 @@ def test_fronts_in_the_table_are_those_of_its_sites(run_cut):
     assert table == pytest.approx(seen, rel=0.1)
 
 
+def test_particles_that_touch_are_not_cut_without_positions(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+    particles = [{"label": label, "radius_m": 5e-6} for label in "ab"]
+    edges = [
+        {"tail": "collector", "head": "a", "carbon_shape_per_m": 1e6},
+        {"tail": "a", "head": "b", "contact_radius_m": 5e-7},
+    ]
+    path, network = tmp_path / "e.json", {"particles": particles, "edges": edges}
+    path.write_text(json.dumps({"network": network}))
+    command = ["simulate", "--electrode", str(path), "--sites", "4"]
+    assert cli.main([*command, "--out", str(tmp_path / "out")]) == 2
+    assert "give each particle its `position_m` in" in capsys.readouterr().err
+
+
 def test_sites_are_named_after_their_particles(electrode):
     names = site_labels(electrode.network.topology)
     assert names[:4] == ("top 0/0", "top 0/1", "top 0/2", "top 1/0")
@@ -266,6 +282,7 @@ def test_sites_are_named_after_their_particles(electrode):
         (["--coverage", "0.5"], "--site-form and --coverage need --sites"),
         (["--sites", "0"], "The number of sites must lie between 1 and 32, but is 0"),
         (["--sites", "4", "--coverage", "2"], "--coverage must lie above 0"),
+        (["--sites", "4", "--coverage", "0"], "but is 0; leave it out for all of the"),
         (["--film-sites", "f.mp4"], "ends with .gif, .tif, .tiff, but is 'f.mp4'"),
         (["--film-sites", "no/f.gif"], "in a folder that exists, but is 'no/f.gif'"),
         (["--film-sites", "f.gif", "--film-frames", "0"], "--film-frames must be 1"),

@@ -42,7 +42,7 @@ def test_the_text_says_what_is_known_of_each_event():
         "after 9.80",
         "before 2.90",
         "duration (not fitted)",
-        "chi-square 0.81 of 1 times, 0.4 degrees of freedom left",
+        "chi-square 0.81 of 1 time, 0.4 degrees of freedom left",
         "1 of 2 directions",
         "  log10 diffusivity at x=0.98",
         "Only the product of conductivity",

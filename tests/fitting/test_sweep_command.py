@@ -230,7 +230,14 @@ def test_results_of_another_sweep_are_not_joined(command, tmp_path, capsys):
         (("--vary", "radius=1:2:3", "--chunk", 0), "--chunk must be 1 or more"),
         (("--vary", "radius=1:2:3", "--cycles", 0), "--cycles must be 1 or more"),
         (("--vary", "radius=1:2:3", "--max-steps", 10**12), "must be 1000000 or less"),
-        (("--vary", "radius=1:2:3", "--vary", "radius=1:2:3"), "different names"),
+        (
+            ("--vary", "radius=1:2:3", "--vary", "radius=1:2:3"),
+            "--vary must name a quantity once, but names 'radius' 2 times; keep one",
+        ),
+        (
+            ("--knots", "rate-constant", "rate_constant", "--draws", 4),
+            "--knots must name a quantity once, but names 'rate_constant' 2 times;",
+        ),
         (("--vary", "radius=1:2:3", "--resume"), "but there is none; leave --resume"),
         (("--vary", "radius=1:2:3", "--preset", "nmc"), "--preset must be one of"),
     ],
@@ -242,3 +249,8 @@ def test_what_cannot_be_swept_is_refused(words, sentence, command, tmp_path, cap
     assert printed.count("\n") == 1
     assert sentence in printed
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_curve_is_named_as_fit_names_it():
+    words = ["sweep", "--knots", "rate-constant", "--draws", "4", "--out", "out"]
+    assert cli.parser().parse_args(words).knots == ["rate_constant"]

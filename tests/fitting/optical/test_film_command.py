@@ -104,7 +104,7 @@ def test_images_need_their_interval_told(tmp_path, capsys):
         (("--rises", "100000000"), "--rises must be 10000 or less, but is 1e+08"),
         (("--frames", "1"), "--frames must be 2 or more, but is 1"),
         (("--bits", "12"), "--bits must be 8 or 16"),
-        (("--size", "20"), "32 px or more"),
+        (("--size", "20"), "--size must be 32 or more, but is 20."),
         (("--um-per-px", "0.05"), "has no place for number"),
     ],
 )

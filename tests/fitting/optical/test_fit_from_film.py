@@ -193,7 +193,10 @@ def test_a_vague_clock_of_the_film_is_that_of_the_fit(done):
             "--intensity-sd must be finite and p",
         ),
         ("--example sharma2022 --interval-s 9", "--interval-s must come with --film"),
-        ("--film f --regions r --cycler c --erode-px -1", "--erode-px must be between"),
+        (
+            "--film f --regions r --cycler c --erode-px -1",
+            "--erode-px must be 0 or mor",
+        ),
         ("--traces no.csv --cycler c.csv", "'no.csv' cannot be used: No such file"),
     ],
 )

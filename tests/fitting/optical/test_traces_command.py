@@ -75,7 +75,8 @@ REFUSED = [
         "must be positive, but is -1 s",
     ),
     (["--propose", "--search-px", "0", "--out", "x"], "--search-px must be positive"),
-    (["--propose", "--erode-px", "-1", "--out", "x"], "--erode-px must be between"),
+    (["--propose", "--erode-px", "-1", "--out", "x"], "--erode-px must be 0 or more"),
+    (["--propose", "--erode-px", "100", "--out", "x"], "and below 100, but is 100."),
 ]
 
 
