@@ -248,6 +248,22 @@ class Events(eqx.Module):
         )
 
 
+def disordered(events: Events) -> list[str]:
+    """Labels of particles of which one half cycle has an event surely before another of
+    a smaller change: by more than two deviations, or by bounds that do not overlap.
+    """
+    timed = np.flatnonzero(~events.is_duration)
+    sd = np.where(events.exact, events.sd, 0.0)[timed]
+    low = np.where(events.exact, events.time, events.after)[timed]
+    high = np.where(events.exact, events.time, events.before)[timed]
+    group = np.stack([events.particle, events.half_cycle])[:, timed]
+    same = np.all(group[:, :, None] == group[:, None, :], axis=0)
+    larger = events.change[timed][None, :] > events.change[timed][:, None]
+    late = low[:, None] > high[None, :] + 2.0 * np.hypot(sd[:, None], sd[None, :])
+    found = np.flatnonzero(np.any(same & larger & late, axis=1))
+    return list(dict.fromkeys(events.particles[k] for k in group[0, found]))
+
+
 def check_informative(events: Events) -> None:
     """Raises ValueError where every event is a bound on one side only."""
     if np.all(events.right_censored | events.left_censored):

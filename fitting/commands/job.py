@@ -69,6 +69,8 @@ def prepare_one(
     half_cycle = (arguments.half_cycle or 1) - 1
     if arguments.example is None:
         found = _from_files(arguments, choices, half_cycle, quiet)
+        if not quiet:
+            _note_disorder(found.events)
         source = arguments.film or arguments.traces or arguments.onsets
         title = f"{source.name}, half cycle {half_cycle + 1}"
         return Job(arguments, choices, found, title)
@@ -178,6 +180,22 @@ def search(job: Job):
     if found.result == optimise.FIT_RESULTS.solve_failed:
         raise diffelec.SimulationError(found.message())
     return found
+
+
+def _note_disorder(events) -> None:
+    """Says on stderr which particles' events no particle can have."""
+    from .. import wording
+    from ..events import disordered
+
+    labels = disordered(events)
+    if labels:
+        has = wording.verb(labels, "has an event", "have events")
+        print(
+            f"note: {wording.particles(labels)} {has} before one of a smaller change "
+            "(a midpoint before an onset, say), which no particle can; look at the "
+            "table's rows.",
+            file=sys.stderr,
+        )
 
 
 def _searched_on(problem, first, max_steps: int):

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from fitting.events import CHANGES, Event, Events
+from fitting.events import CHANGES, Event, Events, disordered
 
 NAN, INF = math.nan, math.inf
 
@@ -132,3 +132,31 @@ def test_columns_that_do_not_fit_are_refused(fields, words):
 
 def test_an_onset_comes_before_a_midpoint_and_that_before_a_completion():
     assert CHANGES["onset"] < CHANGES["midpoint"] < CHANGES["completion"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ([("onset", 9.0, 0.1), ("midpoint", 6.0, 0.1), ("completion", 4.0, 0.1)], True),
+        (
+            [("onset", 4.0, 0.1), ("midpoint", 6.0, 0.1), ("completion", 9.0, 0.1)],
+            False,
+        ),
+        ([("onset", 6.1, 0.1), ("midpoint", 6.0, 0.1)], False),
+        ([("onset", 9.0, 0.1), ("duration", 1.0, 0.1)], False),
+    ],
+)
+def test_events_in_an_order_that_cannot_be_are_found(rows, found):
+    steady = [Event("b", "onset", 1.0, 0.1), Event("b", "midpoint", 2.0, 0.1)]
+    events = [Event("a", kind, time, sd) for kind, time, sd in rows]
+    assert disordered(Events.from_rows([*steady, *events])) == ["a"] * found
+
+
+def test_bounds_tell_an_order_too():
+    late = Event("a", "onset", after=5.0, before=INF)
+    early = Event("a", "midpoint", after=1.0, before=4.0)
+    assert disordered(Events.from_rows([late, early])) == ["a"]
+    other = dataclasses.replace(early, half_cycle=1)
+    assert disordered(Events.from_rows([late, other])) == []
+    overlap = dataclasses.replace(early, before=6.0)
+    assert disordered(Events.from_rows([late, overlap])) == []

@@ -214,6 +214,14 @@ def test_bad_arguments_end_in_one_sentence(
     assert [p.name for p in tmp_path.iterdir()] == ["o.csv"]
 
 
+def test_events_in_an_order_that_cannot_be_are_noted(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(optimise, "fit", interrupt)
+    onsets = [ONSETS[0], "p,onset,6,0.1,,", "p,midpoint,3,0.1,,", *ONSETS[2:3]]
+    arguments = [*written(tmp_path, onsets=onsets), *FAST]
+    assert cli.main(["fit", *arguments, "--out", str(tmp_path / "out")]) == 130
+    assert "note: Particle 'p' has an event before one of" in capsys.readouterr().err
+
+
 def interrupt(*_, **__):
     raise KeyboardInterrupt
 
