@@ -66,7 +66,7 @@ def check_leaves(module) -> None:
             continue
         if value is None and field.default is None:
             continue
-        if not hasattr(value, "dtype") or not np.issubdtype(value.dtype, np.floating):
+        if getattr(getattr(value, "dtype", None), "kind", "O") not in "iuf":
             shown = reprlib.repr(value)
             raise ValueError(f"`{field.name}` must hold numbers, but is {shown}.")
 

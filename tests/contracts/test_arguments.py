@@ -87,6 +87,8 @@ def test_numbers_in_a_list_may_be_of_a_transformation():
         return diffelec.curves.PchipCurve([0.3, 1.0], [-14.0, top]).log10_values
 
     np.testing.assert_array_equal(jax.jit(values)(-15.0), [-14.0, -15.0])
+    whole = jax.vmap(lambda v: diffelec.curves.ConstantCurve(v).value)(jnp.arange(1, 3))
+    np.testing.assert_array_equal(whole, [1, 2])
 
 
 @pytest.mark.parametrize(

@@ -158,46 +158,6 @@ def test_a_later_step_whose_limit_is_passed_ends_at_once():
     assert ends[2] == pytest.approx(7200.0 + 3600.0)
 
 
-@pytest.mark.parametrize(
-    ("strings", "fields", "kind", "words"),
-    [
-        (["Charge at C/20 until 3.0 V"], {}, ValueError, "already passed"),
-        (
-            ["Hold at 9 V until C/50"],
-            {"max_steps": 7},
-            diffelec.SimulationError,
-            "Step 1",
-        ),
-        (
-            ["Charge at C/20 until 4.2 V"],
-            {"max_steps": 7},
-            diffelec.SimulationError,
-            "max_steps",
-        ),
-    ],
-)
-def test_failures_name_the_step_the_cause_and_the_remedy(strings, fields, kind, words):
-    protocol = diffelec.Protocol.from_strings(strings)
-    with pytest.raises(kind, match=words):
-        diffelec.simulate(lumped_pair(), protocol, **fields)
-
-
-def test_failures_can_be_returned_and_leave_nan_from_the_failed_step_on():
-    protocol = diffelec.Protocol.from_strings(
-        ["Rest for 1 hour", "Charge at C/20 until 4.2 V", "Rest for 1 hour"]
-    )
-    found = diffelec.simulate(lumped_pair(), protocol, max_steps=7, throw=False)
-    assert bool(found.result == diffelec.RESULTS.max_steps_reached)
-    assert int(found.failed_step) == 1
-    voltage = np.asarray(found.voltage).reshape(3, 101)
-    assert np.all(np.isfinite(voltage[0]))
-    assert np.all(np.isnan(voltage[1:]))
-    # A failed half cycle does not read as particles that never react.
-    assert np.all(np.isnan(found.change_times(0)))
-    assert np.all(np.isnan(found.onset_times(0)))
-    assert "Step 2 ('Charge at C/20 until 4.2 V')" in found.message()
-
-
 def test_what_is_no_electrode_or_protocol_is_refused_by_name():
     strings = ["Rest for 1 hour"]
     with pytest.raises(ValueError, match=r"`protocol` must be .* but is a list; make"):
