@@ -49,8 +49,8 @@ def _check_share(name: str, value) -> None:
     """Raises ValueError for a part of a change, or of all lithium, that cannot be."""
     if not _is_traced(value) and not (is_number(value) and 0 < value <= 1):
         raise ValueError(
-            f"`{name}` must be one number above 0 and at most 1, but is {value!r}; an "
-            "onset is at the level 0.1, or at a change of stoichiometry by 0.066."
+            f"`{name}` must be above 0 and at most 1, but is {value!r}; an onset is at "
+            "the level 0.1, or at a change of stoichiometry by 0.066."
         )
 
 

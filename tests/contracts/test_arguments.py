@@ -113,9 +113,9 @@ def test_numbers_of_other_particles_are_refused_also_under_transformations(name,
 @pytest.mark.parametrize("level", [None, "0.1", [0.1, 0.5], jnp.asarray(2.0), np.nan])
 def test_a_level_is_one_number(level):
     rested = diffelec.simulate(ELECTRODE, HOUR, num_saved=2)
-    with pytest.raises(ValueError, match="must be one number above 0 and at most 1"):
+    with pytest.raises(ValueError, match="must be above 0 and at most 1, but is"):
         rested.onset_times(level=level)
-    with pytest.raises(ValueError, match="must be one number above 0 and at most 1"):
+    with pytest.raises(ValueError, match="must be above 0 and at most 1, but is"):
         rested.change_times(change=level)
 
 

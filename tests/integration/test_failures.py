@@ -9,6 +9,7 @@ import pytest
 
 import diffelec
 from diffelec import bodies, fronts, graphs, presets
+from tests.integration.lumped import lumped_pair
 
 
 @pytest.mark.parametrize(
