@@ -31,6 +31,7 @@ FAILED_ROW = 1e3
 # Instants between which the crossing of a surface is a line: a jump takes a minute of
 # a day, and where both ends of a line lie outside it, slopes are a third of the truth.
 _FINE = 2001
+_COURSE = 401  # of a whole recording, beside those of the half cycles looked at
 
 
 class Prediction(eqx.Module):
@@ -87,7 +88,7 @@ class Simulated(AbstractForward):
         delithiates: x falls in the half cycle of each event (a charge).
         rtol: of the simulation.
         num_saved: instants saved a protocol step; of a recorded drive, which is one
-            step, as many in each half cycle that is looked at besides.
+            step, in each half cycle that is looked at, and some of the whole besides.
         followed: index into the electrode's particles, of each intensity trace.
     """
 
@@ -188,9 +189,9 @@ class Simulated(AbstractForward):
             return None
         time = self.protocol.drive.time
         seen = sorted({self.half_cycle, *self.half_cycles})
-        ranges = [(0.0, time[-1] - time[0]), *(spans[h] for h in seen)]
-        even = [jnp.linspace(*ends, self.num_saved) for ends in ranges]
-        return jnp.sort(jnp.concatenate([*even, self.trace_times]))
+        whole = jnp.linspace(0.0, time[-1] - time[0], min(self.num_saved, _COURSE))
+        even = [jnp.linspace(*spans[h], self.num_saved) for h in seen]
+        return jnp.sort(jnp.concatenate([whole, *even, self.trace_times]))
 
     def observe(self, solution: diffelec.Solution) -> Prediction:
         """The prediction that a solution of the protocol makes."""
