@@ -37,6 +37,11 @@ def as_leaf(value):
     return found.astype(np.float64) if found.dtype.kind in "biuf" else found.tolist()
 
 
+def is_traced(tree) -> bool:
+    """Whether a transformation of JAX holds an array of a pytree."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
 def is_whole_number(value) -> bool:
     """Whether a value may count something: an integer of any type, but no truth."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._typing import is_traced
 from .checks import check_kind, check_whole, is_number
 from .electrode import Electrode
 from .protocol import Protocol
@@ -110,7 +111,7 @@ def check_ways(method, network_solver, meter) -> None:
 def as_instants(times, dtype):
     """Instants [s] as an array; ValueError unless they are a list of numbers."""
     leaves = jax.tree.leaves(times)
-    known = not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    known = not is_traced(times)
     try:
         if any(np.iscomplexobj(leaf) for leaf in leaves):
             raise TypeError  # of an array the imaginary part would be left out

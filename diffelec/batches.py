@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, PyTree
 
+from ._typing import is_traced
 from .checks import as_floats, check_whole
 from .compiler import compiled
 
@@ -111,7 +112,7 @@ def batch(
 
 def _check_untraced(lanes) -> None:
     """Refuses what a transformation holds: lanes run from the host."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(lanes)):
+    if is_traced(lanes):
         raise ValueError(
             "`lanes` must hold known numbers, but a transformation of JAX holds some; "
             "transform the function of one lane instead, or use jax.vmap within."

@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._typing import is_traced
 from .checks import as_series, check_kind, check_leaves
 from .control import Drive, Row
 from .steps import AbstractStep as AbstractStep
@@ -141,7 +141,7 @@ def _checked(row: Row, drive: Drive | None) -> Row:
     check_leaves(row)
     for field in dataclasses.fields(row):
         value, name = getattr(row, field.name), field.name
-        if isinstance(value, jax.core.Tracer):
+        if is_traced(value):
             continue
         endless = name in ("upper_voltage", "lower_voltage", "duration")
         if value.ndim or np.isnan(value) or (np.isinf(value) and not endless):
@@ -155,8 +155,7 @@ def _checked(row: Row, drive: Drive | None) -> Row:
 
 def _stacked(leaves):
     """One row of leaves; on the host where all are known."""
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-    return jnp.stack(leaves) if traced else np.stack(leaves)
+    return jnp.stack(leaves) if is_traced(leaves) else np.stack(leaves)
 
 
 def _half_cycles(signs: Sequence[int | None]) -> tuple[int, ...]:

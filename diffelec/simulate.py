@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from . import stretches
+from ._typing import is_traced
 from .arguments import (
     as_instants,
     check_laws,
@@ -103,7 +104,7 @@ def simulate(
     check_precision(dtype)
     leaves = jax.tree.leaves((electrode, protocol))
     staged = _is_staged()
-    traced = staged or _is_traced([*leaves, *jax.tree.leaves(times)])
+    traced = staged or is_traced((leaves, times))
     if max_steps is None:
         max_steps = stretches.most_steps(electrode, protocol.drive, traced=traced)
     check_numbers(rtol, atol, num_saved, max_steps)
@@ -137,7 +138,7 @@ def _raise_failure(solution: Solution, electrode) -> Solution:
         return solution.result.error_if(solution, solution.result != RESULTS.successful)
     failed = np.asarray(solution.failed_step)
     if np.any(failed >= 0):
-        if not _is_traced(jax.tree.leaves(electrode)):
+        if not is_traced(electrode):
             check_laws(electrode)  # not before: it costs as much as a short solve
         outside = solution.result == RESULTS.start_outside_limits
         kind = ValueError if bool(jnp.all(outside)) else SimulationError
@@ -208,11 +209,6 @@ def _is_staged() -> bool:
 @jax.jit  # what costs least to ask
 def _constant():
     return 0.0
-
-
-def _is_traced(leaves) -> bool:
-    """Whether a transformation holds some of them."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
 
 
 def _moving(carry, inputs):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ._typing import is_traced
 from .checks import as_floats, check_whole, is_number
 from .results import RESULTS
 from .solver import Track, evaluate_polynomial
@@ -38,7 +39,7 @@ def _compiled(method):
             given.arguments[name] = jnp.asarray(value, float)
         half_cycle = given.arguments.get("half_cycle")
         known = isinstance(half_cycle, np.generic | np.ndarray | jax.Array)
-        if known and not _is_traced(half_cycle) and half_cycle.ndim == 0:
+        if known and not is_traced(half_cycle) and half_cycle.ndim == 0:
             given.arguments["half_cycle"] = half_cycle.item()
         return run(*given.args, **given.kwargs)
 
@@ -47,21 +48,16 @@ def _compiled(method):
 
 def _check_share(name: str, value) -> None:
     """Raises ValueError for a part of a change, or of all lithium, that cannot be."""
-    if not _is_traced(value) and not (is_number(value) and 0 < value <= 1):
+    if not is_traced(value) and not (is_number(value) and 0 < value <= 1):
         raise ValueError(
             f"`{name}` must be above 0 and at most 1, but is {value!r}; an onset is at "
             "the level 0.1, or at a change of stoichiometry by 0.066."
         )
 
 
-def _is_traced(value) -> bool:
-    """Whether a transformation holds a number."""
-    return isinstance(value, jax.core.Tracer)
-
-
 def _check_target(target, count: int) -> None:
     """Raises ValueError unless there is a number for each particle."""
-    if not any(map(_is_traced, jax.tree.leaves(target))):
+    if not is_traced(target):
         target = as_floats("target", target, "be a stoichiometry for each particle")
     if np.shape(target) != (count,):
         raise ValueError(
