@@ -119,7 +119,7 @@ class Solution(eqx.Module):
 
     def message(self) -> str:
         """The outcome as a sentence that names the step (concrete results only)."""
-        if bool(jnp.all(self.result == RESULTS.successful)):
+        if np.all(np.asarray(self.failed_step) < 0):
             return "successful"
         self._check_alone()
         number = int(np.asarray(self.failed_step))
@@ -164,7 +164,7 @@ class Solution(eqx.Module):
                 "these were read off a recorded current; integrate `current` instead."
             )
         first, last = self._steps_of(half_cycle)
-        return jnp.sum(self.step_capacities[first : last + 1])
+        return self.step_capacities[first : last + 1].sum()
 
     @_compiled
     def half_cycle_ends(self, half_cycle: int = 0, *, surface: bool = False):

@@ -2,6 +2,7 @@
 
 import textwrap
 
+import equinox as eqx
 import matplotlib
 import numpy as np
 from matplotlib.collections import LineCollection, PatchCollection
@@ -258,10 +259,11 @@ def curves_figure(electrode) -> Figure:
         (curves.conductivity, "conductivity κ (S m$^{-1}$)"),
         (curves.rate_constant, "rate constant k (m s$^{-1}$)"),
     )
-    for axes, (curve, label), color in zip(panels, shown, OKABE_ITO, strict=False):
-        low, high = curve.valid_range
-        x = np.linspace(max(low, 0.0), min(high, 1.0), 400)
-        y = np.asarray(curve(x))
+    ranges = [curve.valid_range for curve, _ in shown]
+    x = [np.linspace(max(low, 0.0), min(high, 1.0), 400) for low, high in ranges]
+    y = _values_of([curve for curve, _ in shown], x)
+    drawn = zip(panels, shown, x, y, OKABE_ITO, strict=False)
+    for axes, (curve, label), x, y, color in drawn:
         axes.semilogy(x, y, color=color)
         if y.max() / y.min() < 10:
             axes.set_ylim(y.min() / 5, y.max() * 5)
@@ -270,3 +272,15 @@ def curves_figure(electrode) -> Figure:
         axes.set_ylabel(label)
         axes.set_title(textwrap.fill(curve.source, _TITLE), color="0.35")
     return figure
+
+
+def _values_of(curves, stoichiometries) -> list[np.ndarray]:
+    """Values of curves, each at its own stoichiometries: one program, where each of
+    their operations would be one.
+    """
+
+    @eqx.filter_jit
+    def found(curves, stoichiometries):
+        return [f(x) for f, x in zip(curves, stoichiometries, strict=True)]
+
+    return [np.asarray(y) for y in found(curves, stoichiometries)]

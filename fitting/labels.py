@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import numpy as np
-import scipy.ndimage
 
 from .contents import kind_of
 
@@ -138,7 +137,9 @@ def _check_numbers(names: np.ndarray, number: np.ndarray) -> None:
     """Raises ValueError where numbers are no particles: a mask, or shades of grey."""
     if len(names) == 1:
         around = np.ones((3,) * number.ndim)
-        _, pieces = scipy.ndimage.label(number == 0, around)
+        from scipy import ndimage  # half a second of a start, for label images alone
+
+        _, pieces = ndimage.label(number == 0, around)
         if pieces > 1:
             raise ValueError(
                 f"A label image must hold a number for each particle, but holds one, "

@@ -57,7 +57,8 @@ def crossing_times(solution: diffelec.Solution) -> tuple[np.ndarray, np.ndarray]
 
 def half_cycles(solution: diffelec.Solution) -> list[HalfCycle]:
     """The half cycles of a solution in order, named and counted by direction."""
-    time, current = np.asarray(solution.time), np.asarray(solution.current)
+    solution = jax.device_get(solution)  # to take of arrays there is a program for each
+    time, current = solution.time, solution.current
     found, counts = [], {True: 0, False: 0}
     for k in range(solution.num_half_cycles):
         start, end = (float(t) for t in solution.half_cycle_span(k))

@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 
+import jax
 import matplotlib
 import numpy as np
 import pytest
@@ -171,6 +172,18 @@ def test_curves_carry_their_units(electrode):
     assert all(axes.get_yscale() == "log" for axes in figure.axes)
     for unit in ("m$^2$ s$^{-1}$", "S m$^{-1}$", "m s$^{-1}$"):
         assert any(f"({unit})" in label for label in labels(figure))
+
+
+def test_curves_are_drawn_by_one_program(electrode, monkeypatch):
+    run, traced = diffelec.curves.ConstantCurve.__call__, []
+
+    def noting(curve, x):
+        traced.append(isinstance(x, jax.core.Tracer))
+        return run(curve, x)
+
+    monkeypatch.setattr(diffelec.curves.ConstantCurve, "__call__", noting)
+    figures.curves_figure(electrode)
+    assert traced == [True]
 
 
 def test_figures_leave_the_settings_alone(solution, tmp_path):
