@@ -190,8 +190,8 @@ class _Reporter(NamedTuple):
     def __call__(self, step: int, iterates: Iterate) -> bool:
         if self.callback is None:
             return False
-        loss = float(jnp.min(iterates.loss))
-        failed = int(jnp.sum(iterates.num_failed))
+        loss = float(np.asarray(iterates.loss).min())
+        failed = int(np.asarray(iterates.num_failed).sum())
         progress = Progress(
             start=self.start,
             num_starts=self.num_starts,
@@ -202,6 +202,12 @@ class _Reporter(NamedTuple):
             num_failed=failed + sum(end.num_failed for end in self.ends),
         )
         return bool(self.callback(progress))
+
+
+@eqx.filter_jit
+def _begun(optimiser, problem, starts):
+    """Iterates (lane, ...) of a group of starts."""
+    return jax.vmap(lambda start: optimiser.init(problem, start))(starts)
 
 
 @eqx.filter_jit
@@ -221,15 +227,13 @@ def _advance(optimiser, problem, iterates):
 
 def _search(problem, optimiser, starts, report) -> tuple[list[_End], bool]:
     """Ends of a group of starts, and whether the search was stopped."""
-    lanes = [optimiser.init(problem, jnp.asarray(start)) for start in starts]
-    iterates = jax.tree.map(lambda *leaves: jnp.stack(leaves), *lanes)
-    stopped = False
+    iterates, stopped = _begun(optimiser, problem, starts), False
     for step in range(report.max_steps):
         iterates = _advance(optimiser, problem, iterates)
         stopped = report(step + 1, iterates)
-        if stopped or bool(jnp.all(iterates.done)):
+        if stopped or np.asarray(iterates.done).all():
             break
-    ends = []
+    iterates, ends = jax.device_get(iterates), []
     for k in range(len(starts)):
         iterate = jax.tree.map(lambda leaf, k=k: leaf[k], iterates)
         solved = optimiser.finish(problem, iterate)

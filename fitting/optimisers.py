@@ -74,9 +74,10 @@ class LevenbergMarquardt(AbstractOptimiser):
         return eqx.tree_at(lambda s: s.search, solver, search)
 
     def init(self, problem, raw):
-        solved = eqx.filter_eval_shape(lambda p, z: p.rows_and_slopes(z), problem, raw)
-        rows = jax.ShapeDtypeStruct((solved[0].size + raw.size,), raw.dtype)
-        aux = eqx.filter(solved[2], lambda leaf: True)
+        # Without the slopes, whose tracing would take as long as a first step's.
+        asked = lambda problem, raw: problem.data_residual(raw)
+        found, aux = eqx.filter_eval_shape(asked, problem, raw)
+        rows = jax.ShapeDtypeStruct((found.size + raw.size,), raw.dtype)
 
         def blank(z, _):
             del z
@@ -174,4 +175,9 @@ class FirstOrder(AbstractOptimiser):
         )
 
     def finish(self, problem, iterate):
-        return eqx.filter_jit(lambda p, z: p.rows_and_slopes(z))(problem, iterate.raw)
+        return _rows_and_slopes(problem, iterate.raw)
+
+
+@eqx.filter_jit
+def _rows_and_slopes(problem, raw):
+    return problem.rows_and_slopes(raw)

@@ -107,6 +107,26 @@ def test_failed_solves_are_counted_and_avoided():
     assert "Start elsewhere" in found.message()
 
 
+class Counted(ClosedForm):
+    """Notes each time that it is traced."""
+
+    traced = []
+
+    def __call__(self, electrode):
+        self.traced.append(type(electrode))
+        return super().__call__(electrode)
+
+
+@pytest.mark.parametrize("search", [PRECISE, FirstOrder(optax.adam(0.05))])
+def test_a_model_is_traced_as_often_for_many_starts_as_for_one(search):
+    problem = closed_problem(forward=Counted())
+    starts = latin_hypercube(problem.space.size, 4, seed=1)
+    Counted.traced.clear()
+    found = fit(problem, starts, search, max_steps=3)
+    assert found.num_evaluations == 12
+    assert len(Counted.traced) == 2
+
+
 class Noisy(ClosedForm):
     """A forward model whose error is larger than what is left to gain."""
 
