@@ -28,13 +28,13 @@ _CURVES = {
 
 
 @eqx.filter_jit
-def _run(problem, forward, raw):
-    """The solution of the fitted electrode, what it says of all events, and the offset
-    of their clock.
-    """
-    values = problem.space.constrain(raw)
-    solution = forward.solve(problem.space.insert(problem.electrode, values))
-    return solution, forward.observe(solution), problem.space.clock_offset(values)
+def _observed(forward, solution):
+    return forward.observe(solution)
+
+
+@eqx.filter_jit
+def _offset(space, raw):
+    return space.clock_offset(space.constrain(raw))
 
 
 @eqx.filter_jit
@@ -60,12 +60,13 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
         SimulationError: where the model fails at the optimum.
     """
     problem, space = setup.problem, setup.problem.space
-    solution, prediction, offset = _run(problem, setup.forward, jnp.asarray(fit.raw))
+    solution = setup.forward.solve(fitted_electrode(setup, fit))
+    prediction = _observed(setup.forward, solution)
     if bool(prediction.failed):
         raise diffelec.SimulationError(
             f"The model fails at the best values found: {solution.message()}"
         )
-    offset = float(offset)
+    offset = float(_offset(space, jnp.asarray(fit.raw)))
     predicted = np.asarray(prediction.times)
     moved = np.where(setup.events.is_duration, 0.0, offset)
     halves = set(setup.forward.half_cycles)
