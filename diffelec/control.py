@@ -91,6 +91,19 @@ class Drive(eqx.Module):
         index = jnp.searchsorted(self.knots, time, side="right") - 1
         return slopes[jnp.clip(index, 0, slopes.size - 1)]
 
+    def moved(self, time):
+        """0, with the derivative of an instant that keeps its share of the segment
+        between two recorded instants when these move.
+        """
+        knots = self.knots
+        still = jax.lax.stop_gradient(knots)
+        index = jnp.searchsorted(still, time, side="right") - 1
+        index = jnp.clip(index, 0, still.size - 2)
+        left, right = still[index], still[index + 1]
+        share = jnp.clip((time - left) / (right - left), 0.0, 1.0)
+        off = knots - still
+        return (1.0 - share) * off[index] + share * off[index + 1]
+
 
 class Control(eqx.Module):
     """One row in force in a cell: its equation, the slopes of it, and the distance to
@@ -172,6 +185,12 @@ class Control(eqx.Module):
         index = jnp.searchsorted(knots, time, side="right")
         stop = knots[jnp.minimum(index, knots.size - 1)]
         return jnp.where(stop > time, jnp.minimum(stop, end), end)
+
+    def moved(self, time):
+        """`Drive.moved` where the set-point follows the series, else 0."""
+        if self.drive is None:
+            return jnp.zeros_like(time)
+        return self.row.follow * self.drive.moved(time)
 
     @property
     def must_end(self):

@@ -33,7 +33,8 @@ class Protocol(eqx.Module):
         texts: what each step is, for messages.
         half_cycles: (step,) number of the half cycle of each step, -1 for none.
         drive: the recorded series that `Recorded` steps follow, or None.
-        spans: (start, end) [s] of half cycles read off a recorded current, or None.
+        spans: (start, end) [s] of half cycles read off a recorded current, which stay
+            where its instants move under a derivative, or None.
     """
 
     rows: Row

@@ -55,14 +55,15 @@ def ended(system: System, at, marched_from):
     (last, span), (marched, size) = at, marched_from
     theta, some = marched.theta, marched.num_accepted > 0
     size = jnp.where(some, size, TINY_STEP)
-    at, time, still = marched.parts, marched.duration, _frozen(last)
+    at, still = marched.parts, _frozen(last)
+    time = marched.duration + system.control.moved(marched.duration)
     columns = along(*last, theta).columns
     _, rates = jax.jvp(lambda t: along(*still, t).columns, (theta,), (1.0 / size,))
     solve = _solve(_frozen(system), time, at)
     rates = Parts(rates, _rates(_frozen(system), time, at, rates, solve))
     columns = system.made_once(_moving(at.columns, columns))
     algebraic = _following(system, time, columns, at.algebraic, solve)
-    later = _later(system, algebraic, rates.algebraic, span, marched.status)
+    later = _later(system, algebraic, rates.algebraic, span - time, marched.status)
     algebraic, later = system.made_once((algebraic, later))
     moved = lambda value, rate: value + rate * later
     parts = jax.tree.map(moved, Parts(columns, algebraic), rates)
@@ -72,12 +73,14 @@ def ended(system: System, at, marched_from):
     return parts, time + later, row
 
 
-def _later(system: System, algebraic, rates, span, status):
-    """How much later the end is: it moves as its cut-off asks, or with the span."""
+def _later(system: System, algebraic, rates, left, status):
+    """How much later the end is: it moves as its cut-off asks, or with what is left of
+    the span.
+    """
     _, slope = jax.jvp(_frozen(system).margin, (_frozen(algebraic),), (rates,))
     gap, moves = system.margin(algebraic), (status == AT_EVENT) & (slope != 0)
     crossing = (_frozen(gap) - gap) / jnp.where(moves, slope, 1.0)
-    otherwise = jnp.where(status == AT_END, span - _frozen(span), 0.0)
+    otherwise = jnp.where(status == AT_END, left - _frozen(left), 0.0)
     return jnp.where(moves, crossing, otherwise)
 
 

@@ -4,7 +4,8 @@ $$ y_{n+1} = \Phi(y_n, h_n), \qquad
    d\theta_{end} = - dg / \partial_\theta g \text{ at } g(y(\theta)) = 0 $$
 
 A discrete tangent, and by transposition a discrete adjoint. The step sizes are not
-functions of the parameters; the end of the last step moves as its cut-off asks.
+functions of the parameters, but for instants of a recorded series, where steps end:
+they move with these. The end of the last step moves as its cut-off asks.
 """
 
 import equinox as eqx
@@ -54,7 +55,10 @@ def _at_end(system, span, moving, d_rows, marched: Marched, made: Made):
     given = (system, (made.last, span), solved)
     outputs = (*marched[:2], jax.tree.map(lambda leaf: leaf[0], rows))
     end, duration, row = _at_one_state(ended, given, marched.parts, moving, outputs)
-    d_rows = Rows(jnp.zeros_like(rows.time), *d_rows)
+    when = lambda system: system.control.moved(rows.time)
+    _, d_time = eqx.filter_jvp(when, (system,), moving[:1])
+    before = jnp.arange(rows.time.size) < count  # the last one's is in its row
+    d_rows = Rows(jnp.where(before, _filled(d_time, rows.time), 0.0), *d_rows)
     return end, duration, jax.tree.map(lambda a, b: a.at[count].add(b), d_rows, row)
 
 
@@ -139,7 +143,9 @@ def _step_by_step(primals, moving, count, steps, tableau):
         start = jax.tree.map(lambda a, b: jnp.where(used, a, b), start, parts)
 
         def step(system, start):
-            new, _, dense, _ = rosenbrock_step(system, tableau, time, size, start)
+            begin, end = map(system.control.moved, (time, time + size))
+            at = (time + begin, size + end - begin)
+            new, _, dense, _ = rosenbrock_step(system, tableau, *at, start)
             return Last(start, new, dense)
 
         _, made = eqx.filter_jvp(step, (system, start), (d_system, moving.parts))

@@ -192,3 +192,29 @@ def test_the_end_of_a_charge_has_its_derivative_at_a_loose_tolerance():
     )
     np.testing.assert_allclose(loose, tight, atol=0.01)
     assert np.max(np.abs(tight)) > 1e-3
+
+
+def test_instants_of_a_recorded_current_move_the_charge_that_it_passes():
+    electrode = diffelec.presets.single_particle(num_shells=6)
+    time = np.array([0.0, 9000.0, 9010.0, 15000.0, 20000.0])
+    current = electrode.one_c_current / 8 * np.array([1.0, 1.0, 0.2, 0.5, 0.7])
+    protocol = diffelec.Protocol.from_recording(
+        time, current=current, control="current"
+    )
+
+    def found(time):
+        moved = eqx.tree_at(lambda p: p.drive.time, protocol, time)
+        solution = diffelec.simulate(
+            electrode, moved, rtol=1e-7, times=np.array([9500.0])
+        )
+        return jnp.stack([solution.step_capacities[0], solution.voltage[0]])
+
+    slopes = jax.jit(jax.jacrev(found))(jnp.asarray(time))
+    # Trapezia; the last instant moves beyond the end of the step, which stays.
+    later = (current[:-1] - np.append(current[2:], current[-1])) / 2
+    np.testing.assert_allclose(slopes[0], [-later.sum(), *later], rtol=1e-6)
+    solve, step = jax.jit(found), np.array([0.0, 0.5, -0.3, 0.2, 0.1])
+    apart = (solve(time + step) - solve(time - step)) / 2
+    np.testing.assert_allclose(slopes @ step, apart, rtol=1e-2)
+    _, ahead = jax.jit(lambda t: jax.jvp(found, (t,), (step,)))(time)
+    np.testing.assert_allclose(ahead, slopes @ step, rtol=1e-9)
