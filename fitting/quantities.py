@@ -28,6 +28,7 @@ class Quantity(NamedTuple):
         below: what values must lie below.
         least: the lowest value; None for any above 0.
         remedy: for values that are not.
+        curve: that a factor raises as a whole; empty for what is no curve.
     """
 
     free: Callable[[AbstractPrior], Free]
@@ -35,6 +36,7 @@ class Quantity(NamedTuple):
     below: float = math.inf
     least: float | None = None
     remedy: str = ""
+    curve: str = ""
 
 
 class Range(NamedTuple):
@@ -54,7 +56,7 @@ class Range(NamedTuple):
 
 def _curve(name: str) -> Quantity:
     """A factor on a whole curve."""
-    return Quantity(lambda prior: parameters.curve_scale(name, prior))
+    return Quantity(lambda prior: parameters.curve_scale(name, prior), curve=name)
 
 
 def _factor(name: str, where) -> Quantity:

@@ -20,7 +20,7 @@ import diffelec
 from . import identity, parameters, results
 from .chunks import Store
 from .parameters import ParameterSpace
-from .quantities import Range, ends_of, free_of
+from .quantities import QUANTITIES, Range, ends_of, free_of
 
 _MOST_LANES = 10_000_000
 SUCCESSFUL = "successful"
@@ -147,6 +147,14 @@ def space_of(electrode, ranges: Sequence[Range], knots: Sequence[str] = ()):
     Raises:
         ValueError: for nothing to vary, or a thing varied twice.
     """
+    for one in ranges:
+        curve = QUANTITIES[one.name].curve
+        if curve in knots:  # they would replace what the factor has raised
+            drawn = curve.replace("_", "-")
+            raise ValueError(
+                "Either a factor on a curve or its knots must vary, but both do; drop "
+                f"the range of '{one.name}' or the knots of '{drawn}'."
+            )
     frees = [free_of(one) for one in ranges]
     frees += [parameters.curve_values(electrode, curve) for curve in knots]
     if not frees:

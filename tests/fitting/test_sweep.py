@@ -68,6 +68,24 @@ def test_draws_are_even_over_ranges_and_begin_alike_in_a_longer_run():
     assert many[:, 2:].std(axis=0).min() > 0.1
 
 
+@pytest.mark.parametrize(
+    ("name", "curve"),
+    [
+        ("conductivity", "conductivity"),
+        ("diffusivity", "diffusivity"),
+        ("exchange-current", "rate_constant"),
+    ],
+)
+def test_a_factor_on_a_curve_whose_knots_are_drawn_is_refused(name, curve):
+    electrode = diffelec.presets.single_particle()
+    ranges = [quantities.parsed(f"{text}=0.1:10") for text in ("radius", name)]
+    words = f"drop the range of '{name}' or the knots of '{curve.replace('_', '-')}'"
+    with pytest.raises(ValueError, match=words):
+        sweep.space_of(electrode, ranges, [curve])
+    other = "diffusivity" if curve == "conductivity" else "conductivity"
+    assert sweep.space_of(electrode, ranges, [other]).size > 2
+
+
 def test_lanes_are_what_simulations_alone_say():
     electrode = diffelec.presets.single_particle(num_shells=8)
     protocol = diffelec.Protocol.from_strings(

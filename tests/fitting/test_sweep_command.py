@@ -238,6 +238,10 @@ def test_results_of_another_sweep_are_not_joined(command, tmp_path, capsys):
             ("--knots", "rate-constant", "rate_constant", "--draws", 4),
             "--knots must name a quantity once, but names 'rate_constant' 2 times;",
         ),
+        (
+            ("--vary", "diffusivity=1:2", "--knots", "diffusivity", "--draws", 4),
+            "drop the range of 'diffusivity' or the knots of 'diffusivity'.",
+        ),
         (("--vary", "radius=1:2:3", "--resume"), "but there is none; leave --resume"),
         (("--vary", "radius=1:2:3", "--preset", "nmc"), "--preset must be one of"),
     ],
