@@ -1,5 +1,7 @@
 """Fits: the truth comes back, failures are counted, progress is told."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -110,7 +112,7 @@ def test_failed_solves_are_counted_and_avoided():
 class Counted(ClosedForm):
     """Notes each time that it is traced."""
 
-    traced = []
+    traced: ClassVar[list] = []
 
     def __call__(self, electrode):
         self.traced.append(type(electrode))
