@@ -322,7 +322,8 @@ def brightness_figure(seen: Brightness) -> Figure:
 
 @styled
 def parameters_figure(report: Report) -> Figure:
-    """Each fitted number and its standard deviation, over that of its prior.
+    """Each fitted number and its standard deviation, over that of its prior where the
+    fit is.
 
     1 is what the prior alone gives; hollow bars are numbers that the prior tells rather
     than the data.
@@ -331,7 +332,7 @@ def parameters_figure(report: Report) -> Figure:
     figure = blank(170, 22 + 4.5 * count)
     axes = figure.add_subplot()
     for row, parameter in enumerate(reversed(report.parameters)):
-        share = parameter.sd / parameter.prior_sd
+        share = parameter.share
         face = OKABE_ITO[0] if parameter.determined else "white"
         axes.barh(row, share, height=0.6, facecolor=face, edgecolor=OKABE_ITO[0])
         text = f"{parameter.value:.4g} ± {parameter.sd:.2g}"
@@ -339,7 +340,7 @@ def parameters_figure(report: Report) -> Figure:
     axes.axvline(1.0, color="0.4", linewidth=0.8)
     names = [p.label for p in reversed(report.parameters)]
     axes.set_yticks(np.arange(count), names)
-    widest = max(1.0, *(p.sd / p.prior_sd for p in report.parameters))
+    widest = max(1.0, *(p.share for p in report.parameters))
     axes.set_xlim(0, 1.35 * widest)
     axes.set_ylim(-0.6, count - 0.4)
     axes.set_xlabel("standard deviation after the fit, in units of the prior's")

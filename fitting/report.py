@@ -45,7 +45,8 @@ class Parameter(NamedTuple):
         value: fitted.
         sd: standard deviation, of data and prior.
         low, high: of the 95 % interval.
-        prior_sd: standard deviation before the data.
+        prior_sd: standard deviation before the data, at the prior's middle.
+        share: of the prior's standard deviation that is left, on the scale of the fit.
         determined: whether the data halve its variance, at least.
     """
 
@@ -55,6 +56,7 @@ class Parameter(NamedTuple):
     low: float
     high: float
     prior_sd: float
+    share: float
     determined: bool
 
 

@@ -207,6 +207,7 @@ def _parameter(found: Estimate) -> Parameter:
         low=found.lower,
         high=found.upper,
         prior_sd=found.sd_prior,
+        share=found.share,
         determined=found.determined,
     )
 

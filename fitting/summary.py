@@ -88,6 +88,7 @@ def summary(report: Report) -> dict:
                 "standard_deviation": p.sd,
                 "interval_95": [p.low, p.high],
                 "prior_standard_deviation": p.prior_sd,
+                "share_of_prior_standard_deviation": p.share,
                 "determined_by_data": bool(p.determined),
             }
             for p in report.parameters

@@ -75,13 +75,14 @@ class Estimate(NamedTuple):
     sd: float  # by the slope of the value at the optimum
     lower: float  # 95 % interval, of the approximation at the optimum
     upper: float
-    sd_prior: float  # of the values' prior, by the same slope at its middle
+    sd_prior: float  # before the data, by the slope at the prior's middle
     sd_data: float  # of the data alone; infinite where they leave it open
+    share: float  # sd over that of the prior, both by the slope at the optimum
 
     @property
     def learnt(self) -> float:
         """Share of the prior's variance that the data took away, 0 to 1."""
-        return max(0.0, 1.0 - (self.sd / self.sd_prior) ** 2)
+        return max(0.0, 1.0 - self.share**2)
 
     @property
     def determined(self) -> bool:
@@ -99,6 +100,9 @@ def estimates(space: ParameterSpace, fitted: Fit) -> tuple[Estimate, ...]:
     The interval is the values of raw mean -+ 1.96 standard deviations along the slope,
     so it keeps within the bounds that the prior sets. Where only a bound on a time
     speaks (a particle never seen to react), the truth is one-sided: take `profile`.
+
+    What the data took away is told where the fit is: a value may have another slope at
+    the middle of its prior, so that `sd_prior` is not what `sd` began as.
     """
     flat = jax.jit(lambda raw: space.flatten(space.constrain(raw)))
     jacobian = jax.jit(jax.jacfwd(flat))
@@ -107,6 +111,8 @@ def estimates(space: ParameterSpace, fitted: Fit) -> tuple[Estimate, ...]:
     middle = np.asarray(jacobian(jnp.zeros_like(raw)))
     sd, sd_prior = _sd(slopes, fitted.covariance), np.sqrt(np.sum(middle**2, axis=1))
     sd_data = _sd_of_data(slopes, fitted.slopes)
+    before = np.sqrt(np.sum(slopes**2, axis=1))
+    share = np.divide(sd, before, out=np.ones_like(sd), where=before > 0)
     flats = jax.jit(jax.vmap(flat))
     # The raw numbers move along C g / sd, the most probable way to a changed value.
     ways = fitted.covariance @ slopes.T / np.where(sd > 0, sd, 1.0)
@@ -114,7 +120,7 @@ def estimates(space: ParameterSpace, fitted: Fit) -> tuple[Estimate, ...]:
         np.diag(np.asarray(flats(fitted.raw + sign * 1.96 * ways.T)))
         for sign in (-1.0, 1.0)
     ]
-    columns = (values, sd, *ends, sd_prior, sd_data)
+    columns = (values, sd, *ends, sd_prior, sd_data, share)
     return tuple(
         Estimate(label, *(float(c[k]) for c in columns))
         for k, label in enumerate(space.labels)

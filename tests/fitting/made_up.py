@@ -56,10 +56,24 @@ def made_up_report(**changes):
         ),
         "parameters": (
             Parameter(
-                "log10 contact radius blue [log10(m)]", -6.4, 0.1, -6.6, -6.2, 0.5, True
+                "log10 contact radius blue [log10(m)]",
+                -6.4,
+                0.1,
+                -6.6,
+                -6.2,
+                0.5,
+                0.25,
+                True,
             ),
             Parameter(
-                "log10 diffusivity at x=0.98", -17.2, 0.49, -18.2, -16.2, 0.5, False
+                "log10 diffusivity at x=0.98",
+                -17.2,
+                0.49,
+                -18.2,
+                -16.2,
+                0.5,
+                0.98,
+                False,
             ),
         ),
         "trajectories": run,

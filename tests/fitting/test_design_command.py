@@ -266,7 +266,7 @@ def test_numbers_below_profiles_do_not_run_into_each_other():
     middle = -14.64
     label = "log10 diffusivity at x=0.7 [log10(m2/s)]"
     targets = middle + np.linspace(-0.89, 0.89, 13)
-    estimate = uncertainty.Estimate(label, middle, 0.3, -15.2, -14.0, 0.5, 0.4)
+    estimate = uncertainty.Estimate(label, middle, 0.3, -15.2, -14.0, 0.5, 0.4, 0.6)
     profile = uncertainty.Profile(targets, np.linspace(-2, 2, 13) ** 2, targets, 0)
     figure = design_figures.profiles_figure((design.Profiled(estimate, profile),))
     with matplotlib.rc_context(style._STYLE):

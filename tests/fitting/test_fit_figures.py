@@ -30,6 +30,16 @@ def test_a_figure_is_written_and_leaves_the_settings_alone(draw, tmp_path):
     assert dict(matplotlib.rcParams) == before
 
 
+def test_bars_of_numbers_are_the_shares_of_their_priors_that_are_left():
+    report = made_up_report()
+    (axes,) = fit_figures.parameters_figure(report).axes
+    bars = {bar.get_y() + 0.5 * bar.get_height(): bar for bar in axes.patches}
+    found = [bars[row].get_width() for row in sorted(bars, reverse=True)]
+    assert found == [0.25, 0.98]
+    (middle,) = (line.get_xdata()[0] for line in axes.lines)
+    assert middle == 1.0
+
+
 def test_curves_have_log_axes_units_bands_and_the_table_beside_them():
     report = made_up_report()
     figure = fit_figures.curves_figure(report)

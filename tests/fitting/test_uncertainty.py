@@ -1,13 +1,18 @@
 """Uncertainty against closed forms and independent computations."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 import scipy.optimize
 import scipy.stats
 
 from fitting import uncertainty
 from fitting.optimise import LevenbergMarquardt, fit
+from fitting.parameters import Free, ParameterSpace
+from fitting.priors import Hierarchical, Independent
 from tests.fitting.stand_in import closed_events, closed_problem, closed_space
 
 PRECISE = LevenbergMarquardt(1e-12)
@@ -45,6 +50,34 @@ def test_a_knot_that_no_datum_sees_keeps_its_prior_and_says_so(problem, fitted):
     prior = problem.space.frees[1].prior
     expected = np.sqrt(np.diag(prior.cholesky @ prior.cholesky.T))[-1]
     np.testing.assert_allclose(last.sd_prior, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("raw", [0.0, -1.5, 2.0])
+def test_what_data_took_away_is_told_on_the_scale_of_the_fit(fitted, raw):
+    # The spread of a population is lognormal, a share within bounds is steep in the
+    # middle: by the slopes there, either could seem known to anything.
+    frees = (
+        Free("population", Hierarchical(2, -6.3, 1.0, 0.5), where=lambda e: e),
+        Free("share", Independent(dist.Uniform(0.0, 1.0)), where=lambda e: e),
+    )
+    space, size = ParameterSpace(frees), 5
+    blind = dataclasses.replace(
+        fitted,
+        raw=np.full(size, raw),
+        slopes=np.zeros((1, size)),
+        covariance=np.eye(size),
+    )
+    halved = dataclasses.replace(blind, covariance=0.5 * np.eye(size))
+    for before, after in zip(
+        uncertainty.estimates(space, blind),
+        uncertainty.estimates(space, halved),
+        strict=True,
+    ):
+        np.testing.assert_allclose(before.learnt, 0.0, atol=1e-12)
+        assert not before.determined
+        np.testing.assert_allclose(after.learnt, 0.5)
+    # What is said of the prior does not depend on where the fit is.
+    np.testing.assert_allclose(before.sd_prior, scipy.stats.norm.pdf(0.0))
 
 
 def test_a_censored_contact_is_bounded_on_one_side_by_its_profile(problem, fitted):
