@@ -130,14 +130,14 @@ class LevenbergMarquardt(AbstractOptimiser):
 
 
 class FirstOrder(AbstractOptimiser):
-    """An optax rule on the log density, whose gradient comes by reverse mode.
+    """An optax rule on the loss, whose gradient comes by reverse mode.
 
     For many free quantities or many data; Levenberg-Marquardt is faster otherwise. A
     point whose solve fails is left by half the way back to the best one.
 
     Attributes:
         rule: such as `optax.adam(0.05)`.
-        tolerance: improvement of the log density that counts as one.
+        tolerance: fall of the loss that counts as one.
         patience: iterations without one after which it has settled.
     """
 
@@ -155,8 +155,15 @@ class FirstOrder(AbstractOptimiser):
 
     def advance(self, problem, iterate):
         at, state, mark, since = iterate.inner
-        loss, slope = jax.value_and_grad(lambda z: -problem.log_density(z))(at)
-        failed = ~(jnp.isfinite(loss) & jnp.all(jnp.isfinite(slope)))
+
+        def loss_of(z):
+            rows, prediction = problem.data_residual(z)
+            prior = problem.space.prior_residual(z)
+            return 0.5 * (jnp.sum(rows**2) + jnp.sum(prior**2)), prediction.failed
+
+        (loss, failed), slope = jax.value_and_grad(loss_of, has_aux=True)(at)
+        # A failed solve has a finite loss, and slopes that mean nothing.
+        failed = failed | ~(jnp.isfinite(loss) & jnp.all(jnp.isfinite(slope)))
         steps, moved = self.rule.update(jnp.where(failed, 0.0, slope), state, at)
         state = jax.tree.map(lambda new, old: jnp.where(failed, old, new), moved, state)
         better = ~failed & (loss < iterate.loss)

@@ -233,7 +233,9 @@ def goodness(problem: Problem, fitted: Fit) -> Goodness:
 
 
 class _Pinned(eqx.Module):
-    """A problem with one more row, which holds a quantity at a target."""
+    """What optimisers ask of a problem, with one more row, which holds a quantity at a
+    target.
+    """
 
     problem: Problem
     quantity: Callable[[dict], Array]
@@ -244,12 +246,16 @@ class _Pinned(eqx.Module):
     def space(self):
         return self.problem.space
 
-    def rows_and_slopes(self, raw):
-        def off(z):
-            return (self.quantity(self.space.constrain(z)) - self.target) / self.width
+    def _off(self, raw):
+        return (self.quantity(self.space.constrain(raw)) - self.target) / self.width
 
+    def data_residual(self, raw):
+        rows, prediction = self.problem.data_residual(raw)
+        return jnp.concatenate([rows, self._off(raw)[None]]), prediction
+
+    def rows_and_slopes(self, raw):
         rows, slopes, prediction = self.problem.rows_and_slopes(raw)
-        row, slope = jax.value_and_grad(off)(raw)
+        row, slope = jax.value_and_grad(self._off)(raw)
         rows = jnp.concatenate([rows, row[None]])
         return rows, jnp.concatenate([slopes, slope[None]]), prediction
 

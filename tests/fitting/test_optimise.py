@@ -89,10 +89,35 @@ def test_first_order_ends_where_least_squares_does(problem, fitted):
     search = FirstOrder(rule, patience=200)
     found = fit(problem, fitted.raw + 0.2, search, max_steps=2000)
     assert found.result == FIT_RESULTS.converged
-    least = -problem.log_density(jnp.asarray(fitted.raw))
-    np.testing.assert_allclose(found.loss, least, atol=0.2)
+    np.testing.assert_allclose(found.loss, fitted.loss, atol=0.2)
     np.testing.assert_allclose(found.residual, fitted.residual, atol=0.2)
-    assert found.loss < -problem.log_density(jnp.asarray(fitted.raw + 0.2)) - 10.0
+    begun = problem.residual(jnp.asarray(fitted.raw + 0.2))
+    assert found.loss < 0.5 * np.sum(begun**2) - 10.0
+
+
+@pytest.mark.parametrize("search", [PRECISE, FirstOrder(optax.adam(0.05))])
+def test_the_loss_of_a_fit_is_half_the_sum_of_its_squared_rows(problem, search):
+    found = fit(problem, np.zeros(7), search, max_steps=5)
+    expected = 0.5 * (np.sum(found.residual**2) + np.sum(found.raw**2))
+    np.testing.assert_allclose(found.loss, expected)
+
+
+def test_a_first_order_search_leaves_failed_solves_by_half_the_way_back():
+    problem = closed_problem(forward=ClosedForm(fails_beyond=1.25))
+    search, within = FirstOrder(optax.sgd(0.001)), jnp.zeros(7)
+    best = search.advance(problem, search.init(problem, within))
+    beyond = within.at[0].set(2.0)
+    lost = eqx.tree_at(lambda i: i.inner, best, (beyond, *best.inner[1:]))
+    found = search.advance(problem, lost)
+    assert found.num_failed == 1
+    np.testing.assert_array_equal(found.raw, within)
+    np.testing.assert_array_equal(found.inner[0], 0.5 * beyond)
+    # Truth has a contact of 1.2 decades; strides of 0.3 end beyond 1.25.
+    rule = optax.adam(optax.exponential_decay(0.3, 50, 0.5))
+    whole = fit(problem, within, FirstOrder(rule, patience=100), max_steps=1000)
+    assert whole.num_failed >= 1
+    assert whole.result == FIT_RESULTS.converged
+    np.testing.assert_allclose(whole.values["contact"][0], 1.2, atol=0.05)
 
 
 def test_failed_solves_are_counted_and_avoided():

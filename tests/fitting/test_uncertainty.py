@@ -5,14 +5,16 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+import optax
 import pytest
 import scipy.optimize
 import scipy.stats
 
 from fitting import uncertainty
-from fitting.optimise import LevenbergMarquardt, fit
+from fitting.optimise import FirstOrder, LevenbergMarquardt, fit
 from fitting.parameters import Free, ParameterSpace
 from fitting.priors import Hierarchical, Independent
+from tests.fitting.linear import exact, linear_problem
 from tests.fitting.stand_in import closed_events, closed_problem, closed_space
 
 PRECISE = LevenbergMarquardt(1e-12)
@@ -190,6 +192,22 @@ def test_a_profile_is_that_of_an_independent_optimiser(problem, fitted):
     np.testing.assert_allclose(found.losses[4], reference.fun - fitted.loss, atol=5e-3)
     free = fitted.raw + fitted.covariance[:, 4]
     assert loss(free) > fitted.loss
+
+
+def test_profiles_of_first_order_searches_are_those_of_least_squares():
+    problem = linear_problem()
+    mean, covariance = exact()
+    quantity = uncertainty.Component(problem.space, 0)
+    rule = optax.adam(optax.exponential_decay(0.1, 100, 0.5))
+    search = FirstOrder(rule, patience=200)
+    fitted = fit(problem, np.zeros(3), search, max_steps=600)
+    sds = np.linspace(-2.0, 2.0, 5)
+    targets = mean[0] + np.sqrt(covariance[0, 0]) * sds
+    for optimiser, error in ((None, 1e-3), (search, 0.1)):
+        found = uncertainty.profile(
+            problem, fitted, quantity, targets, optimiser=optimiser
+        )
+        np.testing.assert_allclose(found.losses, 0.5 * sds**2, atol=error)
 
 
 def test_the_interval_of_a_profile_is_where_the_loss_has_risen():
