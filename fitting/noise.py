@@ -21,7 +21,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .events import Events
 
-_FAR = 1e4  # standard deviations that stand for an infinite bound
+_FAR = 32.0  # scales beyond which tails of Student's law are series; e-512 within
+_TERMS = 8  # of the series, the last one below 1e-17 there
+_NEVER = -1e30  # log of the probability beyond an infinite bound, finite for slopes
 _SURE = 1e-8  # probability outside an interval below which -log(1 - p) is p
 
 
@@ -131,8 +133,23 @@ class StudentT(AbstractScatter):
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _student_log_cdf(z, nu):
     # One tail is a small number of its own, the other 1 minus it.
-    beyond = 0.5 * betainc(0.5 * nu, 0.5, nu / (nu + z**2))
-    return jnp.where(z < 0, jnp.log(beyond), jnp.log1p(-beyond))
+    beyond = _student_log_tail(jnp.abs(z), nu)
+    return jnp.where(z < 0, beyond, jnp.log1p(-jnp.exp(beyond)))
+
+
+def _student_log_tail(d, nu):
+    r"""Log of the probability beyond d > 0. Far out, where it may be no number, the
+    density times $$ (1/d + d/\nu)\,{}_2F_1(1, 1/2; \nu/2 + 1; -\nu/d^2) $$.
+    """
+    far = d > _FAR
+    near, d = jnp.where(far, 1.0, d), jnp.where(far, d, 2.0 * _FAR)
+    share = 0.5 * betainc(0.5 * nu, 0.5, nu / (nu + near**2))
+    total = term = jnp.ones_like(d)
+    for k in range(_TERMS):
+        term = -term * (2 * k + 1) * nu / ((nu + 2 * k + 2) * d**2)
+        total = total + term
+    ratio = jnp.log1p(d**2 / nu) - jnp.log(d) + jnp.log(total)
+    return jnp.where(far, StudentT(nu).log_density(d) + ratio, jnp.log(share))
 
 
 @_student_log_cdf.defjvp
@@ -151,16 +168,22 @@ def _log1mexp(x):
     return jnp.where(near, jnp.log(-jnp.expm1(-close)), jnp.log1p(-jnp.exp(-far)))
 
 
+def _log_below(scatter, bound):
+    """Log of the probability below a bound, `_NEVER` below minus infinity."""
+    known = jnp.isfinite(bound)
+    return jnp.where(known, scatter.log_cdf(jnp.where(known, bound, 0.0)), _NEVER)
+
+
 def log_surprise(
     scatter: AbstractScatter, lower: Float[Array, "..."], upper: Float[Array, "..."]
 ) -> Float[Array, "..."]:
-    r"""$$ \log(-\log[F(u) - F(l)]) $$ for bounds l < u in scales from the prediction.
+    r"""$$ \log(-\log[F(u) - F(l)]) $$ for bounds l < u in scales from the prediction;
+    l may be -inf, and u inf.
 
     Where the interval holds almost all probability, that is the log of what lies
     outside, which is finite with its slope however certain the event is.
     """
-    lower, upper = jnp.maximum(lower, -_FAR), jnp.minimum(upper, _FAR)
-    outside = jnp.logaddexp(scatter.log_cdf(lower), scatter.log_cdf(-upper))
+    outside = jnp.logaddexp(_log_below(scatter, lower), _log_below(scatter, -upper))
     inside = outside < np.log(0.5)
     # p below a half: -log(1 - p); below _SURE: p.
     p = jnp.exp(jnp.where(inside, outside, np.log(0.25)))
@@ -173,7 +196,7 @@ def log_surprise(
     low = jnp.where(inside, -2.0, low)
     high = jnp.where(inside, -1.0, high)
     top = scatter.log_cdf(high)
-    logarithm = top + _log1mexp(top - scatter.log_cdf(low))
+    logarithm = top + _log1mexp(top - _log_below(scatter, low))
     return jnp.where(inside, certain, jnp.log(-logarithm))
 
 

@@ -1,5 +1,7 @@
 """Noise laws: densities, rows of least squares and their tails."""
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -99,6 +101,42 @@ def test_the_probability_of_an_interval_is_the_integral_of_the_density(
 def test_a_certain_event_has_the_logarithm_of_what_lies_outside():
     found = noise.log_surprise(noise.Normal(), jnp.array(-40.0), jnp.array(jnp.inf))
     np.testing.assert_allclose(found, scipy.special.log_ndtr(-40.0), rtol=1e-12)
+
+
+FAR = np.array([31.9, 32.1, 200.0, 9990.0, 10001.0, 1e6])
+
+
+@pytest.mark.parametrize("degrees", [0.5, 4.0, 300.0, 1000.0, 1e5])
+def test_tails_of_students_law_are_integrals_of_its_density_however_far(degrees):
+    law, density = noise.StudentT(degrees), scipy.stats.t(degrees).logpdf
+
+    def beyond(d):
+        over = lambda s: d * np.exp(s + density(d * np.exp(s)) - density(d))
+        fall = degrees * d**2 / (degrees + d**2)  # of its logarithm at s = 0
+        ends = np.array([0.0, 0.1, 1.0, 10.0, 100.0]) / fall
+        parts = [scipy.integrate.quad(over, *e)[0] for e in itertools.pairwise(ends)]
+        return density(d) + np.log(sum(parts))
+
+    found = law.log_cdf(-FAR)
+    np.testing.assert_allclose(found, [beyond(d) for d in FAR], rtol=1e-9)
+    slopes = jax.vmap(jax.grad(law.log_cdf))(-jnp.asarray(FAR))
+    step = 1e-4 * FAR
+    change = (law.log_cdf(step - FAR) - law.log_cdf(-step - FAR)) / (2 * step)
+    np.testing.assert_allclose(slopes, change, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scatter", [*SCATTERS, noise.StudentT(1000.0)])
+def test_an_infinite_bound_is_exactly_that_at_any_distance(scatter):
+    seen = lambda low, high: -jnp.exp(noise.log_surprise(scatter, low, high))
+    for d in FAR:
+        one = jax.value_and_grad(seen)(d, jnp.inf)
+        other = jax.value_and_grad(seen, argnums=1)(-jnp.inf, -d)
+        expected = jax.value_and_grad(scatter.log_cdf)(-d)
+        np.testing.assert_allclose(one, [expected[0], -expected[1]], rtol=1e-12)
+        np.testing.assert_allclose(other, expected, rtol=1e-12)
+    # Bounds of an event of which nothing is known say nothing.
+    nothing = jax.value_and_grad(seen)(-jnp.inf, jnp.inf)
+    np.testing.assert_array_equal(nothing, 0.0)
 
 
 @pytest.mark.parametrize(
