@@ -70,6 +70,7 @@ _NAMESPACES = (
     "samplers",
     "sampling",
     "scales",
+    "scatter",
     "schema",
     "setup",
     "sheets",

@@ -192,7 +192,11 @@ def band(
 
 
 class Goodness(NamedTuple):
-    """How well the rows with a time (or a voltage) are met."""
+    """How well the rows with a time (or a voltage) are met.
+
+    Under another law than the normal one a row counts by its normal score: so many
+    standard deviations as are as improbable.
+    """
 
     chi_square: float
     num_rows: int
@@ -221,7 +225,7 @@ def goodness(problem: Problem, fitted: Fit) -> Goodness:
     """
     counts = problem.counts
     known = counts > 0
-    rows, slopes = fitted.residual[known], fitted.slopes[known]
+    rows, slopes = _scores(problem, fitted)[known], fitted.slopes[known]
     used = float(np.trace(slopes @ fitted.covariance @ slopes.T))
     if problem.intensities is not None:  # a level and a gain each
         used += 2.0 * len(problem.intensities.value)
@@ -230,6 +234,19 @@ def goodness(problem: Problem, fitted: Fit) -> Goodness:
     tail = scipy.stats.chi2.sf(chi_square, left) if left > 0.5 else np.nan
     largest = float(np.max(np.abs(rows), initial=0.0))
     return Goodness(chi_square, rows.size, independent, used, float(tail), largest)
+
+
+def _scores(problem, fitted) -> Float[np.ndarray, " row"]:
+    """Rows of the data, those of times and voltages as normal scores."""
+    found, rows = fitted.prediction, fitted.residual
+    if bool(found.failed):
+        return rows
+    shift = problem.space.clock_offset(fitted.values)
+    parts = [problem.noise.scores(found.times, shift)]
+    if problem.trace is not None:
+        parts.append(problem.trace.scores(found.voltage))
+    scores = np.concatenate(parts)
+    return np.concatenate([scores, rows[scores.size :]])
 
 
 class _Pinned(eqx.Module):

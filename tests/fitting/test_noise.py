@@ -13,6 +13,7 @@ import scipy.stats
 
 from fitting import noise
 from fitting.events import Event, Events
+from fitting.scatter import normal_score
 from tests.helpers import examples
 
 SCATTERS = examples(noise.AbstractScatter)
@@ -258,6 +259,18 @@ def test_noise_that_cannot_be_is_refused_by_name():
         noise.TraceNoise(np.ones(2), 0.0)
     with pytest.raises(ValueError, match="row 1 is nan"):
         noise.TraceNoise(np.array([1.0, np.nan]), 0.1)
+
+
+@pytest.mark.parametrize("scatter", SCATTERS)
+def test_a_normal_score_is_as_probable_under_the_normal_law(scatter):
+    law = REFERENCE[type(scatter).__name__]
+    z = np.array([-30.0, -4.0, -0.1, 0.0, 1e-3, 2.0, 37.0])
+    found = normal_score(scatter, z)
+    expected = np.sign(z) * scipy.stats.norm.isf(law.sf(np.abs(z)))
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
+    far = normal_score(scatter, np.array([-1e8, 1e8]))
+    assert np.all(np.isfinite(far))
+    np.testing.assert_array_equal(np.sign(far), [-1.0, 1.0])
 
 
 @pytest.mark.parametrize("scatter", SCATTERS)

@@ -11,10 +11,12 @@ import scipy.optimize
 import scipy.stats
 
 from fitting import uncertainty
+from fitting.events import Event, Events
+from fitting.noise import StudentT
 from fitting.optimise import FirstOrder, LevenbergMarquardt, fit
 from fitting.parameters import Free, ParameterSpace
 from fitting.priors import Hierarchical, Independent
-from tests.fitting.linear import exact, linear_problem
+from tests.fitting.linear import HOUR, exact, linear_problem, problem_of
 from tests.fitting.stand_in import closed_events, closed_problem, closed_space
 
 PRECISE = LevenbergMarquardt(1e-12)
@@ -192,6 +194,28 @@ def test_a_profile_is_that_of_an_independent_optimiser(problem, fitted):
     np.testing.assert_allclose(found.losses[4], reference.fun - fitted.loss, atol=5e-3)
     free = fitted.raw + fitted.covariance[:, 4]
     assert loss(free) > fitted.loss
+
+
+def test_chi_square_of_students_law_is_of_normal_scores(rng):
+    # Data of the law that is assumed: one in twenty has a probability below 0.05.
+    num_rows, sd, probabilities = 40, 0.3, []
+    matrix, law = rng.standard_normal((num_rows, 3)), StudentT(3.0)
+    for _ in range(60):
+        off = law.sample(rng, (num_rows,))
+        times = 5.0 + matrix @ rng.standard_normal(3) + sd * off
+        rows = [
+            Event(str(k), "onset", time=HOUR * time, sd=HOUR * sd)
+            for k, time in enumerate(times)
+        ]
+        problem = problem_of(matrix, Events.from_rows(rows), scatter=law)
+        fitted = fit(problem, np.zeros(3), PRECISE)
+        found = uncertainty.goodness(problem, fitted)
+        probabilities.append(found.probability)
+    assert scipy.stats.kstest(probabilities, "uniform").pvalue > 0.05
+    z = (times - fitted.prediction.times / HOUR) / sd
+    scores = scipy.stats.norm.isf(scipy.stats.t(3.0).sf(np.abs(z)))
+    np.testing.assert_allclose(found.chi_square, np.sum(scores**2))
+    np.testing.assert_allclose(found.largest, np.max(scores))
 
 
 def test_profiles_of_first_order_searches_are_those_of_least_squares():
