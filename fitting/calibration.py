@@ -55,7 +55,8 @@ def scattered(
         rng: of the scatter.
     """
     off = noise.scatter.sample(rng, (len(times),))
-    measured = np.asarray(times) + noise.sd * off
+    # What the likelihood will take for their scale, also of rows that were bounds.
+    measured = np.asarray(times) + np.hypot(noise.sd, noise.discrepancy) * off
     unseen = measured[::2] > last
     exact = ~np.repeat(unseen, 2)
     after = np.full(len(times), -np.inf)

@@ -144,3 +144,11 @@ def test_data_about_a_truth_scatter_as_the_law_of_the_noise_says(rng):
     off = np.stack([(one.time - times) / SD for one in found])
     ends = np.quantile(off, [0.05, 0.95])
     np.testing.assert_allclose(ends, [-6.31, 6.31], rtol=0.15)
+
+
+def test_data_about_a_truth_scatter_as_far_as_the_model_may_be_off(rng):
+    noise = EventNoise.of(events(), discrepancy=2.0 * SD, edge_sd=SD)
+    times = HOUR * np.array([50.0, 1.0, 90.0, 2.0])
+    found = [calibration.scattered(noise, times, np.inf, rng) for _ in range(1000)]
+    off = np.stack([(one.time - times) / one.scale for one in found])
+    np.testing.assert_allclose(off.std(axis=0), 1.0, atol=0.1)
