@@ -31,7 +31,8 @@ def smooth_weights(log_weights: Float[np.ndarray, " draw"]) -> Smoothed:
 
     The tail is the largest $$ \min(S/5, 3 \sqrt S) $$ of S weights. Weights of zero
     (log -inf) are allowed. With fewer than 5 in the tail, or a quarter of
-    it equal or next to nothing, k is infinite: nothing is known.
+    it equal or next to nothing, k is infinite: nothing is known. It is minus infinity
+    where 5 or more are all the same.
 
     Raises:
         ValueError: where no weight is above zero.
@@ -45,7 +46,7 @@ def smooth_weights(log_weights: Float[np.ndarray, " draw"]) -> Smoothed:
     logs = logs - np.max(logs)
     count = int(min(np.ceil(logs.size / 5), np.ceil(3 * np.sqrt(logs.size))))
     order = np.argsort(logs)
-    tail, threshold = order[-count:], np.exp(logs[order[-count - 1]])
+    tail, threshold = order[-count:], np.exp(logs[order[max(-count - 1, -logs.size)]])
     excess = np.exp(logs[tail]) - threshold
     shape = np.inf
     if count >= 5 and np.sort(excess)[int(count / 4 + 0.5) - 1] > _LEAST:
@@ -53,8 +54,8 @@ def smooth_weights(log_weights: Float[np.ndarray, " draw"]) -> Smoothed:
         chance = (np.arange(count) + 0.5) / count
         smoothed = np.log(threshold + _quantiles(chance, shape, scale))
         logs[tail] = np.minimum(smoothed, 0.0)
-    elif np.ptp(excess) == 0:
-        shape = -np.inf  # all weights of the tail are the same
+    elif count >= 5 and np.ptp(excess) == 0:
+        shape = -np.inf
     weights = np.exp(logs - np.max(logs))
     weights = weights / np.sum(weights)
     return Smoothed(weights, float(shape), float(1.0 / np.sum(weights**2)))

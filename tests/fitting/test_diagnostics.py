@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.special
 
 from fitting import diagnostics, pareto
 from fitting.diagnostics import Diagnosis, Quantity
@@ -72,6 +73,19 @@ def test_weights_of_zero_count_for_nothing():
 def test_a_tail_of_equal_weights_tells_nothing():
     logs = np.repeat(np.random.default_rng(0).standard_normal(12), 40)
     assert pareto.smooth_weights(logs).shape == np.inf
+
+
+@pytest.mark.parametrize("logs", [[0.0], [-3.0], [0.0, -9.0], [0.0, 0.0, -9.0]])
+def test_a_few_weights_are_what_they_are_and_tell_nothing(logs):
+    smoothed = pareto.smooth_weights(np.array(logs))
+    assert smoothed.shape == np.inf
+    np.testing.assert_allclose(smoothed.weights, scipy.special.softmax(logs))
+
+
+def test_weights_that_are_all_the_same_have_no_tail():
+    smoothed = pareto.smooth_weights(np.zeros(100))
+    assert smoothed.shape == -np.inf
+    assert smoothed.effective == pytest.approx(100.0)
 
 
 @pytest.mark.parametrize("spread", [30.0, 150.0, 416.0, 425.0, 434.0, 1e3, 1e6])
