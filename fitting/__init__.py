@@ -20,6 +20,7 @@ _NAMESPACES = (
     "compare_files",
     "contents",
     "coordinates",
+    "crossings",
     "cuts",
     "design",
     "design_figures",

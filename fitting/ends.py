@@ -17,8 +17,9 @@ HOUR = 3600.0
 
 
 def ends_of(setup, raw: Float[np.ndarray, " component"]) -> Float[np.ndarray, " event"]:
-    """The latest time that each event can have, as `ends_in` says; of the electrode of
-    `raw`, where cut-offs end half cycles, and infinite where times are no simulation's.
+    """The latest time that each event can have, as `ends_in` says; by the clock of
+    `raw` and its electrode, where cut-offs end half cycles, and infinite where times
+    are no simulation's.
     """
     forward = setup.forward
     if not isinstance(forward, Simulated):
@@ -26,7 +27,18 @@ def ends_of(setup, raw: Float[np.ndarray, " component"]) -> Float[np.ndarray, " 
     spans = forward.protocol.spans
     if spans is None:
         spans = _solved(forward, setup.problem, jnp.asarray(raw))
-    return ends_in(forward, {h: spans[h] for h in set(forward.half_cycles)})
+    spans = {h: spans[h] for h in set(forward.half_cycles)}
+    return ends_in(forward, spans, clock_offset(setup.problem.space, raw))
+
+
+def clock_offset(space, raw: Float[np.ndarray, " component"]) -> float:
+    """What raw numbers add to the times of instants [s]; 0 where no clock is free."""
+    return float(_offset(space, jnp.asarray(raw)))
+
+
+@eqx.filter_jit
+def _offset(space, raw):
+    return space.clock_offset(space.constrain(raw))
 
 
 @eqx.filter_jit
@@ -38,7 +50,7 @@ def _solved(forward, problem, raw):
 
 
 def ends_in(
-    forward: Simulated, spans: Mapping[int, tuple]
+    forward: Simulated, spans: Mapping[int, tuple], offset: float = 0.0
 ) -> Float[np.ndarray, " event"]:
     """The latest time that each event can have, on its clock [s]: the end of its half
     cycle, and of a duration, how long that lasts.
@@ -46,10 +58,11 @@ def ends_in(
     Args:
         forward: with the events.
         spans: (start, end) of each half cycle [s from the start of the protocol].
+        offset: of that clock, which moves all but durations [s].
     """
     start, end = np.array([spans[h] for h in forward.half_cycles], float).T
     shift = 0.0 if forward.origin is None else forward.origin + start
-    return end - start + np.where(forward.duration, 0.0, shift)
+    return end - start + np.where(forward.duration, 0.0, shift + offset)
 
 
 def measurable(times, events) -> np.ndarray:
@@ -58,7 +71,7 @@ def measurable(times, events) -> np.ndarray:
 
 
 def within(times, ends) -> np.ndarray:
-    """Times of events, infinite where they lie beyond the ends."""
+    """Times of events as told (`Prediction.stated`), infinite beyond the ends."""
     return np.where(np.asarray(times) > ends, np.inf, times)
 
 

@@ -169,7 +169,7 @@ def _times_of(setup_forward, problem, raw):
     """Times of all events on their clock, of one draw."""
     values = problem.space.constrain(raw)
     found = setup_forward(problem.space.insert(problem.electrode, values))
-    return found.times, problem.space.clock_offset(values)
+    return found.stated, problem.space.clock_offset(values)
 
 
 def _predicted(setup: Setup, draws: Draw, seed: int) -> Prediction:

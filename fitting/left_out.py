@@ -102,21 +102,27 @@ def leave_out(
         )
     chosen = np.linspace(0, len(raws) - 1, min(count, len(raws))).astype(int)
     members = _members(setup)
-    at_nodes = _at_nodes(setup, raws[chosen], members)  # (draw, node, event)
-    placed = raws[chosen][:, members]
-    fine = _interpolated(setup, at_nodes, times[chosen], placed)
+    at_nodes, told = _at_nodes(setup, raws[chosen], members)  # (draw, node, event)
+    placed, own = raws[chosen][:, members], times[chosen]
+    ends = ends_of(setup, raws[0])
+    # A duration that does not end is not told as the time that data are held to.
+    lasts = setup.events.is_duration
+    known = np.where(lasts & (own > ends), np.inf, own)
+    fine = _interpolated(setup, at_nodes, known, placed)
+    told = _interpolated(setup, told, own, placed) if lasts.any() else fine
     noise = setup.problem.noise.over(setup.events)
     logs = np.asarray(
         jax.jit(jax.vmap(jax.vmap(lambda t: noise.log_densities(t, 0.0))))(fine)
     )
-    found = _predictions(setup, fine, logs, noise, seed)
-    ends = ends_of(setup, raws[0])
+    found = _predictions(setup, told, logs, noise, seed)
     quantiles = measurable(found.quantiles, setup.events)
     return found._replace(quantiles=within(quantiles, ends))
 
 
 def _at_nodes(setup, raws, members):
-    """Times of all events with every number at each node (draw, node, event) [s]."""
+    """Times of all events with every number at each node, as data are held to them,
+    and as they are told (draw, node, event) [s].
+    """
     problem = setup.problem
     forward = problem.forward if setup.fitted.all() else setup.forward
 
@@ -125,18 +131,20 @@ def _at_nodes(setup, raws, members):
         def one(node):
             values = problem.space.constrain(raw.at[members].set(node))
             found = forward(problem.space.insert(problem.electrode, values))
-            return found.times, problem.space.clock_offset(values)
+            both = jnp.stack([found.times, found.stated])
+            return both, problem.space.clock_offset(values)
 
         return jax.lax.map(one, jnp.asarray(_NODES))
 
     def of(raw):
-        times, offset = solve(forward, problem, jnp.asarray(raw))
+        both, offset = solve(forward, problem, jnp.asarray(raw))
         moves = np.where(setup.events.is_duration, 0.0, 1.0)
-        return np.asarray(times) + np.asarray(offset)[:, None] * moves
+        moved = np.asarray(both) + np.asarray(offset)[:, None, None] * moves
+        return moved.swapaxes(0, 1)
 
     first = of(raws[0])  # compiled once, before the threads
     with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
-        return np.stack([first, *pool.map(of, raws[1:])])
+        return np.stack([first, *pool.map(of, raws[1:])], axis=1)
 
 
 def _interpolated(setup, times, own, placed):
@@ -155,7 +163,7 @@ def _interpolated(setup, times, own, placed):
     return fine
 
 
-def _predictions(setup, fine, logs, noise, seed) -> LeftOut:
+def _predictions(setup, told, logs, noise, seed) -> LeftOut:
     rng = np.random.default_rng(seed)
     events = setup.events
     chance = np.exp(-0.5 * _FINE**2)
@@ -163,7 +171,7 @@ def _predictions(setup, fine, logs, noise, seed) -> LeftOut:
     quantiles = np.full((3, len(events.kind)), np.nan)
     shapes = np.full(len(events.particles), np.nan)
     densities = np.full(len(events.particles), np.nan)
-    picked = rng.choice(_FINE.size, size=(len(fine), _PER_DRAW), p=chance)
+    picked = rng.choice(_FINE.size, size=(len(told), _PER_DRAW), p=chance)
     for particle in range(len(events.particles)):
         rows = np.flatnonzero(events.particle == particle)
         of_data = logs[:, :, rows[setup.fitted[rows]]].sum(-1)
@@ -174,7 +182,7 @@ def _predictions(setup, fine, logs, noise, seed) -> LeftOut:
         densities[particle] = logsumexp(likelihood, b=smoothed.weights)
         weights = np.repeat(smoothed.weights / _PER_DRAW, _PER_DRAW)
         for k in rows:
-            times = np.take_along_axis(fine[:, :, k], picked, axis=1).ravel()
+            times = np.take_along_axis(told[:, :, k], picked, axis=1).ravel()
             off = noise.scatter.sample(rng, times.shape)
             scattered = times + np.asarray(noise.scale[k]) * off
             quantiles[:, k] = _weighted(scattered, weights)

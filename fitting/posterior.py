@@ -112,7 +112,7 @@ class Posterior(eqx.Module):
         shift = self.problem.space.clock_offset(values)
         total = self.power * jnp.sum(rows) + self.problem.space.log_prior(raw)
         failed = found.failed | ~jnp.isfinite(total)
-        times = jnp.where(failed, jnp.nan, found.times)
+        times = jnp.where(failed, jnp.nan, found.stated)
         return Evaluation(
             log_density=jnp.where(failed, -jnp.inf, total),
             log_likelihoods=rows,

@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 import diffelec
 
+from . import crossings
 from .events import CHANGES, Events
 from .intensities import IntensityNoise
 from .noise import EventNoise, TraceNoise
@@ -43,6 +44,9 @@ class Prediction(eqx.Module):
         failed: whether the solve failed; nothing else is meant then.
         instants: of the course, on the events' clock [s] (instant,), empty without.
         course: stoichiometries that intensities follow (instant, particle).
+        told: `times` as they are told [s] (event,): of a duration that does not end,
+            the completion's, counted from the start of the half cycle, which is longer
+            than that lasts. None where `times` are.
     """
 
     times: Float[Array, " event"]
@@ -52,6 +56,12 @@ class Prediction(eqx.Module):
     course: Float[Array, "instant particle"] = eqx.field(
         default_factory=lambda: np.zeros((0, 0))
     )
+    told: Float[Array, " event"] | None = None
+
+    @property
+    def stated(self) -> Float[Array, " event"]:
+        """The times, beyond the end of the half cycle where an event is not in it."""
+        return self.times if self.told is None else self.told
 
 
 class AbstractForward(eqx.Module):
@@ -67,8 +77,10 @@ class Simulated(AbstractForward):
 
     Within the half cycle of each: the first time at which stoichiometry x has moved by
     the event's change c. A particle that has moved by less, m < c, at the end t_e of
-    the half cycle of length s gets the smooth continuation
-    $$ T = t_e + s (c - m) / c $$, which is beyond every observation and never infinite.
+    the half cycle of length s gets the continuation
+    $$ T = t_e + s (c - m) / c $$, which is beyond every observation and never infinite;
+    a duration that does not end is continued so that it is longest where nothing reacts
+    (`crossings`).
 
     The crossing of mean x is taken on the integrator's dense output; that of surface x
     between neighbouring saved instants, along a line.
@@ -196,31 +208,39 @@ class Simulated(AbstractForward):
     def observe(self, solution: diffelec.Solution) -> Prediction:
         """The prediction that a solution of the protocol makes."""
         start, _ = solution.half_cycle_span(self.half_cycle)
-        times = jnp.zeros(len(self.particle), solution.time.dtype)
+        both = jnp.zeros((2, len(self.particle)), solution.time.dtype)
         for half_cycle in dict.fromkeys(self.half_cycles):
             rows = np.flatnonzero(np.array(self.half_cycles) == half_cycle)
-            times = times.at[rows].set(self._times_in(solution, half_cycle, rows))
+            both = both.at[:, rows].set(self._times_in(solution, half_cycle, rows))
+        times, told = both
         voltage = jnp.interp(self.trace_times, solution.time, solution.voltage)
         course = self._series(solution)[:, np.array(self.followed, int)]
         finite = [jnp.all(jnp.isfinite(part)) for part in (times, voltage, course)]
         instants = solution.time + (-start if self.origin is None else self.origin)
         instants = instants if self.followed else instants[:0]
         course = course if self.followed else course[:0]
-        return Prediction(times, voltage, ~jnp.all(jnp.stack(finite)), instants, course)
+        failed = ~jnp.all(jnp.stack(finite))
+        return Prediction(times, voltage, failed, instants, course, told)
 
-    def _times_in(self, solution, half_cycle: int, rows) -> Float[Array, " row"]:
-        """Times of the events of one half cycle, on their clock [s]."""
-        start, _ = solution.half_cycle_span(half_cycle)
+    def _times_in(self, solution, half_cycle: int, rows) -> Float[Array, "2 row"]:
+        """Times of the events of one half cycle, and as told, on their clock [s]."""
+        start, end = solution.half_cycle_span(half_cycle)
         shift = 0.0 if self.origin is None else self.origin + start
         pick = lambda column, kind: np.array([column[k] for k in rows], kind)
         change, who = pick(self.change, float), pick(self.particle, int)
-        levels = sorted({*change.tolist(), CHANGES["onset"]})
+        lasts, first = pick(self.duration, bool), CHANGES["onset"]
+        levels = np.array(sorted({*change.tolist(), first}))
         sign = -1.0 if self.delithiates[rows[0]] else 1.0
-        reached = self._change_times(solution, np.array(levels), half_cycle, sign)
-        at = np.array([levels.index(c) for c in change], int)
-        times = reached[at, who] + shift
-        onset = reached[levels.index(CHANGES["onset"]), who] + shift
-        return jnp.where(pick(self.duration, bool), times - onset, times)
+        crossed, moved = self._crossed(solution, levels, half_cycle, sign)
+        reached = crossings.continued(crossed, levels[:, None], moved, end - start)
+        at = np.searchsorted(levels, change), who
+        share = (moved[who] - first) / np.where(lasts, change - first, 1.0)
+        onset = reached[np.searchsorted(levels, first), who]
+        over = ~jnp.isinf(crossed[at])
+        duration = crossings.lasting(reached[at], onset, over, share)
+        instant = reached[at] + shift
+        told = jnp.where(over, duration, reached[at])
+        return jnp.where(lasts, jnp.stack([duration, told]), instant)
 
     def _series(self, solution) -> Float[Array, "time particle"]:
         """What was seen of the particles."""
@@ -228,17 +248,17 @@ class Simulated(AbstractForward):
             return solution.surface_stoichiometry
         return solution.stoichiometry
 
-    def _change_times(
+    def _crossed(
         self, solution, levels, half_cycle: int, sign: float
-    ) -> Float[Array, "level particle"]:
+    ) -> tuple[Float[Array, "level particle"], Float[Array, " particle"]]:
         """When each particle has moved by each of `levels` [s from the half cycle's
-        start], continued smoothly beyond its end.
+        start], infinite where never, and by how much it has at its end.
         """
         start, end = solution.half_cycle_span(half_cycle)
         first, last = solution.half_cycle_ends(half_cycle, surface=self.surface)
         targets = first + sign * levels[:, None]
         if self.surface:
-            find = jax.vmap(_crossing_of_series, in_axes=(None, 1, 0, None, None, None))
+            find = jax.vmap(crossings.of_series, in_axes=(None, 1, 0, None, None, None))
             series = self._series(solution)
             along = (solution.time, series, targets, sign, start, end)
             crossed = jax.vmap(find, in_axes=(None, None, 0, None, None, None))(*along)
@@ -246,26 +266,7 @@ class Simulated(AbstractForward):
             crossed = jax.vmap(solution.crossing_times, in_axes=(0, None))(
                 targets, half_cycle
             )
-        short = 1.0 - sign * (last - first) / levels[:, None]
-        beyond = (end - start) * (1.0 + short)
-        return jnp.where(jnp.isinf(crossed), beyond, crossed)
-
-
-def _crossing_of_series(time, series, target, sign, start, end):
-    """First time within (start, end] at which a sampled series passes the target, along
-    lines between samples [s from start]; infinite where never, NaN where it is NaN.
-    """
-    gap = sign * (series - target)
-    within = (time[1:] > start) & (time[:-1] < end)
-    passed = (gap[:-1] < 0) & (gap[1:] >= 0) & within
-    index = jnp.argmax(passed)
-    low, high = gap[index], gap[index + 1]
-    # Where nothing is passed, a slope of 1 keeps derivatives finite.
-    rise = jnp.where(jnp.any(passed), high - low, 1.0)
-    width = time[index + 1] - time[index]
-    found = time[index] - start - low / rise * width
-    found = jnp.where(jnp.any(passed), found, jnp.inf)
-    return jnp.where(jnp.any(jnp.isnan(series)), jnp.nan, found)
+        return crossed, sign * (last - first)
 
 
 class Problem(eqx.Module):

@@ -13,7 +13,7 @@ import numpy as np
 
 import diffelec
 
-from .ends import ends_in, within
+from .ends import clock_offset, ends_in, within
 from .optimise import Fit
 from .report import Band, Brightness, Parameter, Report, Trajectories
 from .setup import Setup
@@ -30,11 +30,6 @@ _CURVES = {
 @eqx.filter_jit
 def _observed(forward, solution):
     return forward.observe(solution)
-
-
-@eqx.filter_jit
-def _offset(space, raw):
-    return space.clock_offset(space.constrain(raw))
 
 
 @eqx.filter_jit
@@ -66,20 +61,19 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
         raise diffelec.SimulationError(
             f"The model fails at the best values found: {solution.message()}"
         )
-    offset = float(_offset(space, jnp.asarray(fit.raw)))
-    predicted = np.asarray(prediction.times)
+    offset = clock_offset(space, fit.raw)
     moved = np.where(setup.events.is_duration, 0.0, offset)
     halves = set(setup.forward.half_cycles)
     spans = {h: solution.half_cycle_span(h) for h in halves}
-    ends = ends_in(setup.forward, spans) + moved
-    rows = _residual(problem.noise.over(setup.events), predicted, offset)
+    ends = ends_in(setup.forward, spans, offset)
+    rows = _residual(problem.noise.over(setup.events), prediction.times, offset)
     quality = goodness(problem, fit)
     weak = [d for d in directions(space, fit) if not d.determined]
     return Report(
         title=title,
         events=setup.events,
         fitted=setup.fitted,
-        predicted=within(predicted + moved, ends),
+        predicted=within(np.asarray(prediction.stated) + moved, ends),
         predicted_sd=_predicted_deviation(setup, fit),
         ends=ends,
         misfit=np.asarray(rows),

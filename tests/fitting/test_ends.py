@@ -13,17 +13,23 @@ from fitting import (
     compare_files,
     ends,
     inference,
+    left_out,
     posterior_figures,
     posterior_files,
 )
+from fitting.events import Event, Events
 from fitting.inference import LEVELS
 from fitting.left_out import LeftOut
 from fitting.noise import AbstractScatter, EventNoise
+from fitting.posterior import Centre, Posterior
+from fitting.recording import Recording
+from fitting.setup import Choices, by_voltage
 
 from .linear import HOUR
 from .test_compare import SEARCHED, evidence_of
-from .test_left_out import setup_of_four
+from .test_left_out import PRIOR, EachItsOwn, drawn, setup_of_four
 
+FREE = "log10 contact radius"
 END = np.array([9.0, 9.0, 9.0, 7.0]) * HOUR
 SPANS = {0: (0.0, 9.0 * HOUR), 2: (20.0 * HOUR, 31.0 * HOUR)}
 
@@ -38,6 +44,8 @@ def test_instants_end_with_their_half_cycle_and_durations_with_its_length():
     np.testing.assert_allclose(found / HOUR, [11.0, 33.0, 11.0])
     alone = ends.ends_in(forward(half_cycles=(0, 0, 0)), SPANS)  # from its start on
     np.testing.assert_allclose(alone / HOUR, [9.0, 9.0, 9.0])
+    late = ends.ends_in(forward(origin=2.0 * HOUR), SPANS, 0.5 * HOUR)
+    np.testing.assert_allclose(late / HOUR, [11.5, 33.5, 11.0])
 
 
 def test_intervals_are_told_up_to_the_end():
@@ -53,6 +61,66 @@ def test_nothing_ends_where_no_half_cycle_is_simulated():
     assert np.all(np.isinf(ends.ends_of(setup_of_four(), np.zeros(6))))
 
 
+def test_a_free_clock_moves_the_ends_of_instants():
+    """Those of a recorded drive, for which nothing is solved."""
+    hours = np.array([0.0, 10.0])
+    recording = Recording(HOUR * hours, np.array([3.4, 4.2]))
+    rows = [Event("a", "midpoint", time=5 * HOUR, sd=300.0)]
+    rows += [Event("a", "duration", time=HOUR, sd=300.0)]
+    choices = Choices(free=("clock",), clock_sd=600.0, num_shells=3)
+    prepared = by_voltage(Events.from_rows(rows), recording, choices)
+    raw = np.zeros(prepared.problem.space.size)
+    np.testing.assert_allclose(ends.ends_of(prepared, raw) / HOUR, [10.0, 10.0])
+    raw[-1] = 3.0  # standard deviations
+    np.testing.assert_allclose(ends.ends_of(prepared, raw) / HOUR, [10.5, 10.0])
+
+
+class Ongoing(EachItsOwn):
+    """Durations of which those beyond 7 h do not end, and are told as 20 h."""
+
+    def __call__(self, electrode):
+        found = super().__call__(electrode)
+        told = jnp.where(found.times > 7.0 * HOUR, 20.0 * HOUR, found.times)
+        return dataclasses.replace(found, told=told)
+
+
+def setup_of_durations():
+    plain = setup_of_four()
+    events = dataclasses.replace(plain.events, kind=("duration",) * 4)
+    problem = dataclasses.replace(plain.problem, forward=Ongoing())
+    return dataclasses.replace(
+        plain, problem=problem, forward=problem.forward, events=events
+    )
+
+
+def test_draws_tell_durations_that_do_not_end_as_longer_than_their_half_cycle():
+    problem = setup_of_durations().problem
+    at = Posterior.about(problem, Centre(np.zeros(6), np.eye(6)))
+    raw = jnp.array([0.0, 0.0, -1.0, 0.0, 1.0, -4.0])
+    times = HOUR * (5.0 - 2.0 * np.asarray(problem.space.constrain(raw)[FREE][2:]))
+    assert times[3] > 7.0 * HOUR > times[:3].max()
+    found = at.evaluate(raw)
+    np.testing.assert_allclose(found.times, [*times[:3], 20.0 * HOUR])
+    plain = Posterior.about(setup_of_four().problem, Centre(np.zeros(6), np.eye(6)))
+    np.testing.assert_array_equal(
+        found.log_likelihoods, plain.evaluate(raw).log_likelihoods
+    )
+
+
+def test_particles_left_out_tell_durations_that_do_not_end(monkeypatch):
+    monkeypatch.setattr(left_out, "ends_of", lambda *_: np.full(4, 9.0 * HOUR))
+    raw = drawn(400, np.random.default_rng(0))
+    spread = PRIOR.spread * PRIOR.factor_spread ** raw[:, 1:2]
+    times = HOUR * (5.0 - 2.0 * (raw[:, :1] + spread * raw[:, 2:]))
+    plain = left_out.leave_out(setup_of_four(), raw, times, count=400)
+    told = np.where(times > 7.0 * HOUR, 20.0 * HOUR, times)
+    found = left_out.leave_out(setup_of_durations(), raw, told, count=400)
+    assert np.all(plain.quantiles[2] < 9.0 * HOUR)
+    assert np.all(np.isinf(found.quantiles[2]))
+    np.testing.assert_allclose(found.quantiles[:2], plain.quantiles[:2], rtol=0.02)
+    np.testing.assert_allclose(found.log_densities, plain.log_densities, atol=0.05)
+
+
 @pytest.fixture
 def predicted(monkeypatch):
     """Draws that put the last of four events at 6 h or 12 h, where 7 h is the end."""
@@ -61,10 +129,10 @@ def predicted(monkeypatch):
     times[1, :, 3] = 12.0 * HOUR
     raw, density = np.zeros((2, 50, 6)), np.zeros((2, 50))
     draws = SimpleNamespace(times=times, raw=raw, log_density=density)
-    setup = setup_of_four()
-    found = inference._predicted(setup, draws, 0)
+    plain = setup_of_four()
+    found = inference._predicted(plain, draws, 0)
     without = LeftOut(np.full((3, 4), np.inf), np.full(4, 0.2), np.zeros(4))
-    return SimpleNamespace(setup=setup, predicted=found, left_out=without)
+    return SimpleNamespace(setup=plain, predicted=found, left_out=without)
 
 
 def test_a_posterior_states_no_times_beyond_the_end(predicted):
