@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from . import onset_files, onsets, traces
+from . import film_clock, onset_files, onsets, traces
 
 TRACES, ONSETS, INTENSITIES = "traces", "onsets", "intensities.csv"
 """Folders of the two commands' results inside that of the fit, and a table."""
@@ -138,7 +138,7 @@ def stages(arguments) -> Iterator[Stages]:
             "clock_sd_s": found.offset_sd or None,
         }
         if arguments.edge_h is None:
-            own["edge_h"] = onsets.frame_time(found.traces) / _HOUR
+            own["edge_h"] = film_clock.frame_time(found.traces) / _HOUR
         if arguments.whole_traces:
             own["intensities"] = _write_intensities(place / INTENSITIES, found)
         known = argparse.Namespace(**(vars(arguments) | own))

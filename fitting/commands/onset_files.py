@@ -11,7 +11,9 @@ _PACKAGES = ("numpy", "scipy", "matplotlib")
 
 
 class Found(NamedTuple):
-    """All that the command found, ready to be written."""
+    """All that the command found, ready to be written; times of the film are without
+    its clock's drift against the cycler's.
+    """
 
     arguments: argparse.Namespace
     traces: Any  # optical.traces.Traces
@@ -23,6 +25,7 @@ class Found(NamedTuple):
     chosen: Any  # optical.onsets.HalfOnsets of the table for the fit
     events: Any  # events.Events or None
     notes: tuple[str, ...]
+    drift: float = 0.0  # s that the cycler's clock gains on the film's in one of it
 
 
 def write(folder: Path, found: Found) -> list[str]:
@@ -62,10 +65,11 @@ def _comments(found: Found) -> tuple[str, ...]:
     """What a reader of the tables must know."""
     clock = "on the film's clock where nothing else is said"
     if found.arguments.cycler is not None:
+        gains = f" and gains {found.drift:g} s in each of its s" if found.drift else ""
         clock = (
             f"on the cycler's clock, which reads {found.offset:g} s when the film's "
-            f"reads 0; that offset's deviation of {found.offset_sd:g} s is common to "
-            "all particles and not in sd_h"
+            f"reads 0{gains}; that offset's deviation of {found.offset_sd:g} s is "
+            "common to all particles and not in sd_h"
         )
     charge = "unknown" if found.charge is None else found.charge.source
     return (
@@ -143,6 +147,7 @@ def _study(found: Found, names: list[str]) -> dict:
         "cycler": None if arguments.cycler is None else str(arguments.cycler),
         "clock_offset_s": found.offset,
         "clock_sd_s": found.offset_sd,
+        "clock_drift": found.drift,
         "half_cycle_of_onsets_csv": found.chosen.half.number,
         "state_of_charge": None if found.charge is None else found.charge.source,
         "settings": {

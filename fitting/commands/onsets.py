@@ -1,18 +1,18 @@
 """`diffelec onsets`: from intensities of particles to when they reacted."""
 
 import argparse
+import dataclasses
 import itertools
 import shlex
 import sys
 from pathlib import Path
 
-from . import cycler_file, study
+from . import cycler_file, film_clock, study
 from .onset_files import Found, write
 from .traces import add_times
 
 _HOUR, _MILLIAMPERE_HOUR = 3600.0, 3.6
 _CHANGE = "(default 0.25, of a jump from 1 to about 0.5)"
-_VAGUE = 5.0  # frames, from which on a clock offset is not known
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -203,13 +203,16 @@ def find(arguments) -> Found:
     traces = trace_tables.read_traces(
         arguments.traces, interval=arguments.interval_s, times=arguments.times
     )
-    offset, sd, charge, notes = 0.0, 0.0, None, list(traces.notes)
+    offset, sd, drift, charge, notes = 0.0, 0.0, 0.0, None, list(traces.notes)
     if arguments.cycler is None:
         halves = _given_halves(arguments, traces)
     else:
         recording, remarks = _recording(arguments)
-        offset, sd, remark = _offset(arguments, traces, recording)
+        clock, remark = film_clock.offset(arguments, traces, recording)
         notes += [*remarks, remark]
+        # Both clocks then go alike, and differ by what they do when the film's reads 0.
+        offset, drift = float(clock.on_cycler(0.0)), clock.sure_drift
+        traces = dataclasses.replace(traces, time=(1.0 + drift) * traces.time)
         halves = half_cycles.of_recording(recording, offset)
         capacity = arguments.capacity_mAh
         charge = half_cycles.state_of_charge(
@@ -230,19 +233,17 @@ def find(arguments) -> Found:
         )
     people = tuple(_people(traces, one, charge, arguments.seed) for one in found)
     chosen = _chosen(found, arguments.half_cycle)
+    if arguments.cycler is not None:
+        middle = 0.5 * (chosen.half.start + chosen.half.end) / (1.0 + drift)
+        given = arguments.clock_sd_s
+        sd = clock.sd_at(middle) if given is None else given
     zero = zero_of(arguments, chosen.half, offset)
     events = onset_tables.to_events(chosen, offset=zero, change=arguments.change)
     return Found(
         *(arguments, traces, found, people, charge, offset, sd, chosen, events),
         notes=tuple(note for note in notes if note),
+        drift=drift,
     )
-
-
-def frame_time(traces) -> float:
-    """From one frame to the next, mostly [s]."""
-    import numpy as np
-
-    return float(np.median(np.diff(traces.time)))
 
 
 def zero_of(arguments, half, offset: float) -> float:
@@ -277,42 +278,6 @@ def _recording(arguments):
     """(recording, notes) of a cycler's table."""
     table = cycler_file.read(arguments)
     return table.recording(), tuple(table.notes)
-
-
-def _offset(arguments, traces, recording) -> tuple[float, float, str]:
-    """(offset, its deviation [s], a note where it was not given)."""
-    import numpy as np
-
-    frame = frame_time(traces)
-    text, sd = arguments.clock_offset_s, arguments.clock_sd_s
-    if text is None:
-        note = (
-            "The clocks of film and cycler are taken to read 0 together; give "
-            "--clock-offset-s SECONDS, or auto."
-        )
-        return 0.0, frame if sd is None else sd, note
-    if text == "auto":
-        from ..optical import clock
-        from ..wording import counted
-
-        found = clock.clock_offset(traces, recording)
-        note = (
-            f"The cycler's clock reads {found.seconds:.4g} +- {found.sd:.2g} s when "
-            f"the film's reads 0, by {counted(found.count, 'reversal')} of current."
-        )
-        if found.sd > _VAGUE * frame:
-            note += " That is too vague to rely on; give --clock-offset-s SECONDS."
-        note = " ".join([note, *found.notes])
-        return found.seconds, found.sd if sd is None else sd, note
-    try:
-        offset = float(text)
-    except ValueError:
-        offset = float("nan")
-    if not np.isfinite(offset):
-        raise ValueError(
-            f"--clock-offset-s must be a number of seconds or auto, but is '{text}'."
-        )
-    return offset, frame if sd is None else sd, ""
 
 
 def _people(traces, one, charge, seed: int):

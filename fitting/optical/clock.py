@@ -71,14 +71,22 @@ class Offset:
     hinges: tuple[tuple[float, float, float], ...] = ()
     notes: tuple[str, ...] = ()
 
-    def on_cycler(self, time: Float[np.ndarray, " frame"]):
-        """Times of the film [s] on the cycler's clock.
-
-        A drift within twice its deviation is left aside.
-        """
+    @property
+    def sure_drift(self) -> float:
+        """The drift, 0 where it is within twice its deviation."""
         sure = abs(self.drift) > 2 * self.drift_sd
-        drift = self.drift if sure else 0.0  # NaN is not sure
-        return time + self.seconds + drift * (np.asarray(time) - self.reference)
+        return self.drift if sure else 0.0  # NaN is not sure
+
+    def on_cycler(self, time: Float[np.ndarray, " frame"]):
+        """Times of the film [s] on the cycler's clock, by the drift that is sure."""
+        away = np.asarray(time) - self.reference
+        return time + self.seconds + self.sure_drift * away
+
+    def sd_at(self, time: float) -> float:
+        """Standard deviation of the offset at a time of the film [s]."""
+        if not self.sure_drift:
+            return self.sd
+        return math.hypot(self.sd, self.drift_sd * (time - self.reference))
 
 
 def clock_offset(

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import sys
 import types
@@ -8,6 +9,8 @@ import pytest
 import fitting.optical
 import fitting.style
 from fitting import cli
+from fitting.commands import onset_files, onsets
+from fitting.optical import clock, cycler, trace_tables
 from fitting.readers import read_events
 from fitting.recording import Recording
 
@@ -45,11 +48,11 @@ def done(tmp_path_factory):
         centre=np.array([[6.0, 6.0], [12.0, 20.0]]),
         radius=np.array([4.0, 5.0]),
     )
-    found = types.SimpleNamespace(seconds=600.0, sd=30.0, count=2, notes=())
+    found = clock.Offset(600.0, 30.0, drift=np.nan, count=2)
     stubs = {
         "trace_tables": {"read_traces": lambda path, **_: traces},
         "cycler": {"read_cycler": lambda path, **_: table},
-        "clock": {"clock_offset": lambda t, r: found},
+        "clock": {"clock_offset": lambda t, r: found, "Offset": clock.Offset},
         "frames": {"open_film": lambda path, **_: StillFilm()},
         "region_files": {"read_regions": lambda path, shape: regions},
     }
@@ -113,6 +116,45 @@ def test_the_population_is_written_for_each_half_cycle(done):
     assert [half["name"] for half in halves] == ["charge 1", "discharge 1"]
     assert 0 < halves[0]["measures"]["segregation"]["value"] <= 1
     assert len(halves[0]["curves"]["soc"]) == len(halves[0]["curves"]["active"])
+
+
+@pytest.mark.parametrize("sure", [True, False])
+def test_a_drift_of_the_film_s_clock_that_is_sure_is_taken_off_all_times(
+    sure, monkeypatch
+):
+    """The film's clock loses 20 s in each 1000, a quarter of an hour in half a day."""
+    traces, recording = made()
+    slow = dataclasses.replace(traces, time=traces.time / 1.02)
+    middle = float(slow.time[120])
+    seen = clock.Offset(
+        600.0 + 0.02 * middle,
+        *(30.0, 0.02, 3, 0.002 if sure else 0.02),
+        reference=middle,
+    )
+    table = types.SimpleNamespace(recording=lambda: recording, notes=())
+    monkeypatch.setattr(trace_tables, "read_traces", lambda path, **_: slow)
+    monkeypatch.setattr(cycler, "read_cycler", lambda path, **_: table)
+    monkeypatch.setattr(clock, "clock_offset", lambda *_: seen)
+    words = "onsets t.csv --cycler c.csv --clock-offset-s auto --out o"
+    found = onsets.find(cli.parser().parse_args(words.split()))
+    known = found.events.exact & ~found.events.is_duration
+    times = found.events.time[known] / HOUR - np.array([2.0, 4.0]) - 600.0 / HOUR
+    study = onset_files._study(found, [])
+    notes = "\n".join(found.notes)
+    if sure:
+        np.testing.assert_allclose(times, 0.0, atol=0.03)
+        assert study["clock_offset_s"] == pytest.approx(600.0)
+        assert study["clock_drift"] == 0.02
+        half = 0.5 * (found.chosen.half.start + found.chosen.half.end) / 1.02
+        assert study["clock_sd_s"] == pytest.approx(
+            np.hypot(30.0, 0.002 * (half - middle))
+        )
+        assert "more when the film's reads 5.882 h, by 3 reversals" in notes
+        assert "gains 20 +- 2 s on the film's in 1000 s" in notes
+    else:
+        np.testing.assert_allclose(times, [0.08, 0.04], atol=0.03)
+        assert (study["clock_drift"], study["clock_sd_s"]) == (0.0, 30.0)
+        assert "gains" not in notes
 
 
 def test_tables_state_the_clock_and_the_reference_of_charge(done):
