@@ -116,7 +116,8 @@ class Report(NamedTuple):
         bands: of the material curves.
         parameters: in the order of the fit.
         trajectories: of the fitted model.
-        recorded: instants [s] and voltages [V] of the cell; empty where none are known.
+        recorded: instants on the events' clock [s] and voltages [V] of the cell; empty
+            where none are known.
         chi_square: of the `num_rows` fitted events that have a time, and other data.
         degrees: of freedom left in them.
         probability: of a larger chi-square, NaN where none are left.

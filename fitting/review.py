@@ -38,6 +38,13 @@ def _residual(noise, predicted, offset):
 
 
 @eqx.filter_jit
+def _row_slopes(noise, predicted, offset):
+    """Of each row along its own predicted time."""
+    total = lambda times: jnp.sum(noise.residual(times, offset))
+    return jax.grad(total)(predicted)
+
+
+@eqx.filter_jit
 def _on_grid(curve, x):
     return curve(x)
 
@@ -74,13 +81,13 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
         events=setup.events,
         fitted=setup.fitted,
         predicted=within(np.asarray(prediction.stated) + moved, ends),
-        predicted_sd=_predicted_deviation(setup, fit),
+        predicted_sd=_predicted_deviation(setup, fit, offset),
         ends=ends,
         misfit=np.asarray(rows),
         bands=_bands(problem, fit, seed),
         parameters=tuple(_parameter(found) for found in estimates(space, fit)),
         trajectories=_trajectories(setup, solution, offset),
-        recorded=_recorded(setup.recording),
+        recorded=_recorded(setup.recording, offset),
         chi_square=quality.chi_square,
         num_rows=quality.num_rows,
         degrees=quality.degrees,
@@ -93,11 +100,11 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
     )
 
 
-def _recorded(recording) -> tuple[np.ndarray, np.ndarray]:
-    """Instants [s] and voltages [V], empty without a recording."""
+def _recorded(recording, offset: float) -> tuple[np.ndarray, np.ndarray]:
+    """Instants on the events' clock [s] and voltages [V], empty without a recording."""
     if recording is None:
         return np.zeros(0), np.zeros(0)
-    return recording.time, recording.voltage
+    return recording.time + offset, recording.voltage
 
 
 def brightness_of(setup: Setup, fit: Fit, offset: float) -> Brightness | None:
@@ -138,15 +145,18 @@ def _inserted(problem, raw):
     return problem.space.insert(problem.electrode, problem.space.constrain(raw))
 
 
-def _predicted_deviation(setup: Setup, fit: Fit) -> np.ndarray:
+def _predicted_deviation(setup: Setup, fit: Fit, offset: float) -> np.ndarray:
     """Standard deviation of the predicted times of rows with a time; 0 elsewhere [s].
 
-    A row is (datum - prediction) / scale, so its slope is that of the prediction.
+    A row is a function of its prediction, so its slope over the slope of that function
+    is the slope of the prediction.
     """
+    noise = setup.problem.noise
     slopes = fit.slopes[: int(np.sum(setup.fitted))]  # a voltage's rows come after
     variance = np.einsum("ri,ij,rj->r", slopes, fit.covariance, slopes)
-    scale = np.asarray(setup.problem.noise.scale)
-    own = np.where(setup.problem.noise.exact, scale * np.sqrt(variance), 0.0)
+    along = _row_slopes(noise, jnp.asarray(fit.prediction.times), jnp.asarray(offset))
+    exact = np.asarray(noise.exact)
+    own = np.where(exact, np.sqrt(variance) / np.where(exact, np.abs(along), 1.0), 0.0)
     found = np.zeros(len(setup.events.kind))
     found[setup.fitted] = own
     return found
@@ -213,11 +223,15 @@ def _trajectories(setup: Setup, solution, offset: float) -> Trajectories:
     origin = setup.forward.origin
     if origin is None:
         origin = -float(solution.half_cycle_span(setup.forward.half_cycle)[0])
+    rows = np.stack([solution.time, solution.voltage, solution.current], axis=1)
+    # What is saved of the whole and of a half cycle meets; a leap has one instant too.
+    new = np.append(True, np.any(np.diff(rows, axis=0) != 0, axis=1))
+    time, voltage, current = rows[new].T
     return Trajectories(
-        time=np.asarray(solution.time) + origin + offset,
-        voltage=np.asarray(solution.voltage),
-        current=np.asarray(solution.current),
+        time=time + origin + offset,
+        voltage=voltage,
+        current=current,
         labels=setup.events.particles,
-        mean=np.asarray(solution.stoichiometry)[:, columns],
-        surface=np.asarray(solution.surface_stoichiometry)[:, columns],
+        mean=np.asarray(solution.stoichiometry)[new][:, columns],
+        surface=np.asarray(solution.surface_stoichiometry)[new][:, columns],
     )

@@ -1,0 +1,80 @@
+"""What a report states of a fit: on one clock, each row once, deviations that hold."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import equinox as eqx
+import numpy as np
+import pytest
+
+from fitting import review, setup, summary
+from fitting.events import Event, Events
+from fitting.noise import Normal, StudentT
+from fitting.optimise import fit
+from fitting.optimisers import LevenbergMarquardt
+from fitting.recording import Recording
+
+from .linear import HOUR, MATRIX, SD, SEEN, problem_of
+
+
+@pytest.mark.parametrize("scatter", [Normal(), StudentT()])
+@pytest.mark.parametrize("off", [0.0, 2.0])
+def test_deviations_of_predicted_times_are_those_of_the_numbers(scatter, off):
+    """Also where a robust row says less of its time the farther that is off [h]."""
+    seen = SEEN + np.array([0.0, 0.0, off, 0.0])
+    pairs = enumerate(zip(seen, SD, strict=True))
+    rows = [Event(str(k), "onset", time=HOUR * t, sd=HOUR * s) for k, (t, s) in pairs]
+    rows.append(Event("4", "onset", after=4.0 * HOUR, before=np.inf))
+    events = Events.from_rows(rows)
+    matrix = np.concatenate([MATRIX, [[0.5, 0.0, 0.2]]])
+    problem = problem_of(matrix, events, scatter=scatter, edge_sd=600.0)
+    best = fit(problem, np.zeros((1, 3)), LevenbergMarquardt(1e-12))
+    prepared = SimpleNamespace(problem=problem, events=events, fitted=np.ones(5, bool))
+    found = review._predicted_deviation(prepared, best, 0.0)
+    slopes = HOUR * MATRIX
+    exact = np.sqrt(np.einsum("ri,ij,rj->r", slopes, best.covariance, slopes))
+    np.testing.assert_allclose(found, [*exact, 0.0], rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def run():
+    """A setup behind a recorded current, and its solution with the numbers of 0."""
+    rows = [Event("a", "onset", time=5 * HOUR, sd=300.0)]
+    time = HOUR * np.array([0.0, 6.0, 6.1, 8.0])
+    current = 1e-3 * np.array([1.0, 1.0, -1.0, -1.0])
+    recording = Recording(time, np.array([3.6, 4.1, 4.0, 3.8]), current)
+    choices = setup.Choices(free=("clock",), capacity=20 * 3.6, num_shells=3)
+    prepared = setup.by_current(Events.from_rows(rows), recording, choices)
+    solve = eqx.filter_jit(lambda forward, electrode: forward.solve(electrode))
+    return prepared, solve(prepared.forward, prepared.problem.electrode)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1200.0])
+def test_a_free_clock_moves_prediction_and_record_alike(run, offset):
+    prepared, solution = run
+    time, first = np.unique(solution.time, return_index=True)
+    made = Recording(time, np.asarray(solution.voltage)[first])
+    report = SimpleNamespace(
+        drive="current",
+        recorded=review._recorded(made, offset),
+        trajectories=review._trajectories(prepared, solution, offset),
+    )
+    moved = report.trajectories.time[[0, -1]] - offset
+    np.testing.assert_allclose(moved, [0.0, 8.0 * HOUR], atol=1e-6)
+    assert summary.voltage_difference(report) < 1e-4
+
+
+def test_a_trajectory_holds_each_row_once_and_both_sides_of_a_leap(run):
+    prepared, solution = run
+    times = np.asarray(solution.time)
+    twice = np.flatnonzero(np.diff(times) == 0)
+    assert len(twice) > 2
+    leaps = solution.voltage.at[int(twice[2]) + 1 :].add(0.5)
+    leap = dataclasses.replace(solution, voltage=leaps)
+    for one, more in ((solution, 0), (leap, 1)):
+        found = review._trajectories(prepared, one, 0.0)
+        rows = np.column_stack([found.time, found.voltage, found.current])
+        assert len(np.unique(rows, axis=0)) == len(rows)
+        assert len(rows) == len(np.unique(times)) + more
+        assert len(found.mean) == len(found.surface) == len(rows)
+        assert set(found.time) == set(times)
