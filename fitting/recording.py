@@ -60,8 +60,10 @@ class Recording(eqx.Module):
         """Last instant [s]."""
         return float(self.time[-1])
 
-    def _active_current(self):
-        """The current, 0 where the cell rests (a cycler's zero is some nanoamperes)."""
+    def active_current(self) -> Float[np.ndarray, " instant"] | None:
+        """The current [A], 0 where the cell rests (there a cycler reads nanoamperes);
+        None where none is known.
+        """
         if self.current is None:
             return None
         size = np.abs(self.current)
@@ -74,7 +76,7 @@ class Recording(eqx.Module):
         Without a current the recording is one half cycle.
         """
         protocol = diffelec.Protocol.from_recording(
-            self.time, voltage=self.voltage, current=self._active_current()
+            self.time, voltage=self.voltage, current=self.active_current()
         )
         return tuple((self.start + a, self.start + b) for a, b in protocol.spans)
 
@@ -91,7 +93,7 @@ class Recording(eqx.Module):
             ValueError: for half cycles that it does not have.
         """
         kept = self.inside(first, last)
-        current = None if self.current is None else self._active_current()[kept]
+        current = None if self.current is None else self.active_current()[kept]
         return Recording(self.time[kept], self.voltage[kept], current)
 
     def inside(self, first: int, last: int) -> Bool[np.ndarray, " instant"]:
@@ -114,7 +116,7 @@ class Recording(eqx.Module):
         return diffelec.Protocol.from_recording(
             self.time,
             voltage=self.voltage,
-            current=self._active_current(),
+            current=self.active_current(),
             control=control,
         )
 
@@ -122,7 +124,7 @@ class Recording(eqx.Module):
         """Raises ValueError where the voltage falls while the current charges."""
         if self.current is None or not np.any(self.current):
             return
-        sign = np.sign(self._active_current())
+        sign = np.sign(self.active_current())
         rise = np.diff(self.voltage)
         steady = (sign[1:] == sign[:-1]) & (sign[1:] != 0)
         if np.sum(sign[1:][steady] * rise[steady]) < 0:

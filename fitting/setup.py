@@ -82,7 +82,7 @@ def by_voltage(
     protocol = voltage_drive(
         recording.time,
         recording.voltage,
-        recording.current,
+        recording.active_current(),
         series_resistance=choices.series_resistance,
         tolerance=_DRIVE_TOLERANCE,
     )

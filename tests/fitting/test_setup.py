@@ -53,6 +53,25 @@ def test_a_discharge_is_seen_as_such_after_the_charge_before_it():
     assert prepared.forward.origin == HOUR
 
 
+@pytest.mark.parametrize("build", [setup.by_voltage, setup.by_current])
+def test_what_a_cycler_s_zero_reads_in_a_rest_begins_no_half_cycle(build):
+    """Nanoamperes of either sign between a charge and a discharge."""
+    time = HOUR * np.arange(0.0, 15.0, 0.25)
+    current = np.where(time < 6 * HOUR, 1e-3, np.where(time < 9 * HOUR, 0.0, -1e-3))
+    rest = current == 0
+    noise = 1e-8 * np.random.default_rng(0).standard_normal(time.size)
+    volts = np.interp(time / HOUR, [0, 6, 9, 15], [3.4, 4.3, 4.2, 3.0])
+    noisy = Recording(time, volts, np.where(rest, noise, current))
+    rows = [
+        Event("p", "midpoint", time=t * HOUR, sd=600.0, half_cycle=k)
+        for k, t in enumerate((3, 12))
+    ]
+    prepared = build(Events.from_rows(rows), noisy, setup.Choices(num_shells=3), 1)
+    found = prepared.problem.forward
+    assert found.delithiates == (True, False)
+    np.testing.assert_allclose(found.protocol.spans, noisy.half_cycles(), atol=1e-6)
+
+
 def test_the_series_drop_is_taken_off_the_recorded_voltage():
     choices = setup.Choices(series_resistance=100.0)
     prepared = setup.by_voltage(events(), recording().half_cycle(), choices)
