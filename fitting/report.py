@@ -123,7 +123,8 @@ class Report(NamedTuple):
         probability: of a larger chi-square, NaN where none are left.
         undetermined: directions in which the prior says more than the data.
         remarks: what can be identified at all.
-        statistics: counts of the search (starts, evaluations, failed solves).
+        statistics: of the search: its outcome, whether it settled, counts (starts,
+            evaluations, failed solves).
         drive: of the model, "voltage", "current" or "protocol".
         brightness: whole traces that were fitted; None where only times were.
     """

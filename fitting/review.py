@@ -127,6 +127,7 @@ def _statistics(fit: Fit) -> dict:
     """Counts of the search."""
     return {
         "outcome": fit.message(),
+        "settled": fit.settled,
         "starts": len(fit.starts),
         "distinct_optima": len(fit.optima),
         "solves": fit.num_evaluations,

@@ -182,6 +182,11 @@ def text(report: Report) -> str:
             "(rms)"
         )
     lines.append(f"search: {report.statistics['outcome']}")
+    if not report.statistics["settled"]:
+        lines.append(
+            "Values, intervals and chi-square are those where it stopped, not those of "
+            "an optimum."
+        )
     open_numbers = [p.label for p in report.parameters if not p.determined]
     if open_numbers:
         lines.append(

@@ -84,6 +84,9 @@ def made_up_report(**changes):
         "probability": np.nan,
         "undetermined": ("0.98 log10 diffusivity at x=0.98",),
         "remarks": ("Only the product of conductivity and contact radius …",),
-        "statistics": {"outcome": "converged", "starts": 3, "failed_solves": 1},
+        "statistics": {
+            **{"outcome": "converged", "settled": True},
+            **{"starts": 3, "failed_solves": 1},
+        },
     }
     return Report(**fields | changes)

@@ -77,6 +77,7 @@ def test_a_fit_meets_its_events(fitted):
     assert summary["chi_square"] < 2.0
     assert summary["chi_square_rows"] == 2
     assert summary["search"]["failed_solves"] == 0
+    assert summary["search"]["settled"] is True
 
 
 def test_trajectories_are_on_the_clock_of_the_events(fitted):
@@ -322,6 +323,7 @@ def test_a_recorded_current_can_drive(tmp_path):
     assert cli.main(["fit", *written(tmp_path, cycler=CURRENT), *words]) == 0
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["driven_by"] == "current"
+    assert summary["search"]["settled"] is False  # after two steps
     assert 0 < summary["voltage_rms_difference_V"] < 2
     labels = [parameter["parameter"] for parameter in summary["parameters"]]
     assert "parasitic share" in labels

@@ -68,3 +68,13 @@ def test_a_probability_is_told_where_there_is_one():
     assert "no fitted event has a time" in summary.text(report)
     assert "probability of 0.012" in summary.text(report._replace(num_rows=2))
     assert np.isfinite(summary.summary(report)["probability_of_larger"])
+
+
+def test_what_a_search_that_did_not_settle_states_is_said_to_be_no_optimum():
+    report = made_up_report()
+    marked = "those where it stopped, not those of an optimum"
+    assert marked not in summary.text(report)
+    assert summary.summary(report)["search"]["settled"] is True
+    cut = report._replace(statistics=report.statistics | {"settled": False})
+    assert marked in summary.text(cut)
+    assert summary.summary(cut)["search"]["settled"] is False
