@@ -5,18 +5,22 @@ The page is one HTML file that needs nothing beside it: figures are inside.
 
 import base64
 import csv
-import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
 from . import files
+from .optical.cycler_columns import is_header
+from .optical.cycler_text import decode, read_sheet
+from .sheets import DELIMITERS
 from .wording import counted
 
+_CYCLER = "cycler"  # the copy of a cycler's own file, of whatever layout
 _MOST_ROWS, _MOST_COLUMNS = 60, 16  # of a table that is shown
 _DIGITS = 4
+_NAMES = {"particle", "region", "curve", "parameter", "mechanism"}  # columns of them
 _STYLE = """
 body { font: 15px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em }
 h2 { border-top: 1px solid #999; padding-top: 1em; margin-top: 2em }
@@ -119,25 +123,42 @@ def _outcomes(part: Part) -> list[str]:
 
 
 def _table(path: Path) -> str:
-    """A table, or where it is long or wide its size."""
-    with open(path, newline="", encoding="utf-8-sig") as stream:
-        lines = itertools.dropwhile(lambda line: line.startswith("#"), stream)
-        rows = [row for row in csv.reader(lines) if row]
+    """A table, or where it is long or wide its size, or why it cannot be shown."""
     name = f"<h3>{escape(path.name)}</h3>"
+    try:
+        rows = _rows(path)
+    except (ValueError, OSError, csv.Error) as error:
+        return f"{name}<p>not shown: {escape(str(error))}</p>"
     if not rows:
         return f"{name}<p>empty</p>"
     if len(rows) > _MOST_ROWS or len(rows[0]) > _MOST_COLUMNS:
         size = counted(len(rows) - 1, "row"), counted(len(rows[0]), "column")
         return f"{name}<p>{' of '.join(size)}</p>"
-    head, *body = ("".join(_cells(row, k)) for k, row in enumerate(rows))
+    named = {k for k, label in enumerate(rows[0]) if label.strip() in _NAMES}
+    head = "".join(f"<th>{escape(label)}</th>" for label in rows[0])
+    body = ("".join(_cells(row, named)) for row in rows[1:])
     inside = "".join(f"<tr>{row}</tr>" for row in (head, *body))
     return f'{name}<div class="scroll"><table>{inside}</table></div>'
 
 
-def _cells(row: list[str], number: int) -> Iterator[str]:
-    tag = "td" if number else "th"
-    for cell in row:
-        yield f"<{tag}>{escape(_short(cell))}</{tag}>"
+def _rows(path: Path) -> list[Sequence[str]]:
+    """Header and rows; of copies of users' files as their readers take them."""
+    if path.stem == _CYCLER:
+        sheet = read_sheet(path, is_header)
+        return [sheet.header, *sheet.rows]
+    lines = [line for line in decode(path)[0].splitlines() if line.strip()]
+    while lines and lines[0].startswith("#"):
+        del lines[0]
+    if not lines:
+        return []
+    delimiter = max(DELIMITERS, key=lines[0].count)
+    return [row for row in csv.reader(lines, delimiter=delimiter) if row]
+
+
+def _cells(row: Sequence[str], named: set[int]) -> Iterator[str]:
+    """The cells of a row; those of `named` columns are names, even "2.10"."""
+    for k, cell in enumerate(row):
+        yield f"<td>{escape(cell if k in named else _short(cell))}</td>"
 
 
 def _short(cell: str) -> str:

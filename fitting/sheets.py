@@ -12,7 +12,7 @@ from diffelec.constants import LARGEST_RADIUS, SMALLEST_RADIUS
 
 from .contents import check_text
 
-_DELIMITERS = (",", ";", "\t")
+DELIMITERS = (",", ";", "\t")
 _NO_COMMENT = re.compile(r"#[^#\s]")  # a name, or a row with a mark before it
 
 
@@ -103,7 +103,7 @@ def write_rows(
 
 def _cells(name: str, kept: Sequence[tuple[int, str]]) -> list[list[str]]:
     """The cells of every line; one line is one row."""
-    delimiter = max(_DELIMITERS, key=kept[0][1].count)
+    delimiter = max(DELIMITERS, key=kept[0][1].count)
     return [split_line(name, number, line, delimiter) for number, line in kept]
 
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..contents import check_text
-from ..sheets import opens_like_a_name, split_line
+from ..sheets import DELIMITERS, opens_like_a_name, split_line
 from ..wording import counted
 
-_DELIMITERS = (",", ";", "\t")
 _COMMENTS = ("#", "~")
 _HEADER_WITHIN = 400  # lines, of which one must be the header
 _LINE = re.compile(r"\r\n|\r|\n")
@@ -132,7 +131,7 @@ def _find_header(name: str, lines: Sequence[str], is_header):
             return _counted_header(name, lines, k, int(counted[1]))
     first = None
     for k, line in kept:
-        delimiter = max(_DELIMITERS, key=line.count)
+        delimiter = max(DELIMITERS, key=line.count)
         if line.count(delimiter) == 0 and first is not None:
             continue
         try:
@@ -153,7 +152,7 @@ def _counted_header(name: str, lines: Sequence[str], mark: int, count: int):
             f"{name} must have {count} header lines, as its line {mark + 1} says, but "
             f"has {len(lines)} lines; the file is cut off, export it again."
         )
-    delimiter = max(_DELIMITERS, key=lines[k].count)
+    delimiter = max(DELIMITERS, key=lines[k].count)
     return k, split_line(name, k + 1, lines[k], delimiter), delimiter
 
 

@@ -84,3 +84,39 @@ def test_a_page_does_not_replace_the_results_on_it(tmp_path, capsys):
     assert cli.main(asked) == 2
     assert "would remove results in 'given' that are read" in capsys.readouterr().err
     assert sorted(path.name for path in given.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "shown"),
+    [
+        # BioLogic writes Latin-1 below a preamble, with commas in its numbers.
+        (
+            "cycler.csv",
+            "BT-Lab ASCII FILE\nNb header lines : 4\nRoom : 25 °C\n"
+            "time/s\tEwe/V\tI/mA\n0,0\t3,70001234\t1,0\n60,0\t3,8\t1,0\n",
+            ["<th>Ewe/V</th>", "<td>3,70001234</td>"],
+        ),
+        (
+            "onsets.csv",
+            "# by hand\nparticle;time_h\nµm 1;0,5\n",
+            ["<td>µm 1</td><td>0,5</td>"],
+        ),
+        ("cycler.csv", "time_s,voltage_V\n0\0,3.7\n", ["not shown: cycler.csv must"]),
+        ("cycler.csv", "", ["not shown: cycler.csv must have a header line"]),
+        (
+            "events.csv",
+            "particle,time_h\n2.1,0.123456\n2.10,0.5\n",
+            ["<td>2.1</td><td>0.1235</td>", "<td>2.10</td><td>0.5</td>"],
+        ),
+    ],
+)
+def test_a_copy_of_a_users_file_is_shown_as_its_reader_takes_it(
+    name, text, shown, tmp_path
+):
+    folder = results(tmp_path / "given")
+    (folder / name).write_bytes(text.encode("latin-1"))
+    out = tmp_path / "out"
+    assert cli.main(["report", str(folder), "--out", str(out)]) == 0
+    page = (out / "report.html").read_text(encoding="utf-8")
+    for words in shown:
+        assert words in page
