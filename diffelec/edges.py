@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .checks import check_positive
+from .constants import LARGEST_RADIUS
 
 
 class Edge(NamedTuple):
@@ -96,8 +97,12 @@ def disc_shape(radius: float) -> float:
     r"""Constriction of a disc contact, one side: $$ s = 1/(4a) $$ [1/m], a [m].
 
     Holm's spreading resistance; right to 25 % for a/R <= 0.5 with the bulk included.
+
+    Raises:
+        ValueError: for a radius that is not positive, or in another unit.
     """
-    return 1.0 / (4.0 * _positive("contact_radius", radius, "m"))
+    check_positive("contact_radius", radius, "m", LARGEST_RADIUS)
+    return 1.0 / (4.0 * radius)
 
 
 def particle_contact(

@@ -212,6 +212,12 @@ def _check_cell(electrode: Electrode) -> None:
         value = getattr(electrode, name)
         if isinstance(value, np.ndarray) and not np.all(value > 0):
             raise ValueError(f"`{name}` must be positive, but is {value}.")
+    value = electrode.one_c_range
+    if isinstance(value, np.ndarray) and not np.all(value <= 1):
+        raise ValueError(
+            f"`one_c_range` must be a share of the sites, 1 at most, but is {value}; "
+            "divide percent by 100."
+        )
     value = electrode.series_resistance
     if isinstance(value, np.ndarray) and not np.all(value >= 0):
         raise ValueError(f"`series_resistance` must be 0 or more, but is {value}.")

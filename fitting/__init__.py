@@ -56,6 +56,7 @@ _NAMESPACES = (
     "parameters",
     "pareto",
     "parted",
+    "plausible",
     "posterior",
     "posterior_figures",
     "posterior_files",

@@ -9,7 +9,7 @@ import numpy as np
 
 import diffelec
 
-from . import schema
+from . import plausible, schema
 from .networks import network_from_dict, network_to_dict, plain, spread
 
 _CURVES = {
@@ -77,6 +77,7 @@ def electrode_from_dict(data: dict, table=None) -> diffelec.Electrode:
         ValueError: one sentence with the path in the data, or the node, that is wrong.
     """
     schema.check(data)
+    plausible.check_scalars(data)
     network, particles = network_from_dict(data, table)
     build, concentration = _MATERIALS[data.get("material", "nmc532")]
     fields = {"maximum_concentration": concentration}
@@ -87,6 +88,8 @@ def electrode_from_dict(data: dict, table=None) -> diffelec.Electrode:
         chosen = {k: v for k, v in data["kinetics"].items() if k != "law"}
         fields["kinetics"] = diffelec.kinetics.ButlerVolmer(**chosen)
     count = network.topology.num_particles
+    radii = spread(particles["radius"], count)
+    plausible.check_radii(network.topology.particle_labels, radii)
     mesh = diffelec.RadialMesh(**data.get("mesh", {}))
     return diffelec.Electrode(
         network=network,
@@ -135,6 +138,7 @@ def _curves_from_dict(data: dict, material: diffelec.Curves) -> diffelec.Curves:
         is_law = field.name == "open_circuit_potential"
         tag, classes = ("law", _LAWS) if is_law else ("form", _CURVES)
         given = dict(data[field.name])
+        plausible.check_curve(field.name, given)
         kind = classes[given.pop(tag)]
         if "valid_range" in given:
             given["valid_range"] = tuple(given["valid_range"])

@@ -8,6 +8,7 @@ labels are particles. The last three may ask for `sites` and an `electrolyte`.
 import numpy as np
 
 import diffelec
+from diffelec.constants import LARGEST_RADIUS
 from diffelec.edges import Edge, carbon_contact, particle_contact
 from diffelec.topology import COLLECTOR, Topology
 
@@ -220,7 +221,8 @@ def _explicit(data: dict):
 def _joined(labels, data: dict, imaged, positions) -> diffelec.Network:
     """Edges between nodes named by their labels (`label/0`, … for sites)."""
     carbon = data.get("carbon", [])
-    edges = [_edge(edge, carbon, k) for k, edge in enumerate(data["edges"])]
+    radii = {p["label"]: p["radius_m"] for p in data["particles"]}
+    edges = [_edge(edge, carbon, radii, k) for k, edge in enumerate(data["edges"])]
     exchange = data.get("exchange")
     keys = ("site_particle", "site_share", "site_centres", "site_electrolyte")
     sites = {key: data[key] for key in keys if key in data}
@@ -233,7 +235,7 @@ def _joined(labels, data: dict, imaged, positions) -> diffelec.Network:
     )
 
 
-def _edge(data: dict, carbon, number: int) -> Edge:
+def _edge(data: dict, carbon, radii: dict, number: int) -> Edge:
     """An edge by its three numbers, or by a contact radius or a carbon shape."""
     ends, resistance = (data["tail"], data["head"]), data.get("series_resistance_ohm")
     forms = [k for k in ("contact_radius_m", "carbon_shape_per_m") if k in data]
@@ -245,6 +247,7 @@ def _edge(data: dict, carbon, number: int) -> Edge:
             f"{' and '.join(forms + shapes)}; keep one form."
         )
     if "contact_radius_m" in data:
+        _check_width(*ends, data["contact_radius_m"], radii, number)
         return particle_contact(*ends, data["contact_radius_m"], resistance or 0.0)
     if "carbon_shape_per_m" not in data:
         keys = ("shape_tail_per_m", "shape_head_per_m")
@@ -256,3 +259,16 @@ def _edge(data: dict, carbon, number: int) -> Edge:
             "ends."
         )
     return carbon_contact(*ends, data["carbon_shape_per_m"], resistance or 0.0)
+
+
+def _check_width(tail: str, head: str, width: float, radii: dict, number: int) -> None:
+    """Raises ValueError for a disc wider than the particles that touch [m]."""
+    for end in (tail, head):
+        name = end if end in radii else end.rpartition("/")[0]  # of a site
+        most = radii.get(name, LARGEST_RADIUS)
+        if most > 0 and not 0 < width <= most:
+            raise ValueError(
+                f"electrode.network.edges[{number}].contact_radius_m must be positive "
+                f"and at most the radius of '{end}', {most:g} m, but is {width:g}; "
+                "give a narrower contact, in metres."
+            )

@@ -47,6 +47,14 @@ CASES = {
         lambda: presets.single_particle(radius=5.0),
         r"`radius` must be positive \[m\], 0.001 at most, but particle 'p0' has 5",
     ),
+    "a range in percent": (
+        lambda: presets.single_particle(one_c_range=63.0),
+        "`one_c_range` must be a share of the sites, 1 at most, but is 63.0; divide",
+    ),
+    "a particle contact in micrometres": (
+        lambda: edges.particle_contact("a", "b", 0.5),
+        r"`contact_radius` must be positive \[m\], 0.001 at most, but is 0.5",
+    ),
     "a contact in micrometres": (
         lambda: presets.sharma2022(contact_radius=0.5),
         r"`contact_radius` must be positive \[m\], 0.001 at most, but is 0.5",
