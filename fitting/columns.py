@@ -14,7 +14,7 @@ TIME |= {"hr": 3600.0, "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0, "day": 86
 TIME |= {"mins": 60.0, "days": 86400.0, "d": 86400.0}
 VOLTAGE = {"v": 1.0, "volt": 1.0, "mv": 1e-3, "volts": 1.0}
 CURRENT = {"a": 1.0, "ampere": 1.0, "ma": 1e-3, "ua": 1e-6, "µa": 1e-6, "na": 1e-9}
-CURRENT |= {"amps": 1.0, "mamps": 1e-3}
+CURRENT |= {"amps": 1.0, "mamps": 1e-3, "pa": 1e-12}
 SPECIFIC = {"a g": 1e3, "ma g": 1.0, "a per g": 1e3, "ma per g": 1.0}  # A/kg
 SPECIFIC |= {"ma g-1": 1.0, "a g-1": 1e3}
 LENGTH = {"um": 1e-6, "nm": 1e-9, "m": 1.0}
@@ -128,6 +128,20 @@ def matches(header: Sequence[str], quantity: Quantity) -> list[tuple[int, Column
                 continue
             break
     return sorted(found, key=lambda pair: (pair[1].factor != pair[1].factor, pair[0]))
+
+
+def of_unknown_unit(header: Sequence[str], quantity: Quantity) -> list[tuple[str, str]]:
+    """(label, what stands behind the name) of columns that have a quantity's name and
+    behind it what is none of its units.
+    """
+    known = {column.label for _, column in matches(header, quantity)}
+    found = []
+    for label in set(header) - known:
+        text = plain(label)
+        names = [n for n in quantity.names if text.startswith(f"{n} ")]
+        if names:
+            found.append((label, text.removeprefix(max(names, key=len)).strip()))
+    return sorted(found)
 
 
 def is_clock(unit: str) -> bool:

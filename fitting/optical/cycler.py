@@ -25,6 +25,7 @@ from .cycler_text import read_sheet
 
 _HOUR = 3600.0
 _VOLTAGE_LIMIT = 6.0  # V, of any cell there is, in either polarity
+_LEAST_VOLTAGE = 0.02  # V; a cell whose voltage never exceeds it is in another unit
 _EXCEL = (".xlsx", ".xlsm")
 _NEWARE = (".nda", ".ndax")
 _BIOLOGIC = ".mpr"
@@ -157,6 +158,11 @@ def _remarks(file: str, columns) -> list[str]:
         notes.append(
             f"{file}: the voltage is negative in {counted(below, 'row')}; a cell with "
             "a cathode has its poles exchanged or was not connected."
+        )
+    largest = np.max(np.abs(voltage))
+    if 0 < largest < _LEAST_VOLTAGE:
+        notes.append(
+            f"{file}: the voltage is at most {1e3 * largest:.3g} mV; check its unit."
         )
     current = columns.get("current_ampere")
     if current is None:

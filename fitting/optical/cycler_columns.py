@@ -21,6 +21,7 @@ _UNIX = "unix_time_second"
 _NEEDED = (_TIME, _VOLTAGE, _CURRENT)
 _COUNTS = ("cycle_count", "step_count", "step_id")
 MACCOR, NEWARE = "Maccor", "Neware"
+_AMPERES = re.compile(r"(density )?[a-zµ]?a(mp(s|eres?)?)?( (per )?[a-zµ]*m-?[2²])?")
 _BRACKETS = re.compile(r"[\[\](){}\s]")
 
 
@@ -156,7 +157,8 @@ def _current_of(table: Table, instrument: str, time, voltage, counts):
     sheet, options = table.sheet, table.options
     column = table.found[_CURRENT]
     if column is None:
-        return _current_of_charge(table, time)
+        current, notes = _current_of_charge(table, time)
+        return current, notes if current is not None else _unread_currents(sheet)
     current = _amperes(table, column, instrument)
     step = counts.get("step_count", counts.get("step_id"))
     current, notes = cycler_current.signed(
@@ -179,6 +181,26 @@ def _current_of(table: Table, instrument: str, time, voltage, counts):
             f"said; it is at most {size:.3g} A, and {whole:.3g} Ah in a half cycle.",
         )
     return current, notes
+
+
+def _unread_currents(sheet: Sheet) -> tuple[str, ...]:
+    """A note of columns that may be a current, in a sheet without one.
+
+    Raises:
+        ValueError: for a current in a unit that is not known: it must not be taken for
+            none.
+    """
+    others = names.of_unknown_unit(sheet.header, CYCLER[_CURRENT])
+    for label, unit in others:
+        if _AMPERES.fullmatch(unit):
+            raise ValueError(
+                f"{sheet.name}, column {label}, must be a current in A, mA, uA, nA or "
+                "pA, or per gram; convert it, multiplying what is per area by the "
+                "area, or rename the column if it is none."
+            )
+    labels = ", ".join(label for label, _ in others)
+    note = f"{sheet.name}: {labels} was not read as a current."
+    return (note,) if others else ()
 
 
 def _amperes(table: Table, column: Column, instrument: str):

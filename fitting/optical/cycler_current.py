@@ -132,7 +132,8 @@ def unit_factor(file: str, label: str, unit: str | None) -> float:
     small = unit.strip().lower().replace("\u03bc", "\u00b5")
     if small not in CURRENT:
         raise ValueError(
-            f"The unit of the current must be one of A, mA, uA, nA, but is '{unit}'."
+            "The unit of the current must be one of A, mA, uA, nA, pA, but is "
+            f"'{unit}'."
         )
     return CURRENT[small]
 

@@ -191,10 +191,25 @@ REFUSED = {
         {},
         "column Current, .*A or mA as it was set up; give current_unit as 'A' or 'mA'",
     ),
+    "a current in kiloamperes": (
+        [TOP.replace("current_A", "current_kA"), *rows()],
+        {},
+        "column current_kA, must be a current in A, mA, uA, nA or pA, or per gram",
+    ),
+    "a current in an unknown unit per area": (
+        [TOP.replace("current_A", "I/mA/cm2"), *rows()],
+        {},
+        "column I/mA/cm2, must be a current in .* what is per area by the area",
+    ),
+    "a current in A/m² by its density": (
+        [TOP.replace("current_A", "Current density (A/m²)"), *rows()],
+        {},
+        r"column Current density \(A/m²\), must be a current in .* by the area",
+    ),
     "a unit of current that is none": (
         maccor_rows(),
         {"current_unit": "amp"},
-        "must be one of A, mA, uA, nA, but is 'amp'",
+        "must be one of A, mA, uA, nA, pA, but is 'amp'",
     ),
     "a current without sign or direction": (
         maccor_rows(voltage=lambda k: 4.2),

@@ -165,6 +165,19 @@ MENDED = {
         "has no current; half cycles cannot be told",
         SECONDS,
     ),
+    "a current's range and no current": (
+        ["time_s,voltage_V,I Range"]
+        + [f"{10 * k},{v},1 mA" for k, v in enumerate(CHARGE)],
+        {},
+        "I Range was not read as a current",
+        SECONDS,
+    ),
+    "volts in a column of millivolts": (
+        ["time_s,voltage_mV"] + [f"{10 * k},{v}" for k, v in enumerate(CHARGE)],
+        {},
+        "the voltage is at most 3.89 mV; check its unit",
+        SECONDS,
+    ),
     "a current of the opposite sign": (
         [TOP, *rows(current=-0.1)],
         {},
