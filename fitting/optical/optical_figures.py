@@ -235,16 +235,17 @@ def reacted_figure(
     """
     figure = blank(85, 65)
     axes = figure.add_subplot()
-    unit = HOUR if people.degrees.is_time else 1.0
-    along, curve = people.degrees.progress / unit, people.curves.reacted
+    degrees, curve = people.degrees, people.reacted
+    known = None if degrees.is_time else charge
+    along = _along(people.steps, known)
     _band(axes, along, curve, OKABE_ITO[0], step="post")
     axes.step(along, curve.value, where="post", color=OKABE_ITO[0])
     censored = [o.after for o in one.of(Outcome.RIGHT)]
     if censored:
-        inside = np.clip(censored, people.degrees.time[0], people.degrees.time[-1])
-        places = np.interp(inside, people.degrees.time, along)
-        heights = np.interp(inside, people.degrees.time, curve.value)
-        axes.plot(places, heights, "|", color="black", markersize=8, label="censored")
+        inside = np.clip(censored, people.steps[0], people.steps[-1])
+        last = np.searchsorted(people.steps, inside, "right") - 1
+        places = _along(inside, known)
+        axes.plot(places, curve.value[last], "|k", markersize=8, label="censored")
         axes.legend(frameon=False, loc="upper left")
     axes.set_xlim(along[0], along[-1])
     axes.set_ylim(-0.02, 1.02)

@@ -78,12 +78,19 @@ class Curves(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Population:
-    """What all particles together do in one half cycle."""
+    """What all particles together do in one half cycle.
+
+    `steps` [s] are the instants at which the reacted share changes, between the first
+    and the last that are shown, and `reacted` is the share there: the points of
+    `curves` lie further apart than times are known.
+    """
 
     half: HalfCycle
     degrees: Degrees
     curves: Curves
     measures: Measures
+    steps: Float[np.ndarray, " step"]
+    reacted: Curve
 
 
 def segregation(
@@ -211,18 +218,22 @@ def population(
             f"One particle or more must be known to react or not in {one.half.name}, "
             "but all are ambiguous, steady or excluded; see events_all.csv for reasons."
         )
-    evaluate = _evaluation(degrees, one, used, innermost(after, before))
+    intervals = innermost(after, before)
+    changes = intervals.time[np.isfinite(intervals.time)]
+    steps = np.unique([*degrees.time[[0, -1]], *changes])
+    evaluate = _evaluation(degrees, one, used, intervals, steps)
     labels = list(dict.fromkeys([*degrees.particles, *(o.particle for o in used)]))
     count = len(labels)
-    curves, numbers = evaluate(dict.fromkeys(labels, 1.0))
+    curves, numbers, reacted = evaluate(dict.fromkeys(labels, 1.0))
     generator = np.random.default_rng(seed)
     drawn = [
         evaluate(dict(zip(labels, row.astype(float), strict=True)))
         for row in generator.multinomial(count, np.full(count, 1 / count), num_draws)
         if any(row[labels.index(o.particle)] for o in used)
     ]
-    bands = _band(np.array([c for c, _ in drawn]), count)
-    ranges = _band(np.array([n for _, n in drawn]), count)
+    bands, ranges, beside = (
+        _band(np.array(values), count) for values in zip(*drawn, strict=True)
+    )
     finite = np.where(np.isfinite(ranges), ranges, np.nan)
     ranges[:, np.ptp(finite, axis=0) <= _ALIKE * np.abs(finite[1])] = np.nan
     numbers = [number if math.isfinite(number) else math.nan for number in numbers]
@@ -233,11 +244,15 @@ def population(
         Measures(
             *(Measure(*map(float, t)) for t in zip(numbers, *ranges, strict=True))
         ),
+        steps,
+        Curve(reacted, *beside),
     )
 
 
-def _evaluation(degrees, one, used, intervals) -> Callable:
-    """A function of weights by particle: (curves (4, point), numbers (6,))."""
+def _evaluation(degrees, one, used, intervals, steps) -> Callable:
+    """A function of weights by particle: (curves (4, point), numbers (6,), reacted
+    share (step,)).
+    """
     alike = correlations(degrees)
     durations = np.array([o.duration for o in used])
     end = max(o.after if math.isfinite(o.after) else 0.0 for o in used)
@@ -258,7 +273,8 @@ def _evaluation(degrees, one, used, intervals) -> Callable:
             reacted.restricted_mean(end) - one.half.start,
         )
         mean = _mean(degrees.degree, mine)
-        return np.array([mean, index, share, reacted.at(degrees.time)]), numbers
+        curves = np.array([mean, index, share, reacted.at(degrees.time)])
+        return curves, numbers, reacted.at(steps)
 
     return evaluate
 

@@ -111,6 +111,19 @@ def test_the_reacted_share_marks_the_censored(shown):
     assert "reacted share (–)" in words(figure)
 
 
+def test_the_reacted_share_steps_where_particles_react(shown):
+    _, one, people, charge = shown
+    times = sorted(optical_figures.when(o) for o in one.onsets if o.has_reacted)
+    figure = optical_figures.reacted_figure(one, people, charge)
+    (line,) = (n for n in figure.axes[0].get_lines() if n.get_drawstyle() != "default")
+    x, y = line.get_data()
+    jumps = x[1:][np.diff(y) > 0.1]
+    np.testing.assert_allclose(jumps, charge.at(np.array(times)), rtol=1e-9)
+    np.testing.assert_allclose(y[[0, -1]], [0, 2 / 3])
+    (mark,) = (n for n in figure.axes[0].get_lines() if n.get_marker() == "|")
+    np.testing.assert_allclose(mark.get_ydata(), 2 / 3)
+
+
 def test_the_map_fills_by_onset_and_hatches_the_censored(shown):
     _, one, _, charge = shown
     figure = film_figures.onset_map(StillFilm().frame(0), CIRCLES, one, charge)
