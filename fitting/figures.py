@@ -7,36 +7,39 @@ import matplotlib
 import numpy as np
 from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
+from matplotlib.patches import Circle, Rectangle
 
-from .results import HOUR, AlongSteps, half_cycles
-from .style import OKABE_ITO, blank, shortened, styled
+from .results import AlongSteps, half_cycles
+from .style import OKABE_ITO, SpanName, blank, legend_names, styled, time_unit
 from .style import save as save
 
 _PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 _TITLE = 24  # letters in a line above one of three panels
 STATES = (0.02, 0.25, 0.5, 0.75, 0.98)
+_MOST_NAMED = 40  # half cycles
+_BAR, _BAR_OF_ALL = 0.25, 0.03  # height of the bar: of the least radius, of the sides
+_FLAT = 8.0  # width over height of a network of which panels stand below each other
 _LEAST_HEIGHT = 44  # mm, of a network: the words beside its scale need as much
 
 
+def _clock(solution) -> tuple[np.ndarray, float, str]:
+    """(the instants in a unit for an axis, that unit in s, its name)."""
+    time = np.asarray(solution.time)
+    seconds, name = time_unit(float(np.ptp(time[np.isfinite(time)])))
+    return time / seconds, seconds, name
+
+
 def _mark_half_cycles(axes, solution, *, named: bool) -> None:
-    """Shades every second half cycle and names all of them above the axes."""
+    """Shades every second half cycle and names above the axes those with room."""
+    time, seconds, _ = _clock(solution)
     spans = half_cycles(solution)
     for number, half in enumerate(spans):
-        start, end = half.start / HOUR, half.end / HOUR
+        span = half.start / seconds, half.end / seconds
         if number % 2:
-            axes.axvspan(start, end, color="0.92", zorder=0, linewidth=0)
-        if named and len(spans) <= 8:
-            axes.text(
-                0.5 * (start + end),
-                1.02,
-                half.name,
-                transform=axes.get_xaxis_transform(),
-                ha="center",
-                va="bottom",
-            )
-    finite = np.asarray(solution.time)
-    finite = finite[np.isfinite(finite)] / HOUR
+            axes.axvspan(*span, color="0.92", zorder=0, linewidth=0)
+        if named and len(spans) <= _MOST_NAMED:
+            SpanName(axes, span, half.name)
+    finite = time[np.isfinite(time)]
     axes.set_xlim(finite.min(), finite.max())
 
 
@@ -49,25 +52,26 @@ def stoichiometry_figure(solution) -> Figure:
     """
     topology = solution.topology
     shown = np.flatnonzero(topology.imaged)
-    hours = np.asarray(solution.time) / HOUR
+    time, _, unit = _clock(solution)
     mean = np.asarray(solution.stoichiometry)
     surface = np.asarray(solution.surface_stoichiometry)
     figure = blank(170, 85)
     axes = figure.add_subplot()
     many = len(shown) > len(OKABE_ITO)
     shades = matplotlib.colormaps["cividis"](np.linspace(0, 1, len(shown)))
+    names = [] if many else legend_names([topology.particle_labels[k] for k in shown])
     for number, k in enumerate(shown):
         color = shades[number] if many else OKABE_ITO[number]
-        label = None if many else shortened(topology.particle_labels[k])
+        label = None if many else names[number]
         if not many:
-            axes.plot(hours, surface[:, k], "--", color=color, linewidth=0.7)
+            axes.plot(time, surface[:, k], "--", color=color, linewidth=0.7)
         width = 0.6 if many else 1.2
-        axes.plot(hours, mean[:, k], color=color, label=label, linewidth=width)
+        axes.plot(time, mean[:, k], color=color, label=label, linewidth=width)
     axes.plot([], [], color="0.4", label="volume mean")
     if not many:
         axes.plot([], [], "--", color="0.4", linewidth=0.7, label="surface")
     _mark_half_cycles(axes, solution, named=True)
-    axes.set_xlabel("time (h)")
+    axes.set_xlabel(f"time ({unit})")
     axes.set_ylabel("stoichiometry x in Li$_x$MO$_2$ (–)")
     figure.legend(loc="outside right center", frameon=False)
     return figure
@@ -85,17 +89,17 @@ def _prefixed(values) -> tuple[float, str]:
 @styled
 def voltage_figure(solution) -> Figure:
     """Cell voltage and current against time, one above the other."""
-    hours = np.asarray(solution.time) / HOUR
+    time, _, unit = _clock(solution)
     current = np.asarray(solution.current)
     divisor, prefix = _prefixed(current)
     figure = blank(170, 95)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    upper.plot(hours, np.asarray(solution.voltage), color=OKABE_ITO[0])
+    upper.plot(time, np.asarray(solution.voltage), color=OKABE_ITO[0])
     upper.set_ylabel("cell voltage (V)")
     lower.axhline(0.0, color="0.6", linewidth=0.6)
-    lower.plot(hours, current / divisor, color=OKABE_ITO[5])
+    lower.plot(time, current / divisor, color=OKABE_ITO[5])
     lower.set_ylabel(f"current ({prefix}A)\n(> 0 charges)")
-    lower.set_xlabel("time (h)")
+    lower.set_xlabel(f"time ({unit})")
     _mark_half_cycles(upper, solution, named=True)
     _mark_half_cycles(lower, solution, named=False)
     figure.align_ylabels()
@@ -106,9 +110,8 @@ def voltage_figure(solution) -> Figure:
 def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Figure:
     """The network coloured by mean lithium at states of charge (as in Fig. 5).
 
-    One row per half cycle, up to `num_rows`; one column per state of charge. The state
-    of charge is the share of the half cycle's own charge (of what is left to
-    discharge, in a discharge).
+    One row per half cycle, up to `num_rows`; one column per state: the share of the
+    half cycle's own charge that has passed, in a discharge the share that is left.
     """
     rows = half_cycles(solution)[:num_rows]
     if not rows:
@@ -117,9 +120,7 @@ def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Fig
             "has none."
         )
     places, collector = _places(electrode)
-    height = 4 + len(rows) * (11 + _panel_height(places, len(states)))
-    figure = blank(170, max(height, _LEAST_HEIGHT))
-    panels = figure.subplots(len(rows), len(states), squeeze=False)
+    figure, panels = _panels(places, len(rows), len(states))
     along = AlongSteps.of(solution)
     x = along.particles
     norm = matplotlib.colors.Normalize(np.min(x), np.max(x))
@@ -129,8 +130,7 @@ def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Fig
             time = time_of_state(electrode, along, half, state)
             here = at_instant(along.time, x, time)
             painted = _draw_network(axes, electrode, places, collector, here, norm)
-            hours = (time - half.start) / HOUR
-            axes.set_title(f"SOC {100 * state:.0f} %\n{hours:.1f} h")
+            axes.set_title(panel_title(half, state, time))
         line[0].set_ylabel(half.name, visible=True)
     figure.colorbar(
         painted,
@@ -143,11 +143,27 @@ def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Fig
     return figure
 
 
-def _panel_height(places, columns: int) -> float:
-    """Height [mm] of a panel that keeps the aspect of the network."""
+def panel_title(half, state: float, time: float) -> str:
+    """What share of a half cycle has passed, and after how long."""
+    passed = state if half.charges else 1.0 - state
+    seconds, unit = time_unit(half.end - half.start)
+    after = (time - half.start) / seconds
+    word = half.name.split()[0]  # the row has its number
+    return f"{100 * passed:.3g} % of {word}\n{after:.1f} {unit}"
+
+
+def _panels(places, rows: int, columns: int):
+    """A figure and its panels (row, column), which keep the aspect of the network; one
+    below the other where it is so flat that beside each other little is seen.
+    """
     low, high = places.min(axis=0), places.max(axis=0)
     wide, tall = np.maximum(high - low, 1e-9) + 1.2e-5
-    return float(np.clip(140 / columns * tall / wide, 20, 60))
+    beside = 1 if wide > _FLAT * tall else columns
+    panel = np.clip(140 / beside * tall / wide, 20 if beside > 1 else 6, 60)
+    lines = rows * columns // beside
+    figure = blank(170, max(4 + lines * (11 + float(panel)), _LEAST_HEIGHT))
+    panels = figure.subplots(lines, beside, squeeze=False)
+    return figure, panels.reshape(rows, columns)
 
 
 def time_of_state(electrode, along: AlongSteps, half, state: float) -> float:
@@ -221,7 +237,10 @@ def _draw_network(axes, electrode, places, collector, x, norm):
     circles.set_array(x[order])
     axes.add_collection(circles)
     left, right = (places[:, 0] - radius).min(), (places[:, 0] + radius).max()
-    axes.plot([left, right], [collector] * 2, color="black", linewidth=2.5)
+    tall = (places[:, 1] + radius).max() - collector
+    thick = min(_BAR * radius.min(), _BAR_OF_ALL * max(right - left, tall))
+    bar = (left, collector - thick), right - left, thick
+    axes.add_patch(Rectangle(*bar, color="black", linewidth=0.5))
     margin = 0.3 * radius.max()
     axes.set_xlim(left - margin, right + margin)
     axes.set_ylim(collector - margin, (places[:, 1] + radius).max() + margin)

@@ -1,37 +1,51 @@
 """Figures of a fit: curves with bands, parity of events, lithium, voltage."""
 
+import math
 import textwrap
 from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
-from matplotlib.colors import CSS4_COLORS, TABLEAU_COLORS
+from matplotlib.colors import CSS4_COLORS, TABLEAU_COLORS, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from .report import Band, Brightness, Report
-from .style import OKABE_ITO, blank, shortened, styled
+from .style import OKABE_ITO, blank, legend_names, styled
 
 HOUR = 3600.0
 MARKERS = {"onset": "^", "midpoint": "o", "completion": "v", "duration": "s"}
+_BELOW = {"loc": "outside lower center", "frameon": False}  # of legends
 _BAND = 0.18  # opacity
 _PRIOR = "0.93"  # grey of its band
 _TALLEST = 230  # mm
+_ROW = 3.3  # mm, that a line of words needs
+_MOST_NAMED = int((_TALLEST - 26) / _ROW)  # rows of a map
+_LIGHT, _LIGHTEST = (0.299, 0.587, 0.114), 0.9  # of red, green, blue; of all
 _ARROW = 0.12  # of the axis, of censored events
 _MARGIN = 0.02  # of the run, around marks at its ends
 
 
 def colors_of(labels) -> list:
-    """One colour a particle: that which its label names, if all do; else of a list,
-    or of a map where there are many.
+    """One colour a particle: that which its label names, if all do and no two look
+    alike; else of a list, or of a map where there are many.
     """
     named = [name if name in CSS4_COLORS else None for name in labels]
-    if all(named) and len(set(named)) == len(named):
-        return [TABLEAU_COLORS.get(f"tab:{name}", name) for name in named]
+    if all(named):
+        spelt = [name.replace("grey", "gray") for name in named]
+        colors = [_seen(TABLEAU_COLORS.get(f"tab:{name}", name)) for name in spelt]
+        if len({to_rgb(color) for color in colors}) == len(colors):
+            return colors
     if len(labels) <= len(OKABE_ITO):
         return list(OKABE_ITO[: len(labels)])
     return list(matplotlib.colormaps["cividis"](np.linspace(0, 1, len(labels))))
+
+
+def _seen(color):
+    """A colour itself, or darker where it is hardly seen on white."""
+    rgb = np.array(to_rgb(color))
+    return tuple((0.75 * rgb).tolist()) if rgb @ _LIGHT > _LIGHTEST else color
 
 
 def draw_curves(figure: Figure, bands: Sequence[Band]) -> None:
@@ -41,7 +55,8 @@ def draw_curves(figure: Figure, bands: Sequence[Band]) -> None:
         axes.fill_between(band.x, band.prior_low, band.prior_high, color=_PRIOR, lw=0)
         axes.fill_between(band.x, band.low, band.high, color=color, alpha=_BAND, lw=0)
         axes.semilogy(band.x, band.before, "--", color="0.45", linewidth=0.9)
-        axes.semilogy(band.x, band.fitted, color=color)
+        held = np.allclose(band.prior_low, band.prior_high, rtol=1e-9, atol=0.0)
+        axes.semilogy(band.x, band.fitted, color="0.45" if held else color)
         if band.knots.size:
             axes.semilogy(band.knots, band.values, "o", color="0.45", markersize=3)
         shown = np.concatenate([band.prior_low, band.prior_high, band.low, band.high])
@@ -52,7 +67,8 @@ def draw_curves(figure: Figure, bands: Sequence[Band]) -> None:
         axes.set_xlim(float(band.x.min()), float(band.x.max()))
         axes.set_xlabel("stoichiometry x (–)")
         axes.set_ylabel(band.label)
-        axes.set_title(textwrap.fill(band.source, 30), color="0.35")
+        source = f"not fitted: {band.source}" if held else band.source
+        axes.set_title(textwrap.fill(source, 30), color="0.35")
 
 
 def curve_handles(literature: str, prior: str) -> list:
@@ -99,9 +115,9 @@ def parity_figure(report: Report) -> Figure:
         for k in kinds
     ]
     handles += [
-        Line2D([], [], marker="o", color=color, linestyle="", label=shortened(label))
-        for color, label in zip(
-            colors_of(events.particles), events.particles, strict=True
+        Line2D([], [], marker="o", color=color, linestyle="", label=name)
+        for color, name in zip(
+            colors_of(events.particles), legend_names(events.particles), strict=True
         )
         if len(events.particles) <= len(OKABE_ITO)
     ]
@@ -206,9 +222,9 @@ def lithium_figure(report: Report) -> Figure:
     axes = figure.add_subplot()
     colors = colors_of(run.labels)
     named = len(run.labels) <= len(OKABE_ITO)
-    for j, label in enumerate(run.labels):
-        name = shortened(label) if named else None
-        axes.plot(hours, seen[:, j], color=colors[j], label=name)
+    for j, name in enumerate(legend_names(run.labels)):
+        label = name if named else None
+        axes.plot(hours, seen[:, j], color=colors[j], label=label)
     span = _with_room(events, float(hours.min()), float(hours.max()))
     for k in np.flatnonzero(~events.is_duration):
         j = run.labels.index(events.particles[events.particle[k]])
@@ -248,7 +264,9 @@ def raster_figure(report: Report) -> Figure:
     below = seen < half
     when = np.where(below.any(0), np.argmax(below, axis=0), len(run.time))
     order = np.argsort(when, kind="stable")[::-1]
-    figure = blank(170, 26 + 6 * min(len(order), 20))
+    named = len(order) <= _MOST_NAMED
+    tall = max(6 * min(len(order), 20), min(_ROW * len(order), _TALLEST - 26))
+    figure = blank(170, 26 + tall)
     axes = figure.add_subplot()
     edges = np.arange(len(order) + 1)
     middles = 0.5 * (run.time[1:] + run.time[:-1])
@@ -256,9 +274,10 @@ def raster_figure(report: Report) -> Figure:
     image = axes.pcolormesh(
         sides, edges, seen[:, order].T, cmap="viridis", rasterized=True
     )
-    axes.set_yticks(edges[:-1] + 0.5, [run.labels[j] for j in order])
+    axes.set_yticks(edges[:-1] + 0.5 if named else [])
+    axes.set_yticklabels([run.labels[j] for j in order] if named else [])
     axes.set_xlabel("time (h)")
-    axes.set_ylabel("particle")
+    axes.set_ylabel("particle" if named else "particle, in order of reaction")
     figure.colorbar(image, ax=axes, label="stoichiometry x (–)", pad=0.02)
     return figure
 
@@ -278,7 +297,8 @@ def voltage_figure(report: Report) -> Figure:
         axes.plot(run.time / HOUR, run.voltage, color=OKABE_ITO[5], label="model")
     clock, shown = (time, voltage) if driven else (run.time, run.voltage)
     colors = colors_of(events.particles)
-    for j, label in enumerate(events.particles):
+    many = len(events.particles) > len(OKABE_ITO)
+    for j, name in enumerate(legend_names(events.particles)):
         rows = np.flatnonzero((events.particle == j) & ~events.is_duration)
         for k in rows[:1]:
             at = report.predicted[k]
@@ -289,8 +309,13 @@ def voltage_figure(report: Report) -> Figure:
                     MARKERS[events.kind[k]],
                     color=colors[j],
                     markersize=5,
-                    label=f"{shortened(label)}, {events.kind[k]} fitted",
+                    label=None if many else f"{name}, {events.kind[k]} fitted",
                 )
+    if many:
+        for kind in sorted(
+            {events.kind[k] for k in np.flatnonzero(~events.is_duration)}
+        ):
+            axes.plot([], [], MARKERS[kind], color="0.4", label=f"{kind} fitted")
     axes.set_xlabel("time (h)")
     axes.set_ylabel("cell voltage (V)")
     figure.legend(loc="outside right center", frameon=False)
@@ -329,13 +354,14 @@ def parameters_figure(report: Report) -> Figure:
     than the data.
     """
     count = len(report.parameters)
-    figure = blank(170, 22 + 4.5 * count)
+    told = all(p.determined for p in report.parameters)
+    figure = blank(170, (22 if told else 28) + 4.5 * count)
     axes = figure.add_subplot()
     for row, parameter in enumerate(reversed(report.parameters)):
         share = parameter.share
         face = OKABE_ITO[0] if parameter.determined else "white"
         axes.barh(row, share, height=0.6, facecolor=face, edgecolor=OKABE_ITO[0])
-        text = f"{parameter.value:.4g} ± {parameter.sd:.2g}"
+        text = _with_deviation(parameter.value, parameter.sd)
         axes.text(max(share, 1.0) + 0.03, row, text, va="center")
     axes.axvline(1.0, color="0.4", linewidth=0.8)
     names = [p.label for p in reversed(report.parameters)]
@@ -344,4 +370,15 @@ def parameters_figure(report: Report) -> Figure:
     axes.set_xlim(0, 1.35 * widest)
     axes.set_ylim(-0.6, count - 0.4)
     axes.set_xlabel("standard deviation after the fit, in units of the prior's")
+    if not told:
+        hollow = Patch(facecolor="white", edgecolor=OKABE_ITO[0])
+        figure.legend([hollow], ["told by the prior rather than by the data"], **_BELOW)
     return figure
+
+
+def _with_deviation(value: float, sd: float) -> str:
+    """A number with as many decimals as two digits of its deviation have."""
+    if not 1e-6 < sd < 1e6:
+        return f"{value:.4g} ± {sd:.2g}"
+    decimals = max(1 - math.floor(math.log10(sd)), 0)
+    return f"{value:.{decimals}f} ± {sd:.{decimals}f}"

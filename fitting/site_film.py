@@ -7,9 +7,8 @@ import matplotlib
 import numpy as np
 
 from .figures import at_instant
-from .results import HOUR
 from .site_maps import SiteMap, draw_map, draw_scale
-from .style import blank, styled
+from .style import blank, styled, time_unit
 
 ENDINGS = (".gif", ".tif", ".tiff")
 _FRAME_MS = 100
@@ -75,7 +74,8 @@ def site_frames(electrode, solution, num_frames: int) -> np.ndarray:
     draw_scale(axes, seen)
     figure.colorbar(image, label="surface stoichiometry x (–)", shrink=0.8)
     figure.set_dpi(_DPI)
-    axes.set_title("0.0 h, 0.00 V")
+    seconds, unit = time_unit(time[-1] - time[0])
+    axes.set_title(f"0.0 {unit}, 0.00 V")
     figure.canvas.draw()
     figure.set_layout_engine("none")  # all frames alike
     voltage = np.asarray(solution.voltage)[:, None]
@@ -83,7 +83,8 @@ def site_frames(electrode, solution, num_frames: int) -> np.ndarray:
     for instant in np.linspace(time[0], time[-1], num_frames):
         image.set_data(seen.picture(at_instant(solution.time, x, instant)))
         volt = at_instant(solution.time, voltage, instant)[0]
-        axes.set_title(f"{(instant - time[0]) / HOUR:.1f} h, {volt:.2f} V")
+        passed = (instant - time[0]) / seconds
+        axes.set_title(f"{passed:.1f} {unit}, {volt:.2f} V")
         figure.canvas.draw()
         frames.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
     return np.stack(frames)

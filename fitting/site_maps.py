@@ -6,8 +6,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from .figures import STATES, at_instant, time_of_state
-from .results import HOUR, AlongSteps, half_cycles
+from .figures import STATES, at_instant, panel_title, time_of_state
+from .results import AlongSteps, half_cycles
 from .style import blank, styled
 
 _PIXELS = 64  # across the median particle
@@ -111,8 +111,8 @@ def _paint(site, nearest, p, topology, place, depth, radius, low, pixel) -> None
 def site_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Figure:
     """Lithium at the surface of every site, at states of charge (as in Fig. 5).
 
-    One row per half cycle, up to `num_rows`; one column per state of charge, the share
-    of the half cycle's own charge (of what is left to discharge, in a discharge).
+    One row per half cycle, up to `num_rows`; one column per state: the share of the
+    half cycle's own charge that has passed, in a discharge the share that is left.
     """
     rows = half_cycles(solution)[:num_rows]
     if not rows:
@@ -132,8 +132,7 @@ def site_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Figure
         for state, axes in zip(ordered, line, strict=True):
             time = time_of_state(electrode, along, half, state)
             painted = draw_map(axes, seen, at_instant(along.time, x, time), norm)
-            hours = (time - half.start) / HOUR
-            axes.set_title(f"SOC {100 * state:.0f} %\n{hours:.1f} h")
+            axes.set_title(panel_title(half, state, time))
         line[0].set_ylabel(half.name, visible=True)
     draw_scale(panels[-1, 0], seen)
     figure.colorbar(painted, ax=panels, label=_LABEL, shrink=0.8, aspect=30, pad=0.02)

@@ -4,7 +4,10 @@ Figures are functions that return a Matplotlib `Figure`, without global state; t
 widths are those of a page (170 mm) or of one column (85 mm).
 """
 
+import itertools
 import re
+from collections.abc import Sequence
+from typing import final
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -22,6 +25,7 @@ OKABE_ITO = (
 )
 DPI = 200
 _MM = 1 / 25.4  # inch
+_UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))  # of time
 _LONGEST = 24  # letters of a name in a legend, which takes its width from the axes
 _FORMULA = re.compile(r"\$(\^\d|\^\{-\d\}|_[x\d]|\\[a-z]+[^$]*)\$")  # of units, ticks
 _STYLE = {
@@ -60,6 +64,49 @@ def shortened(name: str) -> str:
     if len(name) <= _LONGEST:
         return name
     return f"{name[: _LONGEST // 2]}…{name[1 - _LONGEST // 2 :]}"
+
+
+def legend_names(names: Sequence[str]) -> list[str]:
+    """Names for a legend, shortened so that they stay apart: of those whose ends are
+    alike, what they begin with alike is left out; in full where nothing else helps.
+    """
+    found = [shortened(name) for name in names]
+    for short in {text for text in found if found.count(text) > 1}:
+        alike = [k for k, text in enumerate(found) if text == short]
+        letters = zip(*(names[k] for k in alike), strict=False)
+        same = itertools.takewhile(lambda at: len(set(at)) == 1, letters)
+        start = re.sub(r"[^\W_]*$", "", "".join(at[0] for at in same))  # whole words
+        rests = [shortened(f"…{names[k][len(start) :]}") for k in alike]
+        if len(set(rests)) < len(rests):
+            rests = [names[k] for k in alike]
+        for k, rest in zip(alike, rests, strict=True):
+            found[k] = rest
+    return found
+
+
+def time_unit(span: float) -> tuple[float, str]:
+    """(seconds, name) of the unit in which a span of time [s] is read with ease: the
+    largest of which it holds two.
+    """
+    return next((unit for unit in _UNITS if span >= 2 * unit[0]), _UNITS[-1])
+
+
+@final
+class SpanName(Text):
+    """A word above a span of the horizontal axis, drawn where the span is as wide."""
+
+    def __init__(self, axes, span: tuple[float, float], word: str):
+        place = {"ha": "center", "va": "bottom", "clip_on": False}
+        super().__init__(sum(span) / 2, 1.02, word, **place)
+        self._span = span
+        self.set_transform(axes.get_xaxis_transform())
+        axes.add_artist(self)
+
+    def draw(self, renderer):
+        """As any text, or not at all."""
+        ends = [self.get_transform().transform((x, 0))[0] for x in self._span]
+        if self.get_window_extent(renderer).width <= ends[1] - ends[0]:
+            super().draw(renderer)
 
 
 def blank(width_mm: float, height_mm: float) -> Figure:

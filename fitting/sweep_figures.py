@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from scipy.stats import spearmanr
 
 from .results import HOUR
-from .style import OKABE_ITO, blank, shortened, styled
+from .style import OKABE_ITO, blank, legend_names, styled
 from .sweep import Lanes, Sweep
 from .sweep_files import spreads
 
@@ -145,11 +145,12 @@ def onsets_figure(sweep: Sweep, lanes: Lanes, component: int) -> Figure:
     axes = figure.subplots()
     midpoints = np.where(np.isfinite(lanes.changes), lanes.changes, np.nan)[..., 1, :]
     halves = range(min(midpoints.shape[1], len(_DASHES)))
-    for color, particle in zip(OKABE_ITO, imaged, strict=False):
+    names = legend_names([topology.particle_labels[k] for k in imaged])
+    for color, particle, label_of in zip(OKABE_ITO, imaged, names, strict=False):
         for half in halves:
             hours = midpoints[order, half, particle] / HOUR
             look = {"color": color, "linestyle": _DASHES[half], "markersize": 3}
-            name = shortened(topology.particle_labels[particle]) if half == 0 else None
+            name = label_of if half == 0 else None
             axes.plot(values[order], hours, marker=_MARKERS[half], label=name, **look)
     if len(halves) > 1:
         for half in halves:

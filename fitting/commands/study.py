@@ -112,7 +112,8 @@ def add_output(parser: argparse.ArgumentParser, *, required: bool) -> None:
         type=float,
         nargs="+",
         default=[0.02, 0.25, 0.5, 0.75, 0.98],
-        help="states of charge (0 to 1) at which the network is drawn",
+        help="shares (0 to 1) of the charge of a half cycle, in a discharge of what is "
+        "left of it, at which the network is drawn",
     )
 
 

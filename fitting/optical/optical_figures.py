@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from ..style import OKABE_ITO, blank, shortened, styled
+from ..style import OKABE_ITO, blank, legend_names, styled
 from ..wording import counted
 from .half_cycles import StateOfCharge
 from .onset_tables import order
@@ -116,7 +116,7 @@ def half_cycles_figure(
     figure.supxlabel(axis_name(charge is None, charge), fontsize=8)
     if len(colors) <= len(OKABE_ITO):
         lines = [matplotlib.lines.Line2D([], [], color=c) for c in colors.values()]
-        names = [shortened(label) for label in colors]
+        names = legend_names(list(colors))
         figure.legend(lines, names, loc="outside right center", frameon=False)
     else:
         shades = matplotlib.colors.ListedColormap(list(colors.values()))

@@ -105,8 +105,8 @@ def test_network_has_a_row_per_half_cycle_and_a_column_per_state(electrode, solu
     panels, bar = figure.axes[:-1], figure.axes[-1]
     assert len(panels) == 6
     assert bar.get_ylabel() == "mean stoichiometry x (–)"
-    assert panels[0].get_title() == "SOC 10 %\n1.0 h"
-    assert panels[2].get_title() == "SOC 50 %\n5.0 h"
+    assert panels[0].get_title() == "10 % of charge\n1.0 h"
+    assert panels[2].get_title() == "50 % of discharge\n5.0 h"
     circles = panels[1].collections[1]
     at_half = 0.95 - 0.5 * np.linspace(0.3, 0.6, electrode.num_particles)
     np.testing.assert_allclose(circles.get_array(), at_half, atol=1e-9)
@@ -242,3 +242,62 @@ def test_a_long_name_leaves_the_axes_their_width():
     (text,) = [t.get_text() for t in figure.legends[0].texts if "…" in t.get_text()]
     assert text == "a particle n…hird region"
     assert style.shortened("x" * 24) == "x" * 24
+
+
+def test_names_in_a_legend_stay_apart():
+    alike = [f"particle number {k} of film A" for k in (1, 11, 21)]
+    assert style.legend_names(alike) == [f"…{k} of film A" for k in (1, 11, 21)]
+    long = [f"{'a' * 30}{k}{'b' * 30}" for k in (1, 2)]
+    assert style.legend_names(long) == long
+    assert style.legend_names(["a", "a" * 30]) == ["a", style.shortened("a" * 30)]
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(1.0, "h"), (1 / 60, "min"), (1 / 3600, "s")]
+)
+def test_short_runs_are_told_in_short_units(electrode, solution, factor, unit):
+    moved = factor * solution.tracks.time
+    track = dataclasses.replace(solution.tracks, time=moved)
+    times = ("time", "step_start_times", "step_end_times")
+    scaled = {name: factor * getattr(solution, name) for name in times}
+    short = dataclasses.replace(solution, **scaled, tracks=track)
+    figure = figures.network_figure(electrode, short, (0.25,))
+    assert figure.axes[0].get_title() == f"25 % of charge\n2.5 {unit}"
+    for draw in (figures.voltage_figure, figures.stoichiometry_figure):
+        axes = draw(short).axes[-1]
+        assert axes.get_xlabel() == f"time ({unit})"
+        assert axes.get_xlim() == pytest.approx((0, 40))
+
+
+def test_names_of_half_cycles_stand_where_there_is_room(monkeypatch):
+    drawn, draw = [], matplotlib.text.Text.draw
+
+    def noting(text, renderer):
+        drawn.append(text.get_text())
+        draw(text, renderer)
+
+    monkeypatch.setattr(matplotlib.text.Text, "draw", noting)
+    figure = style.blank(100, 50)
+    axes = figure.subplots()
+    axes.set_xlim(0, 10)
+    for span in ((0, 8), (8, 8.1), (8.1, 10)):
+        style.SpanName(axes, span, f"to {span[1]}")
+    style.SpanName(axes, (2, 3), "much too long a name for its span")
+    figure.canvas.draw()
+    assert [text for text in drawn if text.startswith(("to", "much"))] == [
+        "to 8",
+        "to 10",
+    ]
+
+
+def test_panels_of_a_flat_network_stand_below_each_other():
+    star = diffelec.presets.electrode_of(diffelec.graphs.star(40))
+    figure = figures.network_figure(star, made_up(star, 1), (0.1, 0.5))
+    figure.draw_without_rendering()
+    boxes = [axes.get_position() for axes in figure.axes[:-1]]
+    assert len(boxes) == 4
+    assert all(box.width > 0.6 for box in boxes)
+    assert all(a.y0 > b.y1 for a, b in itertools.pairwise(boxes))
+    (bar,) = figure.axes[0].patches
+    lowest = min(path.vertices[:, 1].min() for path in circles_of(figure))
+    assert bar.get_y() + bar.get_height() < lowest

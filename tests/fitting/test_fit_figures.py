@@ -169,6 +169,69 @@ def test_particles_named_by_a_colour_have_it():
     assert len(fit_figures.colors_of([f"p{k}" for k in range(30)])) == 30
 
 
+def test_colours_that_look_alike_or_are_not_seen_are_replaced():
+    light, dark = fit_figures.colors_of(("white", "black"))
+    assert light == (0.75, 0.75, 0.75)
+    assert dark == "black"
+    assert fit_figures.colors_of(("grey", "gray")) == list(style.OKABE_ITO[:2])
+
+
+def many_of(count):
+    """A report of so many particles with one event each."""
+    rows = [
+        Event(f"p{k}", "midpoint", time=(4 + 9 * k / count) * HOUR, sd=HOUR / 5)
+        for k in range(count)
+    ]
+    events = Events.from_rows(rows)
+    run = made_up_report().trajectories
+    mean = 0.999 - 0.5 / (1 + np.exp(-(run.time[:, None] - events.time) / 1200.0))
+    return made_up_report(
+        events=events,
+        fitted=np.ones(count, bool),
+        predicted=events.time,
+        predicted_sd=events.sd,
+        ends=np.full(count, 14.0 * HOUR),
+        trajectories=run._replace(labels=events.particles, mean=mean, surface=mean),
+    )
+
+
+def test_a_voltage_with_many_events_names_their_kind():
+    (legend,) = fit_figures.voltage_figure(many_of(30)).legends
+    words = [text.get_text() for text in legend.get_texts()]
+    assert words == ["recorded, drives the model", "midpoint fitted"]
+
+
+@pytest.mark.parametrize("count", [30, 60, 100])
+def test_names_beside_the_map_do_not_overlap(count):
+    figure = fit_figures.raster_figure(many_of(count))
+    figure.draw_without_rendering()
+    names = [t for t in figure.axes[0].get_yticklabels() if t.get_text()]
+    assert len(names) == (0 if count == 100 else count)
+    bottoms = [name.get_window_extent().y0 for name in names]
+    tops = [name.get_window_extent().y1 for name in names]
+    assert np.all(np.array(tops[:-1]) < np.array(bottoms[1:]) + 1.0)
+
+
+def test_a_curve_that_was_not_fitted_says_so():
+    band = made_up_report().bands[0]
+    held = dict.fromkeys(("prior_low", "prior_high", "low", "high"), band.fitted)
+    report = made_up_report(bands=(band, band._replace(**held)))
+    fitted, other = fit_figures.curves_figure(report).axes
+    assert not fitted.get_title().startswith("not fitted")
+    assert other.get_title().startswith("not fitted: made up")
+
+
+def test_parameters_have_the_digits_of_their_deviation_and_hollow_bars_a_word():
+    report = made_up_report()
+    figure = fit_figures.parameters_figure(report)
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert words == ["-17.20 ± 0.49", "-6.40 ± 0.10"]
+    (legend,) = figure.legends
+    assert "prior" in legend.get_texts()[0].get_text()
+    told = made_up_report(parameters=report.parameters[:1])
+    assert not fit_figures.parameters_figure(told).legends
+
+
 def test_many_particles_are_not_named_in_legends():
     count = 12
     labels = tuple(f"p{k}" for k in range(count))

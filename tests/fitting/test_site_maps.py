@@ -115,8 +115,8 @@ def test_map_has_a_row_per_half_cycle_and_colours_sites(electrode, solution):
     panels, bar = figure.axes[:-1], figure.axes[-1]
     assert len(panels) == 6
     assert bar.get_ylabel() == "surface stoichiometry x (–)"
-    assert panels[1].get_title() == "SOC 50 %\n5.0 h"
-    assert panels[2].get_title() == "SOC 50 %\n5.0 h"
+    assert panels[1].get_title() == "50 % of charge\n5.0 h"
+    assert panels[2].get_title() == "50 % of discharge\n5.0 h"
     assert [a.get_ylabel() for a in panels[::2]] == [
         "charge 1",
         "discharge 1",
