@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from scipy.stats import spearmanr
 
@@ -175,8 +175,8 @@ def _edges(values, scale: str):
 
 @styled
 def map_figure(sweep: Sweep, lanes: Lanes, first: int, second: int) -> Figure:
-    """Spread of midpoints in the first half cycle over two quantities on a grid; grey
-    where a particle never gets there or the lane failed.
+    """Spread of midpoints in the first half cycle over two quantities on a grid;
+    hatched where a particle never gets there or the lane failed.
     """
     across, label_across, scale_across = _axis(sweep, first)
     up, label_up, scale_up = _axis(sweep, second)
@@ -187,7 +187,8 @@ def map_figure(sweep: Sweep, lanes: Lanes, first: int, second: int) -> Figure:
     shade[place] = np.where(np.isfinite(spread), spread, np.nan)
     figure = blank(100, 75)
     axes = figure.subplots()
-    axes.set_facecolor("0.8")
+    hatched = {"facecolor": "white", "edgecolor": "0.5", "hatch": "////", "lw": 0}
+    axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, **hatched))
     edges = _edges(columns, scale_across), _edges(rows, scale_up)
     drawn = axes.pcolormesh(*edges, shade, cmap="cividis", vmin=0.0)
     _scale(axes, "x", scale_across)
@@ -195,6 +196,6 @@ def map_figure(sweep: Sweep, lanes: Lanes, first: int, second: int) -> Figure:
     axes.set(xlabel=label_across, ylabel=label_up)
     figure.colorbar(drawn, label="spread of midpoints, half cycle 1 (h)")
     if np.isnan(shade).any():
-        grey = Patch(color="0.8", label="not all react, or failed")
-        figure.legend(handles=[grey], loc="outside lower center", frameon=False)
+        none = Patch(label="not all react, or failed", **hatched)
+        figure.legend(handles=[none], loc="outside lower center", frameon=False)
     return figure

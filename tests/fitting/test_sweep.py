@@ -263,3 +263,7 @@ def test_two_quantities_on_a_grid_make_a_map(tmp_path):
     corners = mesh.get_coordinates()
     np.testing.assert_allclose(corners[0, :, 0], 10 ** (np.arange(5) / 1.5 - 4 / 3))
     np.testing.assert_allclose(corners[:, 0, 1], [275, 285, 295, 305])
+    (under,) = drawn["map"].axes[0].patches  # no colour that the map has too
+    (told,) = drawn["map"].legends[0].get_patches()
+    assert under.get_hatch() == told.get_hatch() == "////"
+    assert under.get_zorder() <= mesh.get_zorder()
