@@ -121,7 +121,7 @@ def add_tolerances(
         type=int,
         default=most,
         help="of the integrator in one protocol step (default 2000"
-        + ("; 20000 of more than a thousand sites)" if most is None else ")"),
+        + ("; 20000 of more than a hundred sites)" if most is None else ")"),
     )
 
 
