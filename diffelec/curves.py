@@ -45,13 +45,17 @@ def power_of_ten(x):
     return jnp.exp(_LN10 * x)
 
 
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def _check_table(name: str, knots, values) -> None:
     """Raises ValueError unless knots increase and both columns are finite."""
     if isinstance(knots, np.ndarray) and isinstance(values, np.ndarray):
         if knots.ndim != 1 or knots.shape != values.shape or knots.size < 2:
             raise ValueError(
                 f"`{name}` must have one value per knot and two knots or more, but has "
-                f"{values.size} values for {knots.size} knots."
+                f"{_counted(values.size, 'value')} for {_counted(knots.size, 'knot')}."
             )
         for label, column in (("knots", knots), ("log10_values", values)):
             if not np.all(np.isfinite(column)):

@@ -207,8 +207,9 @@ def _covered(old: Topology, bodies, coverage, seed) -> list[np.ndarray]:
         ]
     if not (is_number(coverage) and 0 < coverage <= 1):
         raise ValueError(
-            f"`coverage` must lie above 0 and up to 1, but is {coverage!r}; give sites "
-            "by the label of their particle."
+            f"`coverage` must lie above 0 and up to 1, but is {coverage!r}; give a "
+            "share of the surface, not percent, or sites by the label of their "
+            "particle."
         )
     rng = np.random.default_rng(seed)
     found = []

@@ -18,6 +18,8 @@ from .recording import Recording
 from .sheets import check_radius, read_number, read_rows
 
 _EVENT_TIMES = ("time", "after", "before")
+_INFINITE = ("inf", "infinity", "infinite", "∞")
+_COMPARED = {">": "after", "≥": "after", "<": "before", "≤": "before"}
 _EXAMPLE = (
     "particle, event, time_h, sd_h (or after_h, before_h), radius_um, change, "
     "half_cycle"
@@ -200,6 +202,7 @@ def _counted(file: str, number: float) -> int:
 
 def _signed(path, line: int, label: str, text: str) -> float:
     """A number, which must be positive where it is a deviation or a size."""
+    _check_bound(path, line, label, text)
     value = read_number(path, line, label, text)
     if value <= 0 and label.partition("_")[0] in ("sd", "radius", "change"):
         raise ValueError(
@@ -207,6 +210,21 @@ def _signed(path, line: int, label: str, text: str) -> float:
             f"{text}."
         )
     return value
+
+
+def _check_bound(path, line: int, label: str, text: str) -> None:
+    """Raises ValueError for a bound that is written as people write one."""
+    base, _, unit = label.partition("_")
+    remedy = ""
+    if base in ("after", "before") and text.lower().lstrip("+-") in _INFINITE:
+        remedy = "leave the cell empty where there is no bound"
+    elif base in _EVENT_TIMES and text[:1] in _COMPARED:
+        remedy = f"write the number alone into {_COMPARED[text[0]]}_{unit}"
+    if remedy:
+        raise ValueError(
+            f"{Path(path).name}, line {line}, column {label}, must be a finite number, "
+            f"but is '{text}'; {remedy}."
+        )
 
 
 def _check_row(file: str, given: dict, cell: Callable[[str], tuple[str, str]]) -> None:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 import diffelec
 
 from .events import Events
-from .wording import counted
+from .wording import counted, first_of
 
 _REST_SHARE = 0.01  # of the largest current, below which the cell rests
 _VOLTAGE_RANGE = (0.0, 6.0)  # V, of any cell there is
@@ -101,7 +101,7 @@ class Recording(eqx.Module):
         spans = self.half_cycles()
         if not 0 <= first <= last < len(spans):
             raise ValueError(
-                f"The half cycle must be among the first {len(spans)}, but is number "
+                f"The half cycle must be {first_of(len(spans))}, but is number "
                 f"{last + 1}; the recording has {counted(len(spans), 'run')} of one "
                 "sign of current."
             )

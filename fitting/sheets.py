@@ -125,12 +125,24 @@ def split_line(name: str, number: int, line: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in row]
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text has neither of what Python takes in numbers and tables do not
+    mean so: `1_000`, and digits of other scripts.
+    """
+    return text.isascii() and "_" not in text
+
+
+def as_number(text: str) -> float:
+    """The number of a cell, NaN for what is none."""
+    try:
+        return float(text) if is_plain(text) else math.nan
+    except ValueError:
+        return math.nan
+
+
 def read_number(path: str | os.PathLike, line: int, column: str, text: str) -> float:
     """The finite number in a cell."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = as_number(text)
     if not math.isfinite(value):
         comma = "," in text and "." not in text
         remedy = "write a decimal point" if comma else "correct or remove the row"

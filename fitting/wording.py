@@ -34,3 +34,8 @@ def span(values: Sequence[float], style: str = "g") -> str:
     """`3`, or `3 to 17`."""
     ends = f"{min(values):{style}}", f"{max(values):{style}}"
     return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
+def first_of(count: int) -> str:
+    """`the first`, or `among the first 3`, of things that are counted from 1."""
+    return "the first" if count == 1 else f"among the first {count}"

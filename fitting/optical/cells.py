@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ..sheets import read_number
+from ..sheets import as_number, is_plain, read_number
 
 _CLOCK = re.compile(
     r"(?:(?P<d>\d+)\s*(?:d|days?,?|-)\s*)?(?P<h>\d+):(?P<m>\d{1,2}):"
@@ -99,22 +99,17 @@ def numbers(
         ValueError: naming file, line and column of the first cell that is none.
     """
     try:
-        found = np.array(cells, float)
+        found = np.array(cells, float) if is_plain("".join(cells)) else None
     except ValueError:
+        found = None
+    if found is None:
         texts = [to_number(cell, separators) for cell in cells]
-        found = np.array([_float_or_nan(text) for text in texts])
+        found = np.array([as_number(text) for text in texts])
     bad = np.flatnonzero(~np.isfinite(found))
     if bad.size and required:
         k = bad[0]
         read_number(file, lines[k], label, cells[k] if cells[k] else "")
     return found
-
-
-def _float_or_nan(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
 
 
 def is_clock(cell: str) -> bool:
@@ -206,7 +201,7 @@ def _zone(name: str):
 
 def _serial_dates(file: str, label: str, texts: Sequence[str]) -> Dates:
     """Seconds since 1970, or days since 1899 as Excel counts them."""
-    values = np.array([_float_or_nan(text.replace(",", ".")) for text in texts])
+    values = np.array([as_number(text.replace(",", ".")) for text in texts])
     values = np.where(np.isfinite(values), values, np.nan)
     known = values[np.isfinite(values)]
     low, high = _EXCEL_DAYS

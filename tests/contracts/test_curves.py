@@ -181,7 +181,7 @@ def test_the_gradient_in_the_values_of_the_knots_is_the_finite_difference(form):
         ([0.3, 0.5, 1.0], [-1.0, np.nan, -3.0], "log10_values` must be finite.*1 is"),
         ([0.3, np.inf, 1.0], [-1.0, -2.0, -3.0], "knots` must be finite.*entry 1 is"),
         ([0.3, 0.5, 1.0], [-1.0, -2.0], "one value per knot.*2 values for 3 knots"),
-        ([0.3], [-1.0], "two knots or more.*1 values for 1 knots"),
+        ([0.3], [-1.0], "two knots or more.*1 value for 1 knot"),
     ],
 )
 def test_a_table_that_is_no_table_is_refused_by_name(form, knots, values, message):

@@ -267,6 +267,7 @@ def test_what_cannot_be_resolved_is_refused_with_a_remedy(make, match):
         ({"radius": "a"}, "`radius` must be one number or one per particle, .* is 'a'"),
         ({"radius": 5.0}, "`radius` must be positive .* 0.001 at most, .* 'a' has 5.0"),
         ({"coverage": None}, "`coverage` must lie above 0 and up to 1, but is None"),
+        ({"coverage": 50}, "but is 50; give a share of the surface, not percent"),
         ({"coverage": {"d": [0]}}, "`coverage` names the particle 'd', which does not"),
         ({"coverage": {"a": [1.5]}}, r"name sites 0 to 3 of 'a', but has 1\.5"),
         ({"coverage": {"a": 2}}, "name sites 0 to 3 of 'a', but names 2; pass a list"),

@@ -171,6 +171,10 @@ GOOD = "a,midpoint,3.5,0.2,,,,"
         ([EVENTS, "a,onset,,,,,,"], "either a time or bounds, but gives neither"),
         ([EVENTS, "a,onset,,1,2,,,"], "line 2, column sd_h, must be empty in a row of"),
         ([EVENTS, "a,onset,,,3,2,,"], "column before_h, must be later than after_h"),
+        ([EVENTS, "a,onset,,,3,inf,,"], "column before_h.*'inf'; leave the cell empty"),
+        ([EVENTS, "a,onset,,,-inf,3,,"], "column after_h.*; leave the cell empty wh"),
+        ([EVENTS, "a,onset,>9.8,,,,,"], "time_h.*'>9.8'; write the number .* after_h"),
+        ([EVENTS, "a,onset,<2,1,,,,"], "time_h.*'<2'; write the number .* before_h"),
         ([EVENTS, "a,onset,,,2,2,,"], "column before_h, must be later than after_h"),
         ([EVENTS, GOOD, GOOD], "line 3, must be another event.*first in line 2"),
         (

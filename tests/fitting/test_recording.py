@@ -56,6 +56,8 @@ def test_the_protocol_follows_the_voltage_from_the_first_instant():
 def test_a_half_cycle_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="among the first 2, but is number 3"):
         recording().half_cycle(2)
+    with pytest.raises(ValueError, match="must be the first, but is number 2"):
+        recording(current=None).half_cycle(1)
 
 
 @pytest.mark.parametrize(

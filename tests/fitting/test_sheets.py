@@ -9,7 +9,7 @@ import pytest
 from fitting import files, page, readers
 from fitting.optical.film_circles import Circles, write_circles
 from fitting.optical.trace_tables import read_traces
-from fitting.sheets import read_rows
+from fitting.sheets import read_number, read_rows
 
 
 @pytest.fixture
@@ -102,3 +102,13 @@ def test_a_table_in_another_program_s_file_is_called_what_it_is(read, words, tmp
     BINARIES[words](path)
     with pytest.raises(ValueError, match=f"^table.csv must be text, but is {words}"):
         read(path)
+
+
+@pytest.mark.parametrize("text", ["1_000", "\u0661\u0662", "\uff11", "1e", "inf", ""])
+def test_what_only_a_program_would_call_a_number_is_none(text, tmp_path):
+    with pytest.raises(ValueError, match=r"t.csv, line 3, column x, must be a finite"):
+        read_number("t.csv", 3, "x", text)
+    path = tmp_path / "cell.csv"
+    path.write_text(f"time_s,voltage_V\n0,3.6\n60,{text}\n120,3.8\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"cell.csv, line 3, column voltage_V, must"):
+        readers.read_recording(path)
