@@ -43,6 +43,7 @@ def _state(axes, figure, kept):
     x, phi = y[: system.num_nodes], y[system.phi_of]
     radius = system.chain.radius
     drops = 1e3 * (y[-1] - phi)
+    low = min(0.5, 0.1 * np.floor(10.0 * x.min()))
     top = max(1.0, drops[: system.starts[system.chain.num_particles - 1]].max())
     for k in range(system.chain.num_particles):
         body, first = system.bodies[k], system.starts[k]
@@ -52,7 +53,7 @@ def _state(axes, figure, kept):
         along = along + 2.0 * k * radius / MICRON
         shared = {"triangles": body.triangles.T, "shading": "gouraud"}
         left = axes.tripcolor(
-            -across, along, x[part], vmin=0.5, vmax=1.0, cmap="viridis", **shared
+            -across, along, x[part], vmin=low, vmax=1.0, cmap="viridis", **shared
         )
         right = axes.tripcolor(
             across, along, drops[part], vmin=0.0, vmax=top, cmap="magma", **shared
