@@ -120,6 +120,14 @@ class Bench:
         numbers = dict.fromkeys(events.particle[self.setup.fitted].tolist())
         return tuple(events.particles[k] for k in numbers)
 
+    @property
+    def radii(self) -> tuple[float, ...]:
+        """Those of the particles that were fitted [m]."""
+        electrode = self.setup.problem.electrode
+        labels = electrode.network.topology.particle_labels
+        radius = np.broadcast_to(electrode.radius, (len(labels),))
+        return tuple(float(radius[labels.index(label)]) for label in self.particles)
+
     @functools.cached_property
     def kinds(self) -> tuple[tuple[str, float], ...]:
         """(kind, change of stoichiometry) of the fitted events."""
@@ -143,38 +151,48 @@ class Bench:
     def fresh(self, count: int, paths: tuple[int, ...] = (0,)):
         """(electrode, space, labels) of `count` particles that nobody has seen.
 
-        `paths` tells how many others are in the way of each, in turn.
+        They are as large as those that were fitted, in turn. `paths` tells how many
+        others, of their mean radius, are in the way of each, in turn.
         """
         labels = tuple(f"new {k + 1}" for k in range(count))
         fitted, choices = self.setup.problem, self.choices
-        curves = fitted.electrode.curves
-        radius, shells = choices.radius, choices.num_shells
+        curves, shells = fitted.electrode.curves, choices.num_shells
+        radii = [self.radii[k % len(self.radii)] for k in range(count)]
         if self.setup.drive == "voltage":
             electrode = imaged.imaged_electrode(
                 *(labels, curves),
                 obstructions=[paths[k % len(paths)] for k in range(count)],
-                radius=radius,
-                unseen_radius=radius,
+                radius=radii,
+                unseen_radius=float(np.mean(self.radii)),
                 num_shells=shells,
             )
-            return electrode, setup.space_of(electrode, labels, choices), labels
+            return electrode, self._space_of(electrode, labels), labels
         by_current = self.setup.drive == "current"
         unseen = bath.POPULATION if by_current else bath.GIVEN
         electrode = bath.bath_electrode(
             *(labels, curves, unseen),
-            radius=[radius] * count,
-            bath_radius=radius,
+            radius=radii,
+            bath_radius=choices.radius,
             num_shells=shells,
         )
         electrode = dataclasses.replace(
             electrode, series_resistance=fitted.electrode.series_resistance
         )
-        space = setup.space_of(electrode, labels, choices)
+        space = self._space_of(electrode, labels)
         if by_current:
             share = fitted.space.frees[-1]
             more = (bath.population_contacts(electrode), share)
             space = dataclasses.replace(space, frees=(*space.frees, *more))
         return electrode, space, labels
+
+    def _space_of(self, electrode, labels):
+        """What is free of new particles: members of the population that was fitted."""
+        space = setup.space_of(electrode, labels, self.choices)
+        own, *others = space.frees
+        population = self.setup.problem.space.frees[0].prior
+        prior = dataclasses.replace(population, count=len(labels))
+        own = dataclasses.replace(own, prior=prior)
+        return dataclasses.replace(space, frees=(own, *others))
 
     def watched(
         self,

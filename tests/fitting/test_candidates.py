@@ -29,11 +29,17 @@ EVENTS = events_of(
 )
 
 
-@pytest.fixture(scope="module")
-def bench():
+def bench_of(events=EVENTS, **changes):
+    """A fit behind a recorded voltage as the place to build others from."""
     time = HOUR * np.array([1.0, 1.2, 2.0, 6.0, 10.0])
     recording = Recording(time, np.array([3.2, 3.8, 3.95, 4.05, 4.3]))
-    return Bench(setup.by_voltage(EVENTS, recording, CHOICES), CHOICES, FRAMES)
+    choices = dataclasses.replace(CHOICES, **changes)
+    return Bench(setup.by_voltage(events, recording, choices), choices, FRAMES)
+
+
+@pytest.fixture(scope="module")
+def bench():
+    return bench_of()
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +47,11 @@ def charged():
     steps = ["Charge at C/20 until 4.3 V", "Hold at 4.3 V until C/50"]
     protocol = diffelec.Protocol.from_strings(steps)
     return Bench(setup.by_protocol(EVENTS, protocol, CHOICES), CHOICES, FRAMES)
+
+
+def sized(*radii):
+    """The same events of particles whose table gives their radii."""
+    return dataclasses.replace(EVENTS, radius=np.array(radii))
 
 
 def drive_of(candidate):
@@ -84,6 +95,52 @@ def test_every_candidate_can_be_built_where_a_voltage_drives(bench):
             num_events = len(part.forward.simulated.change)
             assert part.sd.shape == (num_events,)
             assert num_events % len(bench.kinds) == 0
+
+
+@pytest.mark.parametrize("mechanism", ["network", "diffusion"])
+def test_radii_of_a_table_and_of_the_option_make_the_same_fresh_cells(mechanism):
+    free = ("diffusivity",)
+    by_column = bench_of(sized(3e-6, 3e-6), mechanism=mechanism, free=free)
+    by_option = bench_of(mechanism=mechanism, free=free, radius=3e-6)
+    for paths in ((0,), (0, 1, 2)):
+        (ours, space, _), (theirs, other, _) = (
+            each.fresh(3, paths) for each in (by_column, by_option)
+        )
+        np.testing.assert_allclose(ours.radius, 3e-6)
+        np.testing.assert_allclose(ours.radius, theirs.radius)
+        raw = np.linspace(-1.0, 1.0, space.size)
+        values = [s.flatten(s.constrain(raw)) for s in (space, other)]
+        np.testing.assert_allclose(*values, rtol=1e-10)
+
+
+@pytest.mark.parametrize("mechanism", ["network", "diffusion"])
+def test_numbers_that_a_fresh_cell_shares_mean_what_they_meant_in_the_fit(mechanism):
+    fitted = bench_of(sized(2e-6, 8e-6), mechanism=mechanism, free=("diffusivity",))
+    before = fitted.setup.problem.space
+    raw = np.linspace(-1.0, 1.0, before.size)
+    known = dict(zip(before.labels, before.flatten(before.constrain(raw)), strict=True))
+    numbers = dict(zip(before.labels, raw, strict=True))
+    for count, paths in ((5, (0,)), (3, (0, 1, 2))):
+        _, space, _ = fitted.fresh(count, paths)
+        same = np.array([numbers.get(label, 0.0) for label in space.labels])
+        values = space.flatten(space.constrain(same))
+        shared = dict(zip(space.labels, values, strict=True))
+        assert len(shared.keys() & known.keys()) == before.size - 2
+        for label in shared.keys() & known.keys():
+            np.testing.assert_allclose(shared[label], known[label], rtol=1e-12)
+
+
+def test_fresh_particles_are_as_large_as_the_fitted_ones_in_turn(charged):
+    behind = bench_of(sized(2e-6, 8e-6))
+    np.testing.assert_allclose(behind.fresh(3)[0].radius, [2e-6, 8e-6, 2e-6])
+    with_way = behind.fresh(2, (0, 1))[0].radius
+    np.testing.assert_allclose(with_way, [2e-6, 8e-6, 5e-6])
+    protocol = charged.model.protocol
+    beside = Bench(
+        setup.by_protocol(sized(2e-6, 8e-6), protocol, CHOICES), CHOICES, FRAMES
+    )
+    electrode = beside.fresh(2)[0]
+    np.testing.assert_allclose(electrode.radius, beside.setup.problem.electrode.radius)
 
 
 def test_only_a_second_cycle_sees_the_same_particles(bench):
