@@ -231,7 +231,7 @@ def _contender(example, rival: str, mechanism) -> compare.Contender:
     own = setup.by_voltage(example.events, example.recording, choices)
     starts = optimise.latin_hypercube(own.problem.space.size, 2, 0)
     fit = optimise.fit(own.problem, starts, LevenbergMarquardt(), max_steps=40)
-    alone = coordinates.only_bounded(own.problem.space, own.fitted_events)
+    alone = coordinates.only_bounded(own.problem.space, own.events, own.fitted)
     found = evidence.evidence(own.problem, fit, alone=alone)
     without = left_out.leave_out(own, found.raw, found.times, count=160)
     quality = uncertainty.goodness(own.problem, fit)

@@ -23,9 +23,10 @@ _EVENT_COLUMNS = (
     *("after_h", "before_h", "low_90_h", "median_h", "high_90_h"),
     *("left_out_5_h", "left_out_50_h", "left_out_95_h", "half_cycle_end_h"),
 )
+_OF_EVENTS = "predictions"
 _FIGURES = {
     "evidence": compare_figures.evidence_figure,
-    "predictions": compare_figures.predictions_figure,
+    _OF_EVENTS: compare_figures.predictions_figure,
 }
 
 
@@ -119,7 +120,9 @@ def _event_rows(found: Comparison) -> list[list]:
 
 
 def write(folder: Path, found: Comparison) -> None:
-    """summary.json, three tables and figures."""
+    """summary.json, three tables and figures; no figure of events where none is fitted,
+    as under whole traces.
+    """
     files.write_json(folder / "summary.json", summary(found))
     files.write_csv(folder / "mechanisms.csv", COLUMNS, rows(found))
     files.write_csv(folder / "events.csv", _EVENT_COLUMNS, _event_rows(found))
@@ -135,5 +138,8 @@ def write(folder: Path, found: Comparison) -> None:
                 )
             ],
         )
+    fitted = found.contenders[0].setup.fitted.any()
     for name, draw in _FIGURES.items():
+        if name == _OF_EVENTS and not fitted:
+            continue
         style.save(draw(found), folder / f"{name}.png")

@@ -116,13 +116,16 @@ def populations(space: ParameterSpace) -> dict[str, tuple[int, Hierarchical]]:
     }
 
 
-def only_bounded(space: ParameterSpace, events: Events) -> Bool[np.ndarray, "..."]:
-    """Members of populations that are particles of which no event has a time, nor an
-    interval that is closed, such as one that was never seen to react (component,).
+def only_bounded(
+    space: ParameterSpace, events: Events, fitted: Bool[np.ndarray, " event"]
+) -> Bool[np.ndarray, "..."]:
+    """Members of populations that are particles of which no fitted event has a time,
+    nor an interval that is closed, such as one that was never seen to react
+    (component,); none where no event is fitted, as under whole traces of all.
     """
     closed = events.exact | ~(events.right_censored | events.left_censored)
-    told = {events.particles[p] for p in events.particle[closed]}
-    return members(space, set(events.particles) - told)
+    owners = np.array(events.particles)[events.particle]
+    return members(space, set(owners[fitted]) - set(owners[fitted & closed]))
 
 
 def members(space: ParameterSpace, particles: set[str]) -> Bool[np.ndarray, "..."]:

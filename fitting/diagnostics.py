@@ -321,7 +321,7 @@ def resampled(draws: Draw, seed: int) -> Draw:
     chosen = rng.choice(weights.size, size=weights.size, p=weights)
 
     def pick(leaf):
-        flat = leaf.reshape(-1, *leaf.shape[2:])
+        flat = leaf.reshape(weights.size, *leaf.shape[2:])
         return flat[chosen].reshape(*shape, *leaf.shape[2:])
 
     return Draw(*(pick(leaf) for leaf in draws))._replace(log_weight=np.zeros(shape))

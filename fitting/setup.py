@@ -38,7 +38,8 @@ class Setup:
         problem: of the events that are fitted.
         forward: of all events, fitted or not.
         events: all of them.
-        fitted: (event,) those that are fitted.
+        fitted: (event,) those that are fitted; none where whole traces of all particles
+            are.
         recording: of the half cycle, or None.
         drive: what drives the model: "voltage", "current" or "protocol".
         seen: intensities that are fitted in place of their particles' times, or None.
@@ -55,11 +56,6 @@ class Setup:
     drive: str
     seen: Intensities | None = None
     times: Problem | None = None
-
-    @property
-    def fitted_events(self) -> Events:
-        """Those that are fitted."""
-        return self.events.select(self.fitted)
 
 
 def by_voltage(

@@ -266,7 +266,7 @@ def _prior_level(target, raw, u):
 
 def _particles(target, draws, power: float) -> _Particles:
     """All draws of all walkers."""
-    flat = lambda leaf: leaf.reshape(-1, *leaf.shape[2:])
+    flat = lambda leaf: leaf.reshape(draws.energy.size, *leaf.shape[2:])
     raw, rows = jnp.asarray(flat(draws.raw)), flat(draws.log_likelihoods)
     u = points_of(target, raw)
     failed = ~np.isfinite(flat(draws.log_density))

@@ -154,7 +154,9 @@ def _evidence(setup, fit, name: str, arguments):
             rounds=rounds,
             count=count,
             seed=arguments.seed,
-            alone=coordinates.only_bounded(setup.problem.space, setup.fitted_events),
+            alone=coordinates.only_bounded(
+                setup.problem.space, setup.events, setup.fitted
+            ),
             callback=told,
         )
 

@@ -210,7 +210,7 @@ def _sampled(prepared, target, sampler, store):
         with progress.Draws() as shown:
             work = (target, sampler, store, plan, _pilot(arguments))
             return sampling.sample_jumping(*work, callback=shown, **how), None
-    alone = coordinates.only_bounded(setup.problem.space, setup.fitted_events)
+    alone = coordinates.only_bounded(setup.problem.space, setup.events, setup.fitted)
     with progress.Powers() as shown:
         work = (target, alone, store, plan, sampler)
         return tempering.sample_tempered(*work, callback=shown, **how)
@@ -249,7 +249,7 @@ def _law(prepared, found) -> dict:
     from .. import coordinates, evidence, progress
 
     setup = prepared.setup
-    alone = coordinates.only_bounded(setup.problem.space, setup.fitted_events)
+    alone = coordinates.only_bounded(setup.problem.space, setup.events, setup.fitted)
     rounds, count = _ADAPTATION
     with progress.Counted("adaptation", rounds * count) as shown:
         made, law = evidence.adapted(

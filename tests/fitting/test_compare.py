@@ -30,7 +30,9 @@ class Late(EachItsOwn):
         return dataclasses.replace(found, times=found.times + 8.0 * HOUR)
 
 
-SEARCHED = SimpleNamespace(num_evaluations=7, num_failed=1, settled=True)
+SEARCHED = SimpleNamespace(
+    num_evaluations=7, num_failed=1, settled=True, message=lambda: "converged"
+)
 CUT_OFF = SimpleNamespace(num_evaluations=7, num_failed=1, settled=False)
 RIVALS = {"network": EachItsOwn(), "diffusion": Late()}
 
@@ -131,6 +133,18 @@ def test_differences_of_left_out_particles_have_the_scatter_among_them():
     assert found._replace(contenders=(gone, *found.contenders[1:])).differences() is (
         None
     )
+
+
+def test_a_comparison_by_whole_traces_has_no_figure_of_events(tmp_path):
+    pair = [contender("network", -5.0), contender("diffusion", -6.0)]
+    for c in pair:
+        blind = dataclasses.replace(c.setup, fitted=np.zeros(4, bool))
+        bare = c.evidence._replace(times=np.zeros((4, 0)))
+        pair = [*pair[1:], c._replace(setup=blind, evidence=bare, left_out=None)]
+    compare_files.write(tmp_path, compared(*pair))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"summary.json", "mechanisms.csv", "events.csv", "evidence.png"}
+    assert len((tmp_path / "events.csv").read_text().splitlines()) == 1
 
 
 def test_one_particle_has_no_scatter_that_could_be_stated():

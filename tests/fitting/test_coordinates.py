@@ -65,7 +65,8 @@ def test_a_told_contact_moves_with_the_resistance_on_the_way(problem, mixed):
 
 def test_particles_of_which_only_bounds_are_known_are_told_apart(problem):
     events = examples.load("wolfman2023-nmc333").events
-    assert not coordinates.only_bounded(problem.space, events).any()
+    every = np.ones(len(events.kind), bool)
+    assert not coordinates.only_bounded(problem.space, events, every).any()
     space, never = problem.space, np.array([p in (1, 4) for p in events.particle])
     hidden = np.where(never, np.nan, 1.0)
     unseen = dataclasses.replace(
@@ -75,7 +76,7 @@ def test_particles_of_which_only_bounds_are_known_are_told_apart(problem):
         after=np.where(never, [3600.0, -np.inf] * 6, np.nan),
         before=np.where(never, [np.inf, 7200.0] * 6, np.nan),
     )
-    found = coordinates.only_bounded(space, unseen)
+    found = coordinates.only_bounded(space, unseen, every)
     names = np.array(space.labels)[found].tolist()
     radius = "log10 contact radius"
     expected = [f"{radius} {events.particles[k]} [log10(m)]" for k in (1, 4)]
@@ -83,7 +84,12 @@ def test_particles_of_which_only_bounds_are_known_are_told_apart(problem):
     # An interval that is closed tells something.
     closed = dataclasses.replace(unseen, before=np.where(never, 7200.0, np.nan))
     closed = dataclasses.replace(closed, after=np.where(never, 3600.0, np.nan))
-    assert not coordinates.only_bounded(space, closed).any()
+    assert not coordinates.only_bounded(space, closed, every).any()
+    # Under whole traces their events are not fitted: that of one, then all of them.
+    left = np.array([p != 1 for p in events.particle])
+    names = np.array(space.labels)[coordinates.only_bounded(space, unseen, left)]
+    assert names.tolist() == expected[1:]
+    assert not coordinates.only_bounded(space, unseen, ~every).any()
 
 
 def test_without_populations_coordinates_are_the_raw_numbers():

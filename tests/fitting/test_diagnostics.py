@@ -212,6 +212,9 @@ def test_weighted_draws_are_drawn_again_by_their_weights(rng):
     assert np.all(np.isin(again.raw[..., 0], kept))
     assert np.all(again.log_weight == 0)
     assert diagnostics.resampled(made_up(rng), 0).raw.shape == draws.raw.shape
+    # Under whole traces there are no events to predict.
+    without = draws._replace(times=np.zeros((4, 50, 0)))
+    assert diagnostics.resampled(without, seed=0).times.shape == (4, 50, 0)
 
 
 def verdict_of(rng, bent=None, **changes):

@@ -45,6 +45,15 @@ def linear(tmp_path_factory):
     return *found, folder, told
 
 
+def test_walkers_that_predict_no_events_are_particles_too(linear):
+    draws = linear[0].draws
+    without = draws._replace(times=np.zeros((4, 1000, 0)))  # under whole traces
+    target = posterior.Posterior.about(linear_problem(), off_centre())
+    full, bare = (tempering._particles(target, d, 0.0) for d in (draws, without))
+    assert bare.place.times.shape == (4000, 0)
+    np.testing.assert_array_equal(bare.log_likelihood, full.log_likelihood)
+
+
 def test_chains_behind_the_walkers_are_of_the_posterior(linear):
     samples = linear[0]
     assert samples.draws.raw.shape == (4, 1000, 3)
