@@ -3,10 +3,13 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool
 
 import diffelec
 
@@ -48,6 +51,19 @@ class Frames:
         return np.sqrt(times * variance + discrepancy**2)
 
 
+class Kind(NamedTuple):
+    """An event that was fitted, whichever particle's; of half cycle 0 first."""
+
+    name: str
+    change: float  # of stoichiometry
+    half_cycle: int
+
+
+def looked_for(events: Events, choices: setup.Choices) -> Bool[np.ndarray, " event"]:
+    """Events that were fitted, by their times or by whole traces in place of those."""
+    return np.array([kind not in choices.left_out for kind in events.kind])
+
+
 def interval_of(events: Events, fitted) -> float:
     r"""Interval between frames [s] that the fitted events suggest: the median of
     $$ \sqrt{12}\,\sigma $$ of times (durations count as two) and of the widths of
@@ -70,7 +86,7 @@ def interval_of(events: Events, fitted) -> float:
 
 
 class Watched(AbstractForward):
-    """The times of a simulation; those of events that do not happen within the half
+    """The times of a simulation; those of events that do not happen within their half
     cycle have no slopes, since not to see them tells nothing to first order.
     """
 
@@ -80,8 +96,12 @@ class Watched(AbstractForward):
         model = self.simulated
         solution = model.solve(electrode)
         found = model.observe(solution)
-        ends = solution.half_cycle_ends(model.half_cycle, surface=model.surface)
-        moved = jnp.abs(ends[1] - ends[0])[np.array(model.particle, int)]
+        particle, own = np.array(model.particle, int), np.array(model.half_cycles)
+        moved = jnp.zeros(found.times.shape)
+        for number in dict.fromkeys(model.half_cycles):
+            ends = solution.half_cycle_ends(number, surface=model.surface)
+            by = jnp.abs(ends[1] - ends[0])[particle]
+            moved = jnp.where(own == number, by, moved)
         happens = moved >= np.array(model.change)
         still = jax.lax.stop_gradient(found.times)
         times = jnp.where(happens, found.times, still)
@@ -93,7 +113,8 @@ class Bench:
     """The fitted experiment as the place to build others from.
 
     Every kind of event that was fitted would be measured of every particle, from the
-    start of the half cycle, on a clock that needs no offset.
+    start of its half cycle, on a clock that needs no offset. A fit of whole traces
+    counts as one of the times that are found in them.
     """
 
     setup: setup.Setup
@@ -105,19 +126,25 @@ class Bench:
         """What was fitted."""
         return self.setup.problem.forward
 
-    @property
-    def delithiates(self) -> bool:
-        """Whether x falls in the half cycle that was seen (a charge)."""
-        model = self.setup.forward  # of all events; traces may stand for some of them
-        pairs = zip(model.half_cycles, model.delithiates, strict=True)
-        own = [falls for number, falls in pairs if number == model.half_cycle]
-        return (own or list(model.delithiates))[0]
+    def delithiates(self, half_cycle: int) -> bool:
+        """Whether x falls in a half cycle (a charge); those beyond the ones that were
+        seen go on alternating.
+        """
+        model = self.setup.forward
+        known = dict(zip(model.half_cycles, model.delithiates, strict=True))
+        last = max(known)
+        return known.get(half_cycle, known[last] == ((half_cycle - last) % 2 == 0))
+
+    @functools.cached_property
+    def fitted(self) -> Bool[np.ndarray, " event"]:
+        """Events that were fitted."""
+        return looked_for(self.setup.events, self.choices)
 
     @property
     def particles(self) -> tuple[str, ...]:
         """Labels of those that were fitted."""
         events = self.setup.events
-        numbers = dict.fromkeys(events.particle[self.setup.fitted].tolist())
+        numbers = dict.fromkeys(events.particle[self.fitted].tolist())
         return tuple(events.particles[k] for k in numbers)
 
     @property
@@ -129,15 +156,20 @@ class Bench:
         return tuple(float(radius[labels.index(label)]) for label in self.particles)
 
     @functools.cached_property
-    def kinds(self) -> tuple[tuple[str, float], ...]:
-        """(kind, change of stoichiometry) of the fitted events."""
-        events = self.setup.events
+    def kinds(self) -> tuple[Kind, ...]:
+        """Those of the fitted events."""
+        events, numbers = self.setup.events, self.setup.forward.half_cycles
         return tuple(
             dict.fromkeys(
-                (events.kind[k], float(events.change[k]))
-                for k in np.flatnonzero(self.setup.fitted)
+                Kind(events.kind[k], float(events.change[k]), numbers[k])
+                for k in np.flatnonzero(self.fitted)
             )
         )
+
+    @property
+    def half_cycles(self) -> tuple[int, ...]:
+        """Numbers of those that the fitted events are of."""
+        return tuple(sorted({kind.half_cycle for kind in self.kinds}))
 
     def needs_voltage(self, name: str) -> None:
         """Raises ValueError unless an imposed voltage drives the fit."""
@@ -199,21 +231,28 @@ class Bench:
         model,
         protocol: diffelec.Protocol,
         *,
-        half_cycle: int | None = None,
+        again: Mapping[int, int] | None = None,
         frames: Frames | None = None,
     ) -> Experiment:
-        """The particles of a model, (electrode, space, labels), under a protocol."""
+        """The particles of a model, (electrode, space, labels), under a protocol.
+
+        `again` says as which half cycle of it each of the fit would be seen again; as
+        the same unless given, and one that is not named would not be.
+        """
         electrode, space, labels = model
+        again = {k: k for k in self.half_cycles} if again is None else again
         rows = [
-            Event(label, kind, time=3600.0, sd=1.0, change=change)
+            Event(label, *(name, 3600.0, 1.0), change=change, half_cycle=again[number])
             for label in labels
-            for kind, change in self.kinds
+            for name, change, number in self.kinds
+            if number in again
         ]
         events = Events.from_rows(rows, surface=self.model.surface)
+        last = int(events.half_cycle.max())
         simulated = Simulated.of(
             *(electrode, protocol, events),
-            half_cycle=self.model.half_cycle if half_cycle is None else half_cycle,
-            delithiates=self.delithiates,
+            half_cycle=last,
+            delithiates=[self.delithiates(k) for k in range(last + 1)],
             rtol=self.choices.rtol,
             num_saved=self.model.num_saved,
         )
@@ -235,9 +274,13 @@ class Bench:
         own = self.model.protocol
         if own.drive is None or len(own.spans or ()) != 1 or own.spans[0][0] > 0:
             return own
+        return self.imposed(own.drive)
+
+    def imposed(self, drive) -> diffelec.Protocol:
+        """One step, a half cycle, by a series of what drove the fit."""
         step = diffelec.protocol.Recorded(
             "voltage" if self.setup.drive == "voltage" else "current",
-            float(own.drive.time[-1] - own.drive.time[0]),
+            float(drive.time[-1] - drive.time[0]),
             "imposed series",
         )
-        return diffelec.Protocol.from_steps([step], own.drive)
+        return diffelec.Protocol.from_steps([step], drive)

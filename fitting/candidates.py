@@ -91,12 +91,12 @@ def _speed(bench: Bench) -> str:
 def hold(bench: Bench) -> Candidate:
     """A step of the potential."""
     bench.needs_voltage("hold")
-    if bench.model.half_cycle != 0:
+    if bench.half_cycles[0] != 0:
         raise ValueError(
             "The candidate 'hold' needs a fit of the first half cycle, but this one is "
-            f"of number {bench.model.half_cycle + 1}; leave it out."
+            f"of number {bench.half_cycles[0] + 1}; leave it out."
         )
-    time, value = _series(bench)
+    time, value = _series(bench, 0)
     mean = float(np.trapezoid(value, time) / (time[-1] - time[0]))
     levels = np.where(np.arange(len(time)) == 0, value[0], mean)
     # The first knot after the start is where the level is reached.
@@ -104,12 +104,12 @@ def hold(bench: Bench) -> Candidate:
     drive = dataclasses.replace(
         bench.protocol.drive, time=instants, value=levels.astype(float)
     )
-    stepped = dataclasses.replace(bench.protocol, drive=drive)
+    stepped = bench.imposed(drive)
     text = (
         f"a fresh cell, held at {mean:.2f} V for {(time[-1] - time[0]) / 3600:.3g} h "
         "from the start"
     )
-    return Candidate("hold", text, bench.on_fresh_cell(stepped))
+    return Candidate("hold", text, bench.on_fresh_cell(stepped, again={0: 0}))
 
 
 def known_paths(bench: Bench) -> Candidate:
@@ -131,31 +131,36 @@ def second_cycle(bench: Bench) -> Candidate:
         how = "discharged and charged again"
     problem = bench.setup.problem
     model = problem.electrode, problem.space, bench.particles
-    experiment = bench.watched(model, protocol, half_cycle=bench.model.half_cycle + 2)
+    last = bench.half_cycles[-1]
+    again = {k: k + 2 for k in bench.half_cycles if k > last - 2}
+    experiment = bench.watched(model, protocol, again=again)
     cast = counted(len(bench.particles), "particle")
     text = f"the same {cast} in the next cycle: {how}"
     return Candidate("second-cycle", text, (experiment,))
 
 
-def _series(bench: Bench) -> tuple[np.ndarray, np.ndarray]:
-    """Instants [s from the start] and values of the series that drives."""
-    drive = bench.model.protocol.drive
-    time = np.asarray(drive.time)
-    return time - time[0], np.asarray(drive.value)
+def _series(bench: Bench, last: int) -> tuple[np.ndarray, np.ndarray]:
+    """Instants [s from the start] and values of the series that drives, to the end of
+    a half cycle, without the instant at which the next one begins.
+    """
+    protocol = bench.model.protocol
+    time, value = np.asarray(protocol.drive.time), np.asarray(protocol.drive.value)
+    time, end = time - time[0], protocol.spans[last][1]
+    kept = (time < end) | (end >= time[-1])
+    return time[kept], value[kept]
 
 
 def _and_back_again(bench: Bench) -> diffelec.Protocol:
     """The imposed voltage, its last half cycle backwards, and once more forwards."""
-    time, value = _series(bench)
-    spans = bench.model.protocol.spans[: bench.model.half_cycle + 1]
-    start, end = spans[-1]
-    inside = (time >= start) & (time <= end)
+    time, value = _series(bench, bench.half_cycles[-1])
+    spans = bench.model.protocol.spans[: bench.half_cycles[-1] + 1]
+    start, end = spans[-1][0], time[-1]
+    inside = time >= start
     last, level, length = time[inside] - start, value[inside], end - start
-    until = time <= end
     time = np.concatenate(
-        [time[until], end + (length - last[::-1])[1:], end + length + last[1:]]
+        [time, end + (length - last[::-1])[1:], end + length + last[1:]]
     )
-    value = np.concatenate([value[until], level[::-1][1:], level[1:]])
+    value = np.concatenate([value, level[::-1][1:], level[1:]])
     turns = [s for s, _ in spans] + [end, end + length]
     number = np.searchsorted(turns, time, side="right")  # 0 before the first
     sign = np.where(number == 0, 0.0, np.where(number % 2, 1.0, -1.0))
@@ -164,8 +169,8 @@ def _and_back_again(bench: Bench) -> diffelec.Protocol:
 
 def _and_charged_again(bench: Bench) -> diffelec.Protocol:
     """The steps of the fit, back to 2.5 V at the same rate, and the steps once more."""
-    own, number = bench.model.protocol, bench.model.half_cycle
-    if bench.setup.drive != "protocol" or number != 0 or not bench.delithiates:
+    own, number = bench.model.protocol, bench.half_cycles[-1]
+    if bench.setup.drive != "protocol" or number != 0 or not bench.delithiates(0):
         raise ValueError(
             "The candidate 'second-cycle' needs a fit by a recorded voltage, or of the "
             "first charge of a protocol of steps; leave it out."

@@ -137,7 +137,8 @@ def _bench(prepared):
     arguments, setup = prepared.arguments, prepared.setup
     interval = arguments.frame_interval_min
     if interval is None:
-        interval = bench.interval_of(setup.events, setup.fitted) / _MINUTE
+        fitted = bench.looked_for(setup.events, prepared.choices)
+        interval = bench.interval_of(setup.events, fitted) / _MINUTE
     frames = bench.Frames(_MINUTE * interval, _MINUTE * arguments.floor_min)
     return bench.Bench(setup, prepared.choices, frames)
 
@@ -203,7 +204,7 @@ def _remarks(bench, expected, num_draws: int) -> list[str]:
     """What the gains take for granted."""
     frames = bench.frames
     sd = float(frames.deviations(False)) / _MINUTE
-    kinds = ", ".join(dict.fromkeys(kind for kind, _ in bench.kinds))
+    kinds = ", ".join(dict.fromkeys(kind.name for kind in bench.kinds))
     failed = sum(one.num_failed for one in expected)
     total = len(expected) * (num_draws + 1)
     return [
