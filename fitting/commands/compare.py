@@ -81,6 +81,7 @@ def check(arguments, names) -> None:
         raise ValueError(
             f"--draws must be {_LEAST_DRAWS} or more, but is {arguments.draws}."
         )
+    study.check_most(arguments, "draws")
 
 
 def weigh(arguments, names):

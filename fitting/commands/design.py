@@ -43,8 +43,8 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
         "--frame-interval-min",
         metavar="NUMBER",
         type=float,
-        help="from frame to frame; a time is known to a frame (default: what the "
-        "deviations of the fitted events suggest)",
+        help="from frame to frame; a time is known to a frame (default: that of a film "
+        "or its traces, else what the deviations of the fitted events suggest)",
     )
     design.add_argument(
         "--floor-min",
@@ -85,7 +85,7 @@ def run(arguments) -> None:
             with progress.Waiting("writing files and figures"):
                 job.copy_sources(folder, prepared)
                 design_files.write(folder, found)
-            again = command(arguments)
+            again = command(prepared.arguments)
             names = job.write_study(folder, prepared, "diffelec design", again)
     print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
 
@@ -102,6 +102,7 @@ def check(arguments) -> None:
             )
     if arguments.draws < 0:
         raise ValueError(f"--draws must be 0 or more, but is {arguments.draws}.")
+    study.check_most(arguments, "draws")
 
 
 def solve(prepared):
@@ -207,12 +208,15 @@ def _remarks(bench, expected, num_draws: int) -> list[str]:
     kinds = ", ".join(dict.fromkeys(kind.name for kind in bench.kinds))
     failed = sum(one.num_failed for one in expected)
     total = len(expected) * (num_draws + 1)
+    over = f"mean and standard deviation over {num_draws} draws of it"
+    if num_draws < 2:
+        over = "at one draw of it" if num_draws else "without draws of it"
     return [
         f"A candidate measures {kinds} of every particle; a time to {sd:.3g} min (a "
         f"frame every {frames.interval / _MINUTE:.3g} min, and "
         f"{frames.floor / _MINUTE:.3g} min besides).",
-        f"Gains are of the normal law at the optimum: mean and standard deviation over "
-        f"{num_draws} draws of it; {failed} of {total} solves failed.",
+        f"Gains are of the normal law at the optimum: {over}; {failed} of {total} "
+        "solves failed.",
     ]
 
 

@@ -17,7 +17,7 @@ from . import film_clock, onset_files, onsets, traces
 TRACES, ONSETS, INTENSITIES = "traces", "onsets", "intensities.csv"
 """Folders of the two commands' results inside that of the fit, and a table."""
 _QUALITY = "quality.csv"
-_HOUR = 3600.0
+_HOUR, _MINUTE = 3600.0, 60.0
 
 
 class Stages(NamedTuple):
@@ -137,8 +137,11 @@ def stages(arguments) -> Iterator[Stages]:
             "seen": arguments.seen or "surface",
             "clock_sd_s": found.offset_sd or None,
         }
+        frame = film_clock.frame_time(found.traces)
         if arguments.edge_h is None:
-            own["edge_h"] = film_clock.frame_time(found.traces) / _HOUR
+            own["edge_h"] = frame / _HOUR
+        if getattr(arguments, "frame_interval_min", 0.0) is None:  # of `design`
+            own["frame_interval_min"] = frame / _MINUTE
         if arguments.whole_traces:
             own["intensities"] = _write_intensities(place / INTENSITIES, found)
         known = argparse.Namespace(**(vars(arguments) | own))

@@ -263,6 +263,7 @@ def test_a_mechanism_that_cannot_be_weighed_is_named(
         (["--mechanisms", "network", "network"], "each of them once"),
         (["--mechanisms", "network", "magic"], "must be one of network, auto"),
         (["--draws", "99"], "--draws must be 100 or more, but is 99"),
+        (["--draws", "9" * 11], "--draws must be 10000000 or less, but is 9999"),
     ],
 )
 def test_bad_arguments_end_in_one_sentence(words, message, tmp_path, capsys):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fitting import (
+    bench,
     cli,
     design,
     design_figures,
@@ -145,6 +146,23 @@ def test_what_gains_take_for_granted_is_stated(designed):
     assert second.endswith("over 2 draws of it; 0 of 6 solves failed.")
 
 
+@pytest.mark.parametrize(
+    ("num_draws", "said"),
+    [
+        (0, "without draws of it; 0 of 2"),
+        (1, "at one draw of it; 0 of 4"),
+        (2, "mean and standard deviation over 2 draws of it; 0 of 6"),
+    ],
+)
+def test_means_are_stated_of_as_many_draws_as_there_are(num_draws, said):
+    frames = bench.Frames(600.0, 60.0)
+    made = types.SimpleNamespace(frames=frames, kinds=())
+    expected = [one._replace(gains=np.ones(num_draws)) for one in made_up().expected]
+    last = command._remarks(made, expected, num_draws)[-1]
+    start = "Gains are of the normal law at the optimum: "
+    assert last == f"{start}{said} solves failed."
+
+
 def test_the_command_is_repeatable():
     given = ["design", "--example", "sharma2022", *FAST, *REPEATED, "--out", "x"]
     parsed = cli.parser().parse_args(given)
@@ -169,6 +187,7 @@ def test_the_command_is_repeatable():
         ),
         (["--floor-min", "-1"], "--floor-min must be finite and 0 or more, but is -1"),
         (["--draws", "-1"], "--draws must be 0 or more, but is -1"),
+        (["--draws", "9" * 11], "--draws must be 10000000 or less, but is 9999"),
         (["--profile", "luck"], "--profile must name a number of the fit, but 'luck'"),
         (["--starts", "0"], "--starts must be 1 or more"),
     ],

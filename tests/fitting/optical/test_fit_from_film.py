@@ -1,14 +1,25 @@
 """`diffelec fit` from a film or from traces, up to what is fitted."""
 
+import argparse
 import json
 import shlex
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tifffile
 
-from fitting import cli, files, fit_files, review, style
-from fitting.commands import fit, onset_files
+from fitting import (
+    cli,
+    compare_files,
+    design_files,
+    files,
+    fit_files,
+    posterior_files,
+    review,
+    style,
+)
+from fitting.commands import compare, design, fit, infer, onset_files
 from fitting.commands.job import prepare as job_of
 from fitting.optical import quality_figures, trace_tables
 from fitting.readers import read_events
@@ -164,6 +175,44 @@ def test_the_study_names_its_sources_and_a_command_that_repeats_the_fit(done):
     known = json.loads((folder / "a" / "onsets" / "study.json").read_text())
     assert known["traces"] == "traces/traces.csv"
     assert known["clock_offset_s"] == 60.0
+
+
+@pytest.mark.parametrize("name", ["infer", "design", "compare"])
+def test_other_commands_name_one_that_repeats_theirs(name, done, tmp_path, monkeypatch):
+    folder, (_, _, fitted) = done
+    found = SimpleNamespace(contenders=(), verdict=lambda: "made up")
+    found.diagnosis = found
+    weighed = lambda arguments, _: (job_of(arguments), found)
+    monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+    without_figures(monkeypatch)
+    monkeypatch.setattr(infer, "solve", lambda *_: (None, found))
+    monkeypatch.setattr(design, "solve", lambda _: found)
+    monkeypatch.setattr(compare, "weigh", lambda a, n: weighed(vars_of(a), n))
+    monkeypatch.setattr(review, "fitted_electrode", lambda s, _: s.problem.electrode)
+    for module in (posterior_files, design_files, compare_files):
+        monkeypatch.setattr(module, "text", lambda _: "made up")
+        monkeypatch.setattr(module, "write", lambda *_: None)
+    words = [name, "--traces", folder / "traces" / "traces.csv", "--whole-traces"]
+    words += ["--cycler", folder / "cycler.csv", "--clock-offset-s", "60"]
+    words += ["--keep-chunks"] if name == "infer" else []
+    words = [str(word) for word in (*words, "--out", tmp_path / "out")]
+    assert cli.main(words) == cli.SUCCESS
+    study = files.read_json(tmp_path / "out" / "study.json")
+    again = cli.parser().parse_args(shlex.split(study["command"])[1:])
+    monkeypatch.chdir(tmp_path / "out")
+    repeated = job_of(vars_of(again))
+    assert repeated.choices.edge_sd == pytest.approx(INTERVAL)
+    assert repeated.choices.clock_sd == fitted.choices.clock_sd
+    assert repeated.setup.events.surface
+    np.testing.assert_allclose(repeated.setup.seen.edges, fitted.setup.seen.edges)
+    interval = getattr(again, "frame_interval_min", INTERVAL / 60)
+    assert interval == pytest.approx(INTERVAL / 60)  # of the traces
+
+
+def vars_of(arguments):
+    """Arguments of any command as those of one mechanism."""
+    blank = {"mechanism": "network", "free": None}
+    return argparse.Namespace(**(blank | vars(arguments)))
 
 
 def test_a_vague_clock_of_the_film_is_that_of_the_fit(done):
