@@ -174,7 +174,10 @@ def solve(prepared, store):
     from .. import identity, inference, left_out, posterior, progress
 
     arguments, problem = prepared.arguments, prepared.setup.problem
+    steps = arguments.max_steps
     same = identity.identity_of(problem, _blank(arguments), arguments.seed, _CHUNK)
+    # The optimum that chains set out from is searched once, by the first start.
+    same |= {"number of starts": arguments.starts, "limit of steps of a search": steps}
     (store.check if arguments.resume else store.create)(same)
     known = _known(prepared, store)
     centre = posterior.Centre(known["raw"], known["covariance"])

@@ -242,6 +242,10 @@ def test_another_question_does_not_resume_a_run(tmp_path, capsys, monkeypatch):
     assert "the seed changed from 0 to 1" in refused(
         capsys, *command[1:], "--seed", "1"
     )
+    for option, name in (("--starts", "number of starts"), ("--max-steps", "limit of")):
+        said = refused(capsys, *command[1:], option, "7")
+        assert f"the {name}" in said
+        assert "to 7; repeat the first command, or remove that folder" in said
     assert "the data and noise changed" in refused(
         capsys, *command[1:], "--discrepancy-h", "0.1"
     )
