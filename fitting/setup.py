@@ -110,7 +110,7 @@ def by_current(
     Raises:
         ValueError: for a recording without a current, or that tells no capacity.
     """
-    _check_alone(choices)
+    _check_alone(choices, "let the voltage drive (leave `--drive current` out)")
     if recording.current is None:
         raise ValueError(
             "The current must be recorded to drive the model, but the table has none; "
@@ -202,7 +202,7 @@ def by_protocol(
     Raises:
         ValueError: for a half cycle that the protocol does not have.
     """
-    _check_alone(choices)
+    _check_alone(choices, "give a recording of it by --cycler")
     if not 0 <= half_cycle <= max(protocol.half_cycles):
         raise ValueError(
             f"The half cycle must be among the first {max(protocol.half_cycles) + 1}, "
@@ -222,13 +222,13 @@ def by_protocol(
     return _setup(events, model, protocol, choices, fields, drive="protocol")
 
 
-def _check_alone(choices: Choices) -> None:
+def _check_alone(choices: Choices, remedy: str) -> None:
     """Refuses a mechanism for which there are no unseen particles."""
     if choices.mechanism != NETWORK:
         raise ValueError(
             f"The mechanism '{choices.mechanism}' must be driven by a recorded voltage,"
-            " but there is none; the unseen particles that carry a current are those "
-            "of the network."
+            " since the unseen particles that carry a current are those of the "
+            f"network; {remedy}."
         )
 
 

@@ -293,4 +293,6 @@ def test_a_current_or_a_protocol_cannot_serve_all_mechanisms(tmp_path, capsys):
         patch.setattr(cli, "prepare_environment", lambda *_, **__: None)
         patch.setattr(job, "search", lambda _: pytest.fail("not before all are read"))
         assert cli.main(command) == 2
-    assert "must be driven by a recorded voltage" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "must be driven by a recorded voltage" in said
+    assert "give a recording of it by --cycler" in said

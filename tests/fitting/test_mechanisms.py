@@ -81,7 +81,7 @@ def test_rivals_of_the_network_meet_no_resistance_and_the_reaction_speeds_up():
 def test_a_mechanism_without_a_recorded_voltage_is_refused():
     choices = Choices(mechanism="autocatalytic", free=())
     events = Events.from_rows([Event("a", "midpoint", time=HOUR, sd=60.0)])
-    with pytest.raises(ValueError, match="must be driven by a recorded voltage"):
+    with pytest.raises(ValueError, match=r"recorded voltage.*leave `--drive current` "):
         setup.by_current(
             events,
             Recording(CHARGE.time, CHARGE.voltage, np.ones(CHARGE.time.size)),
