@@ -2,7 +2,6 @@
 
 import reprlib
 
-import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +10,7 @@ from ._typing import is_traced
 from .checks import check_kind, check_whole, is_number
 from .electrode import Electrode
 from .protocol import Protocol
-from .solver import AbstractFactors, Tableau
+from .solver import AbstractFactors, Quiet, Tableau
 
 _OF_CELL = ("maximum_concentration", "temperature", "one_c_range")
 _OF_CELL += ("series_resistance", "counter_exchange_current")
@@ -86,8 +85,8 @@ def check_numbers(rtol, atol, num_saved, max_steps) -> None:
     check_whole("max_steps", max_steps, 1)
 
 
-def check_ways(method, network_solver, meter) -> None:
-    """Raises ValueError for what neither integrates, nor solves, nor shows."""
+def check_ways(method, network_solver) -> None:
+    """Raises ValueError for what neither integrates nor solves."""
     if not isinstance(method, Tableau):
         raise ValueError(
             "`method` must be `diffelec.solver.RODAS4P2` or `RODAS5P`, but is "
@@ -101,11 +100,20 @@ def check_ways(method, network_solver, meter) -> None:
             "`network_solver` must be None, or `diffelec.solver.DenseLU`, `SparseLU` "
             f"or `Krylov`, but is {network_solver!r}."
         )
-    if meter is not None and not isinstance(meter, diffrax.AbstractProgressMeter):
+
+
+def as_meter(meter):
+    """A progress meter; ValueError for what is none."""
+    if meter is None:
+        return Quiet()
+    import diffrax  # not before somebody gives one
+
+    if not isinstance(meter, diffrax.AbstractProgressMeter):
         raise ValueError(
             "`meter` must be a diffrax progress meter such as "
             f"`diffrax.TqdmProgressMeter()`, but is {meter!r}."
         )
+    return Quiet() if isinstance(meter, diffrax.NoProgressMeter) else meter
 
 
 def as_instants(times, dtype):

@@ -1,8 +1,8 @@
 """The verb: runs a protocol on an electrode."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from . import stretches
 from ._typing import is_traced
 from .arguments import (
     as_instants,
+    as_meter,
     check_laws,
     check_numbers,
     check_precision,
@@ -32,6 +33,7 @@ from .solver import (
     MANY_SITES,
     RODAS4P2,
     AbstractFactors,
+    Quiet,
     System,
     Tableau,
     Tolerances,
@@ -39,12 +41,15 @@ from .solver import (
 )
 from .tables import Tables
 
+if TYPE_CHECKING:
+    import diffrax
+
 
 class _Settings(eqx.Module):
     """What a caller of `simulate` chooses beside electrode and protocol."""
 
     tolerances: Tolerances
-    meter: diffrax.AbstractProgressMeter
+    meter: "diffrax.AbstractProgressMeter | Quiet"
     num_saved: int = eqx.field(static=True)
     instants: Float[Array, " time"] | None
 
@@ -66,7 +71,7 @@ def simulate(
     dtype=np.float64,
     method: Tableau = RODAS4P2,
     network_solver: type[AbstractFactors] | None = None,
-    meter: diffrax.AbstractProgressMeter | None = None,
+    meter: "diffrax.AbstractProgressMeter | None" = None,
 ) -> Solution:
     """Solves the electrode's equations over a protocol.
 
@@ -108,7 +113,7 @@ def simulate(
     if max_steps is None:
         max_steps = stretches.most_steps(electrode, protocol.drive, traced=traced)
     check_numbers(rtol, atol, num_saved, max_steps)
-    check_ways(method, network_solver, meter)
+    check_ways(method, network_solver)
     instants = None if times is None else as_instants(times, dtype)
     tolerances = Tolerances(
         np.asarray(rtol, dtype),
@@ -119,7 +124,7 @@ def simulate(
     )
     settings = _Settings(
         tolerances,
-        diffrax.NoProgressMeter() if meter is None else meter,
+        as_meter(meter),
         int(num_saved),
         instants,
     )
@@ -181,8 +186,8 @@ def _eager(electrode, protocol, settings: _Settings):
     many, drive = stretches.suit(electrode.network.topology), protocol.drive
     # Moved from here: callbacks would keep a solve from being one function.
     meter = settings.meter
-    if not isinstance(meter, diffrax.NoProgressMeter):
-        settings = dataclasses.replace(settings, meter=diffrax.NoProgressMeter())
+    if not isinstance(meter, Quiet):
+        settings = dataclasses.replace(settings, meter=Quiet())
     carry, tables = _start(electrode) if many else (_nothing(electrode), None)
     found = []
     for number in range(protocol.num_steps):

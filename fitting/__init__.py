@@ -45,6 +45,7 @@ _NAMESPACES = (
     "labels",
     "left_out",
     "mechanisms",
+    "meters",
     "mixtures",
     "networks",
     "noise",

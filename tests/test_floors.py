@@ -19,6 +19,7 @@ FLOORS = (
         "results",
         "solver.linear",
         "solver.parts",
+        "solver.quiet",
         "solver.tableaus",
         "once",
         "solver.thomas",

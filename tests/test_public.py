@@ -6,6 +6,8 @@ import inspect
 import pathlib
 import pkgutil
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -54,3 +56,11 @@ def test_no_sentence_writes_a_plural_in_brackets(path):
     texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     texts = [text for text in texts if isinstance(text, str)]
     assert not [text for text in texts if re.search(r"\b[a-z]+\((s|es)\)", text)]
+
+
+def test_a_solve_imports_no_library_that_it_does_not_need():
+    lazy = ("diffrax", "optimistix", "matplotlib", "xarray", "scipy.ndimage")
+    code = f"import sys, diffelec; print([n for n in {lazy} if n in sys.modules])"
+    run = [sys.executable, "-c", code]
+    found = subprocess.run(run, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"

@@ -9,6 +9,7 @@ from .integrate import StepOutcome as StepOutcome
 from .integrate import Track as Track
 from .integrate import integrate_step as integrate_step
 from .march import Tolerances as Tolerances
+from .quiet import Quiet as Quiet
 from .rosenbrock import evaluate_polynomial as evaluate_polynomial
 from .system import System as System
 from .tableaus import RODAS4P2 as RODAS4P2

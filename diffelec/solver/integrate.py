@@ -1,6 +1,7 @@
 """One protocol step: consistent start, error control, exactly located end."""
 
-import diffrax
+from typing import TYPE_CHECKING
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -10,8 +11,12 @@ from .accepted import AT_END, AT_EVENT, OUT_OF_STEPS, Marched
 from .consistent import consistent_algebraic
 from .march import Tolerances, march
 from .parts import Parts
+from .quiet import Quiet
 from .rosenbrock import evaluate_polynomial
 from .system import System
+
+if TYPE_CHECKING:
+    import diffrax
 
 
 class Track(eqx.Module):
@@ -59,7 +64,7 @@ def integrate_step(
     guess: Float[Array, " unknown"],
     tolerances: Tolerances,
     *,
-    meter: diffrax.AbstractProgressMeter,
+    meter: "diffrax.AbstractProgressMeter | Quiet",
     first: bool | Array,
     skip: bool | Array,
     begin: float | Array = 0.0,

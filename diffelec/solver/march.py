@@ -1,8 +1,7 @@
 """From the start of a protocol step to its end: error control and event location."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -29,11 +28,15 @@ from .accepted import (
 from .blocks import AbstractFactors
 from .cutoff import Ending, corrected
 from .parts import Parts
+from .quiet import Quiet
 from .rosenbrock import error_norm, rosenbrock_step
 from .serial import any_lane, arrays_of, serial_or_plain
 from .system import System
 from .tableaus import Tableau
 from .tangent import tangents
+
+if TYPE_CHECKING:
+    import diffrax
 
 _FIRST_STEP = 1.0  # s; the controller finds its own from there
 _SAFETY, _LEAST_FACTOR, _LARGEST_FACTOR = 0.9, 0.2, 10.0
@@ -82,7 +85,7 @@ def march(
     parts: Parts,
     span: Float[Array, ""],
     tolerances: Tolerances,
-    meter: diffrax.AbstractProgressMeter,
+    meter: "diffrax.AbstractProgressMeter | Quiet",
     begin: Float[Array, ""],
 ) -> Marched:
     """Integrates from `parts` at `begin` until the margin of the system's control is 0,
@@ -129,7 +132,7 @@ def _search(system, parts, span, *, tolerances, meter, begin, record):
         found = _adapt(system, system.filled(parts), *rest, meter, record=record)
         return system.own(found)
 
-    quiet = isinstance(meter, diffrax.NoProgressMeter)
+    quiet = isinstance(meter, Quiet)
     one = quiet and system.is_one
     return (serial_or_plain(serial, plain) if one else plain)(arrays)
 
@@ -151,7 +154,7 @@ def _adapt(system, parts, span, begin, tolerances, meter, *, record):
         return loop, progress
 
     loop, progress = jax.lax.while_loop(unfinished, advance, (loop, meter.init()))
-    if not isinstance(meter, diffrax.NoProgressMeter):
+    if not isinstance(meter, Quiet):
         meter.close(progress)
     made = Made(begin, loop.steps, Last(loop.start, loop.parts, loop.dense))
     return _finish(system, loop), made if record else None

@@ -9,7 +9,7 @@ import pytest
 
 import diffelec
 from diffelec import stretches
-from fitting import optimise, progress, sampling, tempering
+from fitting import meters, optimise, progress, sampling, tempering
 
 
 class Terminal(io.StringIO):
@@ -33,7 +33,7 @@ def test_waiting_shows_its_message_on_a_terminal():
 
 def test_meter_counts_the_steps_of_a_scanned_solve():
     stream = Terminal()
-    steps = progress.Steps(3, stream)
+    steps = meters.Steps(3, stream)
 
     @jax.jit
     def solve(meter):
@@ -51,7 +51,7 @@ def test_meter_counts_the_steps_of_a_scanned_solve():
 
         return jax.lax.scan(advance, jnp.ones(()), None, length=3)[0]
 
-    solve(progress.ProtocolMeter(steps)).block_until_ready()
+    solve(meters.ProtocolMeter(steps)).block_until_ready()
     jax.effects_barrier()
     assert steps.done == 3.0
     assert "100%" in stream.getvalue()
@@ -144,8 +144,8 @@ def test_stretches_of_a_protocol_step_count_as_one(monkeypatch):
         ["Charge at C/10 for 2 hours", "Rest for 1 hour"]
     )
     electrode = diffelec.presets.single_particle(num_shells=4)
-    steps = progress.Steps(2, Terminal())
-    meter = progress.ProtocolMeter(steps)
+    steps = meters.Steps(2, Terminal())
+    meter = meters.ProtocolMeter(steps)
     found = diffelec.simulate(electrode, protocol, meter=meter)
     jax.effects_barrier()
     assert int(found.num_steps[0].sum()) > 20
