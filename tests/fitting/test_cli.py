@@ -2,7 +2,6 @@ import csv
 import gc
 import json
 import os
-import stat
 import subprocess
 import sys
 import weakref
@@ -358,50 +357,6 @@ def test_single_precision_is_bad_input(tmp_path, monkeypatch, capsys):
         jax.config.update("jax_enable_x64", True)
     assert status == 2
     assert "but is '0'; unset it." in capsys.readouterr().err
-
-
-@pytest.fixture
-def prepare():
-    """The function that `environment` replaces."""
-    return PREPARE
-
-
-PREPARE = cli.prepare_environment
-
-
-def test_environment_keeps_what_the_user_set(prepare, tmp_path):
-    own = {"XDG_CACHE_HOME": str(tmp_path), "JAX_ENABLE_X64": "0"}
-    prepare(own, cache=True)
-    folder = tmp_path / "diffelec" / "jax"
-    assert own["JAX_COMPILATION_CACHE_DIR"] == str(folder)
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert own["JAX_ENABLE_X64"] == "0"
-    assert own["MPLBACKEND"] == "Agg"
-    kept = {"JAX_COMPILATION_CACHE_DIR": "/elsewhere"}
-    prepare(kept, cache=True)
-    assert kept["JAX_COMPILATION_CACHE_DIR"] == "/elsewhere"
-
-
-def test_entries_of_the_cache_that_stop_it_are_removed(prepare, tmp_path):
-    pytest.importorskip("filelock")
-    folder = tmp_path / "diffelec" / "jax"
-    folder.mkdir(parents=True)
-    names = ("whole-cache", "whole-atime", "half-cache", "fresh-cache")
-    for name in names:
-        (folder / name).touch()
-    for name in names[:3]:
-        os.utime(folder / name, (1e9, 1e9))
-    prepare({"XDG_CACHE_HOME": str(tmp_path)}, cache=True)
-    left = {path.name for path in folder.iterdir()}
-    assert left == {"whole-cache", "whole-atime", "fresh-cache"}
-
-
-def test_no_cache_touches_no_folder(prepare, tmp_path):
-    own = {"XDG_CACHE_HOME": str(tmp_path)}
-    prepare(own, cache=False)
-    assert "JAX_COMPILATION_CACHE_DIR" not in own
-    assert own["JAX_ENABLE_COMPILATION_CACHE"] == "0"
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_loaded_is_kept_from_the_collector_once(monkeypatch, capsys, tmp_path):
