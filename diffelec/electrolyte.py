@@ -52,12 +52,26 @@ def with_electrolyte(
     )
     heights = _heights(old, thickness, radius)
     layer = np.floor(heights / thickness * num_layers).astype(int)
-    separator = old.num_nodes
-    below = separator + 1 + np.arange(num_layers)[::-1]  # the topmost first
     resistance = thickness / num_layers / (effective_conductivity * area)
     series = np.full(num_layers, resistance)
     series[0] /= 2.0
-    topology = Topology(
+    nothing = np.zeros(num_layers)
+    return Network(
+        np.concatenate([network.series_resistance, series]),
+        np.concatenate([network.shape_tail, nothing]),
+        np.concatenate([network.shape_head, nothing]),
+        _with_layers(old, np.clip(layer, 0, num_layers - 1), num_layers),
+        network.exchange_shape,
+    )
+
+
+def _with_layers(old: Topology, layer, num_layers: int) -> Topology:
+    """With a separator and a chain of layers beneath it, the topmost first; `layer`
+    of each site, counted from the collector.
+    """
+    separator = old.num_nodes
+    below = separator + 1 + np.arange(num_layers)[::-1]
+    return Topology(
         np.concatenate([old.tail, [separator], below[:-1]]),
         np.concatenate([old.head, below]),
         old.particle_labels,
@@ -69,15 +83,7 @@ def with_electrolyte(
         site_centres=old.site_centres,
         exchange=old.exchange,
         electrolyte_labels=["separator", *(f"layer {k}" for k in range(num_layers))],
-        site_electrolyte=1 + np.clip(layer, 0, num_layers - 1),
-    )
-    nothing = np.zeros(num_layers)
-    return Network(
-        np.concatenate([network.series_resistance, series]),
-        np.concatenate([network.shape_tail, nothing]),
-        np.concatenate([network.shape_head, nothing]),
-        topology,
-        network.exchange_shape,
+        site_electrolyte=1 + layer,
     )
 
 
