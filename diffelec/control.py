@@ -97,12 +97,7 @@ class Drive(eqx.Module):
         """
         knots = self.knots
         still = jax.lax.stop_gradient(knots)
-        index = jnp.searchsorted(still, time, side="right") - 1
-        index = jnp.clip(index, 0, still.size - 2)
-        left, right = still[index], still[index + 1]
-        share = jnp.clip((time - left) / (right - left), 0.0, 1.0)
-        off = knots - still
-        return (1.0 - share) * off[index] + share * off[index + 1]
+        return jnp.interp(time, still, knots - still)
 
 
 class Control(eqx.Module):

@@ -127,6 +127,11 @@ class _Bits(NamedTuple):
         )
 
 
+def with_slope(function, x):
+    """(f(x), f'(x)) of an elementwise function."""
+    return jax.jvp(function, (x,), (jnp.ones_like(x),))
+
+
 def _distance(stoichiometry):
     """(whether 1 is the nearer end, distance to the nearer one)."""
     upper = stoichiometry > 0.5
@@ -144,7 +149,7 @@ def octave_table(laws, per_octave: int = _PER_OCTAVE) -> OctaveTable:
     width = np.append(starts[1:], 0.5) - starts
     distance = np.append(starts, 0.5)
     share = jnp.asarray(np.concatenate([distance, 1.0 - distance]))
-    rows = [jax.jvp(law, (share,), (jnp.ones_like(share),)) for law in laws]
+    rows = [with_slope(law, share) for law in laws]
     in_halves = lambda column: jnp.stack(column).reshape(len(rows), 2, -1)
     values, slopes = map(in_halves, zip(*rows, strict=True))
     slopes = slopes * np.array([1.0, -1.0])[:, None]  # away from the nearer end

@@ -280,7 +280,7 @@ def curves_figure(electrode) -> Figure:
     )
     ranges = [curve.valid_range for curve, _ in shown]
     x = [np.linspace(max(low, 0.0), min(high, 1.0), 400) for low, high in ranges]
-    y = _values_of([curve for curve, _ in shown], x)
+    y = map(np.asarray, _values([curve for curve, _ in shown], x))
     drawn = zip(panels, shown, x, y, OKABE_ITO, strict=False)
     for axes, (curve, label), x, y, color in drawn:
         axes.semilogy(x, y, color=color)
@@ -293,13 +293,9 @@ def curves_figure(electrode) -> Figure:
     return figure
 
 
-def _values_of(curves, stoichiometries) -> list[np.ndarray]:
+@eqx.filter_jit
+def _values(curves, stoichiometries):
     """Values of curves, each at its own stoichiometries: one program, where each of
     their operations would be one.
     """
-
-    @eqx.filter_jit
-    def found(curves, stoichiometries):
-        return [f(x) for f, x in zip(curves, stoichiometries, strict=True)]
-
-    return [np.asarray(y) for y in found(curves, stoichiometries)]
+    return [f(x) for f, x in zip(curves, stoichiometries, strict=True)]

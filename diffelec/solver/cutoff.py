@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from ..tables import with_slope
 from .accepted import Last, along, margin_along
 from .parts import Parts
 from .serial import any_lane
@@ -54,7 +55,7 @@ def _turned(system, last: Last, ending: Ending, algebraic, wanted):
     """One turn of `corrected`."""
     first = wanted & (ending.turns == 0)
     margin, theta = margin_along(system, *last), ending.theta
-    _, slope = jax.jvp(margin, (theta,), (jnp.ones_like(theta),))
+    _, slope = with_slope(margin, theta)
     falls = slope < 0
     later = -system.margin(algebraic) / jnp.where(falls, slope, -1.0)
     moved = jnp.clip(theta + jnp.where(falls, later, 0.0), 0.0, _FARTHEST)

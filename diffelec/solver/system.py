@@ -22,7 +22,7 @@ from ..electrode import Electrode
 from ..kirchhoff import KirchhoffTable
 from ..small_calls import made_once
 from ..sums import fits, spread
-from ..tables import Tables
+from ..tables import Tables, with_slope
 from . import exchange
 from .blocks import AbstractFactors, chosen, frozen_solve
 from .bordered import BorderedJacobian
@@ -32,11 +32,6 @@ from .exchange import RATE
 from .parts import Parts, with_columns
 from .pattern import held_columns, values_of
 from .standing import Standing
-
-
-def with_slope(function, x):
-    """(f(x), f'(x)) of an elementwise function."""
-    return jax.jvp(function, (x,), (jnp.ones_like(x),))
 
 
 class System(eqx.Module):

@@ -182,7 +182,9 @@ def test_curves_are_drawn_by_one_program(electrode, monkeypatch):
         return run(curve, x)
 
     monkeypatch.setattr(diffelec.curves.ConstantCurve, "__call__", noting)
-    figures.curves_figure(electrode)
+    new = dataclasses.replace(electrode.curves.rate_constant, source="drawn by nobody")
+    curves = dataclasses.replace(electrode.curves, rate_constant=new)
+    figures.curves_figure(dataclasses.replace(electrode, curves=curves))
     assert traced == [True]
 
 
