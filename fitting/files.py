@@ -267,17 +267,6 @@ def _cell(value):
     return value
 
 
-def can_write_netcdf() -> str | None:
-    """None, or the name of the package of the extra `io` that is missing."""
-    try:
-        import h5netcdf as _backend  # noqa: F401
-        import h5py as _library  # noqa: F401
-        import xarray as _arrays  # noqa: F401
-    except ImportError as error:
-        return error.name
-    return None
-
-
 def check_folder(folder: str | os.PathLike, *, overwrite: bool) -> None:
     """Raises ValueError unless results may go into `folder`."""
     folder = Path(folder)

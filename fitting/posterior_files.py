@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import files, posterior_figures, style
+from . import files, netcdf, posterior_figures, style
 from .ends import told_interval
 from .inference import LEVELS, Inference
 from .pareto import RELIABLE
@@ -154,10 +154,8 @@ def write_netcdf(path: Path, found: Inference, attributes: dict) -> None:
         attributes: texts and numbers that every group carries: versions, seeds,
             tolerances, the digest of the data.
     """
-    if files.can_write_netcdf() is not None:
+    if netcdf.missing() is not None:
         return
-    import xarray
-
     groups = {
         "posterior": _posterior(found),
         "sample_stats": _statistics(found),
@@ -175,23 +173,21 @@ def write_netcdf(path: Path, found: Inference, attributes: dict) -> None:
         "observed_data": _observed(found),
         "constant_data": _constant(found),
     }
-    whole = {f"/{name}": _dataset(xarray, *group) for name, group in groups.items()}
-    for data in whole.values():
-        data.attrs.update(attributes)
-    xarray.DataTree.from_dict(whole).to_netcdf(path, engine="h5netcdf")
+    held = {name: _group(*group) for name, group in groups.items()}
+    netcdf.write(path, held, attributes)
 
 
-def _dataset(xarray, variables: dict, coordinates: dict):
+def _group(variables: dict, coordinates: dict) -> netcdf.Group:
     """Variables as (dims, values, unit) with chains and draws counted from 0."""
     made = {
-        name: (dims, np.asarray(values), {"units": unit})
+        name: (dims, values, {"units": unit})
         for name, (dims, values, unit) in variables.items()
     }
     sizes = {}
     for dims, values, _ in variables.values():
         sizes |= dict(zip(dims, np.shape(values), strict=True))
     counted = {n: np.arange(sizes[n]) for n in ("chain", "draw") if n in sizes}
-    return xarray.Dataset(made, coords=counted | coordinates)
+    return netcdf.Group(made, counted | coordinates)
 
 
 _DRAWN = ("chain", "draw")

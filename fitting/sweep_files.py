@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import files
+from . import files, netcdf
 from .results import CHANGES, HOUR, LEVELS
 from .sweep import SUCCESSFUL, Lanes, Sweep, message_of
 from .wording import counted
@@ -72,7 +72,7 @@ def write(folder: Path, sweep: Sweep, lanes: Lanes) -> None:
     """lanes.csv, onsets.csv and, where the extra `io` is installed, sweep.nc."""
     _write_lanes(folder / "lanes.csv", sweep, lanes)
     _write_onsets(folder / "onsets.csv", sweep, lanes)
-    if files.can_write_netcdf() is None:
+    if netcdf.missing() is None:
         _write_netcdf(folder / "sweep.nc", sweep, lanes)
 
 
@@ -109,8 +109,6 @@ def _write_onsets(path: Path, sweep: Sweep, lanes: Lanes) -> None:
 
 
 def _write_netcdf(path: Path, sweep: Sweep, lanes: Lanes) -> None:
-    import xarray
-
     axes = {
         "values": (("lane", "component"), sweep.values, "", "what was varied"),
         "failed": (("lane",), lanes.failed.astype(np.int8), "1", "has no end"),
@@ -126,19 +124,19 @@ def _write_netcdf(path: Path, sweep: Sweep, lanes: Lanes) -> None:
         "capacity": (("lane", "half_cycle"), lanes.capacity, "C", "charge passed"),
     }
     topology = sweep.electrode.network.topology
-    dataset = xarray.Dataset(
+    held = netcdf.Group(
         {
             name: (dims, values, {"units": unit, "long_name": meaning})
             for name, (dims, values, unit, meaning) in axes.items()
         },
-        coords={
+        {
             "component": list(sweep.space.labels),
             "half_cycle": np.arange(1, lanes.capacity.shape[1] + 1),
             "level": list(LEVELS),
             "change": list(CHANGES),
             "particle": list(topology.particle_labels),
-            "imaged": ("particle", np.asarray(topology.imaged, np.int8)),
+            "imaged": (("particle",), np.asarray(topology.imaged, np.int8), {}),
         },
-        attrs={"title": "diffelec sweep", "protocol": "; ".join(sweep.protocol.texts)},
     )
-    dataset.to_netcdf(path, engine="h5netcdf")
+    about = {"title": "diffelec sweep", "protocol": "; ".join(sweep.protocol.texts)}
+    netcdf.write(path, {"": held}, about)

@@ -82,7 +82,7 @@ def _add_chains(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments) -> None:
     """Reads, searches, samples, prints, writes."""
-    from .. import files, posterior_files
+    from .. import files, netcdf, posterior_files
 
     check(arguments)
     files.check_folder(arguments.out, overwrite=arguments.overwrite)
@@ -98,7 +98,7 @@ def run(arguments) -> None:
             arguments.out, overwrite=arguments.overwrite
         ) as folder:
             names = write(folder, prepared, centre, found)
-    if not arguments.keep_chunks and files.can_write_netcdf() is None:
+    if not arguments.keep_chunks and netcdf.missing() is None:
         store.remove()
     print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
 
@@ -274,7 +274,7 @@ def _law(prepared, found) -> dict:
 
 def write(folder: Path, prepared, centre, found) -> list[str]:
     """All files of a posterior into an empty folder; their names."""
-    from .. import files, identity, posterior_files, progress, review
+    from .. import files, identity, netcdf, posterior_files, progress, review
 
     arguments = prepared.arguments
     again = command(arguments)
@@ -290,7 +290,7 @@ def write(folder: Path, prepared, centre, found) -> list[str]:
         "inference_library": "numpyro" if arguments.sampler in _NUMPYRO else "diffelec",
         "verdict": found.diagnosis.verdict(),
     }
-    missing = files.can_write_netcdf()
+    missing = netcdf.missing()
     if missing is not None:
         print(
             f"diffelec: posterior.nc is left out, as {missing} is not installed; "

@@ -267,10 +267,10 @@ def _write_onsets(path: Path, solution) -> None:
 
 
 def _write_netcdf(path: Path, solution) -> None:
-    """solution.nc; without xarray or h5netcdf, one sentence on stderr instead."""
-    from .. import files
+    """solution.nc; without h5netcdf, one sentence on stderr instead."""
+    from .. import netcdf
 
-    missing = files.can_write_netcdf()
+    missing = netcdf.missing()
     if missing is not None:
         print(
             f"diffelec: solution.nc is left out, as {missing} is not installed; the "
@@ -279,7 +279,6 @@ def _write_netcdf(path: Path, solution) -> None:
         )
         return
     import numpy as np
-    import xarray
 
     from .. import site_files
 
@@ -288,22 +287,22 @@ def _write_netcdf(path: Path, solution) -> None:
     if site_files.is_cut(topology):
         variables |= site_files.site_variables(solution)
         sites = {"site": list(site_files.site_labels(topology))}
-    dataset = xarray.Dataset(
+    held = netcdf.Group(
         {
-            name: (dims, np.asarray(values), {"units": unit, "long_name": text})
+            name: (dims, values, {"units": unit, "long_name": text})
             for name, (dims, values, unit, text) in variables.items()
         },
-        coords={
-            "time": ("time", np.asarray(solution.time), {"units": "s"}),
+        {
+            "time": (("time",), solution.time, {"units": "s"}),
             "particle": list(topology.particle_labels),
             "node": list(topology.node_labels),
             "step": list(solution.texts),
-            "imaged": ("particle", np.asarray(topology.imaged, np.int8)),
+            "imaged": (("particle",), np.asarray(topology.imaged, np.int8), {}),
             **sites,
         },
-        attrs={"title": "diffelec solution", "result": solution.message()},
     )
-    dataset.to_netcdf(path, engine="h5netcdf")
+    about = {"title": "diffelec solution", "result": solution.message()}
+    netcdf.write(path, {"": held}, about)
 
 
 def _variables(solution) -> dict:

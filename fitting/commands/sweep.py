@@ -232,10 +232,10 @@ def solve(arguments, store, asked):
 
 def write(arguments, asked, lanes) -> list[str]:
     """All files, complete or not at all; their names."""
-    from .. import files, style, sweep_figures, sweep_files
+    from .. import files, netcdf, style, sweep_figures, sweep_files
 
     print(sweep_files.text(asked, lanes))
-    missing = files.can_write_netcdf()
+    missing = netcdf.missing()
     if missing is not None:
         print(
             f"diffelec: sweep.nc is left out, as {missing} is not installed; the CSV "
