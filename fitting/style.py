@@ -51,12 +51,12 @@ def save(figure: Figure, path) -> None:
             text.set_parse_math(False)
     with matplotlib.rc_context(_STYLE):
         figure.dpi = DPI
-        # By itself Matplotlib goes through all that there is a second time for it.
+        # By itself Matplotlib goes through all that there is twice more for it.
         layout = figure.get_layout_engine()
         if layout is not None:
             layout.execute(figure)
             figure.set_layout_engine("none")
-        figure.savefig(path, dpi=DPI)
+        FigureCanvasAgg(figure).print_png(path)
 
 
 def shortened(name: str) -> str:
