@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -16,7 +17,6 @@ from .solver import Track, evaluate_polynomial
 from .solver.serial import serial_or_plain
 from .topology import Topology
 
-_LEAST_CHANGE = 0.05  # of mean stoichiometry, below which there is no onset
 _BISECTIONS = 50
 
 
@@ -82,6 +82,7 @@ class Solution(eqx.Module):
         failed_step: number of the step that failed (from 0), -1 for none.
         num_steps: accepted and rejected steps of the integrator, (step, 2).
         tracks: watched quantities over the accepted steps of each protocol step.
+        least_change: of mean stoichiometry in a half cycle, for there to be an onset.
     """
 
     time: Float[Array, " time"]
@@ -102,6 +103,7 @@ class Solution(eqx.Module):
     texts: tuple[str, ...] = eqx.field(static=True)
     half_cycles: tuple[int, ...] = eqx.field(static=True)
     spans: tuple[tuple[float, float], ...] | None = eqx.field(static=True)
+    least_change: ClassVar[float] = 0.05
 
     @property
     def stoichiometry(self) -> Float[Array, "time particle"]:
@@ -287,7 +289,7 @@ class Solution(eqx.Module):
         start, end = self._ends_of(half_cycle, *knots)
         target = end - (1.0 - level) * (end - start)  # at 1 the end itself
         found = self._crossings(knots, target, half_cycle)
-        still = (jnp.abs(end - start) < _LEAST_CHANGE) & ~jnp.isnan(found)
+        still = (jnp.abs(end - start) < self.least_change) & ~jnp.isnan(found)
         return jnp.where(still, jnp.inf, found)
 
     @_compiled

@@ -47,6 +47,7 @@ _NAMESPACES = (
     "mechanisms",
     "meters",
     "mixtures",
+    "netcdf",
     "networks",
     "noise",
     "optical",

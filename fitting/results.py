@@ -30,14 +30,22 @@ class HalfCycle(NamedTuple):
 
 @eqx.filter_jit
 def crossings(solution):
-    """What `crossing_times` gives, of a solution with a half cycle; traceable."""
-    levels, changes = jnp.array(LEVELS), jnp.array(CHANGES)
+    """What `crossing_times` gives, of a solution with a half cycle; traceable.
+
+    One search a half cycle for what `onset_times` and `change_times` look for: to trace
+    them one by one takes longer than they do.
+    """
+    levels, changes = jnp.array(LEVELS)[:, None], jnp.array(CHANGES)[:, None]
     by_level, by_change = [], []
     for k in range(solution.num_half_cycles):
-        find_level = jax.vmap(lambda v, k=k: solution.onset_times(k, v))
-        find_change = jax.vmap(lambda v, k=k: solution.change_times(k, v))
-        by_level.append(find_level(levels))
-        by_change.append(find_change(changes))
+        start, end = solution.half_cycle_ends(k)
+        own = end - start
+        targets = [end - (1.0 - levels) * own, start + changes * jnp.sign(own)]
+        find = jax.vmap(lambda target, k=k: solution.crossing_times(target, k))
+        of_own, of_given = jnp.split(find(jnp.concatenate(targets)), [len(LEVELS)])
+        still = (jnp.abs(own) < solution.least_change) & ~jnp.isnan(of_own)
+        by_level.append(jnp.where(still, jnp.inf, of_own))
+        by_change.append(of_given)
     return jnp.stack(by_level), jnp.stack(by_change)
 
 
