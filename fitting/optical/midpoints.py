@@ -23,9 +23,10 @@ _REACH = 6.0  # durations on each side of the midpoint that are looked at, and
 _LEAST_REACH = 90.0  # spacings of frames at least: slopes hold nearby only
 _FINE = 40  # frames in a duration; more are averaged, which loses nothing
 _NUM_TIMES, _NUM_DURATIONS = 17, 9
-_STAGES = 3
+_LEAST_STAGES, _MOST_STAGES = 3, 8
+_NEARBY = 3.0  # durations, or steps of frames, on each side of a first grid at most
 _WIDE = 4.0  # deviations on each side that the grid covers
-_LEAST_DURATION, _STRETCH = 0.25, 1.2  # in spacings; in natural logarithms
+_LEAST_DURATION, _STRETCH = 0.05, 1.2  # in spacings; in natural logarithms
 _BEND = 0.25  # weak prior of the later slope's bend, in ranges over all frames squared
 
 
@@ -79,10 +80,11 @@ def find_rise(
         jump: where to look, by `jump_fit.fit_jump`.
     """
     frames = _near(time, trace, noise, jump)
-    spread = (
-        max(0.35 * jump.duration, 6 * jump.midpoint_sd, 0.75 * frames.spacing),
-        _STRETCH,
-    )
+    # The fit's deviation of a jump between two frames is huge and tells nothing.
+    gap = _gap(frames, jump.midpoint)
+    wide = max(0.35 * jump.duration, 0.75 * gap)
+    nearby = _NEARBY * max(jump.duration, gap)
+    spread = max(wide, min(6 * jump.midpoint_sd, nearby)), _STRETCH
     centre = (jump.midpoint, math.log(max(jump.duration, frames.spacing)))
     grids = [_close_in(shape, frames, centre, spread, 1.0) for shape in SHAPES]
     best = max(range(len(SHAPES)), key=lambda k: grids[k].height)
@@ -109,6 +111,13 @@ def _near(time, trace, noise, jump: Jump) -> _Frames:
     return _Frames(t, y, weight, spacing, ridge)
 
 
+def _gap(frames: _Frames, midpoint: float) -> float:
+    """The widest step between the frames around an instant."""
+    after = int(np.searchsorted(frames.time, midpoint))
+    first = min(max(after - 2, 0), len(frames.time) - 2)
+    return float(np.max(np.diff(frames.time[first : after + 2])))
+
+
 @dataclasses.dataclass(frozen=True)
 class _Grid:
     """Posterior of one shape on a grid of midpoints and log durations."""
@@ -124,10 +133,12 @@ def _close_in(shape, frames: _Frames, centre, spread, inflation: float) -> _Grid
     """A grid that covers where the posterior is, found in a few stages."""
     middle, half = np.array(centre), np.array(spread)
     least = math.log(_LEAST_DURATION * frames.spacing)
-    for stage in range(_STAGES):
+    most = math.log(frames.time[-1] - frames.time[0])
+    for stage in range(_MOST_STAGES):
         low = middle - half
-        low[1] = max(low[1], least)
+        low[1] = np.clip(low[1], least, most - 0.1)
         high = np.maximum(middle + half, low + np.array([0.0, 0.1]))
+        high[1] = min(high[1], most)
         axes = np.linspace(low[0], high[0], _NUM_TIMES)
         others = np.linspace(low[1], high[1], _NUM_DURATIONS)
         t, d = (a.ravel() for a in np.meshgrid(axes, others, indexing="ij"))
@@ -143,6 +154,8 @@ def _close_in(shape, frames: _Frames, centre, spread, inflation: float) -> _Grid
         deviation = np.sqrt(away**2 @ share)
         closer = _WIDE * deviation + step / (1 + stage)
         half = np.minimum(half, closer) if stage == 0 else closer
+        if stage + 1 >= _LEAST_STAGES and np.all(step < deviation):
+            break
     return _Grid(t, d, share, height, evidence)
 
 

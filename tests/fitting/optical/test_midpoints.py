@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.onset_bias import ALL, MINUTE, closed_form, made_trace
+from fitting.optical import midpoints
 from fitting.optical.jump_fit import fit_jump, half_step, noise_of
 from fitting.optical.midpoints import find_rise
 from fitting.optical.shapes import ENDS, SHAPES
@@ -67,6 +68,57 @@ def test_a_jump_between_two_frames_is_as_likely_anywhere_between_them():
     rise = find_rise(times, trace, 0.01, fit_jump(times, trace, 0.01))
     assert rise.midpoint == pytest.approx(3570.0, abs=8.0)
     assert 0.6 < rise.midpoint_sd / (60.0 / math.sqrt(12)) < 1.2
+
+
+def test_deviations_of_jumps_between_frames_hold():
+    times, ratios = 1800.0 * np.arange(33), []
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        middle = times[-1] * generator.uniform(0.3, 0.7)
+        trace = 0.3 * (times > middle) + 0.015 * generator.standard_normal(33)
+        found = judge(look_at("p", times, trace, None), 1.0, 0.0)
+        assert 0.2 < found.midpoint_sd / 1800.0 < 0.3
+        ratios.append((found.midpoint - middle) / found.midpoint_sd)
+    assert 0.7 < np.sqrt(np.mean(np.square(ratios))) < 1.3
+
+
+@pytest.mark.parametrize("seed", [4, 6])
+def test_a_jump_is_as_likely_anywhere_in_a_pause_of_the_camera(seed):
+    times = 60.0 * np.append(np.arange(51), np.arange(70, 120))
+    trace = (times > 3600.0) + 0.05 * np.random.default_rng(seed).standard_normal(101)
+    rise = find_rise(times, trace, 0.05, fit_jump(times, trace, 0.05))
+    pause = 60.0 * 20
+    assert rise.midpoint == pytest.approx(3600.0, abs=0.1 * pause)
+    assert 0.22 < rise.midpoint_sd / pause < 0.3
+
+
+def on_a_fine_grid(times, trace, noise, jump):
+    """Mean and deviation of the midpoint by plain sums over a wide grid."""
+    frames = midpoints._near(times, trace, noise, jump)
+    at = jump.midpoint + frames.spacing * np.linspace(-4, 4, 161)
+    shortest, longest = 0.05 * frames.spacing, times[-1] - times[0]
+    duration = np.geomspace(shortest, longest, 61)
+    points = [a.ravel() for a in np.meshgrid(at, duration)]
+    density = [midpoints._log_density(shape, frames, *points) for shape in SHAPES]
+    share = np.exp(np.array(density) - np.max(density)).sum(0)
+    share /= share.sum()
+    mean = share @ points[0]
+    return mean, math.sqrt(share @ (points[0] - mean) ** 2)
+
+
+@pytest.mark.parametrize("frames_long", [0.3, 1.5, 4.0])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_grid_that_closes_in_finds_what_a_fine_one_does(frames_long, seed):
+    generator, times = np.random.default_rng(seed), 1800.0 * np.arange(40)
+    middle = 1800.0 * generator.uniform(15, 25)
+    trace = SHAPES[0]((times - middle) / (1800.0 * frames_long))
+    trace = trace + 0.05 * generator.standard_normal(40)
+    jump = fit_jump(times, trace, 0.05)
+    rise = find_rise(times, trace, 0.05, jump)
+    mean, deviation = on_a_fine_grid(times, trace, 0.05, jump)
+    assert rise.inflation == 1.0
+    assert rise.midpoint_sd == pytest.approx(deviation, rel=0.12)
+    assert rise.midpoint == pytest.approx(mean, abs=0.1 * deviation)
 
 
 def test_an_outlier_moves_a_midpoint_by_less_than_its_deviation():
