@@ -187,7 +187,17 @@ def dates(
     tz = UTC if zone is None else _zone(zone)
     days: dict = {}
     unix = np.array([_instant(m, day_first, tz, days) for m in found])
+    if tz is not UTC:
+        late = np.array([_instant(m, day_first, tz, days, fold=1) for m in found])
+        _unfold(unix, late)
     return Dates(unix, tuple(notes))
+
+
+def _unfold(unix, late) -> None:
+    """Takes the hour that a clock shows twice for its second where it falls back."""
+    for k in np.flatnonzero(late > unix):
+        if k and unix[k] < unix[k - 1]:
+            unix[k] = late[k]
 
 
 def _zone(name: str):
@@ -241,7 +251,7 @@ def _order(file: str, label: str, found) -> tuple[bool, str]:
     )
 
 
-def _instant(match, day_first: bool, zone, days: dict) -> float:
+def _instant(match, day_first: bool, zone, days: dict, *, fold: int = 0) -> float:
     """Seconds since 1970 of a date."""
     if match is None:
         return float("nan")
@@ -262,7 +272,7 @@ def _instant(match, day_first: bool, zone, days: dict) -> float:
     elif not match["zone"] and zone is not UTC:
         local = datetime.combine(days[key], datetime.min.time(), zone)
         hours = int(seconds // 3600)
-        local = local.replace(hour=hours, minute=int(seconds % 3600 // 60))
+        local = local.replace(hour=hours, minute=int(seconds % 3600 // 60), fold=fold)
         seconds -= local.utcoffset().total_seconds()
     return (days[key].toordinal() - _UNIX_EPOCH) * _DAY + seconds
 

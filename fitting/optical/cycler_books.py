@@ -17,6 +17,7 @@ from .cycler_time import whole_time
 
 _HEADER_WITHIN = 200  # rows of a sheet
 _EXCEL_ZERO = datetime(1899, 12, 30)
+_EXCEL_LEAP = datetime(1900, 3, 1)  # before it Excel counts a day less than there were
 _LAST_DURATION = 1905  # years up to which Excel's dates are durations
 _REMEDIES = {
     ".mps": "BioLogic's settings; export the .mpr as text in EC-Lab",
@@ -133,7 +134,7 @@ def _text(cell) -> str:
     if isinstance(cell, float):
         return repr(cell)
     if isinstance(cell, datetime) and cell.year <= _LAST_DURATION:
-        cell = cell - _EXCEL_ZERO
+        cell = cell - _EXCEL_ZERO - timedelta(days=cell < _EXCEL_LEAP)
     if isinstance(cell, timedelta):
         seconds = cell.total_seconds()
         rest = seconds % 60

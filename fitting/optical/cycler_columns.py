@@ -238,6 +238,8 @@ def _current_of_charge(table: Table, time):
     moved = np.diff(charge, prepend=charge[:1]) if whole else charge
     with np.errstate(divide="ignore", invalid="ignore"):
         current = np.where(steps > 0, moved / steps, np.nan)
+    anew = cycler_current.restarts(charge, current) if whole else np.empty(0, int)
+    current[anew] = np.nan
     known = np.flatnonzero(np.isfinite(current))
     if not known.size:
         return None, ()
@@ -245,6 +247,9 @@ def _current_of_charge(table: Table, time):
         known[np.searchsorted(known, np.arange(len(time))).clip(max=known.size - 1)]
     ]
     note = f"{sheet.name} has no current; it was taken from its column {column.label}."
+    if anew.size:
+        more = f" and {anew.size - 1} more" if anew.size > 1 else ""
+        note = f"{note[:-1]}, which starts anew at line {sheet.lines[anew[0]]}{more}."
     return current, (note,)
 
 

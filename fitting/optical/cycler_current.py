@@ -15,11 +15,18 @@ from ..columns import CURRENT
 _REST_SHARE = 0.01  # of the largest current, below which the cell rests
 _LARGEST = 2000.0  # A, of any cell there is
 _LEAST_CHANGE = 2e-3  # V, by which a step tells the sign of its current
+_DOUBTFUL, _LEAST_DOUBTFUL = 0.5, 0.1  # of the range of voltage; V
 _MOST_CHARGE = 6000.0  # mAh/g, of any electrode there is (lithium: 3860)
 _AGREES_WITHIN = 0.2  # of the charge in the file
+_RESTART = 10.0  # usual currents that the fall of a charge to 0 takes to be a restart
 _FACTORS = {3600.0: "s and h", 1000.0: "mA and A (or ms and s)", 60.0: "s and min"}
 _CHARGES = re.compile(r"(^c$|ch(a?r)?g|charg|laden|ladung)", re.IGNORECASE)
-_DISCHARGES = re.compile(r"(^d$|d(is)?[\s_-]*ch|entlad)", re.IGNORECASE)
+# A lone d must not end a word ("Hold Charge"), but may follow its mode ("CCDChg").
+_DISCHARGES = re.compile(
+    r"^d$|dis[\s_-]*ch|entlad|"
+    r"((?<![a-z])(c[cvpr])*d|(?-i:(?<=[a-z])D))[\s_-]*ch",
+    re.IGNORECASE,
+)
 
 
 def state_signs(states: Sequence[str]) -> Int[np.ndarray, " row"]:
@@ -65,7 +72,7 @@ def signed(
             note = f"{file}: the current has no sign; that of the states was given it."
             return np.where(signs < 0, -current, current), (note,)
     if not unsigned:
-        return current, ()
+        return current, _doubt(file, current, voltage)
     found = _signs_of_voltage(file, lines, current, voltage, step)
     note = (
         f"{file}: the current has no sign; it was taken as charging where the voltage "
@@ -76,6 +83,22 @@ def signed(
 
 def _flows(current) -> np.ndarray:
     return np.abs(current) > _REST_SHARE * np.abs(current).max()
+
+
+def _doubt(file: str, current, voltage) -> tuple[str, ...]:
+    """A note where the voltage rises and falls under a current of one sign."""
+    flows = _flows(current)
+    change = np.diff(voltage)[flows[1:] & flows[:-1]]
+    path = np.cumsum(np.append(0.0, change))
+    rise = float(np.max(path - np.minimum.accumulate(path)))
+    fall = float(np.max(np.maximum.accumulate(path) - path))
+    if min(rise, fall) < max(_DOUBTFUL * float(np.ptp(voltage)), _LEAST_DOUBTFUL):
+        return ()
+    return (
+        f"{file}: the current is never negative, yet while it flows the voltage rises "
+        f"by {rise:.2g} V and falls by {fall:.2g} V; if it has no sign, export the "
+        "state of the steps too.",
+    )
 
 
 def _agreeing(file: str, current, signs):
@@ -177,6 +200,15 @@ def check_charge(file: str, time, current, charge, label: str) -> None:
                     f"current and time make {ratio:.3g} times as much; check the units "
                     f"({units}) of current, time and charge."
                 )
+
+
+def restarts(charge, current) -> Int[np.ndarray, " restart"]:
+    """Rows at which a counter of charge starts anew, rather than a current flows."""
+    flows = np.abs(current[np.isfinite(current) & (current != 0)])
+    if not flows.size:
+        return np.empty(0, int)
+    left = np.abs(charge) < np.abs(np.roll(charge, 1)) / _RESTART
+    return np.flatnonzero(left & (np.abs(current) > _RESTART * np.median(flows)))
 
 
 def largest_charge(time, current) -> float:

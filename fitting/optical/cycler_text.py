@@ -5,6 +5,7 @@ dealt with here; what a column means is not.
 """
 
 import dataclasses
+import itertools
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -130,8 +131,9 @@ def _find_header(name: str, lines: Sequence[str], is_header):
         if counted:
             return _counted_header(name, lines, k, int(counted[1]))
     first = None
-    for k, line in kept:
-        delimiter = max(DELIMITERS, key=line.count)
+    pairs = itertools.zip_longest(kept, kept[1:], fillvalue=(0, ""))
+    for (k, line), (_, below) in pairs:
+        delimiter = _delimiter_of(line, below)
         if line.count(delimiter) == 0 and first is not None:
             continue
         try:
@@ -142,6 +144,14 @@ def _find_header(name: str, lines: Sequence[str], is_header):
         if is_header(cells):
             return k, cells, delimiter
     return first or (kept[0][0], [kept[0][1]], ",")
+
+
+def _delimiter_of(line: str, below: str) -> str:
+    """What parts cells: tabs or semicolons, if the line below holds as many."""
+    for delimiter in reversed(DELIMITERS):
+        if 0 < line.count(delimiter) == below.count(delimiter):
+            return delimiter
+    return max(DELIMITERS, key=line.count)
 
 
 def _counted_header(name: str, lines: Sequence[str], mark: int, count: int):

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from ..wording import counted
 
-_HOUR = 3600.0
+_HOUR, _DAY = 3600.0, 86400.0
 _LEAST_ROWS = 20  # of which the steps of time tell something
 _LONGEST_STEP = 6 * _HOUR  # between rows, of a cycler that is recording
 _MANY = 3  # such steps, that a pause of the cycler does not explain
@@ -25,6 +25,12 @@ _ROUND_WITHIN = 0.01  # relative
 _RATE_WITHIN = 0.05  # of two clocks of one table
 _GAP = 50.0  # median steps that make a gap worth telling
 _LEAST_GAP = 600.0  # s
+_REPAIRS = {
+    "single": "whose time fell back or jumped ahead took the time of the row before",
+    "anew": "started time anew; it was made to go on from the row before",
+    "hour": "set the clock back by one hour; it was added again",
+    "day": "began a new day on a clock of the day; it was added",
+}
 
 
 class Axis(NamedTuple):
@@ -54,7 +60,8 @@ def in_order(axis: Axis, *, repair: bool, is_date: bool = False) -> Axis:
 
     Rows that fall back for one row, jump ahead for one row, or start anew are named;
     with `repair` the first two take the time of the row before, and what starts anew
-    goes on from there.
+    goes on from there; where a clock was set back by an hour or passed midnight, the
+    hour or the day is added.
 
     Raises:
         ValueError: naming the first line that is earlier than the one before.
@@ -64,36 +71,35 @@ def in_order(axis: Axis, *, repair: bool, is_date: bool = False) -> Axis:
         return axis
     if not repair:
         raise _order_error(axis, back, is_date)
-    time, single, anew, hour = axis.time.copy(), [], [], []
+    time = axis.time.copy()
     typical = float(np.median(np.abs(np.diff(time))))
+    mended: dict[str, list[int]] = {}
     while back.size:
-        k = int(back[0])
-        fall = time[k - 1] - time[k]
-        later = time[k + 1] if k + 1 < len(time) else np.inf
-        if k > 1 and time[k] >= time[k - 2] and later < time[k - 1]:
-            time[k - 1] = time[k - 2]
-            single.append(axis.lines[k - 1])
-        elif later >= time[k - 1]:
-            time[k] = time[k - 1]
-            single.append(axis.lines[k])
-        elif is_date and abs(fall - _HOUR) <= 2 * typical:
-            time[k:] += _HOUR
-            hour.append(axis.lines[k])
-        else:
-            time[k:] += fall
-            anew.append(axis.lines[k])
+        how, k = _mend(time, int(back[0]), typical, is_date)
+        mended.setdefault(how, []).append(axis.lines[k])
         back = np.flatnonzero(np.diff(time) < 0) + 1
-    for lines, note in (
-        (
-            single,
-            "whose time fell back or jumped ahead took the time of the row before",
-        ),
-        (anew, "started time anew; it was made to go on from the row before"),
-        (hour, "set the clock back by one hour; it was added again"),
-    ):
-        if lines:
-            axis = axis.changed(time, f"{_these(lines)} {note}.")
+    for how, note in _REPAIRS.items():
+        if how in mended:
+            axis = axis.changed(time, f"{_these(mended[how])} {note}.")
     return axis
+
+
+def _mend(time, k: int, typical: float, is_date: bool) -> tuple[str, int]:
+    """Mends `time` in place where row k falls back; how, and which row is to blame."""
+    fall = time[k - 1] - time[k]
+    later = time[k + 1] if k + 1 < len(time) else np.inf
+    if k > 1 and time[k] >= time[k - 2] and later < time[k - 1]:
+        time[k - 1] = time[k - 2]
+        return "single", k - 1
+    if later >= time[k - 1]:
+        time[k] = time[k - 1]
+        return "single", k
+    for how, period, is_likely in (("hour", _HOUR, is_date), ("day", _DAY, True)):
+        if is_likely and abs(fall - period) <= 2 * typical:
+            time[k:] += max(period, fall)
+            return how, k
+    time[k:] += fall
+    return "anew", k
 
 
 def _these(lines: Sequence[int]) -> str:
@@ -108,7 +114,7 @@ def _order_error(axis: Axis, back, is_date: bool) -> ValueError:
         told = f"goes back by {before - now:g} s"
         typical = float(np.median(np.abs(np.diff(axis.time))))
         hour = abs(before - now - _HOUR) <= 2 * typical
-        remedy = "as clocks do in autumn; " if hour else ""
+        remedy = "as clocks do in autumn; give its zone, or " if hour else ""
         remedy += "repair_time makes time go on"
     else:
         told = f"goes from {before:g} back to {now:g} s"

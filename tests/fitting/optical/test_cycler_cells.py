@@ -1,0 +1,119 @@
+"""What cells of cyclers' files mean: durations, clocks, states, charges, commas."""
+
+import zoneinfo
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from fitting.optical.cycler import read_cycler
+from fitting.optical.cycler_current import state_signs
+
+MINUTE, HOUR = 60.0, 3600.0
+
+
+def rises_and_falls(k, count=60):
+    """A voltage [V] that rises in the first half of the rows and falls in the rest."""
+    return 3.5 + 0.6 * min(k, count - k) / (count / 2)
+
+
+def written(path, header, rows):
+    path.write_text("\n".join([header, *rows]))
+    return path
+
+
+@pytest.mark.parametrize("form", ["hh:mm:ss", "[h]:mm:ss", "d hh:mm:ss"])
+def test_durations_of_a_day_and_more_in_books_are_as_written(form, tmp_path):
+    book = pytest.importorskip("openpyxl").Workbook()
+    sheet, hours = book.active, 2.4 * np.arange(34)
+    sheet.append(["Total Time", "Voltage(V)", "Current(A)"])
+    for k, duration in enumerate(hours):
+        sheet.append([duration / 24, 3.6 + 0.001 * k, 0.001])
+        sheet.cell(k + 2, 1).number_format = form
+    book.save(tmp_path / "cell.xlsx")
+    table = read_cycler(tmp_path / "cell.xlsx")
+    np.testing.assert_allclose(table.time, HOUR * hours, atol=1.0)
+
+
+@pytest.mark.parametrize(
+    ("sign", "states"),
+    [
+        (1, ("C", "CC Chg", "Hold Charge", "End Charge", "Second charge", "HoldChg")),
+        (-1, ("D", "DChg", "CC_DChg", "CCDChg", "CCCV_DChg", "Dis-charge", "HoldDChg")),
+        (0, ("Rest", "Charge/Discharge")),
+    ],
+)
+def test_states_tell_charge_from_discharge(sign, states):
+    assert dict(zip(states, state_signs(states), strict=True)) == dict.fromkeys(
+        states, sign
+    )
+
+
+def test_a_counter_of_charge_that_starts_anew_is_no_current(tmp_path):
+    rows = [f"{60 * k},{3.5 + 0.001 * k},{0.1 * (k % 100) / 60}" for k in range(300)]
+    path = written(tmp_path / "cell.csv", "time_s,voltage_V,Net capacity(mAh)", rows)
+    table = read_cycler(path)
+    np.testing.assert_allclose(table.current, 1e-4, rtol=1e-6)
+    assert table.notes[-1].endswith("which starts anew at line 102 and 1 more.")
+
+
+def autumn(path):
+    """Six hours of a clock in Paris that is set back by one, 4 min a row."""
+    first, zone = (
+        datetime(2024, 10, 26, 23, tzinfo=UTC),
+        zoneinfo.ZoneInfo("Europe/Paris"),
+    )
+    times = [(first + timedelta(minutes=4 * k)).astimezone(zone) for k in range(90)]
+    rows = [
+        f"{at:%Y-%m-%d %H:%M:%S},{3.5 + 0.001 * k},0.001" for k, at in enumerate(times)
+    ]
+    return written(path, "Date,Voltage(V),Current(A)", rows), first.timestamp()
+
+
+@pytest.mark.parametrize("repair", [False, True])
+def test_a_zone_tells_the_hour_that_its_clocks_show_twice(repair, tmp_path):
+    path, start = autumn(tmp_path / "cell.csv")
+    table = read_cycler(path, zone="Europe/Paris", repair_time=repair)
+    np.testing.assert_allclose(table.time, 4 * MINUTE * np.arange(90))
+    assert table.start == start
+
+
+def test_a_clock_set_back_without_a_zone_is_mended_on_request(tmp_path):
+    path, _ = autumn(tmp_path / "cell.csv")
+    with pytest.raises(ValueError, match="in autumn; give its zone, or repair_time"):
+        read_cycler(path)
+    table = read_cycler(path, repair_time=True)
+    np.testing.assert_allclose(table.time, 4 * MINUTE * np.arange(90))
+
+
+def test_a_clock_of_the_day_passes_midnight_on_request(tmp_path):
+    clock = [(22 * 60 + 4 * k) % (24 * 60) for k in range(800)]
+    rows = [
+        f"{at // 60:02d}:{at % 60:02d}:00,{3.5 + 0.001 * k},0.001"
+        for k, at in enumerate(clock)
+    ]
+    path = written(tmp_path / "cell.csv", "time,voltage_V,current_A", rows)
+    table = read_cycler(path, repair_time=True)
+    np.testing.assert_allclose(np.diff(table.time), 4 * MINUTE)
+    assert "line 32 and 2 more began a new day" in table.notes[-1]
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ";"])
+def test_names_of_columns_may_hold_commas(delimiter, tmp_path):
+    rows = [
+        delimiter.join((f"{60 * k}", f"{3.5 + 0.01 * k}", "1.0")) for k in range(30)
+    ]
+    header = delimiter.join(("Time, s", "Voltage, V", "Current, mA"))
+    table = read_cycler(written(tmp_path / "cell.txt", header, rows))
+    np.testing.assert_allclose(table.time, 60.0 * np.arange(30))
+    np.testing.assert_allclose(table.current, 1e-3)
+
+
+def test_a_current_of_one_sign_under_a_voltage_that_turns_leaves_a_note(tmp_path):
+    header = "time_s,voltage_V,current_A"
+    rows = [f"{60 * k},{rises_and_falls(k)},0.001" for k in range(60)]
+    doubtful = read_cycler(written(tmp_path / "a.csv", header, rows))
+    assert "never negative" in doubtful.notes[-1]
+    assert "rises by 0.6 V and falls by 0.58 V" in doubtful.notes[-1]
+    rows = [f"{60 * k},{rises_and_falls(k, 200)},0.001" for k in range(60)]
+    assert not read_cycler(written(tmp_path / "b.csv", header, rows)).notes
