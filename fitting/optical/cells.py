@@ -4,9 +4,10 @@ Decimal commas, thousands separators, readings of a clock, dates of several orde
 Excel's serial dates.
 """
 
+import itertools
 import re
 import zoneinfo
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
@@ -32,7 +33,8 @@ _UNIX_EPOCH = date(1970, 1, 1).toordinal()
 _EXCEL_DAYS = (20000.0, 80000.0)  # 1954 to 2119, as serial dates of Excel
 _DAY = 86400.0
 _UNIX_FROM, _UNIX_MS_FROM = 1e8, 1e11  # 1973, in s and in ms
-_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+")
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+")
+_HUNDREDS = re.compile(r"[-+]?[1-9]\d\d")
 
 
 class Separators(NamedTuple):
@@ -42,14 +44,14 @@ class Separators(NamedTuple):
     decimal: str
 
 
-def separators_of(file: str, cells: Iterable[str]) -> Separators:
-    """How the numbers of a table are written.
+def separators_of(file: str, columns: Sequence[Sequence[str]]) -> Separators:
+    """How the numbers of a table's columns are written.
 
     Raises:
-        ValueError: where cells contradict each other.
+        ValueError: where cells contradict each other, or commas may mean two things.
     """
     mixed, commas, points = [], [], False
-    for cell in cells:
+    for cell in itertools.chain.from_iterable(columns):
         if "," in cell:
             (mixed if "." in cell else commas).append(cell)
         else:
@@ -65,14 +67,30 @@ def separators_of(file: str, cells: Iterable[str]) -> Separators:
             f"{file} must write its numbers in one way, but has '{mixed[0]}' and "
             f"'{strange[0]}'; export it with one decimal sign."
         )
+    may_part = commas and all(_THOUSANDS.fullmatch(cell) for cell in commas)
     if commas and points:
-        if all(_THOUSANDS.fullmatch(cell) for cell in commas):
+        if may_part:
             return Separators(",", ".")
         raise ValueError(
             f"{file} must write its numbers in one way, but has '{commas[0]}' beside "
             "decimal points; export it with one decimal sign."
         )
+    if may_part:
+        _check_commas(file, columns)
     return Separators("", ",") if commas else Separators("", ".")
+
+
+def _check_commas(file: str, columns: Sequence[Sequence[str]]) -> None:
+    """Raises ValueError where hundreds stand beside what may be thousands."""
+    for column in columns:
+        comma = next((cell for cell in column if "," in cell), None)
+        plain = next((cell for cell in column if _HUNDREDS.fullmatch(cell)), None)
+        if comma and plain:
+            raise ValueError(
+                f"{file} must show whether its commas part thousands or decimals, but "
+                f"has '{comma}' and '{plain}' in one column; export it without commas "
+                "for thousands, or with decimal points."
+            )
 
 
 def to_number(cell: str, separators: Separators) -> str:

@@ -75,7 +75,7 @@ def read_columns(sheet: Sheet, instrument: str, options: Options) -> Found:
     found |= {key: find(sheet.name, sheet.header, CYCLER[key]) for key in _NEEDED}
     _check_present(sheet, found)
     needed = [found[key] for key in _NEEDED if found[key]]
-    texts = (text for c in needed for text in sheet.cells(c.index))
+    texts = [sheet.cells(column.index) for column in needed]
     table = Table(sheet, found, cells.separators_of(sheet.name, texts), options)
     clock = cycler_time.read(table, restarts=instrument == NEWARE)
     table = table._replace(sheet=clock.sheet)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from ..columns import TIME, Quantity, matches, plain
 from . import cells
-from .cycler_text import Sheet
+from .cycler_text import Sheet, looks_numeric
 
 _CLOCK = Quantity("time", ("time", "t", "elapsed time"), TIME, "time_h")
 _FRAMES = ("frame", "slice")
@@ -30,12 +30,13 @@ _VALUES = ("mean", "intensity", "value", "median", "gray")
 
 
 class Series(NamedTuple):
-    """What a layout yields: times are None where the table has none."""
+    """What a layout yields; times, and numbers of frames, may be None."""
 
     time: Float[np.ndarray, " frame"] | None
+    number: Float[np.ndarray, " frame"] | None
     labels: tuple[str, ...]
     intensity: Float[np.ndarray, "particle frame"]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def is_header(row: Sequence[str]) -> bool:
@@ -90,8 +91,9 @@ def _numbers(sheet: Sheet, index: int, ways, *, required: bool):
 
 
 def _ways(sheet: Sheet, indices: Sequence[int]):
-    texts = (text for index in indices for text in sheet.cells(index))
-    return cells.separators_of(sheet.name, (t for t in texts if not cells.is_clock(t)))
+    columns = [sheet.cells(index) for index in indices]
+    texts = [[t for t in column if not cells.is_clock(t)] for column in columns]
+    return cells.separators_of(sheet.name, texts)
 
 
 def _multi_measure(sheet: Sheet, statistic: str) -> Series:
@@ -121,7 +123,8 @@ def _multi_measure(sheet: Sheet, statistic: str) -> Series:
         )
     clock = matches(sheet.header, _CLOCK)
     time = _clock(sheet, clock[0][1], ways) if clock else None
-    return Series(time, tuple(found), np.array(values), tuple(notes))
+    number = None if clock else _frame_numbers(sheet)
+    return Series(time, number, tuple(found), np.array(values), tuple(notes))
 
 
 def _clock(sheet: Sheet, column, ways) -> Float[np.ndarray, " row"]:
@@ -161,7 +164,23 @@ def _wide(sheet: Sheet) -> Series:
     time = _clock(sheet, clock[0], ways) if clock else None
     values = [_numbers(sheet, k, ways, required=False) for k in kept]
     labels = tuple(sheet.header[k] for k in kept)
-    return Series(time, labels, np.array(values), ())
+    number = None if clock else _frame_numbers(sheet)
+    return Series(time, number, labels, np.array(values))
+
+
+def _frame_column(sheet: Sheet) -> int | None:
+    """The column of frames or slices that tells most rows apart."""
+    found = [k for k, label in enumerate(sheet.header) if plain(label) in _FRAMES]
+    return max(found, key=lambda k: len(set(sheet.cells(k))), default=None)
+
+
+def _frame_numbers(sheet: Sheet) -> Float[np.ndarray, " row"] | None:
+    """Numbers of the rows' frames; None where they are names, or all the same."""
+    index = _frame_column(sheet)
+    texts = [] if index is None else sheet.cells(index)
+    if len(set(texts)) < 2 or not all(looks_numeric(text) for text in texts):
+        return None
+    return _numbers(sheet, index, _ways(sheet, [index]), required=True)
 
 
 def _long(sheet: Sheet, labelled: int, valued: Sequence[int], statistic: str):
@@ -170,8 +189,7 @@ def _long(sheet: Sheet, labelled: int, valued: Sequence[int], statistic: str):
     wanted = [k for k in valued if small[k].split()[0] == statistic.lower()]
     value = (wanted or list(valued))[0]
     clock = matches(sheet.header, _CLOCK)
-    frames = [small.index(n) for n in _FRAMES if n in small]
-    frame = max(frames, key=lambda k: len(set(sheet.cells(k))), default=None)
+    frame = _frame_column(sheet)
     if not clock and frame is None:
         raise ValueError(
             f"{sheet.name} must tell the frame of each row in a column such as "
@@ -203,7 +221,8 @@ def _long(sheet: Sheet, labelled: int, valued: Sequence[int], statistic: str):
             )
         seen[key] = sheet.lines[k]
         table[key] = values[k]
-    return Series(instants if clock else None, labels, table, ())
+    time, number = (instants, None) if clock else (None, instants)
+    return Series(time, number, labels, table)
 
 
 def _particle_of(text: str) -> str:

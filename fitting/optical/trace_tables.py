@@ -36,7 +36,8 @@ def read_traces(
 
     Args:
         path: a text file; commas, semicolons or tabs.
-        interval: between frames [s], for tables without times.
+        interval: between frames [s], for tables without times; where they number
+            their frames, times are those of these numbers, the first being at 0.
         times: of the frames [s], or a CSV with the column `time_s`, likewise.
         scale: raw value that is to be 1; None: as the table says, else it is left as
             it is.
@@ -117,7 +118,8 @@ def _times(file: str, found: Series, interval, times) -> Float[np.ndarray, " fra
     if interval is not None:
         if not (np.isfinite(interval) and interval > 0):
             raise ValueError(f"The interval must be positive, but is {interval:g} s.")
-        return interval * np.arange(count)
+        number = np.arange(count) if found.number is None else found.number
+        return interval * (number - np.min(number))
     named = isinstance(times, str | os.PathLike)
     given = np.asarray(read_times(times) if named else times, float)
     if given.shape != (count,):
@@ -126,6 +128,8 @@ def _times(file: str, found: Series, interval, times) -> Float[np.ndarray, " fra
             f"{where} must have one time per frame of {file}, {count}, but has "
             f"{given.size}."
         )
+    if found.number is not None:
+        return given[np.argsort(np.argsort(found.number))]
     return given
 
 

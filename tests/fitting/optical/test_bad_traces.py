@@ -115,6 +115,11 @@ REFUSED = {
         {"scale": 765.0},
         "in units of its own scale, 255; leave out the scale of 765",
     ),
+    "commas that may part thousands": (
+        ["time_s;p", "0;987", "60;1,012", "120;1,100"],
+        {},
+        "show whether its commas part thousands or decimals, but has '1,012' and '987'",
+    ),
     "a scale that is none": ([TOP, *rows()], {"scale": 0.0}, "scale must be positive"),
 }
 

@@ -162,6 +162,39 @@ def test_times_may_come_from_a_table_of_their_own(tmp_path):
     np.testing.assert_array_equal(found.time, TIME)
 
 
+NUMBERED_FRAMES = {
+    "rows left out": (["frame,a", "1,10", "2,20", "5,50"], [0.0, 30.0, 120.0]),
+    "rows in another order": (["frame,a", "2,20", "1,10", "5,50"], [0.0, 30.0, 120.0]),
+    "slices of ImageJ": (
+        ["Label,Mean,Slice", "film:a:3,10,3", "film:a:4,20,4", "film:a:7,50,7"],
+        [0.0, 30.0, 120.0],
+    ),
+    "names of frames": (["frame,a", "x1,10", "x2,20", "x5,50"], [0.0, 30.0, 60.0]),
+    "all of one slice": (["slice,a", "1,10", "1,20", "1,50"], [0.0, 30.0, 60.0]),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERED_FRAMES)
+def test_an_interval_is_between_frames_as_they_are_numbered(name, tmp_path):
+    lines, time = NUMBERED_FRAMES[name]
+    found = read_traces(written(tmp_path, lines), interval=30.0)
+    np.testing.assert_allclose(found.time, time)
+    np.testing.assert_allclose(found.intensity, [[10.0, 20.0, 50.0]])
+
+
+def test_times_are_those_of_frames_as_they_are_numbered(tmp_path):
+    lines, _ = NUMBERED_FRAMES["rows in another order"]
+    found = read_traces(written(tmp_path, lines), times=[0.0, 7.0, 9.0])
+    np.testing.assert_allclose(found.time, [0.0, 7.0, 9.0])
+    np.testing.assert_allclose(found.intensity, [[10.0, 20.0, 50.0]])
+
+
+def test_decimals_of_three_figures_are_read(tmp_path):
+    lines = ["time_s;a;b", *(f"{60 * k};0,{125 + k};{k + 1},250" for k in range(10))]
+    found = read_traces(written(tmp_path, lines))
+    np.testing.assert_allclose(found.intensity[:, 1], [0.126, 2.25])
+
+
 def test_inverted_traces_rise_where_they_fell(tmp_path):
     found = read_traces(written(tmp_path, wide()), inverted=True)
     assert np.all(np.diff(found.intensity) <= 0)
