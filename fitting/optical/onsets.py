@@ -17,7 +17,7 @@ from .half_cycles import HalfCycle, check_overlap, whole_film
 from .traces import Traces
 from .verdicts import FALLS, Onset, Outcome, judge, look_at
 
-_APART = 3.0  # spreads of levels by which dark and bright must differ to tell
+_APART = 3.0  # spreads of levels before rises, by which rises must exceed to tell
 _STEADY = 1 / 3  # of a rise, from which on a change without one is not "unchanged"
 _PAUSE = 3.0  # spacings of frames that make a pause of the camera
 _ROBUST = 1.4826  # of a normal law, its deviation over its median deviation
@@ -189,22 +189,23 @@ def _with_levels(one: HalfOnsets, found: Sequence[HalfOnsets]) -> HalfOnsets:
     """Tells who was on from the start among those that did not react.
 
     By the particle's own levels in another half cycle, else by those of all others in
-    this one, where dark and bright are well apart.
+    this one.
     """
     onsets = []
     for onset in one.onsets:
         if onset.outcome is Outcome.RIGHT and not math.isfinite(onset.amplitude):
-            levels = _own_levels(onset.particle, found) or _common_levels(one)
-            onsets.append(_left_or_right(onset, one, levels))
-        else:
-            onsets.append(onset)
+            own = _own_levels(onset.particle, found)
+            if own is not None:
+                before, after = own if one.sign > 0 else (-own[1], -own[0])
+                onset = _left_or_right(onset, before, after)
+            else:
+                onset = _beside_others(onset, one)
+        onsets.append(onset)
     return dataclasses.replace(one, onsets=tuple(onsets))
 
 
-def _left_or_right(onset: Onset, one: HalfOnsets, levels) -> Onset:
-    if levels is None:
-        return onset
-    before, after = levels if one.sign > 0 else (-levels[1], -levels[0])
+def _left_or_right(onset: Onset, before: float, after: float) -> Onset:
+    """The verdict by levels before and after a rise."""
     if onset.level <= 0.5 * (before + after):
         return onset
     return dataclasses.replace(
@@ -216,10 +217,29 @@ def _left_or_right(onset: Onset, one: HalfOnsets, levels) -> Onset:
     )
 
 
-def _levels(onset: Onset, sign: float) -> tuple[float, float]:
-    """(dark, bright) of a particle that reacted, in units of its trace."""
-    ends = sorted((sign * onset.level, sign * (onset.level + onset.amplitude)))
-    return ends[0], ends[1]
+def _beside_others(onset: Onset, one: HalfOnsets) -> Onset:
+    """The verdict by levels of those that reacted.
+
+    Rises may differ much in size; it is how far levels *before* them scatter that says
+    whether a level tells anything.
+    """
+    reacted = [other for other in one.onsets if other.has_reacted]
+    if not reacted:
+        return onset
+    levels = np.array([other.level for other in reacted])
+    before = float(np.median(levels))
+    after = float(np.median([other.level + other.amplitude for other in reacted]))
+    if after - before > _APART * _ROBUST * np.median(np.abs(levels - before)):
+        return _left_or_right(onset, before, after)
+    if onset.level <= np.max(levels):
+        return onset
+    return dataclasses.replace(
+        onset,
+        outcome=Outcome.AMBIGUOUS,
+        reasons=("no rise, and beyond all others before theirs",),
+        after=math.nan,
+        before=math.nan,
+    )
 
 
 def _own_levels(particle: str, found: Sequence[HalfOnsets]):
@@ -227,15 +247,6 @@ def _own_levels(particle: str, found: Sequence[HalfOnsets]):
     for half in found:
         for onset in half.onsets:
             if onset.particle == particle and onset.has_reacted:
-                return _levels(onset, half.sign)
+                ends = onset.level, onset.level + onset.amplitude
+                return tuple(sorted(half.sign * end for end in ends))
     return None
-
-
-def _common_levels(one: HalfOnsets):
-    """Median (dark, bright) of those that reacted; None where they overlap."""
-    levels = np.array([_levels(o, one.sign) for o in one.onsets if o.has_reacted])
-    if not len(levels):
-        return None
-    dark, bright = np.median(levels, axis=0)
-    spread = _ROBUST * np.median(np.abs(levels - (dark, bright)), axis=0)
-    return (dark, bright) if bright - dark > _APART * spread.max() else None

@@ -253,7 +253,10 @@ def _change(row: Seen, end: float) -> dict:
 
 
 def _at_an_end(row: Seen, known: dict, typical: float) -> Onset:
-    """A particle whose first or last frame alone differs."""
+    """A particle whose first or last frame alone differs.
+
+    What is not half of others' rises may be the end or the beginning of a rise.
+    """
     first = best_step(row.trace) == 1
     others = row.trace[1:] if first else row.trace[:-1]
     known["level"] = float(row.trace[0] if first else np.median(others))
@@ -262,7 +265,10 @@ def _at_an_end(row: Seen, known: dict, typical: float) -> Onset:
         reason, bounds = "under way at the first frame", row.time[:2]
     else:
         reason, bounds = "under way at the last frame", row.time[-2:]
-    if not first and row.end_step < 0.5 * typical:
+    whole = typical > 0 and row.end_step >= 0.5 * typical
+    if first and not whole:
+        bounds = (-math.inf, bounds[1])
+    elif not whole:
         bounds = (bounds[0], math.inf)
         known |= _change(row, bounds[0])
     return _bounded(known, bounds, reason)

@@ -78,6 +78,47 @@ def test_rises_far_below_those_of_others_are_doubted_or_none(seen):
     assert seen["smaller"].outcome is Outcome.RIGHT
 
 
+def only_at(frame, value):
+    return np.where(TIMES[frame] == TIMES, value, 0.0)
+
+
+@pytest.mark.parametrize("others", [{}, {"other": rise(6.0)}])
+def test_the_beginning_of_a_rise_at_the_last_frame_is_not_over(others):
+    rows = {"end": only_at(-1, 0.09)} | others
+    onset = find_onsets(traces_of(rows, 0.003))[0].onsets[0]
+    assert onset.outcome is Outcome.RIGHT
+    assert onset.reasons == ("under way at the last frame",)
+    assert (onset.after, onset.before) == (TIMES[-2], math.inf)
+
+
+@pytest.mark.parametrize("others", [{}, {"other": rise(6.0)}])
+def test_the_end_of_a_rise_at_the_first_frame_may_be_over_before(others):
+    rows = {"first": 0.3 - only_at(0, 0.09)} | others
+    onset = find_onsets(traces_of(rows, 0.003))[0].onsets[0]
+    assert onset.outcome is Outcome.LEFT
+    assert onset.reasons == ("under way at the first frame",)
+    assert (onset.after, onset.before) == (-math.inf, TIMES[1])
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_rises_of_any_size_tell_who_was_on_from_the_start(inverted):
+    rows = {"on": np.full(TIMES.size, 0.27), "off": 0.0 * TIMES}
+    rows |= {"a": rise(3.0, amplitude=0.2), "b": rise(6.0, amplitude=0.36)}
+    rows = {name: -row for name, row in rows.items()} if inverted else rows
+    found = by_label(find_onsets(traces_of(rows, 0.003), inverted=inverted)[0])
+    assert found["on"].outcome is Outcome.LEFT
+    assert found["off"].outcome is Outcome.RIGHT
+
+
+def test_levels_that_tell_nothing_leave_what_is_above_them_all_ambiguous():
+    rows = {"a": rise(3.0), "b": 0.4 + rise(6.0)}
+    rows |= {"above": np.full(TIMES.size, 0.6), "among": np.full(TIMES.size, 0.3)}
+    found = by_label(find_onsets(traces_of(rows, 0.003))[0])
+    assert found["above"].outcome is Outcome.AMBIGUOUS
+    assert found["above"].reasons == ("no rise, and beyond all others before theirs",)
+    assert found["among"].outcome is Outcome.RIGHT
+
+
 def test_a_gap_over_the_rise_gives_its_two_ends():
     traces = traces_of({"a": rise(5.0, 0.1), "b": rise(3.0)})
     hidden = (TIMES > 4.5 * HOUR) & (TIMES < 6.0 * HOUR)
