@@ -26,6 +26,7 @@ _NUM_TIMES, _NUM_DURATIONS = 17, 9
 _LEAST_STAGES, _MOST_STAGES = 3, 8
 _NEARBY = 3.0  # durations, or steps of frames, on each side of a first grid at most
 _WIDE = 4.0  # deviations on each side that the grid covers
+_COARSE = 1.5  # deviations between its points at most
 _LEAST_DURATION, _STRETCH = 0.05, 1.2  # in spacings; in natural logarithms
 _BEND = 0.25  # weak prior of the later slope's bend, in ranges over all frames squared
 
@@ -154,7 +155,7 @@ def _close_in(shape, frames: _Frames, centre, spread, inflation: float) -> _Grid
         deviation = np.sqrt(away**2 @ share)
         closer = _WIDE * deviation + step / (1 + stage)
         half = np.minimum(half, closer) if stage == 0 else closer
-        if stage + 1 >= _LEAST_STAGES and np.all(step < deviation):
+        if stage + 1 >= _LEAST_STAGES and np.all(step < _COARSE * deviation):
             break
     return _Grid(t, d, share, height, evidence)
 
