@@ -176,18 +176,23 @@ def describe(film) -> str:
 
 def propose(arguments, film) -> None:
     """Writes regions for approval."""
+    import numpy as np
+
     from .. import files, style
     from ..optical import proposal, quality_figures, trace_files
     from ..wording import counted
 
-    found = proposal.propose_regions(film, shifts=_registered(arguments, film))
-    _print_notes(film.notes + found.notes)
+    shifts = _registered(arguments, film)
+    found = proposal.propose_regions(film, shifts=shifts)
+    notes = film.notes + shifts.notes + found.notes
+    _print_notes(notes)
     print(f"proposed {counted(len(found.labels), 'particle')}")
     with files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
         trace_files.write_regions(folder / "regions.csv", found)
-        drawn = quality_figures.regions_figure(film.frame(0), found, film.name)
+        first = film.frame(int(np.argmin(shifts.lost)))
+        drawn = quality_figures.regions_figure(first, found, film.name)
         style.save(drawn, folder / "regions.png")
-        names = _write_study(folder, arguments, film.notes + found.notes)
+        names = _write_study(folder, arguments, notes)
     _print_written(names, arguments)
     again = shlex.join(["diffelec", "traces", str(arguments.film)])
     print(f"look at {arguments.out / 'regions.png'}, correct regions.csv beside it")
@@ -275,14 +280,18 @@ def summary(traces, quality) -> str:
 
 def write(folder: Path, arguments, found: Measured) -> list[str]:
     """All files of a measurement into an empty folder; their names."""
+    import numpy as np
+
     from .. import style
-    from ..optical import quality_figures, trace_files
+    from ..optical import quality_figures, still_film, trace_files
 
     film, regions, traces, quality = found
     trace_files.write_traces(folder / "traces.csv", traces)
     trace_files.write_quality(folder / "quality.csv", traces, quality)
     trace_files.write_regions(folder / "regions.csv", regions)
-    first = film.frame(0)
+    # Regions are those of a frame without a shift.
+    still = still_film.StillFilm(film, quality.dy, quality.dx)
+    first = still.frame(int(np.argmax(quality.kept)))
     style.save(
         quality_figures.regions_figure(first, regions, film.name),
         folder / "regions.png",

@@ -12,6 +12,7 @@ from .registration import Shifts
 from .sampling import filled, moved_back, values_at
 
 _SAMPLES = 32  # frames by which steady ground is chosen
+_LOOKED_AT = 5  # frames by which the film's light is told from the dark
 _CANDIDATES, _LEAST = 60_000, 60  # px
 _HALOS = (1.0, 0.5, 0.25)  # radii beyond the edge of a region
 _DIM, _BRIGHT = 0.2, 3.0  # of the ground's typical brightness
@@ -68,12 +69,8 @@ def correction_of(film: Film, dark=None, flat=None) -> Correction:
             image = image / np.float32(film.scale)
         images.append(image)
     dark, flat = images
-    if dark is not None and np.median(dark) >= np.median(film.frame(0)):
-        raise ValueError(
-            "The dark frame must be darker than the film, but its median is "
-            f"{np.median(dark):.3g} and that of the first frame "
-            f"{np.median(film.frame(0)):.3g}; check that it is the right file."
-        )
+    if dark is not None:
+        _check_dark(film, dark)
     if flat is not None:
         flat = flat if dark is None else flat - dark
         if not np.all(flat > 0):
@@ -83,6 +80,19 @@ def correction_of(film: Film, dark=None, flat=None) -> Correction:
             )
         flat = flat / flat.mean()
     return Correction(dark, flat)
+
+
+def _check_dark(film: Film, dark: np.ndarray) -> None:
+    """Raises ValueError for a dark frame that is not darker than a typical frame."""
+    chosen = np.linspace(0, film.num_frames - 1, _LOOKED_AT).astype(int)
+    levels = [np.median(filled(film.frame(int(k)))[0]) for k in chosen]
+    level, usual = float(np.median(dark)), float(np.median(levels))
+    if level >= usual:
+        raise ValueError(
+            "The dark frame must be darker than the film, but its median is "
+            f"{level:.3g} and that of a typical frame {usual:.3g}; check that it is "
+            "the right file."
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,11 @@ _NEWTON_STEPS, _TOLERANCE = 6, 1e-3  # px; towards the top of the correlation
 _AVERAGED = 24  # frames whose mean is the reference
 _BLOCK = 32  # frames between looks at whether the reference still serves
 _DROP = 0.5  # of the correlation, at which the reference is taken anew
-_LOW = 0.25  # of the film's typical correlation, below which a shift is not believed
+_LOW = 0.25  # of a good frame's correlation, below which a shift is not believed
+_GOOD = 0.9  # quantile of a film's correlations: that of a good frame
+_SAMPLES = 12  # frames, spread over the film, by which the first reference is chosen
+_AGREEING = 4  # more than one in so many of them show what it shows
+_CHANCE, _MOST_CHANCE = 20.0, 0.3  # see `_Reference.chance`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,16 +63,27 @@ class _Reference:
     of_weights: np.ndarray  # conjugate spectrum
     of_image: np.ndarray  # that of the band-passed image times its weights
     tapered: np.ndarray  # that of the band-passed image times the window
-    energy: float  # weighted
+    energy: float  # weighted; 0 where there is nothing in it
     dy: float  # where the reference frame itself lies
     dx: float
+
+    @property
+    def chance(self) -> float:
+        """Largest correlation, over all shifts, with a frame of something else.
+
+        That of n independent numbers is a few times 1 / sqrt(n). Here n is the number
+        of pixels that have weight, of which some ten beside each other depend on each
+        other.
+        """
+        n = self.weights.sum() ** 2 / np.vdot(self.weights, self.weights)
+        return min(_CHANCE / float(np.sqrt(n)), _MOST_CHANCE)
 
 
 def register(
     film: Film,
     *,
     away: Callable[[float], Bool[np.ndarray, "height width"]] | None = None,
-    reference: int = 0,
+    reference: int | None = None,
     search: float = 64.0,
     jump: float = 5.0,
     workers: int | None = None,
@@ -80,7 +95,7 @@ def register(
         film: its frames must have something to hold on to beside the particles.
         away: gives the pixels, in the reference, of what changes and of so many px
             around it, such as `Regions.around`; they are left out.
-        reference: frame whose shift is 0.
+        reference: frame whose shift is 0; by default the first that is not lost.
         search: largest shift that is looked for [px]; at most a third of the frame.
         jump: step from one frame to the next that is flagged [px].
         workers: threads; by default one per core.
@@ -94,9 +109,12 @@ def register(
     bands, count = bands_of(film.shape), film.num_frames
     ground, notes = ground_of(film.shape, bands, away)
     found = np.full((count, 3), np.nan)
-    order = [*range(reference, count), *range(reference - 1, -1, -1)]
+    begin = reference
+    if begin is None:
+        begin = _first_of_many(film, bands, ground, search)
+    order = [*range(begin, count), *range(begin - 1, -1, -1)]
     kept = _reference(film, bands, ground, search, order[:_AVERAGED])
-    references, best, k = [reference], 0.0, 0
+    references, best, k = [begin], 0.0, 0
     while k < count:
         block = order[k : k + _BLOCK]
         near = found[order[k - 1], :2] if k else (0.0, 0.0)
@@ -115,8 +133,47 @@ def register(
         best = max(best, typical)
         k += len(block)
         shown(k)
-    shifts = _judged(found, search, jump, references, binning=bands.binning)
-    return dataclasses.replace(shifts, notes=notes)
+    shifts = _judged(found, search, jump, references, kept.chance, bands.binning)
+    if reference is None:
+        shifts = _from_first_good(shifts)
+    return dataclasses.replace(shifts, notes=notes + shifts.notes)
+
+
+def _first_of_many(film, bands: Bands, ground, search: float) -> int:
+    """The first frame that shows what a part of a spread sample shows.
+
+    A frame that is dark or of another scene does not. Where the scene changes, no frame
+    agrees with most others, so more than a quarter is enough; where none agrees with so
+    many, it is the one that agrees with most.
+    """
+    sample = np.unique(np.linspace(0, film.num_frames - 1, _SAMPLES).astype(int))
+    enough = len(sample) // _AGREEING + 1
+    best, most = 0, -1
+    for k in [*range(min(_AVERAGED, film.num_frames)), *sample.tolist()]:
+        kept, agreeing = _reference(film, bands, ground, search, [k]), 0
+        for other in sample if kept.energy > 0 else ():
+            alike = _shift(film, bands, kept, search, (0.0, 0.0), int(other))[2]
+            agreeing += other != k and alike > kept.chance
+            if agreeing == enough:
+                return k
+        if kept.energy > 0 and agreeing > most:
+            best, most = k, agreeing
+    return best
+
+
+def _from_first_good(shifts: Shifts) -> Shifts:
+    """Shifts against the first frame that is not lost, as regions are drawn on it."""
+    first = int(np.argmin(shifts.lost))
+    if shifts.lost[first] or first == shifts.references[0] == 0:
+        return shifts
+    notes = ()
+    if first:
+        notes = (
+            f"Shifts are counted from frame {first + 1}, the first that could be "
+            "registered, so regions must be drawn on it.",
+        )
+    dy, dx = shifts.dy - shifts.dy[first], shifts.dx - shifts.dx[first]
+    return dataclasses.replace(shifts, dy=dy, dx=dx, notes=notes)
 
 
 def _median(values) -> float:
@@ -133,17 +190,20 @@ def _last_good(found, frames, best: float) -> int:
     return frames[0] if frames else -1
 
 
-def _judged(found, search: float, jump: float, references, binning: int) -> Shifts:
+def _judged(found, search, jump, references, chance: float, binning: int) -> Shifts:
     """Flags, and shifts in place of those that cannot be believed."""
     dy, dx, correlation = found.T
     with np.errstate(invalid="ignore"):
-        typical = _median(correlation)
+        agreeing = correlation[correlation > chance]
+        good = float(np.quantile(agreeing, _GOOD)) if agreeing.size else chance
         at_edge = np.maximum(np.abs(dy), np.abs(dx)) >= search - binning
-        lost = ~(correlation >= _LOW * typical) | at_edge
-    good = np.flatnonzero(~lost)
+        lost = ~(correlation > max(_LOW * good, chance)) | at_edge
+    # A reference that agrees with itself alone tells nothing.
+    lost |= np.sum(~lost) < 2
+    known = np.flatnonzero(~lost)
     every = np.arange(len(dy))
-    if good.size:
-        dy, dx = (np.interp(every, good, d[good]) for d in (dy, dx))
+    if known.size:
+        dy, dx = (np.interp(every, known, d[known]) for d in (dy, dx))
     else:
         dy = dx = np.zeros(len(every))
     step = np.hypot(np.diff(dy, prepend=dy[0]), np.diff(dx, prepend=dx[0]))
@@ -206,7 +266,8 @@ def _shift(film, bands: Bands, kept: _Reference, search: float, near, k: int):
     is less.
     """
     frame, gaps = filled(film.frame(k))
-    if gaps > MOST_GAPS * frame.size or frame.min() == frame.max():
+    empty = kept.energy == 0 or frame.min() == frame.max()
+    if empty or gaps > MOST_GAPS * frame.size:
         return np.nan, np.nan, np.nan
     whole = tuple(
         round((float(n) - o) / bands.binning) if np.isfinite(n) else 0

@@ -113,6 +113,66 @@ def test_empty_frames_are_lost_and_the_others_are_not():
     assert np.flatnonzero(shifts.lost).tolist() == [5]
 
 
+SMALL, SMALL_TRUTH = made_film(24, (96, 128), 2, blurred=(), seed=3)
+
+
+def noise(level, spread):
+    """Frames of a camera without light, or of one that is too bright."""
+    rng = np.random.default_rng(4)
+    return lambda shape: rng.normal(level, spread, shape).clip(0, 255)
+
+
+def begun_badly(make, count=1, film=SMALL, truth=SMALL_TRUTH):
+    """The film whose first frames were replaced."""
+    values = truth["frames"].copy()
+    values[:count] = [make(film.shape) for _ in range(count)]
+    return dataclasses.replace(film, read=values.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("make", "count"),
+    [
+        pytest.param(np.zeros, 1, id="black"),
+        pytest.param(lambda shape: np.full(shape, 255), 1, id="white"),
+        pytest.param(noise(5, 2), 1, id="without light"),
+        pytest.param(noise(5, 2), 3, id="without light for a while"),
+        pytest.param(noise(128, 80), 1, id="of something else"),
+    ],
+)
+def test_bad_first_frames_cost_themselves_only(make, count):
+    shifts = register(begun_badly(make, count))
+    assert np.flatnonzero(shifts.lost).tolist() == list(range(count))
+    moved = {
+        name: SMALL_TRUTH[name] - SMALL_TRUTH[name][count] for name in ("dy", "dx")
+    }
+    off = np.hypot(shifts.dy - moved["dy"], shifts.dx - moved["dx"])
+    assert np.max(off[count:]) < 0.1
+    (note,) = shifts.notes
+    assert f"counted from frame {count + 1}, the first that could be" in note
+
+
+def test_a_camera_that_stays_dark_for_long_is_not_the_reference():
+    film, truth = made_film(130, (96, 128), 2, blurred=(), drift=(0, 0), jump=(0, 0))
+    fixed = noise(5, 2)(film.shape)  # its pattern, by which dark frames agree
+    shifts = register(begun_badly(lambda _: fixed, 26, film, truth), search=12.0)
+    assert np.flatnonzero(shifts.lost).tolist() == list(range(26))
+    assert (shifts.dy[26], shifts.dx[26]) == (0, 0)
+
+
+def test_frames_of_which_no_two_show_the_same_are_all_lost():
+    make = noise(128, 40)
+    values = np.stack([make((96, 128)) for _ in range(12)]).astype(np.uint8)
+    film = dataclasses.replace(SMALL, read=values.__getitem__, time=SMALL.time[:12])
+    assert np.all(register(film).lost)
+
+
+def test_after_a_jump_beyond_the_search_range_no_frame_is_believed():
+    film, _ = made_film(40, (128, 160), 3, blurred=(), drift=(0, 0), jump=(40.0, 0.0))
+    shifts = register(film, search=30.0)
+    assert np.flatnonzero(shifts.lost).tolist() == list(range(20, 40))
+    assert not np.any(shifts.jumped)
+
+
 @pytest.mark.parametrize(
     ("dy", "dx"), [(0, 0), (0.3, -0.4), (5.5, -7), (-20, 49.5), (-99, 99), (3, -60.1)]
 )

@@ -6,6 +6,7 @@ import pytest
 import tifffile
 
 from fitting import cli
+from fitting.optical import quality_figures
 
 from .made_film import made_film
 
@@ -54,6 +55,26 @@ def test_traces_are_written_with_quality_and_the_next_step(inputs, tmp_path, cap
         with PIL.Image.open(out / name) as image:
             assert image.width > 1000
             assert np.asarray(image.convert("L")).std() > 5
+
+
+def test_regions_are_drawn_on_a_frame_that_shows_something(
+    inputs, tmp_path, monkeypatch
+):
+    drawn = []
+
+    def figure(image, regions, name):
+        drawn.append(image)
+        return plain(image, regions, name)
+
+    plain = quality_figures.regions_figure
+    monkeypatch.setattr(quality_figures, "regions_figure", figure)
+    frames = tifffile.imread(inputs / "film.tif")
+    frames[0] = 0
+    path = tmp_path / "film.tif"
+    tifffile.imwrite(path, frames, imagej=True, metadata={"axes": "TYX"})
+    given = ["traces", path, "--interval-s", 60, "--out", tmp_path / "out"]
+    assert run(*given, "--regions", inputs / "circles.csv") == 0
+    np.testing.assert_allclose(drawn[0], frames[1] / 255, atol=1e-6)
 
 
 def test_proposed_regions_can_be_given_back(inputs, tmp_path, capsys):
