@@ -166,7 +166,7 @@ def _gathered(film, regions, shifts, ground, looks) -> tuple[Traces, Quality]:
         np.stack([look.num_saturated for look in looks], axis=1),
     )
     notes = film.notes + regions.notes + shifts.notes + ground.notes
-    notes += quality_notes(quality, regions.labels, shifts.jumped)
+    notes += quality_notes(quality, regions.labels, shifts.jumped, shifts.search)
     notes += _field_notes(regions, intensity, kept, gaps[kept])
     traces = Traces(film.time, regions.labels, intensity, film.scale, film.start, notes)
     return traces, quality

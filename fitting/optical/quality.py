@@ -55,13 +55,26 @@ class Quality:
         return "; ".join(name for name, found in self.flags.items() if found[k])
 
 
-def quality_notes(quality: Quality, labels, jumped) -> tuple[str, ...]:
-    """One sentence on each thing that a user should look at."""
+def quality_notes(quality: Quality, labels, jumped, search) -> tuple[str, ...]:
+    """One sentence on each thing that a user should look at.
+
+    Args:
+        quality: of frames and particles.
+        labels: of the particles.
+        jumped: frames at which the stage did.
+        search: largest shift that was looked for [px].
+    """
     notes = [
         f"{_counted(np.flatnonzero(found))} masked: {REASONS[name]}."
         for name, found in quality.flags.items()
         if np.any(found)
     ]
+    if np.any(quality.flags["lost"] & ~quality.flags["dark"]):
+        notes.append(
+            "Frames that could not be registered may be shifted by more than the "
+            f"{search:.4g} px that were searched; if the stage moved further, search "
+            "further (--search-px), up to a third of the frame."
+        )
     if np.any(jumped):
         notes.append(
             f"The stage jumped at {_listed(np.flatnonzero(jumped))}; the shift was "

@@ -107,6 +107,31 @@ def test_a_jump_beyond_the_search_range_is_not_believed():
     assert np.sum(shifts.lost) == 1
 
 
+def test_frames_that_may_lie_beyond_the_search_range_name_the_remedy():
+    film, truth = made_film(40, (128, 160), 3, blurred=(), drift=(0, 0), jump=(40, 0))
+    masks = [ellipse(y, x, r, r) for x, y, r in truth["circles"]]
+    drawn = regions_of("circles.csv", ["1", "2", "3"], masks, film.shape)
+    shifts = register(film, away=drawn.around, search=30.0)
+    traces, _ = measure.measure(film, drawn, shifts=shifts)
+    remedy = "more than the 30 px that were searched; .* search further .--search-px"
+    assert any(re.search(remedy, note) for note in traces.notes)
+    assert not any(
+        re.search("out of focus|stage jumped", note) for note in traces.notes
+    )
+
+
+def test_a_black_frame_is_not_sought_further_away():
+    film = changed(lambda f: 0 * f)
+    traces, _ = measure.measure(film, regions())
+    assert not any("--search-px" in note for note in traces.notes)
+
+
+def test_a_dark_frame_goes_with_a_film_whose_first_frame_is_black():
+    film = changed(lambda f: 0 * f, [0])
+    correct = illumination.correction_of(film, dark=np.full(SHAPE, 3))
+    assert correct.dark.max() == np.float32(3 / 255)
+
+
 def test_automatic_exposure_is_corrected_and_noted():
     film = changed(lambda f: 0.6 * f, range(12, COUNT))
     traces, _ = measure.measure(film, regions())
