@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import dataclasses
-import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -170,13 +169,10 @@ def _scale(path: Path, source: Source, first) -> tuple[float, tuple[str, ...]]:
             f"{' and '.join(sorted(map(str, kinds)))}; save them alike."
         )
     notes = list(_colour_notes(first))
-    # Not `nanmax`, which warns of a frame that holds no number at all.
-    top = float(np.fmax.reduce([np.fmax.reduce(f, axis=None) for f in frames]))
     if first.dtype.kind == "f":
-        bottom = np.fmin.reduce([np.fmin.reduce(f, axis=None) for f in frames])
-        scale, found = _float_scale(path, top, float(bottom))
+        scale, found = _float_scale(path, frames)
     else:
-        scale, found = _whole_scale(path, first.dtype, frames, top)
+        scale, found = _whole_scale(path, first.dtype, frames)
     return scale, (*notes, *found)
 
 
@@ -188,9 +184,16 @@ def _colour_notes(first) -> Iterator[str]:
         )
 
 
-def _float_scale(path: Path, top: float, bottom: float):
-    if not math.isfinite(top):
-        raise ValueError(f"{path.name} must hold finite numbers, but holds {top}.")
+def _float_scale(path: Path, frames):
+    """Scale and notes of numbers; of those that are not finite, `measure` tells."""
+    finite = [frame[np.isfinite(frame)] for frame in frames]
+    if not any(values.size for values in finite):
+        raise ValueError(
+            f"{path.name} must hold finite numbers, but {len(frames)} of its frames "
+            "that were looked at hold none; check the file."
+        )
+    top = max(float(values.max(initial=-np.inf)) for values in finite)
+    bottom = min(float(values.min(initial=np.inf)) for values in finite)
     notes = []
     if top > 1:
         notes.append(
@@ -205,8 +208,9 @@ def _float_scale(path: Path, top: float, bottom: float):
     return 1.0, tuple(notes)
 
 
-def _whole_scale(path: Path, dtype, frames, top: float):
+def _whole_scale(path: Path, dtype, frames):
     """Scale and notes of whole numbers: 255, 4095 where 12 bits suffice, or 65535."""
+    top = max(float(frame.max()) for frame in frames)
     if dtype.kind == "b":
         raise ValueError(
             f"{path.name} must hold brightness, but holds only black and white (bool); "

@@ -87,6 +87,16 @@ def test_frames_of_every_kind_of_stack_are_read(tmp_path, make, values):
     np.testing.assert_array_equal(film.time, 60.0 * np.arange(12))
 
 
+def test_a_pixel_that_is_not_finite_does_not_lose_a_film(tmp_path):
+    values = (GREY / 100).astype(np.float32)
+    values[3, 1, 2], values[4, 5, 6] = np.inf, -np.inf
+    film = frames.open_film(imagej(tmp_path, values))
+    assert film.scale == 1
+    np.testing.assert_array_equal(film.frame(3), values[3])
+    (note,) = film.notes
+    assert "numbers up to 1.99;" in note
+
+
 @pytest.mark.parametrize("ending", ["png", "tif", "bmp"])
 def test_pictures_are_read_in_the_order_of_their_numbers(tmp_path, ending):
     for k in range(12):
