@@ -17,6 +17,7 @@ from .stamps import UNITS, Stamps, date_seconds, read_stamps
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DATE_TAG = 306
 _TIME_AXES = "TZIQ"  # as which a film may be stored; ImageJ often says Z
+_MOST_CHANNELS = 7  # of ImageJ; tifffile says C of a film whose axes it is not told
 
 
 def open_tiff(path: Path) -> Source:
@@ -83,36 +84,57 @@ def _source(path: Path, stack: tifffile.TiffFile, said: list[str]) -> Source:
     """The frames of an open stack; closes it where it is not needed any more."""
     if not stack.pages:
         raise ValueError(f"{path.name} must hold images, but holds none.")
-    series = stack.series[0]
-    axes, shape = series.axes, series.shape
-    num_frames, notes = _count_frames(path, axes, shape)
-    _check_whole(path, stack, num_frames, said)
-    # With sizes that differ tifffile makes several series.
-    pages = stack.pages
-    if len(stack.series) > 1:
-        names = [f"page {k + 1} of {path.name}" for k in range(len(pages))]
-        check_one_size(names, [page.shape for page in pages])
-        raise ValueError(
-            f"{path.name} must hold one series of frames, but holds "
-            f"{len(stack.series)}; save the film alone."
-        )
+    series, single = stack.series[0], len(stack.series) == 1
+    if single:
+        pages = series.pages
+        num_frames, notes = _count_frames(path, series.axes, series.shape)
+    else:
+        _check_alike(path, stack)
+        pages, num_frames, notes = stack.pages, len(stack.pages), ()
+    in_one_piece = single and series.dataoffset is not None
+    _check_whole(path, stack, num_frames, in_one_piece, said)
     stamps, interval, origin = _stamps(stack, num_frames)
-    if series.dataoffset is not None:
+    if in_one_piece:
         stack.close()
         read = _read_plain(path, series, num_frames)
     else:
-        read = _read_pages(path, stack, series.pages, num_frames)
+        read = _read_pages(path, stack, pages, num_frames)
     return Source(read, num_frames, stamps, interval, origin, notes=notes)
+
+
+def _check_alike(path: Path, stack) -> None:
+    """Raises ValueError unless several series are frames that were written one by one.
+
+    tifffile makes a series of each where they were, and where sizes differ.
+    """
+    pages, count = stack.pages, len(stack.series)
+    names = [f"page {k + 1} of {path.name}" for k in range(len(pages))]
+    check_one_size(names, [page.shape for page in pages])
+    kinds = {(page.shape, page.dtype) for page in pages}
+    # Series of OME are places in the specimen.
+    if len(pages) != count or len(kinds) > 1 or stack.is_ome:
+        raise ValueError(
+            f"{path.name} must hold one series of frames, but holds {count}; save the "
+            "film alone."
+        )
 
 
 def _count_frames(path: Path, axes: str, shape) -> tuple[int, tuple[str, ...]]:
     """Number of frames, and notes, of a series with these axes."""
     sizes = {a: n for a, n in zip(axes, shape, strict=True) if n > 1 or a in "YX"}
     moving = [a for a in sizes if a in _TIME_AXES]
+    if not moving and sizes.get("C", 0) > _MOST_CHANNELS:
+        return sizes["C"], (
+            f"{path.name} calls its {sizes['C']} images channels; they were taken for "
+            "frames in time.",
+        )
     if "C" in sizes:
+        remedy = "split them, or make the stack RGB"
+        if not moving:
+            remedy += ", or save frames with the axes TYX"
         raise ValueError(
             f"{path.name} must have one channel or be RGB, but has {sizes['C']} "
-            "channels; split them, or make the stack RGB."
+            f"channels; {remedy}."
         )
     if len(moving) > 1:
         found = ", ".join(f"{a} of {sizes[a]}" for a in moving)
@@ -135,14 +157,14 @@ def _count_frames(path: Path, axes: str, shape) -> tuple[int, tuple[str, ...]]:
     return sizes[moving[0]], ()
 
 
-def _check_whole(path: Path, stack, num_frames: int, said: list[str]) -> None:
+def _check_whole(path, stack, num_frames: int, in_one_piece: bool, said) -> None:
     """Raises ValueError for a file that ends before its last frame."""
     declared = num_frames
     if stack.is_imagej:
         declared = max(num_frames, int(stack.imagej_metadata.get("images", 1)))
     size = path.stat().st_size
     series = stack.series[0]
-    if series.dataoffset is not None:
+    if in_one_piece:
         each = series.nbytes // num_frames
         held = max(0, size - series.dataoffset) // each
     else:

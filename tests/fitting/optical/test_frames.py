@@ -55,6 +55,23 @@ WAYS = [
     ("OME", lambda d: ome(d, GREY), GREY / 255),
     ("plain pages", lambda d: pages(d, GREY), GREY / 255),
     ("packed", lambda d: pages(d, GREY, compression="zlib"), GREY / 255),
+    ("one by one", lambda d: one_by_one(d, GREY), GREY / 255),
+    (
+        "packed one by one",
+        lambda d: one_by_one(d, GREY, compression="zlib"),
+        GREY / 255,
+    ),
+    (
+        "colours one by one",
+        lambda d: one_by_one(d, COLOUR, photometric="rgb"),
+        COLOUR.mean(3) / 255,
+    ),
+    ("ImageJ without axes", lambda d: imagej(d, GREY, None), GREY / 255),
+    (
+        "ImageJ without axes in colour",
+        lambda d: imagej(d, COLOUR, None),
+        COLOUR.mean(3) / 255,
+    ),
     ("big-endian", lambda d: big_endian(d), GREY.astype(float) * 300 / 65535),
     ("floats", lambda d: imagej(d, (GREY / 255).astype(np.float32)), GREY / 255),
     (
@@ -65,6 +82,15 @@ WAYS = [
         COLOUR.mean(3) / 255,
     ),
 ]
+
+
+def one_by_one(folder, values, **fields):
+    """As Python programs write frames while a camera runs."""
+    path = folder / "film.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for value in values:
+            writer.write(value, **fields)
+    return path
 
 
 def big_endian(folder):
@@ -85,6 +111,36 @@ def test_frames_of_every_kind_of_stack_are_read(tmp_path, make, values):
         assert film.frame(k).dtype == np.float32
         np.testing.assert_allclose(film.frame(k), values[k], rtol=2e-6)
     np.testing.assert_array_equal(film.time, 60.0 * np.arange(12))
+
+
+def cut(path):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 6 // 10])
+    return path
+
+
+def places(folder):
+    path = folder / "film.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for value in GREY:
+            writer.write(value, metadata={"axes": "YX"})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda d: cut(one_by_one(d, GREY)), "cut off after frame 7; copy"),
+        (lambda d: one_by_one(d, [GREY[0] > 9, *GREY]), "one series .* holds 13"),
+        (lambda d: one_by_one(d, [GREY[:6], GREY[6:]]), "one series .* holds 2"),
+        (lambda d: one_by_one(d, [GREY[0][9:], *GREY]), "page 2 of .* 50 x 40 px"),
+        (places, "one series of frames, but holds 12"),
+        (lambda d: imagej(d, GREY[:7], None), "has 7 channels; .*the axes TYX"),
+    ],
+)
+def test_images_that_are_no_film_are_refused(tmp_path, make, words):
+    with pytest.raises(ValueError, match=words):
+        frames.open_film(make(tmp_path), interval=60.0)
 
 
 def test_a_pixel_that_is_not_finite_does_not_lose_a_film(tmp_path):
