@@ -109,7 +109,7 @@ def run(arguments) -> None:
     cycler, radius, values = (_made_up if made_up else _simulated)(arguments)
     count = _count(arguments, float(cycler[0][-1]) - arguments.delay_s)
     plan = _plan(arguments, count)
-    intensities = values(plan.time + arguments.delay_s)
+    intensities = _seen(values, plan.time, arguments.delay_s)
     circles = _place(arguments, radius, intensities.labels)
     name = "film" if arguments.png else "film.tif"
     with files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
@@ -123,6 +123,14 @@ def run(arguments) -> None:
         files.write_json(folder / files.STUDY, _study(arguments, names))
     print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
     print(_next(arguments, name, plan, intensities))
+
+
+def _seen(values, time, delay: float):
+    """Intensities by their instants on the cell's clock, told on that of the film."""
+    import dataclasses
+
+    found = values(time + delay)
+    return dataclasses.replace(found, crossings=found.crossings - delay)
 
 
 def check(arguments) -> None:

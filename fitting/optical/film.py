@@ -175,8 +175,9 @@ def _write_table(path: Path, header, rows) -> None:
 def truth(scene: Scene, intensities: Intensities) -> dict:
     """The truth as JSON: settings, particles, and lists over the written frames.
 
-    Times in s, lengths in px, `noise` the standard deviation s of a particle's mean
-    intensity in one frame, `shift` (down, right) of the specimen against frame 0.
+    Times in s on the film's clock, lengths in px, `noise` the standard deviation s of a
+    particle's mean intensity in one frame, `shift` (down, right) of the specimen
+    against frame 0.
     """
     course, circles, kept = scene.course, scene.circles, scene.course.written
     particles = []

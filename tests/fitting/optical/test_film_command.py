@@ -79,6 +79,17 @@ def test_a_later_camera_sees_the_cell_at_later_instants(tmp_path):
     assert np.all(np.diff(early) > 0)
 
 
+def test_a_later_camera_sees_rises_earlier_on_its_own_clock(tmp_path):
+    told = []
+    for delay in (0, 1800):
+        out = tmp_path / str(delay)
+        command = ["film", *SMALL, "--delay-s", str(delay)]
+        assert cli.main([*command, "--perfect", "--out", str(out)]) == 0
+        particles = json.loads((out / "truth.json").read_text())["particles"]
+        told.append([p[f"t{k}_s"] for p in particles[:1] for k in (10, 50, 90)])
+    np.testing.assert_allclose(np.subtract(*told), 1800)
+
+
 def test_images_need_their_interval_told(tmp_path, capsys):
     out = made(tmp_path, "--png")
     assert len(list((out / "film").glob("*.png"))) == 20
