@@ -36,10 +36,12 @@ def open_video(path: Path) -> Source:
             f"{path.name} must be a video, but cannot be decoded ({error.strerror}); "
             "copy it again."
         ) from None
-    notes = [
-        "Video keeps brightness on a curve (gamma), in a limited range and with loss: "
-        "times of jumps hold, slopes and durations may not."
-    ]
+    notes = []
+    if not decoder.exact:
+        notes.append(
+            "Video keeps brightness on a curve (gamma), in a limited range and with "
+            "loss: times of jumps hold, slopes and durations may not."
+        )
     if declared and declared != num_frames:
         notes.append(
             f"{path.name} declares {declared} frames, but {num_frames} can be decoded; "
@@ -48,11 +50,28 @@ def open_video(path: Path) -> Source:
     return Source(decoder, num_frames, notes=tuple(notes))
 
 
+def _pixels(frame) -> np.ndarray:
+    """Gray, or red, green and blue, of 8 bits, or of 16 where there are more than 8."""
+    deep = max(one.bits for one in frame.format.components) > 8
+    if _is_gray(frame):
+        return frame.to_ndarray(format="gray16le" if deep else "gray")
+    return frame.to_ndarray(format="rgb48le" if deep else "rgb24")
+
+
+def _is_gray(frame) -> bool:
+    """Whether a frame holds nothing but brightness, in the whole range."""
+    return frame.format.name.startswith("gray")
+
+
 class _Decoder:
-    """Frames by number; quick where they are asked for in order."""
+    """Frames by number; quick where they are asked for in order.
+
+    Attributes:
+        exact: whether they are coded without loss, once they were counted.
+    """
 
     def __init__(self, path: Path):
-        self.path = path
+        self.path, self.exact = path, False
         self._lock = threading.Lock()
         self._container, self._frames, self._next = None, None, 0
         self._rewind()
@@ -81,10 +100,14 @@ class _Decoder:
         import av
 
         with self._lock:
-            declared, total = self._container.streams.video[0].frames, 0
+            stream = self._container.streams.video[0]
+            declared, total, codec = stream.frames, 0, stream.codec_context.codec
             try:
-                for _ in self._frames:
+                for frame in self._frames:
                     total += 1
+                    # Some codecs can do both, and do not tell which they did.
+                    self.exact = codec.lossless and not codec.lossy
+                    self.exact &= _is_gray(frame) or frame.format.is_rgb
             except av.error.FFmpegError:
                 if not total:
                     raise
@@ -98,5 +121,5 @@ class _Decoder:
             for frame in self._frames:
                 self._next += 1
                 if self._next == k + 1:
-                    return frame.to_ndarray(format="rgb24")
+                    return _pixels(frame)
         raise ValueError(f"{self.path.name} must hold frame {k + 1}, but ends before.")

@@ -18,7 +18,14 @@ def text(folder, content, name):
 def fake_av(num_frames, declared):
     """The part of PyAV that is used."""
 
+    codec = types.SimpleNamespace(lossless=True, lossy=True)
+    component = types.SimpleNamespace(bits=8)
+
     class Frame:
+        format = types.SimpleNamespace(
+            name="yuv420p", is_rgb=False, components=(component,) * 3
+        )
+
         def __init__(self, k):
             self.k = k
 
@@ -28,7 +35,11 @@ def fake_av(num_frames, declared):
 
     class Container:
         def __init__(self):
-            stream = types.SimpleNamespace(frames=declared, thread_type="")
+            stream = types.SimpleNamespace(
+                frames=declared,
+                thread_type="",
+                codec_context=types.SimpleNamespace(codec=codec),
+            )
             self.streams = types.SimpleNamespace(video=[stream])
 
         def decode(self, stream):
@@ -64,15 +75,15 @@ def test_a_video_without_its_reader_names_the_remedy(tmp_path, monkeypatch):
         frames.open_film(path)
 
 
-def coded(path, codec, pixels, images):
+def coded(path, codec, pixels, images, given="gray"):
     """A film that PyAV wrote."""
     av = pytest.importorskip("av", reason="the extra `video` is not installed")
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=Fraction(10))
-        stream.height, stream.width = images.shape[1:]
+        stream.height, stream.width = images.shape[1:3]
         stream.pix_fmt = pixels
         for image in images:
-            frame = av.VideoFrame.from_ndarray(image, format="gray")
+            frame = av.VideoFrame.from_ndarray(image, format=given)
             container.mux(stream.encode(frame.reformat(format=pixels)))
         container.mux(stream.encode())
     return path
@@ -107,6 +118,29 @@ def test_frames_of_a_real_video_in_any_order(tmp_path, name, codec, pixels, erro
     np.testing.assert_allclose(np.subtract(after, before), 30, atol=3)
     for k in (0, 39, 3):
         assert np.abs(255 * film.frame(k) - images[k]).mean() <= error + 1e-4
+
+
+@pytest.mark.parametrize(
+    ("pixels", "full"), [("gray", 255), ("gray12le", 4095), ("gray16le", 65535)]
+)
+def test_a_video_without_loss_keeps_its_bits(tmp_path, pixels, full):
+    share = np.linspace(0.05, 0.95, 64 * 96).reshape(64, 96)
+    kind, given = (np.uint8, "gray") if full == 255 else (np.uint16, pixels)
+    images = np.rint(full * np.stack([share, share[::-1]])).astype(kind)
+    path = coded(tmp_path / "film.mkv", "ffv1", pixels, images, given)
+    film = frames.open_film(path, interval=60.0)
+    for k in (1, 0):
+        np.testing.assert_allclose(film.frame(k), images[k] / full, atol=0.1 / full)
+    assert film.notes == ()
+
+
+def test_colours_of_more_than_8_bits_are_kept(tmp_path):
+    share = np.linspace(0.05, 0.95, 64 * 96 * 3).reshape(64, 96, 3)
+    images = np.rint(65535 * np.stack([share, share[::-1]])).astype(np.uint16)
+    path = coded(tmp_path / "film.mkv", "ffv1", "gbrp16le", images, "rgb48le")
+    film = frames.open_film(path, interval=60.0)
+    np.testing.assert_allclose(film.frame(1), images[1].mean(2) / 65535, atol=1e-4)
+    assert not any("with loss" in note for note in film.notes)
 
 
 def test_a_video_that_was_cut_off_gives_the_frames_that_it_has(tmp_path):
