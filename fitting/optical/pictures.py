@@ -9,7 +9,7 @@ import PIL.Image
 from ..wording import counted
 from . import tiff
 from .sources import Source, check_content, check_one_size, natural_key
-from .stamps import Stamps, is_day_first, read_stamps
+from .stamps import Stamps, hour_twice, is_day_first, read_stamps, without_stamp
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 _TIFFS = (".tif", ".tiff")
@@ -19,6 +19,8 @@ _ORIENTATION, _EXIF, _TAKEN, _PART, _WRITTEN = 0x0112, 0x8769, 0x9003, 0x9291, 0
 def open_folder(path: Path) -> Source:
     """The pictures of a folder in the natural order of their names (img2 < img10).
 
+    Where names differ in their instants only, that is the order of these.
+
     Raises:
         ValueError: naming the folder or the picture that cannot be used.
     """
@@ -27,6 +29,7 @@ def open_folder(path: Path) -> Source:
         key=lambda p: natural_key(p.name),
     )
     images = [p for p in files if p.suffix.lower() in (*_PICTURES, *_TIFFS)]
+    images = _in_order_of_time(path, images)
     if not images:
         raise ValueError(
             f"{path.name} must hold PNG, JPEG or TIFF pictures, but holds "
@@ -53,6 +56,26 @@ def open_folder(path: Path) -> Source:
         modified=Stamps(modified, "dates at which the files were written", dated=True),
         notes=tuple(notes),
     )
+
+
+def _in_order_of_time(folder: Path, images: Sequence[Path]) -> list[Path]:
+    """Pictures by the instants in their names, where these say nothing else.
+
+    Raises:
+        ValueError: where they cannot be in order, as a clock was set back.
+    """
+    names = [p.stem for p in images]
+    stamps = read_stamps(names, "names of the files")
+    if stamps is None or len(set(map(without_stamp, names))) > 1:
+        return list(images)
+    hour = hour_twice(stamps.seconds) if stamps.local else None
+    if hour is not None:
+        raise ValueError(
+            f"{folder.name} must tell the order of its pictures, but {hour} holds "
+            "twice as many as the hours beside it, as where a clock is set back in "
+            "autumn; put a number before their names, and give the interval."
+        )
+    return [images[k] for k in np.argsort(stamps.seconds, kind="stable")]
 
 
 def read_picture(path: Path) -> np.ndarray:

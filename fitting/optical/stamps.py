@@ -11,6 +11,10 @@ from jaxtyping import Float
 _DATE = r"(\d{4})[-_.:]?(\d{2})[-_.:]?(\d{2})"
 _CLOCK = r"(\d{2})[-_.:h]?(\d{2})[-_.:m]?(\d{2})(?:[.,](\d{1,6}))?"
 _STAMP = re.compile(rf"(?<!\d){_DATE}[T _-]+{_CLOCK}(?!\d)")
+_ZONE = re.compile(r"\s?(?:Z|([+-])(\d{2}):?(\d{2}))(?![A-Za-z\d:])")
+_ZONES = 2  # that a film may have, one of them in summer; counters of frames have more
+_SUNDAY, _LATEST = 6, 4  # day of the week; hour
+_EVEN, _TWICE, _LEAST = 0.6, 1.6, 3  # of pictures in hours beside each other
 _EPOCH = re.compile(r"(?<!\d)(1\d{9})(\d{3})?(?!\d)")
 _ELAPSED = re.compile(
     r"(?:^|[\s_\-(\[=t])(\d+(?:\.\d+)?)\s?(ms|s|sec|min|h|hours?)(?=$|[\s_\-)\].,])"
@@ -31,13 +35,23 @@ class Stamps:
         seconds: since 1970 where `dated`, else since an instant of the source's own.
         origin: what they were read from, to be named in messages.
         dated: whether they tell the date.
-        note: what a user should know of this source; empty where there is nothing.
+        local: whether that is by a clock whose time zone they do not tell.
     """
 
     seconds: Float[np.ndarray, " frame"]
     origin: str
     dated: bool = False
-    note: str = ""
+    local: bool = False
+
+    @property
+    def note(self) -> str:
+        """What a user should know of this source; empty where there is nothing."""
+        if not self.local:
+            return ""
+        return (
+            f"The {self.origin} tell no time zone; they were taken for UTC, which "
+            "matters only where camera and cycler are compared by their dates."
+        )
 
 
 def date_seconds(text: str) -> float | None:
@@ -52,6 +66,28 @@ def date_seconds(text: str) -> float | None:
     except ValueError:
         return None
     return (instant + timedelta(microseconds=micro)).timestamp()
+
+
+def zone_seconds(text: str) -> float | None:
+    """By how much the zone told after a date, `+0200` or `Z`, is ahead of UTC."""
+    date = _STAMP.search(text)
+    found = None if date is None else _ZONE.match(text, date.end())
+    if found is None:
+        return None
+    sign, hours, minutes = found.groups()
+    if sign is None:
+        return 0.0
+    return (3600.0 * int(hours) + 60.0 * int(minutes)) * (1 if sign == "+" else -1)
+
+
+def without_stamp(text: str) -> str:
+    """What a text says beside its instant."""
+    for pattern in (_STAMP, _EPOCH, _HMS, _ELAPSED):
+        found = pattern.search(text)
+        if found is not None:
+            zone = _ZONE.match(text, found.end()) if pattern is _STAMP else None
+            return text[: found.start()] + text[(zone or found).end() :]
+    return text
 
 
 def epoch_seconds(text: str) -> float | None:
@@ -89,11 +125,26 @@ def read_stamps(texts: Sequence[str], origin: str) -> Stamps | None:
         values = [read(text) for text in texts]
         if None in values:
             return None
-        note = ""
-        if dated and read is date_seconds:
-            note = (
-                f"The {origin} tell no time zone; they were taken for UTC, which "
-                "matters only where camera and cycler are compared by their dates."
-            )
-        return Stamps(np.array(values, float), origin, dated, note)
+        seconds, local = np.array(values, float), read is date_seconds
+        zones = [zone_seconds(text) for text in texts] if local else []
+        if local and None not in zones and len(set(zones)) <= _ZONES:
+            seconds, local = seconds - np.array(zones), False
+        return Stamps(seconds, origin, dated, local)
+    return None
+
+
+def hour_twice(seconds: Float[np.ndarray, " frame"]) -> str | None:
+    """The hour of a clock on the wall that a film of one rate has twice, or None.
+
+    Clocks are set back by an hour in the night to a Sunday, before four.
+    """
+    hours, counts = np.unique(seconds // 3600, return_counts=True)
+    held = dict(zip(hours.tolist(), counts.tolist(), strict=True))
+    for hour, count in held.items():
+        beside = held.get(hour - 1, 0), held.get(hour + 1, 0)
+        date = datetime.fromtimestamp(3600 * hour, UTC)
+        night = date.weekday() == _SUNDAY and date.hour < _LATEST
+        even = min(beside) >= max(_EVEN * max(beside), _LEAST)
+        if night and even and count >= _TWICE * max(beside):
+            return f"{date:%Y-%m-%d %H} h"
     return None

@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 
 from .sources import Source, check_content, check_one_size
-from .stamps import UNITS, Stamps, date_seconds, read_stamps
+from .stamps import UNITS, Stamps, date_seconds, read_stamps, zone_seconds
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DATE_TAG = 306
@@ -298,7 +298,7 @@ def _ome_times(text: str, num_frames: int) -> tuple[list[Stamps], float]:
         ]
     )
     date = image.find("{*}AcquisitionDate")
-    begun = date_seconds(date.text or "") if date is not None else None
-    return [
-        Stamps(delta + (begun or 0.0), "DeltaT of OME", begun is not None)
-    ], interval
+    text = "" if date is None else date.text or ""
+    begun, zone = date_seconds(text), zone_seconds(text)
+    start = (begun or 0.0) - (zone or 0.0)
+    return [Stamps(delta + start, "DeltaT of OME", begun is not None)], interval

@@ -1,4 +1,6 @@
 import itertools
+import zoneinfo
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import PIL.Image
@@ -210,6 +212,15 @@ def test_a_date_gives_the_clock_its_zero(tmp_path):
     assert film.start == pytest.approx(1732100400.5)
 
 
+@pytest.mark.parametrize(
+    ("date", "start"),
+    [("2024-11-20T11:00:00", 1732100400), ("2024-11-20T13:00:00+02:00", 1732100400)],
+)
+def test_a_date_of_ome_gives_the_clock_its_zero(tmp_path, date, start):
+    film = frames.open_film(ome(tmp_path, GREY, AcquisitionDate=date, **DELTAS))
+    assert film.start == start
+
+
 NAMES = [
     "cam_20241120_1100{:02d}.png",
     "2024-11-20T11-00-{:02d}.png",
@@ -229,6 +240,68 @@ def test_times_are_read_from_names_of_files(tmp_path, form):
     film = frames.open_film(tmp_path)
     assert "names of the files" in film.time_source
     np.testing.assert_allclose(film.time, 5.0 * np.arange(12))
+
+
+def named(folder, names):
+    for k, name in enumerate(names):
+        PIL.Image.fromarray(GREY[k % 12]).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "names", [("c_0.5h", "c_1h", "c_1.5h"), ("90s", "10min", "1h"), ("9.5 s", "10 s")]
+)
+def test_pictures_whose_names_are_their_instants_are_in_their_order(tmp_path, names):
+    film = frames.open_film(named(tmp_path, names))
+    assert np.all(np.diff(film.time) > 0)
+    for k, frame in enumerate(film):
+        np.testing.assert_allclose(frame, GREY[k] / 255, rtol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("form", "start"),
+    [
+        ("2024-03-01T10-{:02d}-00+0200", 1709280000.0),
+        ("cell 2024-03-01 10-{:02d}-00-0330 a", 1709299800.0),
+        ("20240301_10{:02d}00Z", 1709287200.0),
+    ],
+)
+def test_a_time_zone_in_names_is_read(tmp_path, form, start):
+    film = frames.open_film(named(tmp_path, [form.format(k) for k in range(12)]))
+    assert film.start == start
+    assert film.notes == ()
+
+
+def test_a_number_after_a_date_is_no_time_zone(tmp_path):
+    names = [f"20240301_10{k:02d}00-{k:04d}" for k in range(12)]
+    film = frames.open_film(named(tmp_path, names))
+    np.testing.assert_array_equal(film.time, 60.0 * np.arange(12))
+    assert film.start == 1709287200.0
+
+
+def autumn(minutes, zone=""):
+    """Names by a clock that was set back from 3 to 2, every few minutes for 5 h."""
+    begun = datetime(2024, 10, 26, 23, tzinfo=UTC)
+    paris = zoneinfo.ZoneInfo("Europe/Paris")
+    taken = [begun + timedelta(minutes=minutes * k) for k in range(300 // minutes)]
+    return [f"c_{t.astimezone(paris):%Y%m%d_%H%M%S{zone}}" for t in taken]
+
+
+def test_pictures_by_a_clock_that_was_set_back_are_not_mixed(tmp_path):
+    with pytest.raises(ValueError, match=r"2024-10-27 02 h holds twice .* a number"):
+        frames.open_film(named(tmp_path, autumn(7)), interval=420.0)
+
+
+def test_pictures_by_a_clock_that_was_set_back_are_in_order_by_its_zone(tmp_path):
+    film = frames.open_film(named(tmp_path, autumn(7, "%z")))
+    np.testing.assert_array_equal(film.time, 420.0 * np.arange(42))
+    np.testing.assert_allclose(film.frame(20), GREY[8] / 255, rtol=2e-6)
+
+
+@pytest.mark.parametrize("minutes", [range(0, 300, 7), range(120, 180, 7)])
+def test_a_night_to_a_sunday_is_no_clock_set_back(tmp_path, minutes):
+    names = [f"20241027_{m // 60:02d}{m % 60:02d}00" for m in minutes]
+    assert frames.open_film(named(tmp_path, names)).num_frames == len(minutes)
 
 
 def test_what_the_user_says_outranks_the_camera(tmp_path):
