@@ -105,7 +105,7 @@ def regions_of(
         radius.append(float(np.sqrt(area / np.pi)))
         inner = np.argwhere(_eroded(mask, erode)).T + np.array([[row], [column]])
         pixels.append(_inside(name, label, inner, middle, shape))
-        _check_size(name, label, pixels[-1].shape[1], area)
+        _check_size(name, label, pixels[-1].shape[1], area, middle)
         if pixels[-1].shape[1] < inner.shape[1]:
             cut[label] = 1 - pixels[-1].shape[1] / inner.shape[1]
     few = {
@@ -188,12 +188,14 @@ def _inside(name, label, pixels, middle, shape) -> np.ndarray:
     return pixels[:, within]
 
 
-def _check_size(name, label, count: int, area: int) -> None:
+def _check_size(name, label, count: int, area: int, middle) -> None:
     if count < _LEAST_PIXELS:
+        y, x = middle
         raise ValueError(
-            f"{name}, particle '{label}', must cover {_LEAST_PIXELS} px or more inside "
-            f"its edge, but covers {count} ({area} with its edge); draw it larger, or "
-            "check that it is in pixels."
+            f"{name}, particle '{label}' at x = {x:.4g}, y = {y:.4g}, must cover "
+            f"{_LEAST_PIXELS} px or more inside its edge, but covers {count} ({area} "
+            "with its edge); remove it if it is a speck, else draw it larger, or check "
+            "that it is in pixels."
         )
 
 

@@ -63,6 +63,12 @@ def pieces():
     return image
 
 
+def speck():
+    image = np.where(MASK > 0, 255, 0).astype(np.uint8)
+    image[36, 4] = 255
+    return image
+
+
 REGIONS_REFUSED = [
     (
         "micrometres",
@@ -104,6 +110,11 @@ REGIONS_REFUSED = [
         "three pixels",
         lambda d: circles(d, "a,9,9,2"),
         "must cover 9 px or more .* draw it larger",
+    ),
+    (
+        "a speck in a mask",
+        lambda d: labels(d, speck()),
+        "at x = 4, y = 36, must .* covers 0 .1 with its edge.; remove it if it is a sp",
     ),
     ("a name twice", lambda d: circles(d, "a,9,9,5", "a,30,20,5"), "names 'a' twice"),
     ("no name", lambda d: circles(d, ",9,9,5"), "region 1, must have a name"),
@@ -148,7 +159,7 @@ REGIONS_REFUSED = [
     (
         "a label of 4 px",
         lambda d: labels(d, spots((5, 7), (20, 35))),
-        "particle '1', must cover 9 px",
+        "particle '1' at x = 5.5, y = 5.5, must cover 9",
     ),
     ("another ending", lambda d: text(d, "x", "regions.json"), "but ends in '.json'"),
 ]
