@@ -26,7 +26,8 @@ _LOW = 0.25  # of a good frame's correlation, below which a shift is not believe
 _GOOD = 0.9  # quantile of a film's correlations: that of a good frame
 _SAMPLES = 12  # frames, spread over the film, by which the first reference is chosen
 _AGREEING = 4  # more than one in so many of them show what it shows
-_CHANCE, _MOST_CHANCE = 20.0, 0.3  # see `_Reference.chance`
+_CHANCE, _MOST_CHANCE = 16.0, 0.3  # see `_Reference.chance`
+_SURE = 1.25  # times chance, from where two frames agree without doubt
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +96,8 @@ def register(
         film: its frames must have something to hold on to beside the particles.
         away: gives the pixels, in the reference, of what changes and of so many px
             around it, such as `Regions.around`; they are left out.
-        reference: frame whose shift is 0; by default the first that is not lost.
+        reference: frame whose shift is 0; by default the first that shows what others
+            show.
         search: largest shift that is looked for [px]; at most a third of the frame.
         jump: step from one frame to the next that is flagged [px].
         workers: threads; by default one per core.
@@ -153,7 +155,7 @@ def _first_of_many(film, bands: Bands, ground, search: float) -> int:
         kept, agreeing = _reference(film, bands, ground, search, [k]), 0
         for other in sample if kept.energy > 0 else ():
             alike = _shift(film, bands, kept, search, (0.0, 0.0), int(other))[2]
-            agreeing += other != k and alike > kept.chance
+            agreeing += other != k and alike > _SURE * kept.chance
             if agreeing == enough:
                 return k
         if kept.energy > 0 and agreeing > most:
@@ -162,15 +164,19 @@ def _first_of_many(film, bands: Bands, ground, search: float) -> int:
 
 
 def _from_first_good(shifts: Shifts) -> Shifts:
-    """Shifts against the first frame that is not lost, as regions are drawn on it."""
-    first = int(np.argmin(shifts.lost))
-    if shifts.lost[first] or first == shifts.references[0] == 0:
+    """Shifts against the first frame that is surely right, as regions are drawn on it.
+
+    That is the first reference, or a frame before it that agrees with it after all.
+    """
+    sure = ~shifts.lost & (shifts.correlation > _DROP * shifts.correlation.max())
+    first = int(np.argmax(sure[: shifts.references[0] + 1]))
+    if shifts.references[0] == 0 or not sure[first]:
         return shifts
     notes = ()
     if first:
         notes = (
-            f"Shifts are counted from frame {first + 1}, the first that could be "
-            "registered, so regions must be drawn on it.",
+            f"Shifts are counted from frame {first + 1}, the first that shows what "
+            "others show, so regions must be drawn on it.",
         )
     dy, dx = shifts.dy - shifts.dy[first], shifts.dx - shifts.dx[first]
     return dataclasses.replace(shifts, dy=dy, dx=dx, notes=notes)

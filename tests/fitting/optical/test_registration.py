@@ -148,7 +148,17 @@ def test_bad_first_frames_cost_themselves_only(make, count):
     off = np.hypot(shifts.dy - moved["dy"], shifts.dx - moved["dx"])
     assert np.max(off[count:]) < 0.1
     (note,) = shifts.notes
-    assert f"counted from frame {count + 1}, the first that could be" in note
+    assert f"counted from frame {count + 1}, the first that shows" in note
+
+
+def test_a_first_frame_that_agrees_by_chance_is_not_what_regions_are_drawn_on():
+    film, truth = made_film(
+        30, (64, 64), 0, noise=0.04, blurred=(), drift=(2, -1), jump=(1, 1)
+    )
+    dark = np.random.default_rng(0).normal(5, 2, film.shape).clip(0, 255)
+    shifts = register(begun_badly(lambda _: dark, 1, film, truth))
+    assert not shifts.lost[0]
+    assert (shifts.dy[1], shifts.dx[1]) == (0, 0)
 
 
 def test_a_camera_that_stays_dark_for_long_is_not_the_reference():
