@@ -36,6 +36,7 @@ _NAMESPACES = (
     "files",
     "fit_figures",
     "fit_files",
+    "folders",
     "identity",
     "imaged",
     "independent",

@@ -152,12 +152,12 @@ def _check_inputs(arguments) -> None:
     out = getattr(arguments, "out", None)
     if out is None or not getattr(arguments, "overwrite", False):
         return
-    from . import files
+    from . import folders
 
     given = [value for name, value in vars(arguments).items() if name != "out"]
     lists = [value if isinstance(value, list) else [value] for value in given]
     paths = [item for items in lists for item in items if isinstance(item, Path)]
-    files.check_spared(out, paths, command=arguments.command)
+    folders.check_spared(out, paths, command=arguments.command)
 
 
 def prepare_environment(environment, *, cache: bool) -> None:

@@ -1,15 +1,12 @@
-"""Opens electrode, particle and result files, and writes folders of results.
+"""Opens electrode, particle and result files, and writes tables and JSON.
 
 Columns and keys carry their units: `radius_um`, `time_s`, `voltage_V`.
 """
 
-import contextlib
 import json
 import math
 import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -265,102 +262,3 @@ def _cell(value):
     if isinstance(value, float | np.floating):
         return repr(float(value)) if math.isfinite(value) else ""
     return value
-
-
-def check_folder(folder: str | os.PathLike, *, overwrite: bool) -> None:
-    """Raises ValueError unless results may go into `folder`."""
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out must name a folder, but '{folder}' is a file.")
-    whole = folder.absolute()
-    above = next(path for path in (whole, *whole.parents) if path.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        kind = "may not be written to" if above.is_dir() else "is a file"
-        raise ValueError(
-            f"--out must name a folder that can be made, but '{above}' {kind}; choose "
-            "another one."
-        )
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise ValueError(
-            f"--out must name a new or empty folder, but '{folder}' holds files; "
-            "choose another one or add --overwrite."
-        )
-
-
-def check_spared(
-    folder: str | os.PathLike, inputs: Iterable[Path], *, command: str
-) -> None:
-    """Raises ValueError where `--overwrite` would remove what a command is to read.
-
-    A command that goes on from tables among its own earlier results copies them anew,
-    as every command does with `study.json`.
-    """
-    folder = Path(folder).resolve()
-    study = _study_in(folder)
-    own = study.get("format") == f"diffelec {command}"
-    files = () if own else {folder / name for name in _listed(study) if name != STUDY}
-    within = {folder} if own else {folder, *folder.parents}
-    for path in map(Path.resolve, inputs):
-        if study and path in (within if path.is_dir() else files):
-            raise ValueError(
-                "--out must name another folder, since --overwrite would remove "
-                f"results in '{folder.name}' that are read ('{path.name}')."
-            )
-
-
-def _study_in(folder: Path) -> dict:
-    """What the run says whose results are in a folder; nothing where none does."""
-    with contextlib.suppress(OSError, ValueError):
-        study = read_json(folder / STUDY)
-        return study if isinstance(study, dict) else {}
-    return {}
-
-
-def _listed(study: dict) -> list[str]:
-    """The names of files that a study calls its own; in its folder, not elsewhere."""
-    names = study.get("files")
-    names = names if isinstance(names, list) else []
-    return [name for name in names if isinstance(name, str) and Path(name).name == name]
-
-
-@contextlib.contextmanager
-def result_folder(
-    folder: str | os.PathLike, *, overwrite: bool = False
-) -> Iterator[Path]:
-    """A temporary folder beside `folder`, moved there when the block succeeds.
-
-    With `overwrite`, the files that an earlier study lists as its own are removed;
-    files of other origin stay unless one of the new files has their name.
-    """
-    folder = Path(folder)
-    check_folder(folder, overwrite=overwrite)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        yield partial
-        partial.chmod(0o777 & ~_umask())
-        if folder.is_dir() and any(folder.iterdir()):
-            _replace_files(partial, folder)
-        else:
-            partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _replace_files(source: Path, folder: Path) -> None:
-    """Puts the files of `source` in place of those of the study in `folder`."""
-    for name in _listed(_study_in(folder)):
-        with contextlib.suppress(OSError):
-            (folder / name).unlink(missing_ok=True)
-    for path in sorted(source.iterdir()):
-        target = folder / path.name
-        if path.is_dir() and target.is_dir():
-            _replace_files(path, target)
-        else:
-            path.replace(target)

@@ -49,16 +49,16 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 
 def run(arguments) -> None:
     """Reads, fits each mechanism, weighs them, prints, writes."""
-    from .. import compare_files, files, mechanisms
+    from .. import compare_files, folders, mechanisms
 
     names = arguments.mechanisms or list(mechanisms.MECHANISMS)
     check(arguments, names)
-    files.check_folder(arguments.out, overwrite=arguments.overwrite)
+    folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     with from_film.stages(arguments) as before:
         prepared, found = weigh(before.arguments, names)
         prepared = prepared._replace(folders=before.folders)
         print(compare_files.text(found))
-        with files.result_folder(
+        with folders.result_folder(
             arguments.out, overwrite=arguments.overwrite
         ) as folder:
             written = write(folder, prepared, found)

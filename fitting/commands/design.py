@@ -71,15 +71,15 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments) -> None:
     """Reads, searches, reckons, prints, writes."""
-    from .. import design_files, files, progress
+    from .. import design_files, folders, progress
 
     check(arguments)
-    files.check_folder(arguments.out, overwrite=arguments.overwrite)
+    folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     with from_film.stages(arguments) as before:
         prepared = job.prepare(before.arguments)._replace(folders=before.folders)
         found = solve(prepared)
         print(design_files.text(found))
-        with files.result_folder(
+        with folders.result_folder(
             arguments.out, overwrite=arguments.overwrite
         ) as folder:
             with progress.Waiting("writing files and figures"):

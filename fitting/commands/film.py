@@ -101,10 +101,10 @@ def run(arguments) -> None:
     """Simulates, draws, writes, says what to do next."""
     import numpy as np
 
-    from .. import files
+    from .. import files, folders
 
     check(arguments)
-    files.check_folder(arguments.out, overwrite=arguments.overwrite)
+    folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     made_up = arguments.rises is not None
     cycler, radius, values = (_made_up if made_up else _simulated)(arguments)
     count = _count(arguments, float(cycler[0][-1]) - arguments.delay_s)
@@ -112,7 +112,7 @@ def run(arguments) -> None:
     intensities = _seen(values, plan.time, arguments.delay_s)
     circles = _place(arguments, radius, intensities.labels)
     name = "film" if arguments.png else "film.tif"
-    with files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
+    with folders.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
         _write(folder / name, plan, circles, intensities, arguments)
         files.write_csv(
             folder / "cycler.csv",

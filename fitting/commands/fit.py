@@ -27,14 +27,14 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 
 def run(arguments) -> None:
     """Reads, fits, prints, writes."""
-    from .. import files
+    from .. import folders
 
     check(arguments)
-    files.check_folder(arguments.out, overwrite=arguments.overwrite)
+    folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     with from_film.stages(arguments) as before:
         job = prepare(before.arguments)._replace(folders=before.folders)
         found, report = solve(job)
-        with files.result_folder(
+        with folders.result_folder(
             arguments.out, overwrite=arguments.overwrite
         ) as folder:
             names = write(folder, job, found, report)

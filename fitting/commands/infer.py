@@ -82,10 +82,10 @@ def _add_chains(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments) -> None:
     """Reads, searches, samples, prints, writes."""
-    from .. import files, netcdf, posterior_files
+    from .. import folders, netcdf, posterior_files
 
     check(arguments)
-    files.check_folder(arguments.out, overwrite=arguments.overwrite)
+    folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     store = _store(arguments)
     with (
         study.resumable(store, "the draws so far"),
@@ -94,7 +94,7 @@ def run(arguments) -> None:
         prepared = job.prepare(before.arguments)._replace(folders=before.folders)
         centre, found = solve(prepared, store)
         print(posterior_files.text(found))
-        with files.result_folder(
+        with folders.result_folder(
             arguments.out, overwrite=arguments.overwrite
         ) as folder:
             names = write(folder, prepared, centre, found)

@@ -141,16 +141,16 @@ def add_reading(parser: argparse.ArgumentParser):
 
 def run(arguments) -> None:
     """Reads, finds, prints, writes."""
-    from .. import files, progress
+    from .. import folders, progress
 
     check(arguments)
-    files.check_folder(arguments.out, overwrite=arguments.overwrite)
+    folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     with progress.Waiting("finding onsets"):
         found = find(arguments)
     print(text(found))
     with (
         progress.Waiting("writing files and figures"),
-        files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder,
+        folders.result_folder(arguments.out, overwrite=arguments.overwrite) as folder,
     ):
         names = write(folder, found)
     print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)

@@ -25,16 +25,16 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 
 def run(arguments) -> None:
     """Reads, writes."""
-    from .. import files, page
+    from .. import files, folders, page
     from ..wording import counted
 
-    files.check_folder(arguments.out, overwrite=arguments.overwrite)
+    folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     for folder in arguments.results:
         if not folder.is_dir():
             raise ValueError(f"'{folder}' must be a folder of results, but is none.")
     parts = [part for folder in arguments.results for part in page.parts_of(folder)]
     text = page.page(parts)
-    with files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
+    with folders.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
         (folder / "report.html").write_text(text, encoding="utf-8")
         files.write_json(
             folder / files.STUDY,

@@ -119,13 +119,13 @@ def add_output(parser: argparse.ArgumentParser, *, required: bool) -> None:
 
 def check_output(arguments) -> None:
     """Refuses, before any computation, what could not be written or drawn."""
-    from .. import files
+    from .. import folders
 
     for share in arguments.soc:
         if not 0.0 <= share <= 1.0:
             raise ValueError(f"--soc must lie between 0 and 1, but holds {share:g}.")
     if arguments.out is not None:
-        files.check_folder(arguments.out, overwrite=arguments.overwrite)
+        folders.check_folder(arguments.out, overwrite=arguments.overwrite)
 
 
 def solve(electrode, protocol, settings: dict):
@@ -148,12 +148,12 @@ def write(arguments, electrode, solution, settings: dict, also=None) -> None:
 
     `also` names folders inside that of the results, and what fills each.
     """
-    from .. import files, progress, site_files
+    from .. import files, folders, progress, site_files
 
     cut = site_files.is_cut(solution.topology)
     with (
         progress.Waiting("writing files and figures"),
-        files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder,
+        folders.result_folder(arguments.out, overwrite=arguments.overwrite) as folder,
     ):
         _write_netcdf(folder / "solution.nc", solution)
         _write_tables(folder, solution)

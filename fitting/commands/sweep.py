@@ -82,7 +82,7 @@ def _add_varied(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments) -> None:
     """Reads, simulates what nobody has, writes once all is there."""
-    from .. import files
+    from .. import files, folders
     from ..chunks import Store
 
     store = Store.beside(arguments.out)
@@ -91,7 +91,7 @@ def run(arguments) -> None:
         print(f"'{arguments.out}' holds the results already", file=sys.stderr)
         _check_ends(found.get("ends"), arguments.out)
         return
-    files.check_folder(arguments.out, overwrite=arguments.overwrite)
+    folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     asked = sweep_of(arguments)
     how = "again" if arguments.join else "with --resume"
     with study.resumable(store, "finished simulations", how=how):
@@ -232,7 +232,7 @@ def solve(arguments, store, asked):
 
 def write(arguments, asked, lanes) -> list[str]:
     """All files, complete or not at all; their names."""
-    from .. import files, netcdf, style, sweep_figures, sweep_files
+    from .. import files, folders, netcdf, style, sweep_figures, sweep_files
 
     print(sweep_files.text(asked, lanes))
     missing = netcdf.missing()
@@ -242,7 +242,7 @@ def write(arguments, asked, lanes) -> list[str]:
             "files hold the imaged particles.",
             file=sys.stderr,
         )
-    with files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
+    with folders.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
         sweep_files.write(folder, asked, lanes)
         for name, figure in sweep_figures.figures_of(asked, lanes):
             style.save(figure, folder / f"{name}.png")

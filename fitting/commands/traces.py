@@ -118,16 +118,16 @@ class Measured(NamedTuple):
 
 def run(arguments) -> None:
     """Opens, registers, measures, prints, writes."""
-    from .. import files
+    from .. import folders
 
     check(arguments)
-    files.check_folder(arguments.out, overwrite=arguments.overwrite)
+    folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     film = opened(arguments)
     if arguments.propose:
         propose(arguments, film)
         return
     found = measure(arguments, film)
-    with files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
+    with folders.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
         names = write(folder, arguments, found)
     _print_written(names, arguments)
     path = shlex.quote(str(arguments.out / "traces.csv"))
@@ -178,7 +178,7 @@ def propose(arguments, film) -> None:
     """Writes regions for approval."""
     import numpy as np
 
-    from .. import files, style
+    from .. import folders, style
     from ..optical import proposal, quality_figures, trace_files
     from ..wording import counted
 
@@ -187,7 +187,7 @@ def propose(arguments, film) -> None:
     notes = film.notes + shifts.notes + found.notes
     _print_notes(notes)
     print(f"proposed {counted(len(found.labels), 'particle')}")
-    with files.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
+    with folders.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
         trace_files.write_regions(folder / "regions.csv", found)
         first = film.frame(int(np.argmin(shifts.lost)))
         drawn = quality_figures.regions_figure(first, found, film.name)

@@ -1,0 +1,171 @@
+"""Folders of results: complete or absent, and replaced file by file.
+
+A folder's `study.json` lists what is its own; all else in it is somebody's.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from .files import STUDY, read_json
+
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+def check_folder(folder: str | os.PathLike, *, overwrite: bool) -> None:
+    """Raises ValueError unless results may go into `folder`."""
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out must name a folder, but '{folder}' is a file.")
+    whole = folder.absolute()
+    above = next(p for p in (whole, *whole.parents) if p.exists() or p.is_symlink())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        kind = "is a link to what is not there"
+        if above.exists():
+            kind = "may not be written to" if above.is_dir() else "is a file"
+        raise ValueError(
+            f"--out must name a folder that can be made, but '{above}' {kind}; choose "
+            "another one."
+        )
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise ValueError(
+            f"--out must name a new or empty folder, but '{folder}' holds files; "
+            "choose another one or add --overwrite."
+        )
+
+
+def check_spared(
+    folder: str | os.PathLike, inputs: Iterable[Path], *, command: str
+) -> None:
+    """Raises ValueError where `--overwrite` would remove what a command is to read.
+
+    A command that goes on from tables among its own earlier results copies them anew,
+    as every command does with `study.json`; not from those in a folder among them.
+    """
+    folder = Path(folder).resolve()
+    study = _study_in(folder)
+    own = study.get("format") == f"diffelec {command}"
+    listed = {folder / name for name in _listed(study) if name != STUDY}
+    folders = {path for path in listed if path.is_dir()}
+    within = {folder} if own else {folder, *folder.parents}
+    lost = within | folders if own else within | listed
+    for path in map(Path.resolve, inputs):
+        if study and (path in lost or folders.intersection(path.parents)):
+            raise ValueError(
+                "--out must name another folder, since --overwrite would remove "
+                f"results in '{folder.name}' that are read ('{path.name}')."
+            )
+
+
+def _study_in(folder: Path) -> dict:
+    """What the run says whose results are in a folder; nothing where none does."""
+    with contextlib.suppress(OSError, ValueError):
+        study = read_json(folder / STUDY)
+        return study if isinstance(study, dict) else {}
+    return {}
+
+
+def _listed(study: dict) -> list[str]:
+    """The names of files that a study calls its own; in its folder, not elsewhere."""
+    names = study.get("files")
+    names = names if isinstance(names, list) else []
+    return [name for name in names if isinstance(name, str) and Path(name).name == name]
+
+
+@contextlib.contextmanager
+def result_folder(
+    folder: str | os.PathLike, *, overwrite: bool = False
+) -> Iterator[Path]:
+    """A temporary folder whose files are put into `folder` when the block succeeds.
+
+    It is inside of a folder that is there, which may be on another file system than the
+    one above it, and beside one that is not. With `overwrite`, the files that an
+    earlier study lists as its own are removed once all new ones are in place; files of
+    other origin stay unless one of the new files has their name.
+
+    Raises:
+        KeyboardInterrupt: when all is in place, for an interruption meanwhile.
+    """
+    folder = Path(folder)
+    check_folder(folder, overwrite=overwrite)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    place = folder if folder.is_dir() else folder.parent
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=place))
+    try:
+        yield partial
+        try:
+            with _uninterrupted():
+                _put(partial, folder)
+        except KeyboardInterrupt:
+            sentence = f"interrupted; the results are in '{folder}'."
+            raise KeyboardInterrupt(sentence) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Holds interruptions back until the block has ended."""
+    came, before = [], {}
+    if threading.current_thread() is threading.main_thread():  # which they come to
+        before = {number: signal.getsignal(number) for number in _STOPS}
+    kept = {number: how for number, how in before.items() if how is not None}
+    for number in kept:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, how in kept.items():
+            signal.signal(number, how)
+    for number in came:
+        signal.raise_signal(number)
+
+
+def _put(partial: Path, folder: Path) -> None:
+    """Puts the files of a temporary folder where they belong."""
+    if folder.is_dir():
+        _replace_files(partial, folder)
+    else:
+        partial.chmod(0o777 & ~_umask())
+        partial.replace(folder)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _replace_files(source: Path, folder: Path) -> None:
+    """Puts the files of `source` in place of those of the study in `folder`: the new
+    study last, and only then are those of the old one removed.
+    """
+    old = _listed(_study_in(folder))
+    new = sorted(
+        [path.name for path in source.iterdir()], key=lambda name: name == STUDY
+    )
+    for name in new:
+        if (source / name).is_dir() and (folder / name).is_dir():
+            _replace_files(source / name, folder / name)
+        else:
+            (source / name).replace(folder / name)
+    for name in old:
+        if name not in new:
+            _remove(folder / name)
+
+
+def _remove(path: Path) -> None:
+    """Removes a file, or a folder of results but for what is somebody's in it."""
+    with contextlib.suppress(OSError):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
+            return
+        study = _study_in(path)
+        for name in {*_listed(study), STUDY} if study else ():
+            _remove(path / name)
+        path.rmdir()
