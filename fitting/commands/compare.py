@@ -56,7 +56,7 @@ def run(arguments) -> None:
     folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     with from_film.stages(arguments) as before:
         prepared, found = weigh(before.arguments, names)
-        prepared = prepared._replace(folders=before.folders)
+        prepared = prepared._replace(sources=before.sources, folders=before.folders)
         print(compare_files.text(found))
         with folders.result_folder(
             arguments.out, overwrite=arguments.overwrite

@@ -2,7 +2,7 @@
 
 import argparse
 
-from . import fit, study
+from . import fit, from_film, study
 
 _CYCLE = (
     "Charge at C/20 until 4.3 V",
@@ -74,7 +74,8 @@ def _fit():
     """Fits the packaged events; a function that writes the results into a folder."""
     parser = argparse.ArgumentParser()
     fit.add_parser(parser.add_subparsers())
-    job = fit.prepare(parser.parse_args(["fit", *_FIT, "--out", "fit"]))
+    asked = parser.parse_args(["fit", *_FIT, "--out", "fit"])
+    job = fit.prepare(asked)._replace(sources=from_film.sources_of(asked))
     print(f"\n{job.title}\n")
     found, report = fit.solve(job)
     return lambda folder: fit.write(folder, job, found, report)

@@ -76,7 +76,9 @@ def run(arguments) -> None:
     check(arguments)
     folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     with from_film.stages(arguments) as before:
-        prepared = job.prepare(before.arguments)._replace(folders=before.folders)
+        prepared = job.prepare(before.arguments)._replace(
+            sources=before.sources, folders=before.folders
+        )
         found = solve(prepared)
         print(design_files.text(found))
         with folders.result_folder(

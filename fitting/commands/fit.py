@@ -32,7 +32,9 @@ def run(arguments) -> None:
     check(arguments)
     folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     with from_film.stages(arguments) as before:
-        job = prepare(before.arguments)._replace(folders=before.folders)
+        job = prepare(before.arguments)._replace(
+            sources=before.sources, folders=before.folders
+        )
         found, report = solve(job)
         with folders.result_folder(
             arguments.out, overwrite=arguments.overwrite

@@ -1,7 +1,9 @@
-"""What `diffelec fit` does before a fit to a film or to traces: two other commands.
+"""What `diffelec fit` does before a fit: it copies its tables, and of a film or of
+traces it does what two other commands do.
 
-Their results are written to folders of their own in a temporary place, from which the
-fit reads its table and copies them beside its own.
+Tables are read from copies in a temporary place, which go to the results at the end:
+what lies there is what was read, whatever became of the files meanwhile. The other
+commands' results are written to folders of their own in that place.
 """
 
 import argparse
@@ -17,16 +19,22 @@ from . import film_clock, onset_files, onsets, traces
 TRACES, ONSETS, INTENSITIES = "traces", "onsets", "intensities.csv"
 """Folders of the two commands' results inside that of the fit, and a table."""
 _QUALITY = "quality.csv"
+_TABLES = ("onsets", "cycler", "intensities")  # that are read from copies
+_SOURCES = ("onsets", "film", "regions", "traces", "intensities", "cycler", "example")
 _HOUR, _MINUTE = 3600.0, 60.0
 
 
 class Stages(NamedTuple):
-    """What comes before a fit; empty where it begins at a table of events.
+    """What comes before a fit.
 
-    `arguments` are those of the fit, with the table and all that was found of it.
+    Attributes:
+        arguments: of the fit, with copies of the tables, and with what was found.
+        sources: what was given to be read, by the names of the arguments.
+        folders: of results that came before; none where it begins at a table of events.
     """
 
     arguments: argparse.Namespace
+    sources: dict[str, str]
     folders: tuple[Path, ...] = ()
 
 
@@ -112,6 +120,12 @@ def _for_onsets(arguments, table: Path | None, film=None, regions=None):
     return argparse.Namespace(**(vars(arguments) | own | {"capacity_mAh": None}))
 
 
+def sources_of(arguments) -> dict[str, str]:
+    """What is given to be read, by the names of the arguments."""
+    given = {name: getattr(arguments, name) for name in _SOURCES}
+    return {name: str(value) for name, value in given.items() if value is not None}
+
+
 @contextlib.contextmanager
 def stages(arguments) -> Iterator[Stages]:
     """What comes before the fit, valid inside the block.
@@ -119,18 +133,20 @@ def stages(arguments) -> Iterator[Stages]:
     Raises:
         ValueError: where the film or the traces cannot be used, or tell no event.
     """
-    if not begins(arguments):
-        yield Stages(arguments)
-        return
+    sources = sources_of(arguments)
     with tempfile.TemporaryDirectory(prefix="diffelec-") as name:
         place = Path(name)
+        arguments = _with_copies(arguments, place)
+        if not begins(arguments):
+            yield Stages(arguments, sources)
+            return
         if arguments.film is not None:
             table = _measure(arguments, place / TRACES)
             regions = place / TRACES / "regions.csv"
             given = _for_onsets(arguments, table, arguments.film, regions)
         else:
             given = _for_onsets(arguments, arguments.traces)
-        found = _find(given, place / ONSETS)
+        found = _find(given, place / ONSETS, sources)
         own = {
             "onsets": place / ONSETS / "onsets.csv",
             "half_cycle": found.chosen.half.number,
@@ -146,7 +162,20 @@ def stages(arguments) -> Iterator[Stages]:
             own["intensities"] = _write_intensities(place / INTENSITIES, found)
         known = argparse.Namespace(**(vars(arguments) | own))
         folders = tuple(place / part for part in (TRACES, ONSETS))
-        yield Stages(known, tuple(folder for folder in folders if folder.is_dir()))
+        folders = tuple(folder for folder in folders if folder.is_dir())
+        yield Stages(known, sources, folders)
+
+
+def _with_copies(arguments, place: Path):
+    """The arguments, with copies of the tables that they name, under the same names."""
+    own = {}
+    for name in _TABLES:
+        path = getattr(arguments, name)
+        if path is not None:
+            own[name] = place / f"given-{name}" / path.name
+            own[name].parent.mkdir()
+            own[name].write_bytes(path.read_bytes())
+    return argparse.Namespace(**(vars(arguments) | own))
 
 
 def _measure(arguments, folder: Path) -> Path:
@@ -157,7 +186,7 @@ def _measure(arguments, folder: Path) -> Path:
     return folder / "traces.csv"
 
 
-def _find(given, folder: Path):
+def _find(given, folder: Path, sources: dict[str, str]):
     """Finds and writes what `diffelec onsets` does."""
     from .. import progress
 
@@ -172,7 +201,7 @@ def _find(given, folder: Path):
         )
     folder.mkdir()
     with progress.Waiting("drawing onsets"):
-        onset_files.write(folder, found._replace(arguments=_as_written(given)))
+        onset_files.write(folder, found._replace(arguments=_as_written(given, sources)))
     return found
 
 
@@ -196,9 +225,13 @@ def _write_intensities(path: Path, found) -> Path:
     return path
 
 
-def _as_written(given):
-    """The arguments, with the table's place in the folder of the fit."""
-    if given.film is None:
-        return given
-    inside = {"traces": Path(TRACES) / "traces.csv"}
-    return argparse.Namespace(**(vars(given) | inside))
+def _as_written(given, sources: dict[str, str]):
+    """The arguments, with the table's place in the folder of the fit, and where the
+    cycler's file was.
+    """
+    own = {}
+    if given.film is not None:
+        own["traces"] = Path(TRACES) / "traces.csv"
+    if given.cycler is not None:
+        own["cycler"] = Path(sources["cycler"])
+    return argparse.Namespace(**(vars(given) | own))

@@ -91,7 +91,9 @@ def run(arguments) -> None:
         study.resumable(store, "the draws so far"),
         from_film.stages(arguments) as before,
     ):
-        prepared = job.prepare(before.arguments)._replace(folders=before.folders)
+        prepared = job.prepare(before.arguments)._replace(
+            sources=before.sources, folders=before.folders
+        )
         centre, found = solve(prepared, store)
         print(posterior_files.text(found))
         with folders.result_folder(

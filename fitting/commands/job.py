@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from . import cycler_file, study
 
 _HOUR = 3600.0
-_SOURCES = ("film", "regions", "traces", "intensities", "cycler", "example")
 _PACKAGES = ("jax", "jaxlib", "diffrax", "equinox", "optimistix", "numpyro", "numpy")
 
 
@@ -23,6 +22,7 @@ class Job(NamedTuple):
     choices: Any  # setup.Choices
     setup: Any  # setup.Setup
     title: str
+    sources: dict[str, str] | None = None  # what was given to be read
     folders: tuple[Path, ...] = ()  # of what came before
 
 
@@ -259,9 +259,6 @@ def write_study(folder: Path, job: Job, kind: str, again: str, **more) -> list[s
     from .. import files
 
     names = sorted([path.name for path in folder.iterdir()] + [files.STUDY])
-    # A table of onsets is what a film's or traces' own stage writes, where it was run.
-    given = _SOURCES if job.folders else ("onsets", *_SOURCES)
-    sources = {name: getattr(job.arguments, name) for name in given}
     files.write_json(
         folder / files.STUDY,
         {
@@ -270,7 +267,7 @@ def write_study(folder: Path, job: Job, kind: str, again: str, **more) -> list[s
             "date": study.date(),
             "title": job.title,
             "command": again,
-            "sources": {k: str(v) for k, v in sources.items() if v is not None},
+            "sources": job.sources or {},
             "choices": _in_units(job.choices),
             **more,
             "versions": study.versions(_PACKAGES),

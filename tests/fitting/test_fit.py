@@ -7,8 +7,9 @@ import shlex
 import numpy as np
 import pytest
 
-from fitting import cli, examples, files, optimise, style
-from fitting.commands import fit
+from diffelec.presets import single_particle
+from fitting import cli, examples, files, fit_files, optimise, review, style
+from fitting.commands import demo, fit
 
 from .made_up import made_up_report
 
@@ -118,6 +119,32 @@ def test_a_fit_tells_how_to_repeat_it(fitted):
     assert again.leave_out == []
     assert (again.shells, again.starts, again.seed) == (5, 1, 0)
     assert {"diffelec", "jax", "optimistix", "python"} <= set(study["versions"])
+
+
+def test_copies_are_of_what_was_read(tmp_path, monkeypatch):
+    given = written(tmp_path)
+    before = [(tmp_path / name).read_bytes() for name in ("o.csv", "c.csv")]
+
+    def solved(_):
+        (tmp_path / "o.csv").write_text("edited meanwhile")
+        (tmp_path / "c.csv").unlink()
+        return Found(), made_up_report()
+
+    monkeypatch.setattr(fit, "solve", solved)
+    monkeypatch.setattr(fit_files, "write_report", lambda *_: None)
+    monkeypatch.setattr(review, "fitted_electrode", lambda *_: single_particle())
+    out = tmp_path / "out"
+    assert cli.main(["fit", *given, "--out", str(out)]) == 0
+    kept = [(out / name).read_bytes() for name in ("onsets.csv", "cycler.csv")]
+    assert kept == before
+    sources = json.loads((out / "study.json").read_text())["sources"]
+    assert sources == {"onsets": given[1], "cycler": given[3]}
+
+
+def test_the_fit_of_the_demo_names_its_source(monkeypatch):
+    monkeypatch.setattr(fit, "solve", lambda _: (Found(), None))
+    monkeypatch.setattr(fit, "write", lambda folder, job, *_: job.sources)
+    assert demo._fit()(None) == {"example": "wolfman2023-nmc333"}
 
 
 def test_the_fitted_electrode_can_be_read_again(fitted):

@@ -165,8 +165,8 @@ def test_the_folder_holds_what_the_steps_before_wrote(done):
 def test_the_study_names_its_sources_and_a_command_that_repeats_the_fit(done):
     folder, _ = done
     study = json.loads((folder / "a" / "study.json").read_text())
-    assert study["sources"]["film"] == str(folder / "film.tif")
-    assert study["sources"]["regions"] == str(folder / "circles.csv")
+    given = {"film": "film.tif", "regions": "circles.csv", "cycler": "cycler.csv"}
+    assert study["sources"] == {k: str(folder / name) for k, name in given.items()}
     assert {"traces", "onsets", "onsets.csv", "cycler.csv"} < set(study["files"])
     again = cli.parser().parse_args(shlex.split(study["command"])[1:])
     fit.check(again)
@@ -174,6 +174,7 @@ def test_the_study_names_its_sources_and_a_command_that_repeats_the_fit(done):
     assert (again.seen, again.half_cycle) == ("surface", 1)
     known = json.loads((folder / "a" / "onsets" / "study.json").read_text())
     assert known["traces"] == "traces/traces.csv"
+    assert known["cycler"] == str(folder / "cycler.csv")
     assert known["clock_offset_s"] == 60.0
 
 
@@ -246,7 +247,7 @@ def test_a_vague_clock_of_the_film_is_that_of_the_fit(done):
             "--film f --regions r --cycler c --erode-px -1",
             "--erode-px must be 0 or mor",
         ),
-        ("--traces no.csv --cycler c.csv", "'no.csv' cannot be used: No such file"),
+        ("--traces no.csv --protocol Rest", "'no.csv' cannot be used: No such file"),
     ],
 )
 def test_what_cannot_go_together_is_refused(words, said, tmp_path, capsys, monkeypatch):
