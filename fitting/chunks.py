@@ -6,18 +6,18 @@
     000000.npz, ...          a part of a sweep
 
 Every file is complete or absent: written under another name, flushed to the disk, then
-renamed. A file that cannot be read is as good as absent. What an interrupted run has
+renamed. A file that is damaged is as good as absent. What an interrupted run has
 lost is the stretch under way in each chain.
 """
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 import json
 import os
 import shutil
 import uuid
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,9 @@ MANIFEST = "manifest.json"
 _PARTIAL = ".part"
 _WHOLE = "run"  # what who works alone claims
 _STATE = "state "
+_TRIES = 9  # to join a run that others may end
+# What is raised where they do: of making a folder that was there, that it exists.
+_TAKEN_AWAY = (FileNotFoundError, FileExistsError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,11 +85,16 @@ class Store:
         Raises:
             ValueError: naming the first thing that differs; where there is no run.
         """
-        if not self.begun:
+        try:
+            self._agree(identity)
+        except FileNotFoundError:
             raise ValueError(
                 f"There must be a run in '{self.folder}' to resume, but there is none; "
                 "leave --resume out."
-            )
+            ) from None
+
+    def _agree(self, identity: dict) -> None:
+        """`check`, but FileNotFoundError where there is no run."""
         try:
             found = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
         except (json.JSONDecodeError, UnicodeDecodeError):
@@ -110,10 +118,15 @@ class Store:
         Raises:
             ValueError: where the run here is another one.
         """
-        if not self.begun:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._write(MANIFEST, _manifest(identity))  # of all beginners the same
-        self.check(identity)
+        for left in reversed(range(_TRIES)):
+            try:
+                if not self.begun:
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    self._write(MANIFEST, _manifest(identity))  # the same of all
+                return self._agree(identity)
+            except _TAKEN_AWAY:
+                if not left:
+                    raise
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -147,7 +160,7 @@ class Store:
         held = filelock.FileLock(self.folder / f"{name}.lock")
         try:
             held.acquire(timeout=0)
-        except filelock.Timeout:
+        except (filelock.Timeout, *_TAKEN_AWAY):
             yield False
             return
         except (OSError, NotImplementedError) as error:
@@ -163,11 +176,19 @@ class Store:
             yield True
         finally:
             held.release()
+            if not self.begun:  # at whose end the lock may have made its folder anew
+                with contextlib.suppress(OSError):
+                    os.unlink(held.lock_file)
+                    self.folder.rmdir()
 
     def remove(self) -> None:
-        """Ends the run: the manifest goes first, so that nobody joins it any more."""
-        (self.folder / MANIFEST).unlink(missing_ok=True)
-        shutil.rmtree(self.folder)
+        """Ends the run, unless another process has: first its folder has another name,
+        so that nobody joins it any more, then it goes.
+        """
+        ended = self.folder.with_name(f"{self.folder.name}.{_unique()}{_PARTIAL}")
+        with contextlib.suppress(FileNotFoundError):
+            self.folder.rename(ended)
+        shutil.rmtree(ended, ignore_errors=True)
 
     def keep(self, name: str, arrays: dict[str, np.ndarray]) -> None:
         """Keeps arrays under a name of their own."""
@@ -207,7 +228,7 @@ class Store:
         """Writes a file whole or not at all, and waits until the disk has it."""
         path = self.folder / name
         # A name that no other process gives: several may write the same file.
-        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_PARTIAL}")
+        partial = path.with_name(f"{path.name}.{_unique()}{_PARTIAL}")
         with open(partial, "wb") as stream:
             stream.write(content)
             stream.flush()
@@ -221,10 +242,16 @@ class Store:
             path.unlink(missing_ok=True)
 
 
+def _unique() -> str:
+    return uuid.uuid4().hex[:8]
+
+
 def _others(folder: Path) -> list[Path]:
-    """What is in a folder besides traces of a run killed before its manifest."""
+    """What is in a folder besides traces of a run killed before its manifest, or of one
+    that has ended.
+    """
     partial = lambda name: name.startswith(MANIFEST) and name.endswith(_PARTIAL)
-    names = (path for path in folder.iterdir() if path.name != f"{_WHOLE}.lock")
+    names = (path for path in folder.iterdir() if path.suffix != ".lock")
     return [path for path in names if not partial(path.name)]
 
 
@@ -251,18 +278,26 @@ def change_of(found: dict, identity: dict) -> str | None:
 
 
 def _packed(arrays: dict[str, np.ndarray]) -> bytes:
+    """What NumPy reads, and behind it the digest of that."""
     memory = io.BytesIO()
     np.savez(memory, **arrays)
-    return memory.getvalue()
+    content = memory.getvalue()
+    return content + hashlib.sha256(content).digest()
 
 
 def _unpacked(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a file; None where it is absent or damaged (its sums tell)."""
+    """The arrays of a file; None where it is absent or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
-    except (FileNotFoundError, zipfile.BadZipFile, ValueError, EOFError, KeyError):
+        whole = path.read_bytes()
+    except FileNotFoundError:
         return None
+    size = hashlib.sha256().digest_size
+    content, digest = whole[:-size], whole[-size:]
+    # Sums inside do not cover all of it, and readers of damage fail in many ways.
+    if hashlib.sha256(content).digest() != digest:
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as found:
+        return {name: found[name] for name in found.files}
 
 
 def _plain(leaf) -> np.ndarray:

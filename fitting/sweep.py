@@ -213,7 +213,7 @@ def _computed(store, sweep, number: int, function, callback) -> bool:
     if callback is not None:
         told = lambda done, _: callback(rows.start + done)
     with store.claim(name) as mine:
-        if not mine or store.kept(name) is not None:
+        if not mine or store.kept(name) is not None or not store.begun:
             return False
         found = diffelec.batch(function, sweep.values[rows], callback=told)
         store.keep(name, found._asdict())

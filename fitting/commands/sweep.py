@@ -4,6 +4,7 @@ Any number of processes may work on one sweep: each runs the same command with -
 """
 
 import argparse
+import contextlib
 import shlex
 import sys
 
@@ -82,27 +83,48 @@ def _add_varied(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments) -> None:
     """Reads, simulates what nobody has, writes once all is there."""
-    from .. import files, folders
+    from .. import files, folders, sweep
     from ..chunks import Store
 
     store = Store.beside(arguments.out)
-    if arguments.join and not store.begun and (arguments.out / files.STUDY).exists():
-        found = _joined(arguments.out, sweep_of(arguments))
-        print(f"'{arguments.out}' holds the results already", file=sys.stderr)
-        _check_ends(found.get("ends"), arguments.out)
+    before = _written(arguments.out / files.STUDY)
+    others = not store.begun or not arguments.overwrite  # or who wrote them ends
+    if arguments.join and before is not None and others:
+        _end(arguments.out, _joined(arguments.out, sweep_of(arguments)))
         return
     folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     asked = sweep_of(arguments)
     how = "again" if arguments.join else "with --resume"
     with study.resumable(store, "finished simulations", how=how):
+        sweep.begin(store, asked, resume=arguments.resume, join=arguments.join)
+        if arguments.join and _written(arguments.out / files.STUDY) != before:
+            # By others, meanwhile: what was joined has ended, or was begun after it.
+            found = _joined(arguments.out, asked)
+            store.remove()
+            _end(arguments.out, found)
+            return
         _share(arguments, store, asked)
+
+
+def _written(path):
+    """What another file of that name would change; None where there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        found = path.stat()
+        return found.st_ino, found.st_mtime_ns
+    return None
+
+
+def _end(folder, study: dict) -> None:
+    """Ends with results that are there."""
+    print(f"'{folder}' holds the results already", file=sys.stderr)
+    _check_ends(study.get("ends"), folder)
 
 
 def _share(arguments, store, asked) -> None:
     """Simulates what nobody has, writes once all is there."""
     from .. import sweep_files
 
-    lanes = solve(arguments, store, asked)
+    lanes = solve(store, asked)
     if lanes is None:
         print(
             "the rest is being simulated by other processes; the last one writes the "
@@ -221,11 +243,10 @@ def _check(arguments) -> None:
         )
 
 
-def solve(arguments, store, asked):
+def solve(store, asked):
     """All lanes, with progress on stderr; None while others work on some."""
     from .. import sweep
 
-    sweep.begin(store, asked, resume=arguments.resume, join=arguments.join)
     with study.counting_bar("simulations", len(asked.values), "lane") as shown:
         return sweep.advance(store, asked, callback=shown)
 

@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 import sys
 
+import filelock
 import jax
 import numpy as np
 import pytest
@@ -102,6 +103,24 @@ def test_a_damaged_stretch_is_drawn_again(uninterrupted, tmp_path):
     assert told == []
 
 
+def test_a_damaged_file_is_as_good_as_absent_wherever_the_damage_is(tmp_path):
+    store = chunks.Store(tmp_path)
+    arrays = {"x": np.arange(7.0), "outcome": np.array([1, 2], np.int32)}
+    store.keep("000000", arrays)
+    path = tmp_path / "000000.npz"
+    whole = path.read_bytes()
+    assert_same(store.kept("000000"), arrays)
+    with np.load(path) as found:
+        assert_same(dict(found), arrays)
+    bits = np.random.default_rng(0).integers(8, size=len(whole))
+    for at, bit in enumerate(bits):
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << int(bit)
+        for content in (bytes(flipped), whole[:at]):
+            path.write_bytes(content)
+            assert store.kept("000000") is None
+
+
 def test_a_file_of_the_run_is_never_seen_half_written(tmp_path, monkeypatch):
     store = chunks.Store(tmp_path / "chunks")
     store.create(IDENTITY)
@@ -152,6 +171,44 @@ def test_nothing_of_a_run_that_ended_is_claimed_or_made_anew(tmp_path):
     store = chunks.Store(tmp_path / "gone")
     with store.claim("results") as mine:
         assert not mine
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_ends_once_whoever_ends_it(tmp_path):
+    store = chunks.Store(tmp_path / "chunks")
+    store.join(IDENTITY)
+    store.remove()
+    store.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_joins_while_a_run_ends_begins_it_anew(tmp_path, monkeypatch):
+    store, write = chunks.Store(tmp_path / "chunks"), chunks.Store._write
+
+    def ends_once(store, *given):
+        monkeypatch.setattr(chunks.Store, "_write", write)
+        store.remove()
+        write(store, *given)
+
+    monkeypatch.setattr(chunks.Store, "_write", ends_once)
+    store.join(IDENTITY)
+    store.check(IDENTITY)
+
+
+def test_nothing_is_claimed_of_a_run_that_ends_meanwhile(tmp_path, monkeypatch):
+    store = chunks.Store(tmp_path / "chunks")
+    store.join(IDENTITY)
+
+    def gone(lock, **_):
+        raise FileNotFoundError(errno.ENOENT, "No such file", lock.lock_file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(filelock.FileLock, "acquire", gone)
+        with store.claim("results") as mine:
+            assert not mine
+    monkeypatch.setattr(pathlib.Path, "is_dir", lambda _: store.remove() or True)
+    with store.claim("results"):  # for which the lock makes the folder anew
+        assert store.folder.exists()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -185,6 +185,22 @@ def test_what_a_killed_process_leaves_behind_is_picked_up(
     assert sweep.advance(store, made_up) is not None
 
 
+def test_nothing_is_simulated_for_a_run_that_ends_meanwhile(
+    made_up, tmp_path, monkeypatch
+):
+    store, kept = chunks.Store(tmp_path / "chunks"), chunks.Store.kept
+    sweep.begin(store, made_up, resume=False, join=True)
+
+    def ended(store, name):
+        store.remove()
+        return kept(store, name)
+
+    monkeypatch.setattr(chunks.Store, "kept", ended)
+    monkeypatch.setattr(diffelec, "batch", None)
+    assert sweep.advance(store, made_up) is None
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_another_sweep_does_not_join(made_up, tmp_path):
     store = chunks.Store(tmp_path / "chunks")
     sweep.begin(store, made_up, resume=False, join=True)

@@ -167,6 +167,36 @@ def test_who_comes_second_to_the_results_says_so(command, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("option", [(), ("--overwrite",)])
+def test_who_joins_after_the_end_leaves_the_results_as_they_are(
+    option, command, tmp_path, capsys, monkeypatch
+):
+    out, begin = tmp_path / "out", sweep.begin
+    words = ("--vary", "diffusivity=0.1:10:5", "--join", "--out", out)
+
+    def late(*given, **how):
+        monkeypatch.setattr(sweep, "begin", begin)
+        assert command(*words) == 0
+        capsys.readouterr()
+        begin(*given, **how)
+
+    monkeypatch.setattr(sweep, "begin", late)
+    assert command(*words, *option) == 0
+    printed = capsys.readouterr()
+    assert printed.err == f"'{out}' holds the results already\n"
+    assert printed.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_who_comes_while_another_ends_leaves_it_to_that(command, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ("--vary", "diffusivity=0.1:10:3", "--join", "--out", out)
+    assert command(*words) == 0
+    chunks.Store.beside(out).create({})
+    assert command(*words) == 0
+    assert "holds the results already" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("option", [(), ("--join",)])
 def test_a_sweep_of_which_nothing_ends_has_failed(option, command, tmp_path, capsys):
     out = tmp_path / "out"
