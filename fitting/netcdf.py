@@ -6,6 +6,7 @@ attribute `coordinates`, and flags are bytes marked as `bool`. Importing xarray,
 brings pandas, would take longer than writing.
 """
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -45,9 +46,11 @@ def write(path: str | Path, groups: Mapping[str, Group], attributes: Mapping) ->
     """
     import h5netcdf
 
-    with h5netcdf.File(path, "w") as file:
+    memory = io.BytesIO()  # as HDF5 crashes the process where a disk is full
+    with h5netcdf.File(memory, "w") as file:
         for name, group in groups.items():
             _fill(file.create_group(name) if name else file, group, attributes)
+    Path(path).write_bytes(memory.getbuffer())
 
 
 def _fill(place, group: Group, attributes: Mapping) -> None:

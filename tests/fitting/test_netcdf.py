@@ -54,6 +54,20 @@ def test_groups_carry_the_attributes_and_their_own_axes(tmp_path):
         assert {child.attrs["seed"] for child in found.children.values()} == {3}
 
 
+def test_a_full_disk_is_an_error_in_words(tmp_path):
+    code = (
+        "import resource, signal, numpy as np; from fitting import netcdf\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "group = netcdf.Group({'a': (('b',), np.ones(10**5), {})}, {})\n"
+        f"try: netcdf.write({str(tmp_path / 'a.nc')!r}, {{'': group}}, {{}})\n"
+        "except OSError as error: print(error.strerror)"
+    )
+    run = [sys.executable, "-c", code]
+    found = subprocess.run(run, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (found.returncode, found.stdout) == (0, "File too large\n")
+
+
 def test_an_axis_may_be_empty(tmp_path):
     """A sweep of rests has no half cycle."""
     none = netcdf.Group(
