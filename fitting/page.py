@@ -57,7 +57,7 @@ def parts_of(folder: Path) -> list[Part]:
     """
     found = []
     for path in sorted(folder.rglob(files.STUDY), key=lambda p: (len(p.parts), p)):
-        study = files.read_json(path)
+        study = _read(path)
         if not isinstance(study, dict):
             raise ValueError(f"{path} must hold an object, but does not.")
         name = Path(folder.resolve().name) / path.parent.relative_to(folder)
@@ -68,6 +68,14 @@ def parts_of(folder: Path) -> list[Part]:
             f" has a {files.STUDY}."
         )
     return found
+
+
+def _read(path: Path):
+    """What a file of JSON holds; its folder is named where it is damaged."""
+    try:
+        return files.read_json(path)
+    except ValueError as error:
+        raise ValueError(f"{path.parent}: {error}") from None
 
 
 def page(parts: list[Part]) -> str:
@@ -115,10 +123,11 @@ def _outcomes(part: Part) -> list[str]:
     found = [part.study.get("outcome")]
     summary = part.folder / "summary.json"
     if summary.exists():
-        told = files.read_json(summary)
-        if isinstance(told, dict):
-            found.append(told.get("verdict"))
-            found += [str(remark) for remark in told.get("remarks") or []]
+        told = _read(summary)
+        told = told if isinstance(told, dict) else {}
+        found.append(told.get("verdict"))
+        remarks = told.get("remarks")
+        found += map(str, remarks if isinstance(remarks, list) else [])
     return list(dict.fromkeys(text for text in found if isinstance(text, str) and text))
 
 

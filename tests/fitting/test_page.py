@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from fitting import cli, files
+from fitting import cli, files, page
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAA"
@@ -75,6 +75,23 @@ def test_what_is_no_folder_of_results_is_refused(make, words, tmp_path, capsys):
     assert cli.main(["report", str(path), "--out", str(out)]) == 2
     assert words in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["study.json", "summary.json"])
+def test_of_several_folders_the_damaged_one_is_named(name, tmp_path, capsys):
+    given = [results(tmp_path / part) for part in ("one", "two", "three")]
+    (given[1] / name).write_text("{")
+    out = tmp_path / "out"
+    assert cli.main(["report", *map(str, given), "--out", str(out)]) == 2
+    assert f"{given[1]}: {name} must be JSON, but is not" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("told", [{"remarks": 5}, {"remarks": "five"}, [5], 5])
+def test_remarks_that_are_no_list_are_left_out(told, tmp_path):
+    given = results(tmp_path / "given", outcome="converged")
+    files.write_json(given / "summary.json", told)
+    (part,) = page.parts_of(given)
+    assert page._outcomes(part) == ["converged"]
 
 
 def test_a_page_does_not_replace_the_results_on_it(tmp_path, capsys):
