@@ -12,6 +12,7 @@ import gc
 import importlib.util
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -52,7 +53,7 @@ _TOO_LARGE = (
     "instants or steps."
 )
 
-SUCCESS, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+SUCCESS, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
 def parser() -> argparse.ArgumentParser:
@@ -61,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         prog="diffelec",
         description="Particle-network model of lithium-ion cathodes.",
         epilog="Exit status: 0 success, 1 the simulation failed or had no memory, "
-        "2 bad input, 130 interrupted.",
+        "2 bad input, 130 interrupted, 143 terminated.",
     )
     subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in _COMMANDS:
@@ -93,7 +94,17 @@ def main_and_exit() -> NoReturn:
     XLA compiles in threads of its own, which an interruption does not stop. What they
     read is freed with the exception's frames, and with the caches at a usual exit, and
     then they crash the process. So it ends before either, without a usual exit.
+
+    SIGTERM, which batch systems send, is an interruption with a status of its own.
     """
+    told = []
+
+    def terminate(number, _) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once is enough: what is left is removed
+        told.append(TERMINATED)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminate)
     try:
         status = _main(None)
     except KeyboardInterrupt as stopped:
@@ -101,7 +112,9 @@ def main_and_exit() -> NoReturn:
         with contextlib.suppress(OSError):  # a pipe that is closed
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(status)
+        os._exit(told[0] if told else status)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # too late, and libraries still end
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.exit(status)
 
 
@@ -112,6 +125,7 @@ def _main(argv: Sequence[str] | None) -> int:
     except SystemExit as ended:
         return int(ended.code or 0)
     try:
+        _check_words(sys.argv[1:] if argv is None else argv)
         _expand_home(arguments)
         prepare_environment(os.environ, cache=not arguments.no_cache)
         _check_precision(os.environ)
@@ -131,6 +145,17 @@ def _main(argv: Sequence[str] | None) -> int:
             raise
         return _end(FAILED, _as_options(str(error), arguments))
     return SUCCESS
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Raises ValueError for what no file of results could name."""
+    for word in words:
+        told = os.fsencode(word).decode("utf-8", "backslashreplace")
+        if told != word:
+            raise ValueError(
+                f"Names and arguments must be text in UTF-8, but '{told}' is not; "
+                "rename the file."
+            )
 
 
 def _expand_home(arguments) -> None:

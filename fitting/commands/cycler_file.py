@@ -59,7 +59,7 @@ def words(arguments) -> list[str]:
     """The arguments again, for another command."""
     found = []
     if arguments.mass_mg is not None:
-        found += ["--mass-mg", f"{arguments.mass_mg:g}"]
+        found += ["--mass-mg", str(arguments.mass_mg)]
     if arguments.current_unit is not None:
         found += ["--current-unit", arguments.current_unit]
     if arguments.day_first is not None:

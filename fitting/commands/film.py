@@ -308,8 +308,8 @@ def _next(arguments, name: str, plan, intensities) -> str:
     from ..wording import counted
 
     out, delay = arguments.out, arguments.delay_s
-    interval = f" --interval-s {plan.interval:g}" if _needs_interval(arguments) else ""
-    clock = f" --clock-offset-s {delay:g}" if delay else ""
+    interval = f" --interval-s {plan.interval}" if _needs_interval(arguments) else ""
+    clock = f" --clock-offset-s {delay}" if delay else ""
     film, regions, cycler, circles, traces, quality, table, onsets = (
         shlex.quote(str(out / part))
         for part in (

@@ -205,7 +205,7 @@ def propose(arguments, film) -> None:
 def _time_words(arguments) -> str:
     """The arguments of times again, for the next command."""
     if arguments.interval_s is not None:
-        return f" --interval-s {arguments.interval_s:g}"
+        return f" --interval-s {arguments.interval_s}"
     if arguments.times is not None:
         return f" --times {shlex.quote(str(arguments.times))}"
     return ""

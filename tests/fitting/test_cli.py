@@ -1,10 +1,8 @@
 import csv
 import gc
 import json
-import os
 import subprocess
 import sys
-import weakref
 
 import jax
 import numpy as np
@@ -190,39 +188,6 @@ def test_interruption_ends_in_one_line(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err == "diffelec: interrupted; nothing was written.\n"
 
 
-def test_an_interrupted_process_ends_before_anything_is_freed(capsys, monkeypatch):
-    class Held:
-        """What a compilation in another thread still reads."""
-
-    class Ended(Exception):
-        pass
-
-    freed = []
-
-    def interrupt(*_, **__):
-        held = Held()
-        weakref.finalize(held, freed.append, "freed")
-        raise KeyboardInterrupt
-
-    def end(status):
-        assert not freed
-        raise Ended(status)
-
-    monkeypatch.setattr(diffelec, "simulate", interrupt)
-    monkeypatch.setattr(os, "_exit", end)
-    monkeypatch.setattr(sys, "argv", ["diffelec", "demo", "--no-fit"])
-    with pytest.raises(Ended, match="130"):
-        cli.main_and_exit()
-    assert capsys.readouterr().err == "diffelec: interrupted; nothing was written.\n"
-
-
-def test_a_process_that_is_not_interrupted_exits_as_usual(capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["diffelec", "demo", "--seed", "1"])
-    with pytest.raises(SystemExit, match="2"):
-        cli.main_and_exit()
-    assert "unrecognized arguments: --seed" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     "error",
     [
@@ -341,6 +306,14 @@ def test_a_path_may_begin_at_home(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == [home]
     assert cli.main(["report", "~/nothing", "--out=~/page"]) == 2
     assert str(home / "nothing") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("q\udcff",), ("q", "--out", "q\udcff")])
+def test_a_name_that_is_not_in_utf8_is_refused(words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sentence = refused(capsys, "report", "--out", "page", *words)
+    assert r"must be text in UTF-8, but 'q\xff' is not; rename the file." in sentence
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_command_is_bad_input(capsys):

@@ -60,3 +60,9 @@ def test_a_unit_that_no_option_tells_is_mended_in_the_file(tmp_path):
     path = vendor.plain(tmp_path / "c.csv", data._replace(time=data.time / 3.6e6))
     with pytest.raises(ValueError, match="correct it in the column's name"):
         fit.prepare(arguments(tmp_path, path))
+
+
+def test_a_mass_is_told_again_to_its_last_digit(tmp_path):
+    given = arguments(tmp_path, tmp_path / "c.csv", "--mass-mg", "12.3456789")
+    again = cli.parser().parse_args(shlex.split(fit.command(given))[1:])
+    assert again.mass_mg == 12.3456789

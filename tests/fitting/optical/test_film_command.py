@@ -51,8 +51,8 @@ def test_the_commands_that_lead_on_find_the_frames_moved_back(tmp_path, capsys):
 
 
 def test_the_cycler_outlasts_the_film(tmp_path, capsys):
-    out = made(tmp_path, "--delay-s", "300")
-    assert "--clock-offset-s 300" in capsys.readouterr().out
+    out = made(tmp_path, "--delay-s", "300.000125")
+    assert "--clock-offset-s 300.000125 " in capsys.readouterr().out
     recording = read_recording(out / "cycler.csv")
     assert recording.end >= 300.0 + 19 * 120.0
     assert recording.current.min() > 0

@@ -80,8 +80,11 @@ def test_regions_are_drawn_on_a_frame_that_shows_something(
 def test_proposed_regions_can_be_given_back(inputs, tmp_path, capsys):
     pytest.importorskip("skimage")
     film, out = inputs / "film.tif", tmp_path / "regions"
-    assert run("traces", film, "--propose", "--interval-s", 60, "--out", out) == 0
+    assert (
+        run("traces", film, "--propose", "--interval-s", 60.000125, "--out", out) == 0
+    )
     words = capsys.readouterr().out.rpartition("next: diffelec ")[2].split()
+    assert words[words.index("--interval-s") + 1] == "60.000125"
     words[-1] = str(tmp_path / "traces")
     assert run(*words) == 0
     assert "as asked" in capsys.readouterr().out

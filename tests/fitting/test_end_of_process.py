@@ -1,0 +1,88 @@
+"""How the process of a command ends: interrupted, terminated, or as usual."""
+
+import os
+import signal
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import pytest
+
+import diffelec
+from fitting import cli
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """The process of the tests keeps its own environment and signals."""
+    monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def test_an_interrupted_process_ends_before_anything_is_freed(capsys, monkeypatch):
+    class Held:
+        """What a compilation in another thread still reads."""
+
+    class Ended(Exception):
+        pass
+
+    freed = []
+
+    def interrupt(*_, **__):
+        held = Held()
+        weakref.finalize(held, freed.append, "freed")
+        raise KeyboardInterrupt
+
+    def end(status):
+        assert not freed
+        raise Ended(status)
+
+    monkeypatch.setattr(diffelec, "simulate", interrupt)
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(sys, "argv", ["diffelec", "demo", "--no-fit"])
+    with pytest.raises(Ended, match="130"):
+        cli.main_and_exit()
+    assert capsys.readouterr().err == "diffelec: interrupted; nothing was written.\n"
+
+
+def test_a_process_that_is_not_interrupted_exits_as_usual(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["diffelec", "demo", "--seed", "1"])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main_and_exit()
+    assert "unrecognized arguments: --seed" in capsys.readouterr().err
+    # What libraries still do at the end is not to be interrupted.
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+PROGRAM = """
+import os, signal, sys, tempfile, time
+import diffelec
+from fitting import cli
+
+def wait(*_, **__):
+    with tempfile.TemporaryDirectory():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+diffelec.simulate = wait
+sys.argv = ["diffelec", "demo", "--no-fit"]
+cli.main_and_exit()
+"""
+
+
+def test_a_terminated_process_ends_like_an_interrupted_one(tmp_path):
+    own = {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), "JAX_ENABLE_X64": "1"}
+    run = [sys.executable, "-c", PROGRAM]
+    ended = subprocess.run(
+        run, env=os.environ | own, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 143
+    assert ended.stderr == "diffelec: interrupted; nothing was written.\n"
+    assert list(tmp_path.iterdir()) == []
