@@ -132,7 +132,8 @@ def _draw_parity(axes, report: Report, rows) -> None:
     colors = colors_of(events.particles)
     bars = (events.time - events.sd, events.time + events.sd)
     happens = np.isfinite(report.predicted)
-    wide = np.where(events.exact & happens, report.predicted_sd, 0.0)
+    middle = np.where(events.exact, events.time, 0.5 * (events.after + events.before))
+    wide = np.where(np.isfinite(middle) & happens, report.predicted_sd, 0.0)
     heights = np.minimum(report.predicted, report.ends)
     upright = (heights - wide, heights + wide)
     ends = (events.after, events.before, *bars, *upright)
@@ -149,7 +150,7 @@ def _draw_parity(axes, report: Report, rows) -> None:
         _draw_measured(axes, events, k, predicted, color, (low, high), filled)
         if wide[k] > 0:
             axes.errorbar(
-                events.time[k] / HOUR,
+                middle[k] / HOUR,
                 predicted,
                 yerr=wide[k] / HOUR,
                 color=color,

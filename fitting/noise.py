@@ -171,6 +171,46 @@ class EventNoise(AbstractNoise):
         bounded = jnp.exp(0.5 * (log_surprise(self.scatter, lower, upper) + np.log(2)))
         return jnp.where(self.exact, self.scatter.residual(z), bounded)
 
+    @property
+    def closed(self) -> Bool[Array, " event"]:
+        """Rows of events known to lie between two times."""
+        return ~self.exact & jnp.isfinite(self.after) & jnp.isfinite(self.before)
+
+    def informing(self, predicted, shift=0.0) -> Float[Array, " event"]:
+        """Rows with slopes J of which J^T J is what the data tell; they are meant for
+        their slopes only.
+
+        Those of `residual`, but for a closed interval. There the row is flat, and its
+        slope depends on where in the interval a search happened to stop; it counts as
+        the time itself over `interval_sd`.
+        """
+        centre = predicted + self.moves * shift
+        timed = -centre / self.interval_sd(predicted, shift)
+        return jnp.where(self.closed, timed, self.residual(predicted, shift))
+
+    def interval_sd(self, predicted, shift=0.0) -> Float[Array, " event"]:
+        r"""Standard deviation of the time that an interval stands for [s], 1 elsewhere.
+
+        $$ \sqrt{(s / r'(z))^2 + 1 / (12 / (b - a)^2 + g^2)}. $$
+
+        s is the scale, r' the slope of the scatter's row where the prediction is z
+        scales outside (1 of the normal law), and g the slope of log p: at an optimum
+        all else pulls by as much, and an interval leaves (b - a)^2/12 where nothing
+        pulls, 1/g^2 against its end. So what is far outside is told as by a time.
+        """
+        held = jax.lax.stop_gradient((predicted, jnp.asarray(shift)))
+        _, lower, upper = self._scaled(*held)
+        outside = jnp.maximum(lower, 0.0) + jnp.minimum(upper, 0.0)
+        outside = jnp.where(self.closed, outside, 0.0)
+        ones = jnp.ones_like(outside)
+        _, steep = jax.jvp(self.scatter.residual, (outside,), (ones,))
+        density = lambda times: self.log_densities(times, held[1])
+        _, pull = jax.jvp(density, (held[0],), (ones,))
+        width = jnp.where(self.closed, self.before - self.after, 1.0)
+        left = 1.0 / (12.0 / width**2 + jnp.where(self.closed, pull, 0.0) ** 2)
+        variance = (self.scale / steep) ** 2 + left
+        return jnp.where(self.closed, jnp.sqrt(variance), 1.0)
+
     def scores(self, predicted, shift=0.0):
         return normal_score(self.scatter, self._scaled(predicted, shift)[0])
 

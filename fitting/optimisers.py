@@ -53,7 +53,9 @@ class AbstractOptimiser(eqx.Module):
 
     @abc.abstractmethod
     def finish(self, problem: Problem, iterate: Iterate):
-        """Rows of the data, their slopes and the prediction at the iterate."""
+        """Rows of the data, the slopes that say what they tell, and the prediction at
+        the iterate.
+        """
 
 
 class LevenbergMarquardt(AbstractOptimiser):
@@ -76,8 +78,9 @@ class LevenbergMarquardt(AbstractOptimiser):
     def init(self, problem, raw):
         # Without the slopes, whose tracing would take as long as a first step's.
         asked = lambda problem, raw: problem.data_residual(raw)
-        found, aux = eqx.filter_eval_shape(asked, problem, raw)
+        found, prediction = eqx.filter_eval_shape(asked, problem, raw)
         rows = jax.ShapeDtypeStruct((found.size + raw.size,), raw.dtype)
+        aux = jax.ShapeDtypeStruct((found.size, raw.size), raw.dtype), prediction
 
         def blank(z, _):
             del z
@@ -93,13 +96,13 @@ class LevenbergMarquardt(AbstractOptimiser):
 
     def advance(self, problem, iterate):
         at = iterate.inner.y_eval
-        rows, slopes, prediction = problem.rows_and_slopes(at)
+        rows, slopes, *aux = problem.rows_and_slopes(at)
         rows = jnp.concatenate([rows, problem.space.prior_residual(at)])
         slopes = jnp.concatenate([slopes, jnp.eye(at.size, dtype=at.dtype)])
 
         def linear(z, _):
             # The step evaluates and differentiates at `at` only: one solve gives both.
-            return rows + slopes @ (z - at), prediction
+            return rows + slopes @ (z - at), tuple(aux)
 
         options, tags = {"jac": "bwd"}, frozenset()
         raw, state, _ = self._solver.step(
@@ -109,7 +112,7 @@ class LevenbergMarquardt(AbstractOptimiser):
         rows, slopes = state.f_info.residual, state.f_info.jac.as_matrix()
         gradient = slopes.T @ rows
         promised = 0.5 * gradient @ jnp.linalg.solve(slopes.T @ slopes, gradient)
-        settled = (promised < self.tolerance) & ~state.aux.failed
+        settled = (promised < self.tolerance) & ~state.aux[1].failed
         rejected = state.num_steps_since_acceptance
         nearly = (promised < 10.0 * self.tolerance) & (rejected >= 3)
         settled = settled | nearly | (rejected >= _REJECTED)
@@ -119,14 +122,13 @@ class LevenbergMarquardt(AbstractOptimiser):
             promised=promised,
             done=done | settled | (result != optx.RESULTS.successful),
             num_evaluations=iterate.num_evaluations + 1,
-            num_failed=iterate.num_failed + prediction.failed,
+            num_failed=iterate.num_failed + aux[1].failed,
             inner=state,
         )
 
     def finish(self, problem, iterate):
         state, size = iterate.inner, problem.space.size
-        rows = state.f_info.residual[:-size]
-        return rows, state.f_info.jac.as_matrix()[:-size], state.aux
+        return state.f_info.residual[:-size], *state.aux
 
 
 class FirstOrder(AbstractOptimiser):
@@ -182,7 +184,8 @@ class FirstOrder(AbstractOptimiser):
         )
 
     def finish(self, problem, iterate):
-        return _rows_and_slopes(problem, iterate.raw)
+        rows, _, informing, prediction = _rows_and_slopes(problem, iterate.raw)
+        return rows, informing, prediction
 
 
 @eqx.filter_jit

@@ -304,16 +304,23 @@ class Problem(eqx.Module):
         return np.concatenate(parts)
 
     def rows_and_slopes(self, raw: Float[Array, " component"]):
-        """Rows of the data (row,), their slopes (row, component), and the prediction;
-        by forward mode, all in one solve.
+        """Rows of the data (row,), their slopes (row, component), the slopes that say
+        what they tell (`EventNoise.informing`), and the prediction; by forward mode,
+        all in one solve.
         """
 
         def rows(z):
             found, prediction = self.data_residual(z)
-            return found, (found, prediction)
+            times = jnp.where(prediction.failed, 0.0, prediction.times)
+            shift = self.space.clock_offset(self.space.constrain(z))
+            telling = self.noise.informing(times, shift)
+            telling = jnp.where(prediction.failed, FAILED_ROW, telling)
+            return (found, telling), (found, prediction)
 
-        slopes, (found, prediction) = jax.jacfwd(rows, has_aux=True)(raw)
-        return found, slopes, prediction
+        both, (found, prediction) = jax.jacfwd(rows, has_aux=True)(raw)
+        slopes, telling = both
+        informing = jnp.concatenate([telling, slopes[len(telling) :]])
+        return found, slopes, informing, prediction
 
     def predict(self, values: dict) -> Prediction:
         """What the electrode with these values would show."""

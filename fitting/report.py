@@ -110,7 +110,8 @@ class Report(NamedTuple):
         events: measured.
         fitted: events that were fitted; the others were predicted only.
         predicted: times of the events, infinite where beyond `ends` [s].
-        predicted_sd: what the parameters' uncertainty makes of it [s].
+        predicted_sd: what the parameters' uncertainty makes of it [s], 0 of events with
+            a bound on one side only.
         ends: the latest time that each event can have within its half cycle [s].
         misfit: standardised rows, one an event.
         bands: of the material curves.

@@ -39,8 +39,8 @@ def _residual(noise, predicted, offset):
 
 @eqx.filter_jit
 def _row_slopes(noise, predicted, offset):
-    """Of each row along its own predicted time."""
-    total = lambda times: jnp.sum(noise.residual(times, offset))
+    """Of each row along its own predicted time, as the fit's slopes are meant."""
+    total = lambda times: jnp.sum(noise.informing(times, offset))
     return jax.grad(total)(predicted)
 
 
@@ -147,7 +147,8 @@ def _inserted(problem, raw):
 
 
 def _predicted_deviation(setup: Setup, fit: Fit, offset: float) -> np.ndarray:
-    """Standard deviation of the predicted times of rows with a time; 0 elsewhere [s].
+    """Standard deviation of the predicted times of rows with a time or two bounds; 0
+    elsewhere [s].
 
     A row is a function of its prediction, so its slope over the slope of that function
     is the slope of the prediction.
@@ -156,8 +157,8 @@ def _predicted_deviation(setup: Setup, fit: Fit, offset: float) -> np.ndarray:
     slopes = fit.slopes[: int(np.sum(setup.fitted))]  # a voltage's rows come after
     variance = np.einsum("ri,ij,rj->r", slopes, fit.covariance, slopes)
     along = _row_slopes(noise, jnp.asarray(fit.prediction.times), jnp.asarray(offset))
-    exact = np.asarray(noise.exact)
-    own = np.where(exact, np.sqrt(variance) / np.where(exact, np.abs(along), 1.0), 0.0)
+    told = np.asarray(noise.exact | noise.closed)
+    own = np.where(told, np.sqrt(variance) / np.where(told, np.abs(along), 1.0), 0.0)
     found = np.zeros(len(setup.events.kind))
     found[setup.fitted] = own
     return found

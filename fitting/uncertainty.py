@@ -3,6 +3,10 @@ r"""How sure a fit is: covariance, directions, bands, profiles, goodness of fit.
 In raw numbers the prior has unit information in every direction, so the eigenvalues of
 the data's information J^T J say how much the data add: 1 is as much as the prior; far
 below, the answer is the prior's.
+
+An event known to an interval tells of it as a time would, with the variance of a time
+that may lie anywhere in there (`EventNoise.informing`); one with a bound on one side
+tells by the slope that its row has at the optimum, which may be none.
 """
 
 from collections.abc import Callable, Sequence
@@ -100,6 +104,8 @@ def estimates(space: ParameterSpace, fitted: Fit) -> tuple[Estimate, ...]:
     The interval is the values of raw mean -+ 1.96 standard deviations along the slope,
     so it keeps within the bounds that the prior sets. Where only a bound on a time
     speaks (a particle never seen to react), the truth is one-sided: take `profile`.
+    Within an interval the data leave all times alike, so that values may stand near an
+    end of it, where all else pulls; `sd` is right, and the law no normal one.
 
     What the data took away is told where the fit is: a value may have another slope at
     the middle of its prior, so that `sd_prior` is not what `sd` began as.
@@ -271,10 +277,10 @@ class _Pinned(eqx.Module):
         return jnp.concatenate([rows, self._off(raw)[None]]), prediction
 
     def rows_and_slopes(self, raw):
-        rows, slopes, prediction = self.problem.rows_and_slopes(raw)
+        rows, *slopes, prediction = self.problem.rows_and_slopes(raw)
         row, slope = jax.value_and_grad(self._off)(raw)
-        rows = jnp.concatenate([rows, row[None]])
-        return rows, jnp.concatenate([slopes, slope[None]]), prediction
+        slopes = [jnp.concatenate([part, slope[None]]) for part in slopes]
+        return jnp.concatenate([rows, row[None]]), *slopes, prediction
 
 
 class Component(eqx.Module):

@@ -95,6 +95,15 @@ def only(*rows):
     )
 
 
+def test_bars_of_predictions_stand_on_times_and_amid_intervals():
+    exact = Event("blue", "midpoint", time=6.5 * HOUR, sd=0.2 * HOUR)
+    report = only(exact, Event("red", "midpoint", after=8 * HOUR, before=10 * HOUR))
+    (axes,) = fit_figures.parity_figure(report).axes
+    bars = [line for c in axes.collections for line in c.get_segments()]
+    upright = sorted(line[0, 0] for line in bars if line[0, 0] == line[1, 0])
+    np.testing.assert_allclose(upright, [6.5, 9.0])
+
+
 def test_labels_of_one_parity_panel_are_whole(tmp_path):
     from PIL import Image
 

@@ -75,6 +75,29 @@ def test_half_the_square_of_the_row_is_the_loss_of_log_density(scatter):
 
 
 @pytest.mark.parametrize("scatter", SCATTERS)
+def test_rows_that_inform_have_the_slopes_of_rows_but_within_an_interval(scatter):
+    law = event_noise(scatter)
+    far = np.array([4.3, 0.6, 50.0, 13.4, 1.7])
+    for hours in (PREDICTED / HOUR, far):
+        times = jnp.asarray(HOUR * hours)
+        slopes, told = (
+            np.diag(jax.jacfwd(row)(times)) for row in (law.residual, law.informing)
+        )
+        others = [0, 1, 3, 4]
+        np.testing.assert_allclose(told[others], slopes[others], rtol=1e-12)
+    # 44 h outside, the interval of an hour is a time.
+    np.testing.assert_allclose(abs(told[2]), slopes[2], rtol=0.05)
+
+
+@pytest.mark.parametrize("predicted", [5.1, 5.5, 5.9])
+def test_an_interval_informs_by_its_width_and_scale(predicted):
+    law = event_noise(edge_sd=1.0)  # s: nothing pulls within
+    times = jnp.asarray(HOUR * np.array([4.0, 1.0, predicted, 13.4, 1.7]))
+    told = np.diag(jax.jacfwd(law.informing)(times))[2]
+    np.testing.assert_allclose(1.0 / told**2, HOUR**2 / 12.0 + 1.0, rtol=1e-9)
+
+
+@pytest.mark.parametrize("scatter", SCATTERS)
 @pytest.mark.parametrize(
     ("low", "high"),
     [

@@ -57,9 +57,10 @@ def test_the_truth_is_within_its_uncertainty(fitted, problem):
 
 
 def test_rows_slopes_and_covariance_are_those_of_the_optimum(problem, fitted):
-    rows, slopes, _ = problem.rows_and_slopes(jnp.asarray(fitted.raw))
+    rows, slopes, informing, _ = problem.rows_and_slopes(jnp.asarray(fitted.raw))
     np.testing.assert_allclose(fitted.residual, rows, atol=1e-7)
     np.testing.assert_allclose(fitted.slopes, slopes, atol=1e-6)
+    np.testing.assert_array_equal(informing, slopes)  # no interval is closed
     expected = np.linalg.inv(slopes.T @ slopes + np.eye(len(fitted.raw)))
     np.testing.assert_allclose(fitted.covariance, expected, rtol=1e-5, atol=1e-8)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -16,7 +17,7 @@ from fitting.noise import StudentT
 from fitting.optimise import FirstOrder, LevenbergMarquardt, fit
 from fitting.parameters import Free, ParameterSpace
 from fitting.priors import Hierarchical, Independent
-from tests.fitting.linear import HOUR, exact, linear_problem, problem_of
+from tests.fitting.linear import HOUR, MATRIX, exact, linear_problem, problem_of
 from tests.fitting.stand_in import closed_events, closed_problem, closed_space
 
 PRECISE = LevenbergMarquardt(1e-12)
@@ -82,6 +83,58 @@ def test_what_data_took_away_is_told_on_the_scale_of_the_fit(fitted, raw):
         np.testing.assert_allclose(after.learnt, 0.5)
     # What is said of the prior does not depend on where the fit is.
     np.testing.assert_allclose(before.sd_prior, scipy.stats.norm.pdf(0.0))
+
+
+def interval_problem(matrix, times, width, edge_sd):
+    """Times [h] of which frames `width` [h] apart tell the interval."""
+    low = np.floor(np.asarray(times) / width) * width
+    rows = [
+        Event(str(k), "onset", after=HOUR * a, before=HOUR * (a + width))
+        for k, a in enumerate(low)
+    ]
+    return problem_of(matrix, Events.from_rows(rows), edge_sd=edge_sd)
+
+
+def mean_and_sd(problem, axes):
+    """Of the posterior, by its density on a grid."""
+    points = np.stack([x.ravel() for x in np.meshgrid(*axes, indexing="ij")], axis=1)
+    density = np.asarray(jax.vmap(problem.log_density)(jnp.asarray(points)))
+    weight = np.exp(density - density.max())
+    mean = weight @ points / weight.sum()
+    return mean, np.sqrt(weight @ (points - mean) ** 2 / weight.sum())
+
+
+@pytest.mark.parametrize("width", [0.1, 0.5, 2.0])
+@pytest.mark.parametrize("off", [0.05, 1.05, -2.05])
+def test_the_spread_behind_one_interval_is_that_of_the_posterior(width, off):
+    # Also where the prior pulls to an end of the interval.
+    problem = interval_problem(np.ones((1, 1)), [5.0 + off], width, 300.0)
+    fitted = fit(problem, np.zeros(1), LevenbergMarquardt())
+    (found,) = uncertainty.estimates(problem.space, fitted)
+    mean, sd = mean_and_sd(problem, [np.linspace(-5.0, 5.0, 20_001)])
+    np.testing.assert_allclose(found.sd, sd, rtol=0.12)
+    assert found.lower < mean < found.upper
+
+
+def test_the_spread_behind_intervals_is_that_of_the_posterior(rng):
+    ratios, grid = [], np.linspace(-4.0, 4.0, 321)
+    for _ in range(8):
+        times = 5.0 + MATRIX[:, :2] @ rng.standard_normal(2)
+        problem = interval_problem(MATRIX[:, :2], times, 0.5, 300.0)
+        fitted = fit(problem, np.zeros(2), LevenbergMarquardt())
+        found = [e.sd for e in uncertainty.estimates(problem.space, fitted)]
+        ratios.append(found / mean_and_sd(problem, [grid, grid])[1])
+    np.testing.assert_allclose(ratios, 1.0, atol=0.3)
+
+
+def test_what_an_interval_tells_does_not_hang_on_where_the_search_stopped():
+    problem = interval_problem(np.ones((1, 1)), [5.3], 1.0, 60.0)
+    ends = [fit(problem, np.full(1, x), LevenbergMarquardt()) for x in (0.0, 0.2, 0.9)]
+    assert np.ptp([end.raw[0] for end in ends]) > 0.005
+    sds = [np.sqrt(end.covariance[0, 0]) for end in ends]
+    np.testing.assert_allclose(sds, sds[0], rtol=0.02)
+    loose = [uncertainty.directions(problem.space, end)[0] for end in ends]
+    assert all(direction.determined for direction in loose)
 
 
 def test_a_censored_contact_is_bounded_on_one_side_by_its_profile(problem, fitted):
