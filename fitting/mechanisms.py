@@ -21,6 +21,7 @@ import diffelec
 from diffelec.curves import ConstantCurve
 
 from . import parameters
+from .owners import numbers_of, population_names
 from .parameters import Free
 from .priors import AbstractPrior, Hierarchical
 
@@ -96,12 +97,12 @@ def diffusion_lengths(
 
 def _members(name, electrode, particles, prior, *, where, unit="") -> Free:
     """A number a particle, as a power of ten, of a population."""
-    labels = electrode.network.topology.particle_labels
-    numbers = np.array([labels.index(label) for label in particles])
-    extra = ("population mean", "population spread")[: prior.size - len(particles)]
+    numbers = numbers_of(electrode, particles)
+    extra = population_names(name, particles, prior)
+    count = len(electrode.network.topology.particle_labels)
 
     def law(values, old):
-        old = jnp.broadcast_to(old, (len(labels),))
+        old = jnp.broadcast_to(old, (count,))
         return old.at[numbers].set(10.0 ** values[len(extra) :])
 
     return Free(

@@ -6,6 +6,8 @@ import numpy as np
 
 import diffelec
 
+from .priors import AbstractPrior, Hierarchical, check_prior
+
 
 def numbers_of(electrode: diffelec.Electrode, particles: Sequence[str]) -> np.ndarray:
     """Indices of particles by label."""
@@ -23,6 +25,27 @@ def numbers_of(electrode: diffelec.Electrode, particles: Sequence[str]) -> np.nd
             "the second out."
         )
     return np.array([labels.index(label) for label in particles], int)
+
+
+def population_names(
+    name: str, particles: Sequence[str], prior: AbstractPrior
+) -> tuple[str, ...]:
+    """What stands in front of one value a particle: the population's mean and spread
+    under a `priors.Hierarchical`, else nothing.
+
+    Raises:
+        ValueError: for a prior of another number of values.
+    """
+    check_prior(name, prior)
+    hierarchical = isinstance(prior, Hierarchical)
+    count = prior.count if hierarchical else prior.size
+    if count != len(particles):
+        raise ValueError(
+            f"`prior` of '{name}' must be of one value for each of the "
+            f"{len(particles)} particles named, but the {type(prior).__name__} is of "
+            f"{count}; give it that many."
+        )
+    return ("population mean", "population spread") if hierarchical else ()
 
 
 def contacts_of(

@@ -19,8 +19,15 @@ from jaxtyping import Array, Float, PyTree
 
 import diffelec
 
-from .owners import contacts_of, numbers_of
-from .priors import AbstractPrior, Correlated, Hierarchical, Independent, smooth
+from .owners import contacts_of, numbers_of, population_names
+from .priors import (
+    AbstractPrior,
+    Correlated,
+    Hierarchical,
+    Independent,
+    check_prior,
+    smooth,
+)
 from .scales import check_curve, scaled_curve
 
 CONTACTS = "log10 contact radius"
@@ -40,12 +47,12 @@ def _replaced(values, old):
     return jnp.reshape(values, jnp.shape(old))
 
 
-def _check_prior(name: str, prior) -> None:
-    """Raises ValueError for what is no prior."""
-    if not isinstance(prior, AbstractPrior):
+def _check_table(name: str, table) -> None:
+    """Raises ValueError for a curve without knots."""
+    if not hasattr(table, "log10_values"):
         raise ValueError(
-            f"`prior` of '{name}' must be one of `fitting.priors`, but is {prior!r}; "
-            "make one, such as `Independent(numpyro.distributions.Normal(0.0, 1.0))`."
+            f"The {name} must be a table to free its knots, but is a "
+            f"{type(table).__name__}; free its scale, or replace it by a table."
         )
 
 
@@ -72,7 +79,7 @@ class Free(eqx.Module):
     remark: str = eqx.field(static=True, default="")
 
     def __check_init__(self):
-        _check_prior(self.name, self.prior)
+        check_prior(self.name, self.prior)
         if self.components and len(self.components) != self.prior.size:
             raise ValueError(
                 f"`components` of '{self.name}' must name each of its "
@@ -161,7 +168,15 @@ class ParameterSpace(eqx.Module):
         names = [free.name for free in self.parts]
         if set(values) != set(names):
             raise ValueError(f"`values` must name {names}, but names {list(values)}.")
-        return jnp.concatenate([jnp.atleast_1d(values[name]) for name in names])
+        parts = [jnp.atleast_1d(values[name]) for name in names]
+        for free, part in zip(self.parts, parts, strict=True):
+            if part.shape != (free.prior.size,):
+                raise ValueError(
+                    f"'{free.name}' must have one value for each of "
+                    f"{', '.join(free.labels)} ({free.prior.size}), but has the shape "
+                    f"{part.shape}; give one a component."
+                )
+        return jnp.concatenate(parts)
 
     def constrain(self, raw: Float[Array, " component"]) -> dict:
         """Named values of raw numbers."""
@@ -172,12 +187,10 @@ class ParameterSpace(eqx.Module):
 
     def unconstrain(self, values: dict) -> Float[Array, " component"]:
         """Raw numbers of named values."""
-        self.flatten(values)  # refuses missing and unknown names
-        parts = [
-            free.prior.unconstrain(jnp.atleast_1d(values[free.name]))
-            for free in self.parts
-        ]
-        return jnp.concatenate(parts)
+        parts = self.unflatten(self.flatten(values))
+        return jnp.concatenate(
+            [free.prior.unconstrain(parts[free.name]) for free in self.parts]
+        )
 
     def insert(self, electrode: PyTree, values: dict) -> PyTree:
         """A new electrode that has the values."""
@@ -229,12 +242,13 @@ def curve_values(
     """
     check_curve(curve)
     table = getattr(electrode.curves, curve)
-    if not hasattr(table, "log10_values"):
-        raise ValueError(
-            f"The {curve} must be a table to free its knots, but is a "
-            f"{type(table).__name__}; free its scale, or replace it by a table."
-        )
+    _check_table(curve, table)
     knots, count = np.asarray(table.knots), len(table.knots)
+    if not all(-count <= k < count for k in fixed):
+        raise ValueError(
+            f"`fixed` must be indices of the {count} knots of the {curve}, but is "
+            f"{tuple(fixed)}; count from 0, or from the end by negative ones."
+        )
     free = np.setdiff1d(np.arange(count), np.arange(count)[list(fixed)])
     if prior is None:
         prior = smooth(knots, np.asarray(table.log10_values), sd, roughness, free)
@@ -257,8 +271,14 @@ def with_knots(
     table: diffelec.curves.AbstractCurve, knots: Sequence[float]
 ) -> diffelec.curves.AbstractCurve:
     """The same table with more knots, on the curve: finer, where data may bend it."""
-    old = np.asarray(table.knots, float)
-    every = np.union1d(old, np.asarray(knots, float))
+    _check_table("curve", table)
+    old, new = np.asarray(table.knots, float), np.asarray(knots, float)
+    if not np.all((new >= 0) & (new <= 1)):
+        raise ValueError(
+            "`knots` must be stoichiometries between 0 and 1, but are "
+            f"{new.tolist()}; leave the others out."
+        )
+    every = np.union1d(old, new)
     values = np.log10(np.asarray(eqx.filter_jit(table)(jnp.asarray(every))))
     # Corners are rounded: old knots keep their own values.
     values[np.searchsorted(every, old)] = table.log10_values
@@ -300,12 +320,11 @@ def contacts(
 
     Raises:
         ValueError: for a particle that is unknown, named twice or without a contact of
-            its own.
+            its own, and for a prior of another number of values.
     """
     count = len(particles)
     prior = Hierarchical(count, -6.3, 1.0, 0.5) if prior is None else prior
-    _check_prior(CONTACTS, prior)
-    extra = ("population mean", "population spread")[: prior.size - count]
+    extra = population_names(CONTACTS, particles, prior)
     edges, owners, parts = contacts_of(electrode, particles)
     skipped = len(extra)
 

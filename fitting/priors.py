@@ -44,6 +44,28 @@ class AbstractPrior(eqx.Module):
         """Raw numbers of values: the inverse of `constrain`."""
 
 
+def check_prior(name: str, prior) -> None:
+    """Raises ValueError for what is no prior."""
+    if not isinstance(prior, AbstractPrior):
+        raise ValueError(
+            f"`prior` of '{name}' must be one of `fitting.priors`, but is {prior!r}; "
+            "make one, such as `Independent(numpyro.distributions.Normal(0.0, 1.0))`."
+        )
+
+
+def _check_count(count) -> None:
+    if not isinstance(count, int | np.integer) or count < 1:
+        raise ValueError(f"`count` must be a number of 1 or more, but is {count!r}.")
+
+
+def _check_positive(prior, *names: str) -> None:
+    """Of fields that are plain numbers; what JAX traces is not looked at."""
+    for name in names:
+        value = getattr(prior, name)
+        if isinstance(value, float | int) and not 0 < value < np.inf:
+            raise ValueError(f"`{name}` must be positive, but is {value}.")
+
+
 class Independent(AbstractPrior):
     r"""Each number from one numpyro distribution, $$ v = F^{-1}(\Phi(z)) $$.
 
@@ -56,6 +78,13 @@ class Independent(AbstractPrior):
 
     def __check_init__(self):
         kind = type(self.distribution).__name__
+        if not isinstance(self.distribution, dist.Distribution):
+            raise ValueError(
+                "`distribution` must be one of numpyro's, but is "
+                f"{self.distribution!r}; give one, such as "
+                "`numpyro.distributions.Normal(0.0, 1.0)`."
+            )
+        _check_count(self.count)
         if self.distribution.batch_shape or self.distribution.event_shape:
             raise ValueError(
                 f"`distribution` must be of one number, but {kind} has the shape "
@@ -115,6 +144,15 @@ class Correlated(AbstractPrior):
     mean: Float[Array, " component"]
     cholesky: Float[Array, "component component"]
 
+    def __check_init__(self):
+        size = np.size(self.mean)
+        if np.shape(self.mean) != (size,) or np.shape(self.cholesky) != (size, size):
+            raise ValueError(
+                "`cholesky` must be a square of as many rows as `mean` has values, but "
+                f"they have the shapes {np.shape(self.cholesky)} and "
+                f"{np.shape(self.mean)}."
+            )
+
     @property
     def size(self):
         return self.mean.shape[0]
@@ -144,6 +182,7 @@ class Monotone(AbstractPrior):
     sd_steps: float
 
     def __check_init__(self):
+        _check_positive(self, "sd_start", "sd_steps")
         steps = np.diff(self.reference)
         if not (np.all(steps > 0) or np.all(steps < 0)):
             raise ValueError(
@@ -187,10 +226,8 @@ class Hierarchical(AbstractPrior):
     factor_spread: float = 2.0  # the spread is known to this factor
 
     def __check_init__(self):
-        for name in ("sd_mean", "spread"):
-            value = getattr(self, name)
-            if isinstance(value, float | int) and not value > 0:
-                raise ValueError(f"`{name}` must be positive, but is {value}.")
+        _check_count(self.count)
+        _check_positive(self, "sd_mean", "spread")
         if isinstance(self.factor_spread, float | int) and not self.factor_spread > 1:
             raise ValueError(
                 f"`factor_spread` must exceed 1, but is {self.factor_spread}."
@@ -239,6 +276,17 @@ def smooth(knots, mean, sd: float, roughness: float, free=None) -> Correlated:
             f"`sd` and `roughness` must be positive, but are {sd} and {roughness}."
         )
     count = len(knots)
+    if not (mean.shape == knots.shape == (count,) and np.all(np.isfinite(mean))):
+        raise ValueError(
+            f"`mean` must be a finite value for each of the {count} knots, but is "
+            f"{mean.tolist()}."
+        )
+    if not np.all(np.diff(knots) > 0):
+        raise ValueError(f"`knots` must increase, but are {knots.tolist()}.")
+    if free is not None and not set(free) <= set(range(count)):
+        raise ValueError(
+            f"`free` must be indices of the {count} knots, but is {list(free)}."
+        )
     bends = np.zeros((max(count - 2, 0), count))
     for k in range(1, count - 1):
         share = (knots[k] - knots[k - 1]) / (knots[k + 1] - knots[k - 1])

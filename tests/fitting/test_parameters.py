@@ -9,7 +9,7 @@ import pytest
 
 import diffelec
 from diffelec.edges import carbon_contact, particle_contact, wire
-from fitting import parameters, priors, scales
+from fitting import mechanisms, parameters, priors, scales
 
 
 @pytest.fixture(scope="module")
@@ -326,3 +326,51 @@ def test_what_is_no_prior_and_no_quantity_is_refused(electrode, space):
             ValueError, match=r"`sd` of the clock must be positive \[s\]"
         ):
             parameters.clock(sd)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "name"),
+    [
+        (parameters.contacts, "log10 contact radius"),
+        (mechanisms.reactivities, "log10 reactivity"),
+        (mechanisms.diffusion_lengths, "log10 diffusion length"),
+    ],
+)
+def test_a_prior_of_another_number_of_particles_is_refused(electrode, quantity, name):
+    labels, normal = ["p0", "p1"], dist.Normal(0.0, 1.0)
+    for prior, kind, count in (
+        (priors.Hierarchical(1, -6.3, 1.0, 0.5), "Hierarchical", 1),
+        (priors.Hierarchical(4, -6.3, 1.0, 0.5), "Hierarchical", 4),
+        (priors.Independent(normal, 3), "Independent", 3),
+        (priors.Independent(normal), "Independent", 1),
+    ):
+        words = f"'{name}' must be .* the 2 particles .* the {kind} is of {count}; give"
+        with pytest.raises(ValueError, match=words):
+            quantity(electrode, labels, prior)
+    own = quantity(electrode, labels, priors.Independent(normal, 2))
+    assert own.components == ("p0", "p1")
+    with pytest.raises(ValueError, match=r"must be one of .* but is 'normal'; make"):
+        quantity(electrode, labels, "normal")
+    with pytest.raises(ValueError, match="Particle 'p9' must be one of"):
+        quantity(electrode, ["p0", "p9"])
+    with pytest.raises(ValueError, match="once, but 'p1' comes twice"):
+        quantity(electrode, ["p1", "p0", "p1"])
+
+
+def test_values_of_another_size_are_refused_by_name(space):
+    values = space.constrain(jnp.zeros(space.size))
+    wrong = values | {"log10 radius": jnp.zeros(2), "clock offset": jnp.zeros((1, 1))}
+    for turn in (space.flatten, space.unconstrain):
+        words = r"'log10 radius' must .* p1 .*\(1\), but has the shape \(2,\)"
+        with pytest.raises(ValueError, match=words):
+            turn(wrong)
+    assert space.flatten(values | {"clock offset": 0.0}).shape == (space.size,)
+
+
+def test_knots_that_are_none_are_refused(electrode):
+    with pytest.raises(ValueError, match=r"indices of the \d+ knots .* is \(99,\)"):
+        parameters.curve_values(electrode, "conductivity", fixed=(99,))
+    with pytest.raises(ValueError, match=r"between 0 and 1, but are .*1.5, -1.0"):
+        parameters.with_knots(electrode.curves.conductivity, [1.5, -1])
+    with pytest.raises(ValueError, match=r"must be a table .* is a ConstantCurve"):
+        parameters.with_knots(diffelec.curves.ConstantCurve.example(), [0.5])

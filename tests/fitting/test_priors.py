@@ -107,3 +107,47 @@ def test_what_cannot_be_a_prior_is_refused_by_name():
         priors.smooth([0.0, 1.0], [0.0, 0.0], 0.5, 0.0)
     with pytest.raises(ValueError, match="`spread` must be positive"):
         priors.Hierarchical(3, -6.3, 1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: priors.Independent("x"), "one of numpyro's, but is 'x'"),
+        (lambda: priors.Independent(dist.Normal(0.0, 1.0), 0), "`count` must be .* 0"),
+        (
+            lambda: priors.Hierarchical(0, 0.0, 1.0, 0.5),
+            "`count` must be a number of 1 or more, but is 0",
+        ),
+        (
+            lambda: priors.Correlated(np.zeros(2), np.eye(3)),
+            r"the shapes \(3, 3\) and \(2,\)",
+        ),
+        (
+            lambda: priors.Monotone(np.array([0.0, 1.0]), -1.0, 0.4),
+            "`sd_start` must be positive, but is -1.0",
+        ),
+        (
+            lambda: priors.smooth([0.1, 0.5], [0.0, 0.0], 1.0, 1.0, free=[5]),
+            r"indices of the 2 knots, but is \[5\]",
+        ),
+        (
+            lambda: priors.smooth([0.5, 0.1], [0.0, 0.0], 1.0, 1.0),
+            r"must increase, but are \[0.5, 0.1\]",
+        ),
+        (
+            lambda: priors.smooth([0.1, 0.1], [0.0, 0.0], 1.0, 1.0),
+            "must increase",
+        ),
+        (
+            lambda: priors.smooth([0.1, 0.5], [0.0, np.nan], 1.0, 1.0),
+            "`mean` must be a finite value for each of the 2 knots",
+        ),
+        (
+            lambda: priors.smooth([0.1, 0.5], [0.0, 0.0, 0.0], 1.0, 1.0),
+            "`mean` must be a finite value for each of the 2 knots",
+        ),
+    ],
+)
+def test_what_describes_no_prior_is_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
