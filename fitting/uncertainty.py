@@ -25,6 +25,7 @@ from .problem import Problem
 
 _NAMED = 3  # components named of a direction
 _PIN = 1e-3  # width of a pinned quantity, in its standard deviations
+_REACHED = 10.0  # widths off within which a target counts as reached
 
 
 class Direction(NamedTuple):
@@ -299,16 +300,21 @@ class Profile(NamedTuple):
     """Loss against a quantity, everything else at its best."""
 
     targets: np.ndarray
-    losses: np.ndarray  # above the least one; infinite where the search failed
+    losses: np.ndarray  # above the fit's; infinite where the search failed
     raws: np.ndarray  # (target, component)
     num_failed: int  # solves
+    value: float = np.nan  # at the fit, where the loss is 0; NaN: look at targets only
 
     def interval(self, drop: float = 1.9207) -> tuple[float, float]:
-        """Where the loss has risen by `drop` (1.92: 95 %), by lines between targets;
-        infinite on a side where it does not within the targets.
+        """Where the loss has risen by `drop` (1.92: 95 %), its root being a line
+        between neighbours among the targets and the fit; infinite on a side where it
+        does not within the targets.
         """
-        order = np.argsort(self.targets)
-        x, y = self.targets[order], self.losses[order] - drop
+        x, loss = self.targets, self.losses
+        if np.isfinite(self.value):
+            x, loss = np.append(x, self.value), np.append(loss, 0.0)
+        order = np.argsort(x)
+        x, y = x[order], np.sqrt(np.maximum(loss, 0.0))[order] - np.sqrt(drop)
         least = int(np.argmin(y))
         ends = [-np.inf, np.inf]
         for side, path in enumerate((range(least, 0, -1), range(least, len(x) - 1))):
@@ -333,7 +339,9 @@ def profile(
     """Profile likelihood (with the prior) of a quantity of the values.
 
     Each target starts from the end of the one nearer to the optimum. The quantity is
-    held by a row of width 1e-3 of its standard deviation.
+    held by a row of width 1e-3 of its standard deviation; the loss is infinite at a
+    target that the search does not reach to ten of these, or whose solve fails, and at
+    those beyond it.
 
     Args:
         problem: what was fitted.
@@ -365,8 +373,8 @@ def profile(
             )
             found = fit(pinned, now, search, callback=callback)
             num_failed += found.num_failed
-            if bool(found.prediction.failed):
+            if bool(found.prediction.failed) or abs(found.residual[-1]) > _REACHED:
                 break
             now, raws[k] = found.raw, found.raw
             losses[k] = found.loss - 0.5 * found.residual[-1] ** 2 - fitted.loss
-    return Profile(targets, losses, raws, num_failed)
+    return Profile(targets, losses, raws, num_failed, float(value))

@@ -295,3 +295,29 @@ def test_the_interval_of_a_profile_is_where_the_loss_has_risen():
     lower, upper = open_above.interval()
     assert upper == np.inf
     np.testing.assert_allclose(lower, -1.96, atol=1e-3)
+
+
+def test_a_target_that_no_solve_reaches_has_an_infinite_loss():
+    problem = linear_problem(fails_beyond=0.9)
+    quantity = uncertainty.Component(problem.space, 0)
+    fitted = fit(problem, np.zeros(3), LevenbergMarquardt())
+    targets = np.array([0.2, 0.5, 0.8, 1.2, 1.5])
+    found = uncertainty.profile(problem, fitted, quantity, targets)
+    assert fitted.raw[0] < 0.8
+    np.testing.assert_allclose(found.raws[:3, 0], targets[:3], atol=1e-2)
+    np.testing.assert_array_equal(np.isfinite(found.losses), targets < 0.9)
+    assert 0.8 <= found.interval()[1] <= 1.2
+
+
+def test_an_interval_between_two_targets_holds_the_fit():
+    problem, (mean, covariance) = linear_problem(), exact()
+    fitted = fit(problem, np.zeros(3), PRECISE)
+    quantity, sd = uncertainty.Component(problem.space, 0), np.sqrt(covariance[0, 0])
+    exact_ends = mean[0] - 1.96 * sd, mean[0] + 1.96 * sd
+    for offsets, ends in (
+        ([-6.0, -2.0, 4.0], exact_ends),
+        ([1.0, 3.0], (-np.inf, exact_ends[1])),
+    ):
+        targets = mean[0] + sd * np.array(offsets)
+        found = uncertainty.profile(problem, fitted, quantity, targets)
+        np.testing.assert_allclose(found.interval(), ends, atol=2e-3)
