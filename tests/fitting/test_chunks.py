@@ -13,8 +13,6 @@ import jax
 import numpy as np
 import pytest
 
-import diffelec
-from diffelec.topology import Topology
 from fitting import chunks, identity, parameters, samplers
 
 from . import killed
@@ -305,37 +303,3 @@ def test_an_identity_is_the_same_in_every_process():
         for seed in ("1", "2", "3")
     }
     assert len(told) == 1
-
-
-def test_a_digest_sees_what_functions_close_over():
-    def adds(number):
-        return lambda x: x + number
-
-    assert identity.digest(adds(1)) == identity.digest(adds(1))
-    assert identity.digest(adds(1)) != identity.digest(adds(2))
-    assert identity.digest(np.zeros(3)) == identity.digest(jax.numpy.zeros(3))
-    assert identity.digest(np.zeros(3)) != identity.digest(np.zeros((3, 1)))
-
-
-def test_a_digest_is_the_same_after_a_solve():
-    electrode = diffelec.presets.sharma2022(obstructions=(0, 1), num_shells=4)
-    protocol = diffelec.Protocol.from_strings(["Charge at C/20 for 1 hour"])
-    before, kept = identity.digest(electrode), set(vars(electrode.network.topology))
-    diffelec.simulate(electrode, protocol, rtol=1e-3, num_saved=2)
-    topology = electrode.network.topology
-    for name in ("node_labels", "in_vectors"):
-        getattr(topology, name)
-    assert set(vars(topology)) > kept
-    assert identity.digest(electrode) == before
-
-
-def test_a_digest_tells_topologies_apart():
-    made = Topology((0, 1), (1, 2), ("a", "b"))
-    others = (
-        Topology((0, 0), (1, 2), ("a", "b")),
-        Topology((0, 1), (1, 2), ("a", "c")),
-        Topology((0, 1), (1, 2), ("a", "b"), imaged=(True, False)),
-        Topology((0, 1), (1, 2), ("a", "b"), positions=[[0.0, 1], [1, 2]]),
-    )
-    told = [identity.digest(one) for one in (made, made.in_vectors, *others)]
-    assert len(set(told)) == len(told)
