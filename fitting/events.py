@@ -16,6 +16,7 @@ CHANGES = {"onset": 0.05, "midpoint": 0.25, "completion": 0.40, "duration": 0.40
 """Kinds of events, and the change of stoichiometry that each means by default."""
 SEEN = -1
 """Stands for the number of the half cycle that a fit says was seen."""
+MOST_HALF_CYCLES = 10**6
 _HOUR = 3600.0
 
 
@@ -102,6 +103,7 @@ class Events(eqx.Module):
             name: np.array([getattr(row, name) for row in rows], float)
             for name in ("time", "sd", "after", "before")
         }
+        _check_half_cycles(rows)
         changes = [
             CHANGES.get(row.kind, math.nan) if row.change is None else row.change
             for row in rows
@@ -274,6 +276,16 @@ def check_informative(events: Events) -> None:
             f"{told} censored (never seen, or over at the first "
             "frame); such a table determines no parameter."
         )
+
+
+def _check_half_cycles(rows: Sequence[Event]) -> None:
+    for row in rows:
+        number = SEEN if row.half_cycle is None else row.half_cycle
+        if not number < MOST_HALF_CYCLES:
+            raise ValueError(
+                f"The {row.kind} of particle '{row.particle}' must be of a half cycle "
+                f"below {MOST_HALF_CYCLES}, but is of {number:g}."
+            )
 
 
 def _check_particles(events: Events) -> None:

@@ -149,8 +149,10 @@ def fit(
             the best so far is returned. What it raises passes through.
 
     Raises:
-        ValueError: for starts that do not fit the problem.
+        ValueError: for starts that do not fit the problem, or no step.
     """
+    if max_steps < 1:
+        raise ValueError(f"`max_steps` must be 1 or more, but is {max_steps}.")
     starts = np.atleast_2d(np.asarray(starts, float))
     size = problem.space.size
     if starts.shape[1] != size or not len(starts) or not np.all(np.isfinite(starts)):

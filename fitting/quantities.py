@@ -16,6 +16,7 @@ from diffelec.constants import COLDEST
 from . import parameters
 from .parameters import Free
 from .priors import AbstractPrior, Independent
+from .sheets import is_plain
 
 
 class Quantity(NamedTuple):
@@ -125,7 +126,7 @@ def parsed(text: str) -> Range:
             f"What varies must be among {', '.join(QUANTITIES)}, but '{text}' names "
             f"'{name}'; write {form}."
         )
-    parts = ends.split(":")
+    parts = ends.split(":") if is_plain(ends) else []
     try:
         low, high = float(parts[0]), float(parts[1])
         count = int(parts[2]) if len(parts) == 3 else None

@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from .columns import LENGTH, TIME
-from .events import CHANGES, SEEN, Event, Events, check_informative
+from .events import (
+    CHANGES,
+    MOST_HALF_CYCLES,
+    SEEN,
+    Event,
+    Events,
+    check_informative,
+)
 from .optical.cycler import read_cycler
 from .recording import Recording
 from .sheets import check_radius, read_number, read_rows
@@ -192,10 +199,10 @@ def _event(path, line: int, cells: dict, units: dict) -> Event:
 
 def _counted(file: str, number: float) -> int:
     """A half cycle counted from 0, of one counted from 1."""
-    if number < 1 or number != round(number):
+    if not 1 <= number <= MOST_HALF_CYCLES or number != round(number):
         raise ValueError(
-            f"{file}, column half_cycle, must be a whole number, 1 or more, but is "
-            f"{number:g}."
+            f"{file}, column half_cycle, must be a whole number, 1 to "
+            f"{MOST_HALF_CYCLES}, but is {number:g}."
         )
     return int(number) - 1
 

@@ -31,6 +31,13 @@ def test_columns_follow_the_rows():
     assert events.surface
 
 
+@pytest.mark.parametrize("number", [10**30, 1e30, INF, NAN])
+def test_a_half_cycle_that_no_cell_reaches_is_refused(number):
+    row = Event("a", "midpoint", time=3600.0, sd=60.0, half_cycle=number)
+    with pytest.raises(ValueError, match="particle 'a' must be of a half cycle below"):
+        Events.from_rows([row])
+
+
 def test_masks_tell_the_four_forms_apart():
     events = Events.from_rows(rows())
     np.testing.assert_array_equal(events.exact, [1, 0, 1, 0, 0])

@@ -215,5 +215,7 @@ def test_starts_that_do_not_fit_are_refused(problem):
         fit(problem, np.zeros(3), PRECISE)
     with pytest.raises(ValueError, match="must be finite"):
         fit(problem, np.full(7, np.nan), PRECISE)
+    with pytest.raises(ValueError, match="`max_steps` must be 1 or more, but is 0"):
+        fit(problem, np.zeros(7), PRECISE, max_steps=0)
     with pytest.raises(ValueError, match="`count` must be 1 or more"):
         latin_hypercube(3, 0, seed=0)

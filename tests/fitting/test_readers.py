@@ -223,7 +223,8 @@ def test_events_of_several_half_cycles_are_checked_each_in_its_own(written):
         ("a,midpoint,2,0.1,3", r"line 2, column time_h .* before its start"),
         ("a,midpoint,2,0.1,4", "among the first 3, but is number 4"),
         ("a,midpoint,2,0.1,1.5", "half_cycle, must be a whole number, .* but is 1.5"),
-        ("a,midpoint,2,0.1,0", "half_cycle, must be a whole number, 1 or more"),
+        ("a,midpoint,2,0.1,0", "half_cycle, must be a whole number, 1 to 1000000"),
+        ("a,midpoint,2,0.1,1e30", "half_cycle, must be .* 1 to 1000000, but is 1e.30"),
     ):
         with pytest.raises(ValueError, match=words) as caught:
             read_events(written(head, row), recording=cycled)
