@@ -232,7 +232,12 @@ def uniformity(
         ranks: 0 to `num_draws`.
         num_draws: L.
         seed: of the uniform sets.
+
+    Raises:
+        ValueError: for ranks that are none.
     """
+    ranks = np.asarray(ranks)
+    _check_ranks(ranks, num_draws)
     total, cells = len(ranks), num_draws + 1
     rng = np.random.default_rng(seed)
     uniform = rng.integers(0, cells, (_SETS, total))
@@ -249,6 +254,19 @@ def uniformity(
         high=law.isf(0.5 * gamma) / total - points,
         probability=(1 + np.sum(least[:, None] <= own, axis=0)) / (1 + _SETS),
     )
+
+
+def _check_ranks(ranks, num_draws: int) -> None:
+    if ranks.ndim != 2 or not ranks.size:
+        raise ValueError(
+            "`ranks` must have a row a trial and a column a quantity, but has the "
+            f"shape {ranks.shape}."
+        )
+    if not np.all((ranks >= 0) & (ranks <= num_draws)):
+        raise ValueError(
+            f"Ranks among {num_draws} draws must be 0 to {num_draws}, but go from "
+            f"{ranks.min()} to {ranks.max()}; give the number of draws after thinning."
+        )
 
 
 def _counts_below(ranks, cells: int):

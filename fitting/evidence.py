@@ -109,7 +109,7 @@ def evidence(
         callback: told how many solves are over.
 
     Raises:
-        ValueError: where no draw can be solved.
+        ValueError: where no draw can be solved, or none is asked for.
     """
     how = {"rounds": rounds, "most": _MORE * rounds, "count": count, "seed": seed}
     return adapted(problem, found, alone=alone, callback=callback, **how)[0]
@@ -129,6 +129,9 @@ def adapted(
     """The same, and the law that the next round would have drawn from; `most` rounds
     where the weights do not hold after those asked for, or no more of them.
     """
+    for name, value in (("rounds", rounds), ("count", count)):
+        if value < 1:
+            raise ValueError(f"`{name}` must be 1 or more, but is {value}.")
     target, rng = Posterior.about(problem, found), np.random.default_rng(seed)
     alone = np.zeros(target.size, bool) if alone is None else np.asarray(alone)
     laws = [_first_laws(target, found)]

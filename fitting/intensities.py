@@ -54,6 +54,12 @@ class Intensities(NamedTuple):
 
     def select(self, labels: Sequence[str]) -> "Intensities":
         """The same of some of the particles."""
+        unknown = [label for label in labels if label not in self.labels]
+        if unknown:
+            raise ValueError(
+                f"Particle '{unknown[0]}' must be one whose intensity was measured, "
+                f"which are {', '.join(self.labels)}."
+            )
         rows = [self.labels.index(label) for label in labels]
         return self._replace(
             labels=tuple(labels),
@@ -82,8 +88,9 @@ def binned(
 
     Raises:
         ValueError: for fewer than 8 frames in the half cycle, or valid frames of a
-            particle.
+            particle, and for traces that have not a row a label and a column a frame.
     """
+    _check_traces(time, labels, intensity)
     inside = (time >= span[0]) & (time <= span[1])
     if inside.sum() < _FEWEST:
         raise ValueError(
@@ -108,6 +115,20 @@ def binned(
     value = np.where(count > 0, total / np.maximum(count, 1.0), np.nan)
     noise = np.array([_noise(trace[np.isfinite(trace)]) for trace in intensity])
     return Intensities(tuple(labels), edges, value, count, noise)
+
+
+def _check_traces(time, labels, intensity) -> None:
+    if np.shape(intensity) != (len(labels), np.size(time)):
+        raise ValueError(
+            f"Intensities must have a row for each of {len(labels)} labels and a "
+            f"column for each of {np.size(time)} frames, but have the shape "
+            f"{np.shape(intensity)}."
+        )
+    if not np.all(np.diff(time) >= 0):
+        raise ValueError(
+            "The times of frames must increase, but do not from frame "
+            f"{int(np.argmin(np.diff(time) >= 0))} to the next; sort them."
+        )
 
 
 def _noise(trace) -> float:

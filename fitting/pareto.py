@@ -35,12 +35,18 @@ def smooth_weights(log_weights: Float[np.ndarray, " draw"]) -> Smoothed:
     where 5 or more are all the same.
 
     Raises:
-        ValueError: where no weight is above zero.
+        ValueError: where no weight is above zero, or one is no number.
 
     Source: Vehtari et al. 2024, arXiv 1507.02646; the fit is that of Zhang and
         Stephens 2009, doi 10.1198/tech.2009.08017.
     """
     logs = np.asarray(log_weights, float)
+    bad = np.flatnonzero(np.isnan(logs) | np.isposinf(logs))
+    if bad.size:
+        raise ValueError(
+            f"Logarithms of weights must be finite, or -inf, but that of draw {bad[0]} "
+            f"is {logs[bad[0]]}; leave it out."
+        )
     if not np.any(np.isfinite(logs)):
         raise ValueError("One weight or more must be above zero, but none is.")
     logs = logs - np.max(logs)

@@ -86,12 +86,19 @@ class Place(NamedTuple):
     num_failed: Int[Array, ""]
 
 
-def check_adaptation(num_warmup: int, acceptance: float) -> None:
-    """Raises ValueError for a warm-up that cannot be."""
+def check_adaptation(
+    num_warmup: int, acceptance: float, step_size: float, **counts: int
+) -> None:
+    """Raises ValueError for a warm-up that cannot be, or a count below 1."""
     if num_warmup < 10:
         raise ValueError(f"`num_warmup` must be 10 or more, but is {num_warmup}.")
     if not 0 < acceptance < 1:
         raise ValueError(f"`acceptance` must lie between 0 and 1, but is {acceptance}.")
+    if not 0 < step_size < jnp.inf:
+        raise ValueError(f"`step_size` must be positive, but is {step_size}.")
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"`{name}` must be 1 or more, but is {value}.")
 
 
 def adapted_start(target: Posterior, adapter, step_size: float, key: Array):
@@ -164,7 +171,8 @@ class NUTS(AbstractSampler):
     step_size: float = eqx.field(static=True, default=0.5)  # at which warm-up begins
 
     def __check_init__(self):
-        check_adaptation(self.num_warmup, self.acceptance)
+        own = self.num_warmup, self.acceptance, self.step_size
+        check_adaptation(*own, max_depth=self.max_depth)
 
     @property
     def _adapter(self):

@@ -125,7 +125,8 @@ class HMC(AbstractJumper):
     step_size: float = eqx.field(static=True, default=0.5)  # at which warm-up begins
 
     def __check_init__(self):
-        check_adaptation(self.num_warmup, self.acceptance)
+        own = self.num_warmup, self.acceptance, self.step_size
+        check_adaptation(*own, most=self.most)
 
     @property
     def _adapter(self):

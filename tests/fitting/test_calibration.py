@@ -152,3 +152,17 @@ def test_data_about_a_truth_scatter_as_far_as_the_model_may_be_off(rng):
     found = [calibration.scattered(noise, times, np.inf, rng) for _ in range(1000)]
     off = np.stack([(one.time - times) / one.scale for one in found])
     np.testing.assert_allclose(off.std(axis=0), 1.0, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "words"),
+    [
+        ([[3], [32]], "among 31 draws must be 0 to 31, but go from 3 to 32"),
+        ([[-1], [5]], "go from -1 to 5"),
+        (np.zeros((0, 2), int), r"but has the shape \(0, 2\)"),
+        ([3, 5], r"but has the shape \(2,\)"),
+    ],
+)
+def test_ranks_that_are_none_are_refused(ranks, words):
+    with pytest.raises(ValueError, match=words):
+        uniformity(np.array(ranks), 31)

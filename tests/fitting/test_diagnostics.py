@@ -68,6 +68,9 @@ def test_weights_of_zero_count_for_nothing():
     assert np.isfinite(smoothed.shape)
     with pytest.raises(ValueError, match="must be above zero"):
         pareto.smooth_weights(np.full(3, -np.inf))
+    for bad in (np.nan, np.inf):
+        with pytest.raises(ValueError, match=f"or -inf, but that of draw 1 is {bad}"):
+            pareto.smooth_weights(np.array([0.0, bad, 1.0]))
 
 
 def test_a_tail_of_equal_weights_tells_nothing():

@@ -108,6 +108,12 @@ def test_where_solves_fail_the_density_is_zero_and_they_are_counted():
         evidence.evidence(linear_problem(fails_beyond=-50.0), centre, rounds=1)
 
 
+@pytest.mark.parametrize("name", ["rounds", "count"])
+def test_an_evidence_without_draws_is_refused(name):
+    with pytest.raises(ValueError, match=f"`{name}` must be 1 or more, but is 0"):
+        evidence.evidence(linear_problem(), off_centre(), **{name: 0})
+
+
 def sliced(target, middle, factor, folder, count=1000, alone=None):
     store = chunks.Store(folder)
     store.create({})

@@ -170,6 +170,24 @@ def test_what_cannot_be_used_is_named(rng):
         IntensityNoise.of(flat, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("time", "labels", "words"),
+    [
+        (TIME[::-1], ("a", "b"), "must increase, but do not from frame 0"),
+        (TIME, ("a", "b", "c"), r"each of 3 labels .* but have the shape \(2, 61\)"),
+        (TIME[1:], ("a", "b"), r"each of 60 frames, but have the shape \(2, 61\)"),
+    ],
+)
+def test_traces_of_another_form_are_refused(rng, time, labels, words):
+    with pytest.raises(ValueError, match=words):
+        binned(time, labels, traces(rng))
+
+
+def test_a_particle_without_intensities_is_refused(seen):
+    with pytest.raises(ValueError, match=r"'zz' must be one whose .* are a, b"):
+        seen.select(["a", "zz"])
+
+
 def test_particles_are_taken_by_name(seen):
     turned = seen.select(("b", "a"))
     np.testing.assert_array_equal(turned.value, seen.value[::-1])

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fitting import posterior, sampling, trajectories
+from fitting import posterior, samplers, sampling, trajectories
 from fitting.events import Event, Events
 
 from . import test_sampling
@@ -138,6 +138,12 @@ def test_settings_that_cannot_be_are_refused():
         trajectories.HMC(3)
     with pytest.raises(ValueError, match="`acceptance` must lie between 0 and 1"):
         dataclasses.replace(SAMPLER, acceptance=1.0)
+    for sampler, name in ((SAMPLER, "most"), (samplers.NUTS(), "max_depth")):
+        with pytest.raises(ValueError, match=f"`{name}` must be 1 or more, but is 0"):
+            dataclasses.replace(sampler, **{name: 0})
+        for size in (0.0, -1.0, np.nan):
+            with pytest.raises(ValueError, match="`step_size` must be positive, but"):
+                dataclasses.replace(sampler, step_size=size)
 
 
 def test_van_der_corput_numbers_fill_the_interval_evenly():
