@@ -86,10 +86,16 @@ class Drive(eqx.Module):
         return jnp.interp(time, self.knots, self.value)
 
     def slope(self, time):
-        """Right-sided slope at `time` after the start of the series."""
-        slopes = jnp.diff(jnp.asarray(self.value)) / jnp.diff(self.knots)
-        index = jnp.searchsorted(self.knots, time, side="right") - 1
-        return slopes[jnp.clip(index, 0, slopes.size - 1)]
+        """Right-sided slope at `time` after the start of the series; 0 outside of it,
+        where `at` stands still.
+        """
+        knots, last = self.knots, self.value.size - 1
+        after = jnp.searchsorted(knots, time, side="right")
+        ends = jnp.clip(after - 1, 0, last), jnp.clip(after, 0, last)  # one outside
+        (start, end), (low, high) = (
+            [jnp.asarray(column)[end] for end in ends] for column in (knots, self.value)
+        )
+        return (high - low) / jnp.where(end > start, end - start, 1.0)
 
     def moved(self, time):
         """0, with the derivative of an instant that keeps its share of the segment

@@ -236,10 +236,13 @@ def test_half_cycles_are_counted_from_each_turn_of_the_current(strings, numbers)
 
 def test_a_drive_is_piecewise_linear_with_the_slope_of_what_follows():
     drive = Drive([10.0, 12.0, 15.0], [1.0, 5.0, -1.0])
-    times = jnp.array([0.0, 1.0, 2.0, 3.5, 5.0])
-    np.testing.assert_allclose(drive.at(times), [1.0, 3.0, 5.0, 2.0, -1.0], rtol=1e-14)
-    slopes = [float(drive.slope(t)) for t in times]
-    np.testing.assert_allclose(slopes, [2.0, 2.0, -2.0, -2.0, -2.0], rtol=1e-14)
+    times = jnp.array([-3.0, 0.0, 1.0, 2.0, 3.5, 5.0, 8.0])
+    values = [1.0, 1.0, 3.0, 5.0, 2.0, -1.0, -1.0]
+    np.testing.assert_allclose(drive.at(times), values, rtol=1e-14)
+    slopes = [0.0, 2.0, 2.0, -2.0, -2.0, 0.0, 0.0]
+    np.testing.assert_allclose([drive.slope(t) for t in times], slopes, rtol=1e-14)
+    later = (drive.at(times + 1e-3) - drive.at(times)) / 1e-3
+    np.testing.assert_allclose(drive.slope(times), later, rtol=1e-10)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 import diffelec
 from diffelec import solution
-from diffelec.control import Row
+from diffelec.control import Drive, Row
 from diffelec.solver import RODAS5P
 from tests.integration.lumped import RESISTANCE, lumped_pair
 
@@ -52,6 +52,31 @@ def test_a_recorded_current_is_followed():
     # Nanoamperes through a contact of 1 ohm: what rounding leaves of the potentials.
     np.testing.assert_allclose(found.step_capacities[0], passed, rtol=1e-8)
     assert found.num_half_cycles == 3
+
+
+@pytest.mark.parametrize(
+    ("quantity", "values"),
+    [("current", [0.1, 0.1, 0.05]), ("voltage", [3.9, 3.9, 3.8])],
+)
+def test_a_recorded_series_stays_at_its_last_value(quantity, values):
+    electrode = lumped_pair()
+    values = np.array(values)
+    if quantity == "current":
+        values = values * float(electrode.one_c_current)
+    times = np.linspace(1001.0, 2000.0, 101)
+    found = []
+    for time, value in (
+        ([0.0, 1000.0, 1001.0], values),
+        ([0.0, 1000.0, 1001.0, 9000.0], np.append(values, values[-1])),
+    ):
+        protocol = diffelec.Protocol.from_steps(
+            [diffelec.protocol.Recorded(quantity, 2000.0)], Drive(time, value)
+        )
+        found.append(diffelec.simulate(electrode, protocol, times=times))
+    short, long = found
+    np.testing.assert_allclose(getattr(short, quantity), values[-1], rtol=1e-9)
+    np.testing.assert_allclose(short.voltage, long.voltage, rtol=1e-9)
+    np.testing.assert_allclose(short.step_capacities, long.step_capacities, rtol=1e-9)
 
 
 def test_a_recorded_current_of_thousands_of_rows_needs_no_more_words():
