@@ -76,7 +76,10 @@ def simulate(
     """Solves the electrode's equations over a protocol.
 
     Works under `jax.jit`, `jax.grad` and `jax.vmap` in the electrode and protocol; what
-    it needs itself is compiled at its first call, derivatives too.
+    it needs itself is compiled at its first call, derivatives too. Of more than a
+    thousand sites, surfaces and inner potentials are lines between the steps of the
+    integrator and, but under transformations, values saved are rounded to single
+    precision.
 
     Args:
         electrode: the particles, their material and their network.

@@ -70,6 +70,9 @@ def _check_target(target, count: int) -> None:
 class Solution(eqx.Module):
     """Outcome of `simulate`. Times in s, voltages in V, currents in A (charge > 0).
 
+    Between the integrator's steps lie polynomials; of more than a thousand sites only
+    of means, voltage and current, of the rest lines.
+
     Attributes:
         time: instants saved, from the start of the protocol (time,).
         voltage, current: of the cell (time,).
@@ -225,10 +228,13 @@ class Solution(eqx.Module):
         times = self.tracks.time + self.step_start_times[:, None] - start
         times = jnp.where(jnp.isnan(times), 0.0, times)
         values = self.tracks.value[..., wanted]
-        higher = self.tracks.higher[..., wanted]
-        if higher.shape[-1] == 0:  # many sites: surfaces are lines between knots
+        higher = self.tracks.higher
+        some = higher.shape[-1] < self.tracks.value.shape[-1]
+        if surface and some:  # many sites: surfaces are lines between knots
             shape = (*higher.shape[:-1], sites)
             higher = jnp.zeros(shape, values.dtype)
+        else:
+            higher = higher[..., wanted]
         return joined(times), joined(values), joined(higher)
 
     def _knots(self, half_cycle: int):

@@ -74,16 +74,32 @@ def watch(system: System, parts: Parts) -> Float[Array, " quantity"]:
     return jnp.concatenate([own(means), own(columns[-1]), algebraic])
 
 
-def bends(system: System, dense: Parts) -> Float[Array, "power quantity"]:
-    """Higher coefficients of what is watched along a step; of the site means alone,
-    which onsets are found on, where there are so many sites that memory counts: the
-    rest is linear between steps then, which are short there.
+def bends(system: System, dense: Parts) -> Float[Array, "power curved"]:
+    """Higher coefficients of what is watched along a step; where there are so many
+    sites that memory counts, of the site means, which onsets are found on, of the
+    collector and of the current alone: the rest is linear between steps then.
     """
     sites = system.topology.num_sites
     # Power by power: all at once would be a product of matrices, a library's.
     powers = zip(*dense, strict=True)
     seen = jnp.stack([watch(system, Parts(*power)) for power in powers])
-    return higher_coefficients(seen if sites <= MANY_SITES else seen[:, :sites])
+    if sites > MANY_SITES:
+        means, collector = seen[:, :sites], seen[:, 2 * sites, None]
+        seen = jnp.concatenate([means, collector, seen[:, -1:]], axis=1)
+    return higher_coefficients(seen)
+
+
+def bends_of_all(
+    higher: Float[Array, "power curved"], size: int
+) -> Float[Array, "power quantity"]:
+    """What `bends` gives, of all quantities: 0 for those that are linear."""
+    powers, curved = higher.shape
+    if curved == size:
+        return higher
+    sites = curved - 2
+    line = jnp.zeros((powers, size - curved), higher.dtype)
+    parts = (higher[:, :sites], line[:, :sites], higher[:, sites, None])
+    return jnp.concatenate([*parts, line[:, sites:], higher[:, -1:]], axis=1)
 
 
 def along(start: Parts, new: Parts, dense: Parts, theta) -> Parts:

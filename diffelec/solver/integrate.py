@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from ..results import RESULTS
-from .accepted import AT_END, AT_EVENT, OUT_OF_STEPS, Marched
+from .accepted import AT_END, AT_EVENT, OUT_OF_STEPS, Marched, bends_of_all
 from .consistent import consistent_algebraic
 from .march import Tolerances, march
 from .parts import Parts
@@ -23,8 +23,8 @@ class Track(eqx.Module):
     """Watched quantities over the accepted steps of one protocol step.
 
     Knot 0 is the start; knots after the last repeat it. Between two knots a quantity is
-    the polynomial of `evaluate_polynomial`, or a line where it is not among the first
-    `curved` ones. Times are from the start of the step [s].
+    the polynomial of `evaluate_polynomial`, or a line where `accepted.bends` has it so.
+    Times are from the start of the step [s].
     """
 
     time: Float[Array, " knot"]
@@ -37,13 +37,8 @@ class Track(eqx.Module):
         index = jnp.clip(index, 1, self.time.size - 1)
         width = self.time[index] - self.time[index - 1]
         theta = (time - self.time[index - 1]) / jnp.where(width > 0, width, 1.0)
-        start, end, higher = (
-            self.value[index - 1],
-            self.value[index],
-            self.higher[index],
-        )
-        linear = start.shape[-1] - higher.shape[-1]
-        higher = jnp.pad(higher, ((0, 0), (0, linear)))
+        start, end = self.value[index - 1], self.value[index]
+        higher = bends_of_all(self.higher[index], start.size)
         return evaluate_polynomial(start, end, higher, theta)
 
 
