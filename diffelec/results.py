@@ -29,6 +29,7 @@ class RESULTS(eqx.Enumeration):
         "numbers or the step size vanished. Check the curves for extreme values."
     )
     left_domain = (
-        "A stoichiometry left the interval (0, 1). Tighten `rtol`, or check that the "
-        "open-circuit potential stops the reaction at both ends."
+        "A stoichiometry left the interval (0, 1), or began outside of it. Correct the "
+        "initial one, tighten `rtol`, or check that the open-circuit potential stops "
+        "the reaction at both ends."
     )

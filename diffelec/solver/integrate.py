@@ -72,8 +72,9 @@ def integrate_step(
         guess: potentials and current to search the consistent ones from.
         tolerances: how accurately to solve and how far to go.
         meter: shows how much of the step is behind us.
-        first: the protocol starts here, so a limit already passed is a failure; a later
-            step whose limit is already passed ends at once, as on a cycler.
+        first: the protocol starts here, so that surfaces outside of (0, 1) are a
+            failure, and so is a limit already passed; a later step whose limit is
+            already passed ends at once, as on a cycler.
         skip: an earlier step failed; nothing is solved.
         begin: instant within the step to go on from [s]; not differentiated.
     """
@@ -81,11 +82,13 @@ def integrate_step(
     start = consistent_algebraic(system, begin, columns, guess)
     parts = Parts(columns, start.algebraic)
     passed = ~(system.margin(start.algebraic) > 0)
+    outside = first & jnp.any((columns[-1] <= 0) | (columns[-1] >= 1))
     longest = system.control.longest(system.electrode)
-    span = jnp.where(skip | passed | ~start.found, begin, longest)
+    span = jnp.where(skip | passed | outside | ~start.found, begin, longest)
     span = jnp.asarray(span, columns.dtype)
     marched = march(system, parts, span, tolerances, meter, begin)
     result = _judge(system, marched, start.found, passed & first)
+    result = RESULTS.where(outside, RESULTS.left_domain, result)
     return StepOutcome(
         marched.parts,
         marched.duration,

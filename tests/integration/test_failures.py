@@ -52,6 +52,26 @@ def test_failures_can_be_returned_and_leave_nan_from_the_failed_step_on():
     assert "Step 2 ('Charge at C/20 until 4.2 V')" in found.message()
 
 
+def test_an_initial_stoichiometry_that_cannot_be_fails_within_transformations():
+    electrode = presets.single_particle(num_shells=6)
+    protocol = diffelec.Protocol.from_strings(["Charge at C/5 for 1 hour"] * 2)
+
+    @jax.vmap
+    def found(x):
+        place = lambda e: e.initial_stoichiometry
+        moved = eqx.tree_at(place, electrode, x[None])
+        solution = diffelec.simulate(moved, protocol, num_saved=2, throw=False)
+        outside = solution.result == diffelec.RESULTS.left_domain
+        return outside, solution.failed_step, solution.voltage
+
+    start = jnp.array([0.9, 1.001, 1.0, 0.5, 0.0, -0.001])
+    wrong = np.array([False, True, True, False, True, True])
+    outside, failed, voltage = found(start)
+    np.testing.assert_array_equal(outside, wrong)
+    np.testing.assert_array_equal(failed, np.where(wrong, 0, -1))
+    np.testing.assert_array_equal(np.isnan(voltage), wrong[:, None] & np.ones(4, bool))
+
+
 def test_instants_before_a_failed_step_are_kept():
     electrode = diffelec.presets.single_particle()
     protocol = diffelec.Protocol.from_strings(
