@@ -8,7 +8,7 @@ import numpy as np
 
 from ._typing import is_traced
 from .checks import check_kind, check_whole, is_number
-from .electrode import Electrode
+from .electrode import Electrode, check_values
 from .protocol import Protocol
 from .solver import AbstractFactors, Quiet, Tableau
 
@@ -25,6 +25,7 @@ def check_problem(electrode, protocol) -> None:
     by_strings = "by `diffelec.Protocol.from_strings([...])`"
     check_kind("protocol", protocol, Protocol, by_strings)
     _check_shapes(electrode)
+    check_values(electrode)  # which were put in one by one, such as by `tree_at`
 
 
 def _check_shapes(electrode: Electrode) -> None:

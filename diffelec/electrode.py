@@ -138,8 +138,7 @@ class Electrode(eqx.Module):
                 f"{self.conduct_at_surface!r}."
             )
         check_leaves(self)
-        _check_particles(self)
-        _check_cell(self)
+        check_values(self)
         _check_wires(self)
         if isinstance(self.multiplicity, np.ndarray):
             check_multiplicity(self.network.topology, self.multiplicity)
@@ -171,62 +170,93 @@ class Electrode(eqx.Module):
         return self.series_resistance * current + metal
 
 
+def check_values(electrode: Electrode) -> None:
+    """Raises ValueError for numbers of the particles, or of the cell, that cannot be;
+    of those alone that no transformation holds.
+    """
+    _check_particles(electrode)
+    _check_cell(electrode)
+
+
+def _known(value):
+    """A number on the host, None where a transformation holds it."""
+    value = value if isinstance(value, np.ndarray) else as_leaf(value)
+    return value if isinstance(value, np.ndarray) else None
+
+
+def _first_wrong(holds, values: np.ndarray) -> int | None:
+    """Where the first number is that a rule does not hold of; None where it holds of
+    all.
+    """
+    # A call of `simulate` asks this: of few numbers, NumPy would take ten times longer.
+    numbers = values.ravel().tolist()
+    if all(map(holds, numbers)):
+        return None
+    return next(k for k, number in enumerate(numbers) if not holds(number))
+
+
+_OF_PARTICLES = {  # what must hold, and how to say it
+    "radius": (
+        lambda v: 0 < v <= LARGEST_RADIUS,
+        f"be positive [m], {LARGEST_RADIUS:g} at most",
+    ),
+    "multiplicity": (lambda v: 0 < v < np.inf, "be positive and finite"),
+    "reactivity": (lambda v: 0 < v < np.inf, "be positive and finite"),
+    "initial_stoichiometry": (
+        lambda v: 0 < v < 1,
+        "lie strictly between 0 and 1 (0.999 is pristine)",
+    ),
+}
+
+
 def _check_particles(electrode: Electrode) -> None:
-    """Raises ValueError for particle data that cannot be (concrete values only)."""
     labels = electrode.network.topology.particle_labels
-    rules = {
-        "radius": (
-            lambda v: (v > 0) & (v <= LARGEST_RADIUS),
-            f"be positive [m], {LARGEST_RADIUS:g} at most",
-        ),
-        "multiplicity": (lambda v: v > 0, "be positive"),
-        "reactivity": (lambda v: (v > 0) & np.isfinite(v), "be positive"),
-        "initial_stoichiometry": (
-            lambda v: (v > 0) & (v < 1),
-            "lie strictly between 0 and 1 (0.999 is pristine)",
-        ),
-    }
-    for name, (holds, phrase) in rules.items():
-        values = getattr(electrode, name)
-        if not isinstance(values, np.ndarray):
+    for name, (holds, phrase) in _OF_PARTICLES.items():
+        values = _known(getattr(electrode, name))
+        if values is None:
             continue
-        if name == "reactivity" and values.ndim == 0:
-            values = np.full(len(labels), values)
-        if values.shape[-1:] != (len(labels),):
+        alone = name == "reactivity" and values.ndim == 0
+        if not alone and values.shape[-1:] != (len(labels),):
             raise ValueError(
                 f"`{name}` must have one value per particle, but has {values.size} "
                 f"values for {len(labels)} particles."
             )
-        bad = np.argwhere(~holds(values))
-        if bad.size:
-            index = tuple(bad[0])
+        wrong = _first_wrong(holds, values)
+        if wrong is not None:
             raise ValueError(
-                f"`{name}` must {phrase}, but particle '{labels[index[-1]]}' has "
-                f"{values[index]:g}."
+                f"`{name}` must {phrase}, but particle '{labels[wrong % len(labels)]}' "
+                f"has {values.flat[wrong]:g}."
             )
 
 
+_OF_CELL = {
+    "maximum_concentration": (
+        lambda v: 0 < v < np.inf,
+        "be positive and finite [mol/m3], but is {}",
+    ),
+    "one_c_range": (
+        lambda v: 0 < v <= 1,
+        "be a share of the sites, above 0 and at most 1, but is {}; divide percent by "
+        "100",
+    ),
+    "counter_exchange_current": (lambda v: v > 0, "be positive [A], but is {}"),
+    "series_resistance": (
+        lambda v: 0 <= v < np.inf,
+        "be 0 or more, and finite [ohm], but is {}",
+    ),
+    "temperature": (
+        lambda v: COLDEST <= v < np.inf,
+        f"be {COLDEST:g} K or more, and finite, but is {{}}; add 273.15 to a value in "
+        "°C",
+    ),
+}
+
+
 def _check_cell(electrode: Electrode) -> None:
-    """Raises ValueError for numbers of the cell that cannot be (concrete ones only)."""
-    for name in ("maximum_concentration", "one_c_range", "counter_exchange_current"):
-        value = getattr(electrode, name)
-        if isinstance(value, np.ndarray) and not np.all(value > 0):
-            raise ValueError(f"`{name}` must be positive, but is {value}.")
-    value = electrode.one_c_range
-    if isinstance(value, np.ndarray) and not np.all(value <= 1):
-        raise ValueError(
-            f"`one_c_range` must be a share of the sites, 1 at most, but is {value}; "
-            "divide percent by 100."
-        )
-    value = electrode.series_resistance
-    if isinstance(value, np.ndarray) and not np.all(value >= 0):
-        raise ValueError(f"`series_resistance` must be 0 or more, but is {value}.")
-    value = electrode.temperature
-    if isinstance(value, np.ndarray) and not np.all(value >= COLDEST):
-        raise ValueError(
-            f"`temperature` must be {COLDEST:g} K or more, but is {value}; add 273.15 "
-            "to a value in °C."
-        )
+    for name, (holds, phrase) in _OF_CELL.items():
+        value = _known(getattr(electrode, name))
+        if value is not None and _first_wrong(holds, value) is not None:
+            raise ValueError(f"`{name}` must {phrase.format(value)}.")
 
 
 def _check_wires(electrode: Electrode) -> None:

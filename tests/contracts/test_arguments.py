@@ -60,16 +60,36 @@ def test_a_rest_alone_has_no_onsets():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"temperature": 25.0}, "must be 200 K or more, but is 25"),
+        ({"temperature": 25.0}, "must be 200 K or more, .* but is 25"),
         ({"initial_stoichiometry": [0.9, 0.8]}, "2 values for 1 particles"),
         ({"multiplicity": [-1.0]}, "`multiplicity` must be positive"),
-        ({"series_resistance": -1.0}, "must be 0 or more, but is -1"),
+        ({"series_resistance": -1.0}, "must be 0 or more, .* but is -1"),
     ],
 )
 def test_arrays_of_jax_are_checked_as_those_of_numpy(array, fields, message):
     fields = {name: array(value) for name, value in fields.items()}
     with pytest.raises(ValueError, match=message):
         diffelec.presets.single_particle(**fields)
+
+
+@pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("temperature", 25.0, "must be 200 K or more, .* but is 25"),
+        ("initial_stoichiometry", [1.001], "must lie strictly .* 'p0' has 1.001"),
+        ("radius", [-5e-6], "must be positive .* 'p0' has -5e-06"),
+        ("multiplicity", [-1.0], "must be positive .* 'p0' has -1"),
+        ("reactivity", -1.0, "must be positive .* 'p0' has -1"),
+        ("series_resistance", -1.0, "must be 0 or more, .* but is -1"),
+        ("maximum_concentration", -1.0, "must be positive .* but is -1"),
+    ],
+)
+def test_numbers_put_in_one_by_one_are_checked_too(array, name, value, message):
+    place = lambda electrode: getattr(electrode, name)
+    wrong = eqx.tree_at(place, ELECTRODE, array(value))
+    with pytest.raises(ValueError, match=f"`{name}` {message}"):
+        diffelec.simulate(wrong, HOUR, throw=False)
 
 
 @pytest.mark.parametrize("value", [["a"], np.array(["a"]), 1j, object(), [[1.0], 2.0]])

@@ -49,7 +49,7 @@ CASES = {
     ),
     "a range in percent": (
         lambda: presets.single_particle(one_c_range=63.0),
-        "`one_c_range` must be a share of the sites, 1 at most, but is 63.0; divide",
+        "`one_c_range` must be a share of the sites, .* 1, but is 63.0; divide",
     ),
     "a particle contact in micrometres": (
         lambda: edges.particle_contact("a", "b", 0.5),

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffelec import Network, electrolyte, graphs, network, presets
+from diffelec import Network, electrolyte, graphs, materials, network, presets
 from diffelec import topology as topologies
 from diffelec.edges import Edge, carbon_contact, particle_contact, wire
 from tests.helpers import tree_allclose
@@ -378,11 +378,24 @@ def test_an_edge_stands_as_often_as_the_branch_it_is_in():
         ),
         ({"multiplicity": [0.0, 1.0]}, "`multiplicity` must be positive.* 'p0' has 0"),
         ({"multiplicity": [1.0, 2.0]}, "but p0 has 1 and p1 has 2"),
-        ({"temperature": -3.0}, "`temperature` must be 200 K or more, but is -3"),
+        ({"temperature": -3.0}, "`temperature` must be 200 K or more, .* but is -3"),
         ({"temperature": 25.0}, r"`temp.* but is 25\.0; add 273\.15 to a value in °C"),
-        ({"temperature": np.nan}, "`temperature` must be 200 K or more, but is nan"),
+        ({"temperature": np.nan}, "`temperature` must be 200 K or more, .* but is nan"),
+        ({"temperature": np.inf}, "`temperature` must be .* finite, but is inf"),
         ({"maximum_concentration": 0.0}, "`maximum_concentration` must be positive"),
         ({"series_resistance": -1.0}, "`series_resistance` must be 0 or more"),
+        (
+            {"series_resistance": np.inf},
+            r"`series_resistance` must be .* finite \[ohm\], but is inf",
+        ),
+        (
+            {"maximum_concentration": np.inf, "curves": materials.nmc532()},
+            r"`maximum_concentration` must be .* finite \[mol/m3\], but is inf",
+        ),
+        (
+            {"multiplicity": np.inf},
+            "`multiplicity` must be .* finite, but particle 'p0' has inf",
+        ),
     ],
 )
 def test_an_impossible_particle_is_refused_by_name(fields, message):
