@@ -20,15 +20,27 @@ def electrode_of(
     multiplicity: float | Sequence[float] = 1.0,
     reactivity: float | Sequence[float] = 1.0,
     maximum_concentration: float = NMC532_CONCENTRATION,
-    num_shells: int = 20,
+    num_shells: int | None = None,
+    mesh: RadialMesh | None = None,
     **fields,
 ) -> Electrode:
     """An electrode over any network: NMC532, R = 5 um, pristine, unless given.
 
-    Numbers spread to all particles. `fields` go to `Electrode`.
+    Numbers spread to all particles; `num_shells` (20) stands for `RadialMesh` of so
+    many where no `mesh` is given. `fields` go to `Electrode`.
+
+    Raises:
+        ValueError: as `Electrode`; for a mesh and a number of shells at once.
     """
     check_kind("network", network, Network, "such as `diffelec.graphs.columns()`")
     count = network.topology.num_particles
+    if mesh is None:
+        mesh = RadialMesh() if num_shells is None else RadialMesh(num_shells)
+    elif num_shells is not None:
+        raise ValueError(
+            "`num_shells` must be left out where there is a mesh, which says it, but "
+            f"is {num_shells}."
+        )
     if curves is None:
         curves = nmc532(maximum_concentration=maximum_concentration)
     return Electrode(
@@ -41,7 +53,7 @@ def electrode_of(
         multiplicity=one_each("multiplicity", multiplicity, count),
         reactivity=one_each("reactivity", reactivity, count),
         maximum_concentration=maximum_concentration,
-        mesh=RadialMesh(num_shells),
+        mesh=mesh,
         **fields,
     )
 
@@ -60,7 +72,7 @@ def sharma2022(
     """Fig. 4a of Sharma 2022: five top particles behind 0 to 4 others, NMC532.
 
     15 particles; the first five, `top 0` … `top 4`, are the imaged ones. `fields` are
-    those of `electrode_of` (radius, initial_stoichiometry, num_shells, …).
+    those of `electrode_of` (radius, initial_stoichiometry, mesh, …).
     """
     return electrode_of(
         columns(obstructions, contact_radius, carbon_shape),

@@ -1,6 +1,7 @@
 """Numbers of an electrode that were meant otherwise are refused."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -39,6 +40,24 @@ def own():
             return (0.0, 1.0)
 
     return Own()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        presets.sharma2022,
+        presets.single_particle,
+        functools.partial(presets.electrode_of, graphs.chain(2)),
+    ],
+)
+def test_a_preset_takes_a_mesh_or_a_number_of_shells(made):
+    assert made(mesh=RadialMesh(7)).mesh.num_shells == 7
+    assert made(num_shells=8).mesh.num_shells == 8
+    assert made().mesh.num_shells == 20
+    with pytest.raises(ValueError, match=r"`num_shells` must be left out .* is 8\."):
+        made(mesh=RadialMesh(7), num_shells=8)
+    with pytest.raises(ValueError, match=r"`mesh` must be a .*\.RadialMesh"):
+        made(mesh=7)
 
 
 SPHERES = (np.array([[0.0, 0.0, 5e-6], [0.0, 0.0, 15e-6]]), np.full(2, 5e-6))
