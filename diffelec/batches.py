@@ -71,7 +71,8 @@ def batch(
 
     A lane that fails is one whose own `result` says so: ask for `throw=False`. A
     function is compiled once, so keep it for further batches; a new one compiles anew.
-    Processes of one's own must not be forked once JAX runs: start them by "spawn".
+    Processes of one's own must not be forked once JAX runs: start them by "spawn". In
+    `jax.shard_map` of one's own, a simulation needs `check_vma=False`.
 
     Args:
         function: of one lane; traceable by JAX.
