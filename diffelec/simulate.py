@@ -85,7 +85,8 @@ def simulate(
         electrode: the particles, their material and their network.
         protocol: what the cycler does.
         rtol: relative tolerance of stoichiometries and potentials (the largest over
-            the columns of each column's RMS).
+            the columns of each column's RMS). A limit that is passed by a few such
+            tolerances, and left again, within one step of the integrator ends nothing.
         atol: absolute tolerance; rtol / 10 unless given.
         num_saved: instants saved a protocol step, evenly from its start to its end.
         times: instants to save instead [s from the start of the protocol]; those before
