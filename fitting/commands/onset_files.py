@@ -112,15 +112,16 @@ def _draw_film(folder: Path, found: Found) -> None:
         film = still_film.read_still(arguments.quality, film)
     regions = region_files.read_regions(arguments.regions, film.shape)
     marks = circles.circles_of(regions)
+    kept = np.any(np.isfinite(found.traces.intensity), axis=0)  # masked are empty
     for one in found.halves:
-        n, inside = one.half.number, one.half.holds(np.asarray(film.time))
+        n, inside = one.half.number, one.half.holds(np.asarray(film.time)) & kept
         if not inside.any():
             continue
         image = np.asarray(film.frame(int(np.argmax(inside))), float)
         shared = {"charge": found.charge, "offset": found.offset}
         drawn = film_figures.onset_map(image, marks, one, **shared)
         save(drawn, folder / f"onset_map_{n}.png")
-        drawn = film_figures.montage(film, marks, one, **shared)
+        drawn = film_figures.montage(film, marks, one, kept=kept, **shared)
         save(drawn, folder / f"montage_{n}.png")
     by_label = {circle.particle: circle for circle in marks}
     for label in arguments.kymograph:
@@ -130,7 +131,7 @@ def _draw_film(folder: Path, found: Found) -> None:
                 f"'{label}'."
             )
         drawn = film_figures.kymograph(
-            film, by_label[label], found.chosen, offset=found.offset
+            film, by_label[label], found.chosen, offset=found.offset, kept=kept
         )
         plain = re.sub(r"[^\w.-]+", "_", label)
         save(drawn, folder / f"kymograph_{plain}.png")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle as Disc
 from matplotlib.patheffects import withStroke
@@ -123,6 +123,7 @@ def montage(
     *,
     num_frames: int = 10,
     offset: float = 0.0,
+    kept: Bool[np.ndarray, " frame"] | None = None,
 ) -> Figure:
     """Frames at equal steps of a half cycle, with circles and times (Figs. 2 and 3).
 
@@ -133,16 +134,17 @@ def montage(
         charge: for equal steps of the state of charge; by default of time.
         num_frames: that are shown.
         offset: what the cycler's clock reads when the film's reads 0 [s].
+        kept: the frames that may be shown; by default all.
     """
     circles = check_circles(circles, film.shape, one)
-    kept = _evenly(film, one, charge, num_frames)
-    figure, panels = _panels(len(kept), film.shape)
-    images = [np.asarray(film.frame(int(k)), float) for k in kept]
+    shown = _evenly(film, one, charge, num_frames, kept)
+    figure, panels = _panels(len(shown), film.shape)
+    images = [np.asarray(film.frame(int(k)), float) for k in shown]
     limits = np.nanpercentile(np.stack(images), _GRAY)
     colors = colors_of(one)
     reacted = {onset.particle: when(onset) for onset in one.onsets}
     reacted |= {onset.particle: -math.inf for onset in one.of(Outcome.LEFT)}
-    for axes, k, image in zip(panels, kept, images, strict=False):
+    for axes, k, image in zip(panels, shown, images, strict=False):
         time = float(film.time[k])
         _show(axes, image, limits)
         for circle in circles:
@@ -150,7 +152,7 @@ def montage(
             axes.add_patch(_ring(circle, colors[circle.particle], over))
         state = "" if charge is None else f", SOC {float(charge.at(time)):.2f}"
         axes.set_title(f"{(time + offset) / HOUR:.2f} h{state}", fontsize=7)
-    for axes in panels[len(kept) :]:
+    for axes in panels[len(shown) :]:
         axes.set_visible(False)
     return figure
 
@@ -177,9 +179,10 @@ def _ring(circle: Circle, color, over: bool) -> Disc:
     )
 
 
-def _frames_in(film, one: HalfOnsets):
-    """The frames of a half cycle; ValueError where it has none."""
-    inside = np.flatnonzero(one.half.holds(np.asarray(film.time)))
+def _frames_in(film, one: HalfOnsets, kept=None):
+    """The frames of a half cycle that are kept; ValueError where it has none."""
+    inside = one.half.holds(np.asarray(film.time))
+    inside = np.flatnonzero(inside if kept is None else inside & kept)
     if not inside.size:
         raise ValueError(
             f"The film must have a frame in {one.half.name}, but has none; correct the "
@@ -188,9 +191,9 @@ def _frames_in(film, one: HalfOnsets):
     return inside
 
 
-def _evenly(film, one: HalfOnsets, charge, count: int):
-    """Frames of a half cycle at equal steps."""
-    inside = _frames_in(film, one)
+def _evenly(film, one: HalfOnsets, charge, count: int, kept):
+    """Frames of a half cycle at equal steps, of those that are kept."""
+    inside = _frames_in(film, one, kept)
     along = np.asarray(film.time)[inside]
     along = along if charge is None else charge.at(along)
     good = np.isfinite(along)
@@ -227,6 +230,7 @@ def kymograph(
     pixel: float | None = None,
     offset: float = 0.0,
     most_frames: int = 400,
+    kept: Bool[np.ndarray, " frame"] | None = None,
 ) -> Figure:
     """Intensity along a line through a particle, or over its radius, against time.
 
@@ -238,10 +242,13 @@ def kymograph(
         pixel: size of a pixel [um], where known.
         offset: what the cycler's clock reads when the film's reads 0 [s].
         most_frames: that are read, evenly chosen.
+        kept: the frames that are shown, others being left white; by default all.
     """
     inside = _frames_in(film, one)
     inside = inside[:: -(-inside.size // most_frames)]
     place, profiles = _profiles(film, circle, inside, angle)
+    if kept is not None:
+        profiles[~kept[inside]] = np.nan
     figure = blank(125, 75)
     axes = figure.add_subplot()
     hours = (np.asarray(film.time)[inside] + offset) / HOUR

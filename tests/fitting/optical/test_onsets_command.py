@@ -163,3 +163,40 @@ def test_tables_state_the_clock_and_the_reference_of_charge(done):
     assert "deviation of 30 s is common to all particles and not in sd_h" in head
     assert "Q_ref = 5.97 mAh (first half cycle)" in head
     assert (out / "onsets.csv").read_text().startswith("# Half cycle 1, charge 1.\n")
+
+
+def test_figures_on_the_film_show_no_masked_frame(tmp_path, monkeypatch):
+    """Every third frame is masked, as is the first of each half cycle."""
+    traces, recording = made()
+    masked = np.arange(TIMES.size) % 3 == 0
+    intensity = np.where(masked, np.nan, traces.intensity)
+    seen = []
+
+    class Watched(StillFilm):
+        def frame(self, k):
+            seen.append(k)
+            return super().frame(k)
+
+    regions = types.SimpleNamespace(
+        labels=("p1",), centre=np.array([[6.0, 6.0]]), radius=np.array([4.0])
+    )
+    table = types.SimpleNamespace(recording=lambda: recording, notes=())
+    stubs = {
+        "trace_tables.read_traces": dataclasses.replace(traces, intensity=intensity),
+        "cycler.read_cycler": table,
+        "frames.open_film": Watched(),
+        "region_files.read_regions": regions,
+    }
+    for name, made_up in stubs.items():
+        monkeypatch.setattr(f"fitting.optical.{name}", lambda *_, m=made_up, **__: m)
+    monkeypatch.setattr(fitting.style, "save", lambda figure, path: path.touch())
+    words = "onsets t.csv --cycler c.csv --clock-offset-s 600 --film f.tif"
+    words += " --regions r.zip --out o"
+    onset_files._draw_film(
+        tmp_path, onsets.find(cli.parser().parse_args(words.split()))
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("onset_map_1.png", "montage_1.png", "onset_map_2.png", "montage_2.png")
+    }
+    assert len(seen) == 22
+    assert not masked[seen].any()

@@ -158,6 +158,15 @@ def test_the_kymograph_shows_the_particle_brighten(shown, angle):
     assert any("(µm)" in text for text in words(figure))
 
 
+def test_the_kymograph_leaves_masked_frames_white(shown):
+    _, one, _, _ = shown
+    kept = np.arange(TIMES.size) % 7 != 0
+    figure = film_figures.kymograph(StillFilm(), CIRCLES[0], one, kept=kept)
+    values = figure.axes[0].collections[0].get_array()
+    np.testing.assert_array_equal(np.ma.getmaskarray(values).all(axis=0), ~kept)
+    assert np.isfinite(values[:, kept]).all()
+
+
 def test_figures_fit_a_page_and_are_written(shown, tmp_path):
     traces, one, people, charge = shown
     for figure in (
