@@ -14,7 +14,7 @@ from typing import NamedTuple
 from . import files
 from .optical.cycler_columns import is_header
 from .optical.cycler_text import decode, read_sheet
-from .sheets import DELIMITERS
+from .sheets import delimiter_of
 from .wording import counted
 
 _CYCLER = "cycler"  # the copy of a cycler's own file, of whatever layout
@@ -160,7 +160,7 @@ def _rows(path: Path) -> list[Sequence[str]]:
         del lines[0]
     if not lines:
         return []
-    delimiter = max(DELIMITERS, key=lines[0].count)
+    delimiter = delimiter_of(*lines[:2])
     return [row for row in csv.reader(lines, delimiter=delimiter) if row]
 
 

@@ -103,8 +103,20 @@ def write_rows(
 
 def _cells(name: str, kept: Sequence[tuple[int, str]]) -> list[list[str]]:
     """The cells of every line; one line is one row."""
-    delimiter = max(DELIMITERS, key=kept[0][1].count)
+    delimiter = delimiter_of(*(line for _, line in kept[:2]))
     return [split_line(name, number, line, delimiter) for number, line in kept]
+
+
+def delimiter_of(line: str, below: str = "") -> str:
+    """What parts the cells of a header: a comma, semicolon or tab.
+
+    Tabs before semicolons before commas, where the line below holds as many, for names
+    of columns may hold commas; else what the header holds most of.
+    """
+    for delimiter in reversed(DELIMITERS):
+        if 0 < line.count(delimiter) == below.count(delimiter):
+            return delimiter
+    return max(DELIMITERS, key=line.count)
 
 
 def split_line(name: str, number: int, line: str, delimiter: str) -> list[str]:

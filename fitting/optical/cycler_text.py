@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..contents import check_text
-from ..sheets import DELIMITERS, opens_like_a_name, split_line
+from ..sheets import delimiter_of, opens_like_a_name, split_line
 from ..wording import counted
 
 _COMMENTS = ("#", "~")
@@ -133,7 +133,7 @@ def _find_header(name: str, lines: Sequence[str], is_header):
     first = None
     pairs = itertools.zip_longest(kept, kept[1:], fillvalue=(0, ""))
     for (k, line), (_, below) in pairs:
-        delimiter = _delimiter_of(line, below)
+        delimiter = delimiter_of(line, below)
         if line.count(delimiter) == 0 and first is not None:
             continue
         try:
@@ -146,14 +146,6 @@ def _find_header(name: str, lines: Sequence[str], is_header):
     return first or (kept[0][0], [kept[0][1]], ",")
 
 
-def _delimiter_of(line: str, below: str) -> str:
-    """What parts cells: tabs or semicolons, if the line below holds as many."""
-    for delimiter in reversed(DELIMITERS):
-        if 0 < line.count(delimiter) == below.count(delimiter):
-            return delimiter
-    return max(DELIMITERS, key=line.count)
-
-
 def _counted_header(name: str, lines: Sequence[str], mark: int, count: int):
     """The header of a file that says how many lines it has above its rows."""
     k = count - 1
@@ -162,7 +154,7 @@ def _counted_header(name: str, lines: Sequence[str], mark: int, count: int):
             f"{name} must have {count} header lines, as its line {mark + 1} says, but "
             f"has {len(lines)} lines; the file is cut off, export it again."
         )
-    delimiter = max(DELIMITERS, key=lines[k].count)
+    delimiter = delimiter_of(*lines[k : k + 2])
     return k, split_line(name, k + 1, lines[k], delimiter), delimiter
 
 

@@ -63,6 +63,15 @@ def test_a_column_twice_is_refused_and_columns_without_name_are_not(written):
     assert particles(written("particle,r,,", "a,1,,")) == ["a"]
 
 
+@pytest.mark.parametrize("delimiter", ["\t", ";"])
+def test_names_of_columns_may_hold_commas(delimiter, written):
+    header = delimiter.join(("particle", "x, um", "y, um", "r, um"))
+    path = written(header, delimiter.join(("a", "1.5", "2", "3")))
+    assert read_rows(path)[0] == ["particle", "x, um", "y, um", "r, um"]
+    assert read_rows(path)[1][0][1]["x, um"] == "1.5"
+    assert "<th>x, um</th><th>y, um</th>" in page._table(path)
+
+
 def test_rows_of_empty_cells_are_no_rows(written):
     path = written("particle,r", "a,1", ",", "b,2", " , ", '"",')
     assert particles(path) == ["a", "b"]
