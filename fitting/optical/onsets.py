@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from ..wording import counted
 from .half_cycles import HalfCycle, check_overlap, whole_film
@@ -18,6 +19,7 @@ from .traces import Traces
 from .verdicts import FALLS, Onset, Outcome, judge, look_at
 
 _APART = 3.0  # spreads of levels before rises, by which rises must exceed to tell
+_FEW = 6  # levels, of which the median deviation may be that of those that agree
 _STEADY = 1 / 3  # of a rise, from which on a change without one is not "unchanged"
 _PAUSE = 3.0  # spacings of frames that make a pause of the camera
 _ROBUST = 1.4826  # of a normal law, its deviation over its median deviation
@@ -229,7 +231,7 @@ def _beside_others(onset: Onset, one: HalfOnsets) -> Onset:
     levels = np.array([other.level for other in reacted])
     before = float(np.median(levels))
     after = float(np.median([other.level + other.amplitude for other in reacted]))
-    if after - before > _APART * _ROBUST * np.median(np.abs(levels - before)):
+    if after - before > _APART * _scatter(levels):
         return _left_or_right(onset, before, after)
     if onset.level <= np.max(levels):
         return onset
@@ -240,6 +242,15 @@ def _beside_others(onset: Onset, one: HalfOnsets) -> Onset:
         after=math.nan,
         before=math.nan,
     )
+
+
+def _scatter(levels: Float[np.ndarray, " particle"]) -> float:
+    """Their standard deviation: of many by the median one, which of few may be 0 where
+    most agree and one lies far away.
+    """
+    if 1 < levels.size < _FEW:
+        return float(np.std(levels, ddof=1))
+    return _ROBUST * float(np.median(np.abs(levels - np.median(levels))))
 
 
 def _own_levels(particle: str, found: Sequence[HalfOnsets]):

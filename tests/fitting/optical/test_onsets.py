@@ -119,6 +119,18 @@ def test_levels_that_tell_nothing_leave_what_is_above_them_all_ambiguous():
     assert found["among"].outcome is Outcome.RIGHT
 
 
+@pytest.mark.parametrize("alike", [2, 3])
+def test_levels_of_few_tell_nothing_where_one_lies_apart(alike):
+    """Two or three agree to the noise; the level of one more lies beyond them."""
+    rows = {f"p{k}": rise(3.0 + k) for k in range(alike)}
+    rows |= {"apart": 0.4 + rise(8.0), "above": np.full(TIMES.size, 0.6)}
+    found = by_label(find_onsets(traces_of(rows, 0.003))[0])
+    assert found["above"].outcome is Outcome.AMBIGUOUS
+    del rows["apart"]  # then they tell
+    found = by_label(find_onsets(traces_of(rows, 0.003))[0])
+    assert found["above"].outcome is Outcome.LEFT
+
+
 def test_a_gap_over_the_rise_gives_its_two_ends():
     traces = traces_of({"a": rise(5.0, 0.1), "b": rise(3.0)})
     hidden = (TIMES > 4.5 * HOUR) & (TIMES < 6.0 * HOUR)
