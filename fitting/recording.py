@@ -72,9 +72,14 @@ class Recording(eqx.Module):
     def half_cycles(self) -> tuple[tuple[float, float], ...]:
         """(start, end) [s] of the runs of one sign of current, on this clock.
 
-        A rest belongs to the run before it; one at the beginning belongs to none.
-        Without a current the recording is one half cycle.
+        A rest belongs to the run before it; one at the beginning belongs to none, and
+        the last instant alone is no run. Without a current the recording is one half
+        cycle.
         """
+        return tuple(run for run in self._runs() if run[0] < self.end)
+
+    def _runs(self) -> tuple[tuple[float, float], ...]:
+        """`half_cycles`, and what begins at the last instant."""
         protocol = diffelec.Protocol.from_recording(
             self.time, voltage=self.voltage, current=self.active_current()
         )
@@ -90,9 +95,15 @@ class Recording(eqx.Module):
         The instant at which the next one begins is left out.
 
         Raises:
-            ValueError: for half cycles that it does not have.
+            ValueError: for half cycles that it does not have, or of one instant.
         """
         kept = self.inside(first, last)
+        if kept.sum() < 2:
+            raise ValueError(
+                f"Half cycle {first + 1} of the recording must have two instants or "
+                f"more, but has one, at {self.time[kept][0] / _HOUR:.4g} h, where the "
+                "current changes its sign; remove that row."
+            )
         current = None if self.current is None else self.active_current()[kept]
         return Recording(self.time[kept], self.voltage[kept], current)
 
@@ -106,7 +117,8 @@ class Recording(eqx.Module):
                 "sign of current."
             )
         start, end = spans[first][0], spans[last][1]
-        return (self.time >= start) & ((self.time < end) | (end == self.end))
+        is_last = last == len(self._runs()) - 1
+        return (self.time >= start) & ((self.time < end) | is_last)
 
     def protocol(self, control: str = "voltage") -> diffelec.Protocol:
         """Drives a cell by the recorded "voltage" or "current", from the first instant.

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from fitting.events import Event, Events
+from fitting.optical.half_cycles import of_recording
 from fitting.recording import Recording
 
 HOUR = 3600.0
@@ -44,6 +45,20 @@ def test_a_recording_without_current_is_one_half_cycle():
     alone = recording(current=None)
     assert alone.half_cycles() == ((0.0, 7 * HOUR),)
     np.testing.assert_array_equal(alone.half_cycle().voltage, alone.voltage)
+
+
+def test_a_current_that_turns_at_the_last_instant_begins_no_half_cycle():
+    current = 1e-3 * np.array([0.0, 0.0, 1.0, 1.0, 1.0, 1.0, -2.0])
+    one = recording(current=current)
+    np.testing.assert_allclose(np.array(one.half_cycles()) / HOUR, [[1.0, 7.0]])
+    np.testing.assert_allclose(one.half_cycle(0).time / HOUR, [1.0, 3.0, 5.0, 5.01])
+    assert len(of_recording(one)) == 1
+
+
+def test_a_half_cycle_of_one_instant_is_named():
+    current = 1e-3 * np.array([0.0, 0.0, 1.0, -1.0, 1.0, 1.0, 1.0])
+    with pytest.raises(ValueError, match=r"^Half cycle 2 .* one, at 3 h, .* that row"):
+        recording(current=current).half_cycle(1)
 
 
 def test_the_protocol_follows_the_voltage_from_the_first_instant():
