@@ -6,6 +6,7 @@ widths are those of a page (170 mm) or of one column (85 mm).
 
 import itertools
 import re
+import warnings
 from collections.abc import Sequence
 from typing import final
 
@@ -44,12 +45,13 @@ def save(figure: Figure, path) -> None:
     """Writes a figure as PNG at 200 dots per inch.
 
     Names of a user's stand in it as they are written: between their dollar signs
-    Matplotlib would look for mathematics.
+    Matplotlib would look for mathematics. Letters that no font has are boxes.
     """
     for text in figure.findobj(Text):
         if "$" in _FORMULA.sub("", text.get_text()):
             text.set_parse_math(False)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         figure.dpi = DPI
         # By itself Matplotlib goes through all that there is twice more for it.
         layout = figure.get_layout_engine()

@@ -23,6 +23,7 @@ _NUM_SLOPES = 200
 _MOST_NAMED = 40  # particles whose names fit beside a raster
 _SHADES = (0.1, 0.95)  # of viridis: neither black nor white
 _MOST_COLUMNS = 4  # half cycles beside one another
+_BEYOND = 0.02  # of a half cycle, that an axis goes on behind it
 
 
 def colors_of(one: HalfOnsets) -> dict:
@@ -87,6 +88,12 @@ def axis_name(is_time: bool, charge: StateOfCharge | None) -> str:
     return f"state of charge {charge.source}"
 
 
+def _left_out(count: int) -> str:
+    """What a figure of half cycles says where there are more than it shows."""
+    more = count > _MOST_COLUMNS
+    return f"\nthe first {_MOST_COLUMNS} of {count} half cycles" if more else ""
+
+
 def _along(time, charge: StateOfCharge | None):
     """State of charge, or time [h] where none is known."""
     return time / HOUR if charge is None else charge.at(time)
@@ -113,7 +120,8 @@ def half_cycles_figure(
     slope = "dI/dt" if charge is None else "dI/dSOC"
     panels[0, 0].set_ylabel("intensity I (of scale)")
     panels[1, 0].set_ylabel(f"slope {slope} {unit}")
-    figure.supxlabel(axis_name(charge is None, charge), fontsize=8)
+    name = axis_name(charge is None, charge) + _left_out(len(found))
+    figure.supxlabel(name, fontsize=8)
     if len(colors) <= len(OKABE_ITO):
         lines = [matplotlib.lines.Line2D([], [], color=c) for c in colors.values()]
         names = legend_names(list(colors))
@@ -192,7 +200,7 @@ def raster_figure(
     _mark_midpoints(axes, one, labels, None if degrees.is_time else charge)
     named = len(labels) <= _MOST_NAMED
     axes.set_yticks(np.arange(len(labels)) + 0.5 if named else [])
-    axes.set_yticklabels(labels if named else [])
+    axes.set_yticklabels(legend_names(labels) if named else [])
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(len(labels), 0)
     axes.set_ylabel("particle, in order of reaction")
@@ -247,7 +255,8 @@ def reacted_figure(
         places = _along(inside, known)
         axes.plot(places, curve.value[last], "|k", markersize=8, label="censored")
         axes.legend(frameon=False, loc="upper left")
-    axes.set_xlim(along[0], along[-1])
+    beyond = _BEYOND * (along[-1] - along[0])  # what is censored last is seen, too
+    axes.set_xlim(along[0], along[-1] + beyond)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel(textwrap.fill(axis_name(people.degrees.is_time, charge), 40))
     axes.set_ylabel("reacted share (–)")
@@ -287,7 +296,8 @@ def activity_figure(
     panels[1, 0].set_ylabel("segregation H (–)")
     panels[0, 0].set_ylim(-0.02, 1.02)
     panels[0, 0].plot([], [], "--", color="0.5", linewidth=0.8, label="mean degree z")
-    panels[0, 0].legend(frameon=False, loc="upper left")
-    figure.supxlabel(axis_name(shown[0].degrees.is_time, charge), fontsize=8)
+    figure.legend(loc="outside upper right", frameon=False)
+    name = axis_name(shown[0].degrees.is_time, charge)
+    figure.supxlabel(name + _left_out(len(people)), fontsize=8)
     figure.align_ylabels()
     return figure

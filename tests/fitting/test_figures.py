@@ -220,6 +220,13 @@ def test_names_with_dollar_signs_stand_as_they_are_written(tmp_path):
     assert all(text.get_parse_math() for text in ours)
 
 
+def test_letters_that_no_font_has_leave_no_warning(tmp_path):
+    figure = style.blank(40, 30)
+    figure.add_subplot().set_title("粒子")
+    style.save(figure, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 0
+
+
 def test_sources_above_the_curves_are_drawn_whole():
     electrode = diffelec.presets.sharma2022(obstructions=(0,))
     constant = diffelec.curves.ConstantCurve(1e-3)

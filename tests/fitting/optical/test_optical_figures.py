@@ -1,3 +1,5 @@
+import dataclasses
+
 import matplotlib
 import matplotlib.colors
 import numpy as np
@@ -109,6 +111,38 @@ def test_the_reacted_share_marks_the_censored(shown):
     figure = optical_figures.reacted_figure(one, people, charge)
     assert "censored" in words(figure)
     assert "reacted share (–)" in words(figure)
+
+
+def test_what_is_censored_at_the_last_frame_stands_off_the_axes_rim(shown):
+    _, one, people, charge = shown
+    (axes,) = optical_figures.reacted_figure(one, people, charge).axes
+    (mark,) = (n for n in axes.get_lines() if n.get_marker() == "|")
+    (inside,) = axes.transLimits.transform([[mark.get_xdata()[0], 0.0]])
+    assert 0.9 < inside[0] < 0.99
+
+
+def test_the_raster_shortens_long_names(shown):
+    traces, _, _, _ = shown
+    name = "the particle in the upper left corner of the field"
+    longer = dataclasses.replace(traces, labels=(name, "b", "c"))
+    (one,) = find_onsets(longer)
+    people = population(degrees_of(longer, one), one, num_draws=5)
+    axes = optical_figures.raster_figure(one, people).axes[0]
+    labels = [t.get_text() for t in axes.get_yticklabels()]
+    assert labels == ["the particle…f the field", "c", "b"]
+
+
+def test_half_cycles_that_a_figure_leaves_out_are_counted(shown):
+    traces, _, people, _ = shown
+    halves = [(2 * k * HOUR, 2 * (k + 1) * HOUR, k % 2 == 0) for k in range(6)]
+    found = find_onsets(traces, from_bounds(halves))
+    for count, figure in (
+        *((n, optical_figures.half_cycles_figure(traces, found[:n])) for n in (4, 6)),
+        *((n, optical_figures.activity_figure([people] * n)) for n in (4, 6)),
+    ):
+        left_out = "time (h)\nthe first 4 of 6 half cycles"
+        assert figure.get_supxlabel() == ("time (h)" if count == 4 else left_out)
+        assert len(figure.axes) == 8
 
 
 def test_the_reacted_share_steps_where_particles_react(shown):
