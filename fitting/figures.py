@@ -10,7 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from .results import AlongSteps, half_cycles
-from .style import OKABE_ITO, SpanName, blank, legend_names, styled, time_unit
+from .style import (
+    OKABE_ITO,
+    SpanName,
+    blank,
+    left_out,
+    legend_names,
+    name_below,
+    styled,
+    time_unit,
+)
 from .style import save as save
 
 _PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
@@ -19,7 +28,7 @@ STATES = (0.02, 0.25, 0.5, 0.75, 0.98)
 _MOST_NAMED = 40  # half cycles
 _BAR, _BAR_OF_ALL = 0.25, 0.03  # height of the bar: of the least radius, of the sides
 _FLAT = 8.0  # width over height of a network of which panels stand below each other
-_LEAST_HEIGHT = 44  # mm, of a network: the words beside its scale need as much
+LEAST_HEIGHT = 44  # mm, of a network: the words beside its scale need as much
 
 
 def _clock(solution) -> tuple[np.ndarray, float, str]:
@@ -113,7 +122,8 @@ def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Fig
     One row per half cycle, up to `num_rows`; one column per state: the share of the
     half cycle's own charge that has passed, in a discharge the share that is left.
     """
-    rows = half_cycles(solution)[:num_rows]
+    found = half_cycles(solution)
+    rows = found[:num_rows]
     if not rows:
         raise ValueError(
             "A figure of the network needs one charge or discharge, but the protocol "
@@ -132,6 +142,7 @@ def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Fig
             painted = _draw_network(axes, electrode, places, collector, here, norm)
             axes.set_title(panel_title(half, state, time))
         line[0].set_ylabel(half.name, visible=True)
+    name_below(figure, left_out(len(rows), len(found)))
     figure.colorbar(
         painted,
         ax=panels,
@@ -161,7 +172,7 @@ def _panels(places, rows: int, columns: int):
     beside = 1 if wide > _FLAT * tall else columns
     panel = np.clip(140 / beside * tall / wide, 20 if beside > 1 else 6, 60)
     lines = rows * columns // beside
-    figure = blank(170, max(4 + lines * (11 + float(panel)), _LEAST_HEIGHT))
+    figure = blank(170, max(4 + lines * (11 + float(panel)), LEAST_HEIGHT))
     panels = figure.subplots(lines, beside, squeeze=False)
     return figure, panels.reshape(rows, columns)
 

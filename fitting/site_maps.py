@@ -5,16 +5,18 @@ import dataclasses
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
-from .figures import STATES, at_instant, panel_title, time_of_state
+from .figures import LEAST_HEIGHT, STATES, at_instant, panel_title, time_of_state
 from .results import AlongSteps, half_cycles
-from .style import blank, styled
+from .style import blank, left_out, name_below, styled
 
 _PIXELS = 64  # across the median particle
 _LEAST_PIXELS, _MOST_PIXELS = 480, 1200  # along the longer side of the map
 _MICRO = 1e-6
 _LENGTHS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # um, of scale bars
 _FOOT = 0.07  # of the height, for the bar of the scale
+_APART = 3  # pt between that bar and the collector's, however flat the map
 _COLOURS = "viridis"
 _LABEL = "surface stoichiometry x (–)"
 
@@ -114,7 +116,8 @@ def site_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Figure
     One row per half cycle, up to `num_rows`; one column per state: the share of the
     half cycle's own charge that has passed, in a discharge the share that is left.
     """
-    rows = half_cycles(solution)[:num_rows]
+    found = half_cycles(solution)
+    rows = found[:num_rows]
     if not rows:
         raise ValueError(
             "A map of sites needs one charge or discharge, but the protocol has none."
@@ -122,7 +125,7 @@ def site_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Figure
     seen = SiteMap.of(electrode)
     left, right, bottom, top = seen.extent
     tall = float(np.clip(140 / len(states) * (top - bottom) / (right - left), 20, 70))
-    figure = blank(170, 6 + len(rows) * (11 + tall))
+    figure = blank(170, max(6 + len(rows) * (11 + tall), LEAST_HEIGHT))
     panels = figure.subplots(len(rows), len(states), squeeze=False)
     along = AlongSteps.of(solution)
     x = along.surfaces
@@ -135,6 +138,7 @@ def site_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Figure
             axes.set_title(panel_title(half, state, time))
         line[0].set_ylabel(half.name, visible=True)
     draw_scale(panels[-1, 0], seen)
+    name_below(figure, left_out(len(rows), len(found)))
     figure.colorbar(painted, ax=panels, label=_LABEL, shrink=0.8, aspect=30, pad=0.02)
     return figure
 
@@ -169,11 +173,14 @@ def draw_scale(axes, seen: SiteMap) -> None:
     length = max([n for n in _LENGTHS if n <= 0.35 * wide], default=_LENGTHS[0])
     below = bottom - _FOOT * (top - bottom)
     ends = [left, left + length * _MICRO]
-    axes.plot(ends, [below, below], color="black", linewidth=1.5, clip_on=False)
+    inches = axes.figure.dpi_scale_trans
+    apart = axes.transData + ScaledTranslation(0, -_APART / 72, inches)
+    (bar,) = axes.plot(ends, [below, below], color="black", linewidth=1.5)
+    bar.set(clip_on=False, transform=apart)
     axes.annotate(
         f"{length} µm",
         (np.mean(ends), below),
-        xytext=(0, -2),
+        xytext=(0, -2 - _APART),
         textcoords="offset points",
         ha="center",
         va="top",

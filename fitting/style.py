@@ -86,6 +86,18 @@ def legend_names(names: Sequence[str]) -> list[str]:
     return found
 
 
+def left_out(shown: int, count: int) -> str:
+    """What a figure says where there are more half cycles than it shows."""
+    return f"the first {shown} of {count} half cycles" if shown < count else ""
+
+
+def name_below(figure: Figure, *lines: str) -> None:
+    """Lines of text below all panels of a figure; nothing where all are empty."""
+    text = "\n".join(line for line in lines if line)
+    if text:
+        figure.supxlabel(text, fontsize=_STYLE["axes.labelsize"])
+
+
 def time_unit(span: float) -> tuple[float, str]:
     """(seconds, name) of the unit in which a span of time [s] is read with ease: the
     largest of which it holds two.

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from ..style import OKABE_ITO, blank, legend_names, styled
+from ..style import OKABE_ITO, blank, left_out, legend_names, name_below, styled
 from ..wording import counted
 from .half_cycles import StateOfCharge
 from .onset_tables import order
@@ -88,12 +88,6 @@ def axis_name(is_time: bool, charge: StateOfCharge | None) -> str:
     return f"state of charge {charge.source}"
 
 
-def _left_out(count: int) -> str:
-    """What a figure of half cycles says where there are more than it shows."""
-    more = count > _MOST_COLUMNS
-    return f"\nthe first {_MOST_COLUMNS} of {count} half cycles" if more else ""
-
-
 def _along(time, charge: StateOfCharge | None):
     """State of charge, or time [h] where none is known."""
     return time / HOUR if charge is None else charge.at(time)
@@ -120,8 +114,8 @@ def half_cycles_figure(
     slope = "dI/dt" if charge is None else "dI/dSOC"
     panels[0, 0].set_ylabel("intensity I (of scale)")
     panels[1, 0].set_ylabel(f"slope {slope} {unit}")
-    name = axis_name(charge is None, charge) + _left_out(len(found))
-    figure.supxlabel(name, fontsize=8)
+    name = axis_name(charge is None, charge)
+    name_below(figure, name, left_out(len(shown), len(found)))
     if len(colors) <= len(OKABE_ITO):
         lines = [matplotlib.lines.Line2D([], [], color=c) for c in colors.values()]
         names = legend_names(list(colors))
@@ -298,6 +292,6 @@ def activity_figure(
     panels[0, 0].plot([], [], "--", color="0.5", linewidth=0.8, label="mean degree z")
     figure.legend(loc="outside upper right", frameon=False)
     name = axis_name(shown[0].degrees.is_time, charge)
-    figure.supxlabel(name + _left_out(len(people)), fontsize=8)
+    name_below(figure, name, left_out(len(shown), len(people)))
     figure.align_ylabels()
     return figure

@@ -110,8 +110,10 @@ def test_network_has_a_row_per_half_cycle_and_a_column_per_state(electrode, solu
     circles = panels[1].collections[1]
     at_half = 0.95 - 0.5 * np.linspace(0.3, 0.6, electrode.num_particles)
     np.testing.assert_allclose(circles.get_array(), at_half, atol=1e-9)
+    assert figure.get_supxlabel() == "the first 3 of 4 half cycles"
     one_cycle = figures.network_figure(electrode, made_up(electrode, 1), (0.5,))
     assert len(one_cycle.axes) == 3
+    assert one_cycle.get_supxlabel() == ""
 
 
 def test_states_of_charge_do_not_hang_on_the_instants_that_were_saved(

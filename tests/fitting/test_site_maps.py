@@ -5,13 +5,14 @@ import dataclasses
 import inspect
 import json
 
+import matplotlib
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
 import diffelec
-from fitting import cli, cuts, figures, site_film, site_maps
+from fitting import cli, cuts, figures, site_film, site_maps, style
 from fitting.site_files import site_labels
 
 from .test_figures import labels, made_up, tracks_of
@@ -29,8 +30,7 @@ def electrode():
     return cut(diffelec.graphs.columns((0, 1)))
 
 
-@pytest.fixture(scope="module")
-def solution(electrode):
+def on_lines(electrode):
     """Surfaces of sites on straight lines, each with its own end."""
     whole = made_up(electrode)
     ramp = (0.95 - np.asarray(whole.site_stoichiometry)[:, :1]) / 0.3
@@ -42,6 +42,11 @@ def solution(electrode):
         site_surface_stoichiometry=x,
         tracks=tracks_of(x + 0.005, x, len(whole.step_end_times)),
     )
+
+
+@pytest.fixture(scope="module")
+def solution(electrode):
+    return on_lines(electrode)
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +131,22 @@ def test_map_has_a_row_per_half_cycle_and_colours_sites(electrode, solution):
     expected = 0.95 - 0.5 * np.linspace(0.2, 0.7, 9)
     np.testing.assert_allclose(np.unique(np.round(drawn, 9)), expected[::-1])
     assert [t.get_text() for t in panels[4].texts] == ["5 µm"]
+
+
+def test_a_flat_map_has_its_words_whole_and_its_scale_apart_from_the_collector():
+    flat = cut(diffelec.graphs.columns((0,) * 5))
+    figure = site_maps.site_figure(flat, on_lines(flat), num_rows=1)
+    with matplotlib.rc_context(style._STYLE):
+        figure.draw_without_rendering()
+        words = figure.axes[-1].yaxis.label.get_window_extent()
+        collector, scale = figure.axes[0].get_lines()
+        (above,), (below,) = (
+            {y for _, y in line.get_transform().transform(line.get_xydata())}
+            for line in (collector, scale)
+        )
+    assert figure.bbox.y0 < words.y0 < words.y1 < figure.bbox.y1
+    assert (above - below) / figure.dpi > 3 / 72  # half of either width is 1.75 pt
+    assert figure.get_supxlabel() == "the first 1 of 4 half cycles"
 
 
 def test_an_electrode_without_positions_has_no_map(electrode):
