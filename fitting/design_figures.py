@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from .design import Findings, Profiled
-from .style import OKABE_ITO, blank, styled
+from .style import OKABE_ITO, blank, row_names, styled
 
 _RISE = 1.92  # of the loss, at the ends of a 95 % interval
 _SHRINKS = 0.98  # numbers that no candidate shrinks below this share are left out
@@ -81,7 +81,8 @@ def sharpening_figure(found: Findings) -> Figure:
     names = [e.name for e in shown]
     turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
     axes.set_xticks(np.arange(len(names)), names, **turned)
-    axes.set_yticks(np.arange(rows.size), [found.labels[k] for k in rows])
+    labels = row_names([found.labels[k] for k in rows])
+    axes.set_yticks(np.arange(rows.size), labels)
     axes.set_xlabel("candidate, the most telling first")
     figure.colorbar(image, ax=axes, label="standard deviation, after over before")
     return figure

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from .report import Band, Brightness, Report
-from .style import OKABE_ITO, blank, legend_names, styled
+from .style import OKABE_ITO, blank, legend_names, row_names, styled
 
 HOUR = 3600.0
 MARKERS = {"onset": "^", "midpoint": "o", "completion": "v", "duration": "s"}
@@ -21,6 +21,7 @@ _BAND = 0.18  # opacity
 _PRIOR = "0.93"  # grey of its band
 _TALLEST = 230  # mm
 _ROW = 3.3  # mm, that a line of words needs
+_LEAST = 20  # mm, that the words beside a scale of colours need
 _MOST_NAMED = int((_TALLEST - 26) / _ROW)  # rows of a map
 _LIGHT, _LIGHTEST = (0.299, 0.587, 0.114), 0.9  # of red, green, blue; of all
 _ARROW = 0.12  # of the axis, of censored events
@@ -266,7 +267,7 @@ def raster_figure(report: Report) -> Figure:
     when = np.where(below.any(0), np.argmax(below, axis=0), len(run.time))
     order = np.argsort(when, kind="stable")[::-1]
     named = len(order) <= _MOST_NAMED
-    tall = max(6 * min(len(order), 20), min(_ROW * len(order), _TALLEST - 26))
+    tall = max(6 * min(len(order), 20), min(_ROW * len(order), _TALLEST - 26), _LEAST)
     figure = blank(170, 26 + tall)
     axes = figure.add_subplot()
     edges = np.arange(len(order) + 1)
@@ -276,7 +277,7 @@ def raster_figure(report: Report) -> Figure:
         sides, edges, seen[:, order].T, cmap="viridis", rasterized=True
     )
     axes.set_yticks(edges[:-1] + 0.5 if named else [])
-    axes.set_yticklabels([run.labels[j] for j in order] if named else [])
+    axes.set_yticklabels(legend_names([run.labels[j] for j in order] if named else []))
     axes.set_xlabel("time (h)")
     axes.set_ylabel("particle" if named else "particle, in order of reaction")
     figure.colorbar(image, ax=axes, label="stoichiometry x (–)", pad=0.02)
@@ -335,7 +336,7 @@ def brightness_figure(seen: Brightness) -> Figure:
         hours = seen.time / HOUR
         axes.plot(hours, height + seen.measured[j], ".", color="0.55", markersize=size)
         axes.plot(hours, height + seen.fitted[j], color=color)
-    axes.set_yticks(1.3 * np.arange(count)[::-1], seen.labels)
+    axes.set_yticks(1.3 * np.arange(count)[::-1], legend_names(seen.labels))
     axes.set_xlabel("time (h)")
     axes.set_ylabel("intensity over its range, one particle above another")
     handles = [
@@ -365,7 +366,7 @@ def parameters_figure(report: Report) -> Figure:
         text = _with_deviation(parameter.value, parameter.sd)
         axes.text(max(share, 1.0) + 0.03, row, text, va="center")
     axes.axvline(1.0, color="0.4", linewidth=0.8)
-    names = [p.label for p in reversed(report.parameters)]
+    names = row_names([p.label for p in reversed(report.parameters)])
     axes.set_yticks(np.arange(count), names)
     widest = max(1.0, *(p.share for p in report.parameters))
     axes.set_xlim(0, 1.35 * widest)

@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from .calibration import Uniformity
 from .fit_figures import MARKERS, colors_of, curve_handles, draw_curves
 from .inference import Inference
-from .style import OKABE_ITO, blank, styled
+from .style import OKABE_ITO, blank, row_names, styled
 
 HOUR = 3600.0
 _SHOWN = 6  # numbers in traces and ranks
@@ -105,7 +105,7 @@ def _draw_predictive(axes, found: Inference, rows) -> None:
     names = [
         f"{events.particles[events.particle[k]]}, {events.title_of(k)}" for k in rows
     ]
-    axes.set_yticks(np.arange(len(rows)), names[::-1])
+    axes.set_yticks(np.arange(len(rows)), row_names(names)[::-1])
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_xlim(span[0] - 0.08 * width, span[1] + 0.2 * width)
     axes.set_xlabel("time (h)")

@@ -28,6 +28,7 @@ DPI = 200
 _MM = 1 / 25.4  # inch
 _UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))  # of time
 _LONGEST = 24  # letters of a name in a legend, which takes its width from the axes
+_LONGEST_ROW = 52  # letters of what stands beside a row of a figure as wide as a page
 _FORMULA = re.compile(r"\$(\^\d|\^\{-\d\}|_[x\d]|\\[a-z]+[^$]*)\$")  # of units, ticks
 _STYLE = {
     "font.size": 8,
@@ -61,24 +62,29 @@ def save(figure: Figure, path) -> None:
         FigureCanvasAgg(figure).print_png(path)
 
 
-def shortened(name: str) -> str:
+def shortened(name: str, longest: int = _LONGEST) -> str:
     """A name for a legend: the middle of a long one left out."""
-    if len(name) <= _LONGEST:
+    if len(name) <= longest:
         return name
-    return f"{name[: _LONGEST // 2]}…{name[1 - _LONGEST // 2 :]}"
+    return f"{name[: longest // 2]}…{name[1 - longest // 2 :]}"
 
 
-def legend_names(names: Sequence[str]) -> list[str]:
+def row_names(names: Sequence[str]) -> list[str]:
+    """Names beside rows, such as of parameters; shortened as `legend_names` are."""
+    return legend_names(names, _LONGEST_ROW)
+
+
+def legend_names(names: Sequence[str], longest: int = _LONGEST) -> list[str]:
     """Names for a legend, shortened so that they stay apart: of those whose ends are
     alike, what they begin with alike is left out; in full where nothing else helps.
     """
-    found = [shortened(name) for name in names]
+    found = [shortened(name, longest) for name in names]
     for short in {text for text in found if found.count(text) > 1}:
         alike = [k for k, text in enumerate(found) if text == short]
         letters = zip(*(names[k] for k in alike), strict=False)
         same = itertools.takewhile(lambda at: len(set(at)) == 1, letters)
         start = re.sub(r"[^\W_]*$", "", "".join(at[0] for at in same))  # whole words
-        rests = [shortened(f"…{names[k][len(start) :]}") for k in alike]
+        rests = [shortened(f"…{names[k][len(start) :]}", longest) for k in alike]
         if len(set(rests)) < len(rests):
             rests = [names[k] for k in alike]
         for k, rest in zip(alike, rests, strict=True):

@@ -1,3 +1,4 @@
+import matplotlib
 import numpy as np
 import pytest
 
@@ -219,6 +220,32 @@ def test_names_beside_the_map_do_not_overlap(count):
     bottoms = [name.get_window_extent().y0 for name in names]
     tops = [name.get_window_extent().y1 for name in names]
     assert np.all(np.array(tops[:-1]) < np.array(bottoms[1:]) + 1.0)
+
+
+def test_the_map_of_one_particle_has_the_words_beside_its_scale_whole():
+    figure = fit_figures.raster_figure(many_of(1))
+    with matplotlib.rc_context(style._STYLE):
+        figure.draw_without_rendering()
+        words = figure.axes[-1].yaxis.label.get_window_extent()
+    assert figure.bbox.y0 < words.y0 < words.y1 < figure.bbox.y1
+
+
+def test_long_names_leave_the_axes_their_width():
+    name = "a particle named after the scanning session of March, third region"
+    report = made_up_report()
+    label, run = f"log10 contact radius {name} [log10(m)]", report.trajectories
+    renamed = made_up_report(
+        parameters=(report.parameters[0]._replace(label=label),),
+        trajectories=run._replace(labels=(name, *run.labels[1:])),
+    )
+    for figure, short in (
+        (fit_figures.parameters_figure(renamed), f"{label[:26]}…{label[-25:]}"),
+        (fit_figures.raster_figure(renamed), "a particle n…hird region"),
+    ):
+        figure.draw_without_rendering()
+        axes = figure.axes[0]
+        assert axes.get_position().width > 0.35
+        assert short in [text.get_text() for text in axes.get_yticklabels()]
 
 
 def test_a_curve_that_was_not_fitted_says_so():

@@ -4,7 +4,7 @@ import types
 import numpy as np
 import pytest
 
-from fitting import posterior_figures
+from fitting import design_figures, posterior_figures
 
 
 def test_labels_of_neighbours_in_the_pairs_do_not_run_together():
@@ -77,3 +77,15 @@ def test_crosses_and_the_band_of_ranks_are_in_legends():
     ):
         (legend,) = draw(found).legends
         assert [text.get_text() for text in legend.get_texts()] == [words]
+
+
+def test_long_names_beside_what_sharpens_leave_the_panel_its_width():
+    name = "a particle named after the scanning session of March, third region"
+    labels = [f"log10 contact radius {name} [log10(m)]", "log10 reactivity a"]
+    one = types.SimpleNamespace(name="again", gain=1.0, shrinkage=np.array([0.5, 0.6]))
+    found = types.SimpleNamespace(expected=[one], labels=labels)
+    figure = design_figures.sharpening_figure(found)
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_position().width > 0.35
+    shown = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert shown == [f"{labels[0][:26]}…{labels[0][-25:]}", labels[1]]
