@@ -18,6 +18,7 @@ from .sweep_files import spreads
 _PANELS = 6
 _MARKERS = "o^sD"  # of half cycles; later ones are not drawn
 _DASHES = ("-", "--")
+_COARSE, _FINE = (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)  # ticks of factors
 
 
 def figures_of(sweep: Sweep, lanes: Lanes) -> Iterator[tuple[str, Figure]]:
@@ -50,12 +51,15 @@ def _axis(sweep: Sweep, component: int) -> tuple[np.ndarray, str, str]:
 
 
 def _scale(axes, side: str, scale: str) -> None:
-    """Sets the scale of "x" or "y"; factors in plain numbers at 1, 2 and 5."""
+    """Sets the scale of "x" or "y"; factors in plain numbers at 1, 2 and 5, and at
+    more within a decade.
+    """
     if scale != "log":
         return
     axes.set(**{f"{side}scale": scale})
     axis = getattr(axes, f"{side}axis")
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=_FINE if high < 10.0 * low else _COARSE))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 
@@ -157,7 +161,8 @@ def onsets_figure(sweep: Sweep, lanes: Lanes, component: int) -> Figure:
             dashes = {"color": "0.4", "linestyle": _DASHES[half]}
             axes.plot([], [], label=f"half cycle {half + 1}", **dashes)
     _scale(axes, "x", scale)
-    axes.set_ylim(bottom=0.0)
+    if np.isfinite(midpoints).any():
+        axes.set_ylim(0.0, 1.05 * np.nanmax(midpoints) / HOUR)
     axes.set_xlabel(label)
     axes.set_ylabel("midpoint after the start\nof the half cycle (h)")
     figure.legend(loc="outside right center", frameon=False)

@@ -283,3 +283,19 @@ def test_two_quantities_on_a_grid_make_a_map(tmp_path):
     (told,) = drawn["map"].legends[0].get_patches()
     assert under.get_hatch() == told.get_hatch() == "////"
     assert under.get_zorder() <= mesh.get_zorder()
+
+
+def test_factors_within_a_decade_are_named_and_flat_times_stand_off_the_rim():
+    asked = shared_sweep.made_up()
+    factors = np.array([0.58, 0.7, 1.05, 1.06, 1.3, 1.7])
+    asked = asked._replace(values=np.log10(factors)[:, None])
+    found = lanes_of(asked)
+    alike = 37620.0 + 1e-4 * found.changes
+    drawn = dict(sweep_figures.figures_of(asked, found._replace(changes=alike)))
+    for figure in drawn.values():
+        figure.draw_without_rendering()
+        axes = figure.axes[0]
+        low, high = axes.get_xlim()
+        named = [t for t in axes.get_xticks() if low <= t <= high]
+        np.testing.assert_allclose(named, [0.7, 1.0, 1.5])
+    assert drawn["onsets"].axes[0].get_ylim()[1] > 10.7
