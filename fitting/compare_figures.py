@@ -6,7 +6,7 @@ from matplotlib.lines import Line2D
 
 from .compare import Comparison
 from .posterior_figures import beyond_handle, draw_interval, draw_measured
-from .style import OKABE_ITO, blank, row_names, styled
+from .style import OKABE_ITO, blank, legend_names, styled
 
 HOUR = 3600.0
 _PER_MECHANISM = 0.8  # of the height of an event's row, for all mechanisms
@@ -109,11 +109,11 @@ def _draw_events(axes, found: Comparison, fitted, rows) -> None:
             how = {"color": OKABE_ITO[n], "linewidth": 2.5}
             draw_interval(axes, times[:, row], ends[row], level, **how)
         draw_measured(axes, setup, fitted[row], height + 0.42, width)
+    particles = legend_names(events.particles)
     names = [
-        f"{events.particles[events.particle[k]]}, {events.title_of(k)}"
-        for k in fitted[rows]
+        f"{particles[events.particle[k]]}, {events.title_of(k)}" for k in fitted[rows]
     ]
-    axes.set_yticks(np.arange(len(rows)), row_names(names)[::-1])
+    axes.set_yticks(np.arange(len(rows)), names[::-1])
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_xlabel("time (h)")
     axes.margins(x=0.05)

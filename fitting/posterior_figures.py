@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from .calibration import Uniformity
 from .fit_figures import MARKERS, colors_of, curve_handles, draw_curves
 from .inference import Inference
-from .style import OKABE_ITO, blank, row_names, styled
+from .style import OKABE_ITO, blank, legend_names, row_names, styled
 
 HOUR = 3600.0
 _SHOWN = 6  # numbers in traces and ranks
@@ -102,10 +102,9 @@ def _draw_predictive(axes, found: Inference, rows) -> None:
             without = found.left_out.quantiles[:, k]
             draw_interval(axes, without, end, height - 0.3, linestyle=":", **thin)
         draw_measured(axes, found.setup, k, height + 0.25, width)
-    names = [
-        f"{events.particles[events.particle[k]]}, {events.title_of(k)}" for k in rows
-    ]
-    axes.set_yticks(np.arange(len(rows)), row_names(names)[::-1])
+    particles = legend_names(events.particles)
+    names = [f"{particles[events.particle[k]]}, {events.title_of(k)}" for k in rows]
+    axes.set_yticks(np.arange(len(rows)), names[::-1])
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_xlim(span[0] - 0.08 * width, span[1] + 0.2 * width)
     axes.set_xlabel("time (h)")
@@ -258,7 +257,7 @@ def pairs_figure(found: Inference) -> Figure:
     flat = found.values.reshape(-1, found.values.shape[-1])
     astray = np.asarray(found.draws.diverging).reshape(-1)
     some = np.linspace(0, len(flat) - 1, min(_POINTS, len(flat))).astype(int)
-    count = len(chosen)
+    count, names = len(chosen), row_names(found.labels)
     figure = blank(170, 40 * max(count, 2))
     panels = figure.subplots(count, count, squeeze=False, sharex="col")
     for row, i in enumerate(chosen):
@@ -275,9 +274,9 @@ def pairs_figure(found: Inference) -> Figure:
                 axes.plot(*flat[some][:, [j, i]].T, ".", color=OKABE_ITO[0], ms=1.5)
                 axes.plot(*flat[astray][:, [j, i]].T, "x", color=OKABE_ITO[5], ms=4)
             if row == count - 1:
-                axes.set_xlabel(_wrapped(found.labels[j], 16))
+                axes.set_xlabel(_wrapped(names[j], 16))
             if column == 0 and row > 0:
-                axes.set_ylabel(_wrapped(found.labels[i], 20))
+                axes.set_ylabel(_wrapped(names[i], 20))
     if astray.any():
         label = "draw whose trajectory diverged"
         cross = Line2D(

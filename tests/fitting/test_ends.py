@@ -181,6 +181,32 @@ def test_a_posterior_is_drawn_up_to_the_end(predicted):
     assert "beyond the half cycle" not in texts
 
 
+LONG = "a particle named after the scanning session of March, third region"
+
+
+def names_beside(figure):
+    """Names beside the rows of a figure whose panel has kept its width."""
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_position().width > 0.4
+    return [text.get_text() for text in figure.axes[0].get_yticklabels()]
+
+
+def test_long_names_leave_predictions_their_width(predicted):
+    events = predicted.setup.events
+    events = dataclasses.replace(events, particles=(LONG, *events.particles[1:]))
+    predicted.setup = dataclasses.replace(predicted.setup, events=events)
+    names = names_beside(posterior_figures.predictive_figure(predicted))
+    assert names[-1].startswith("a particle n…hird region, ")
+    found = evidence_of(-5.0)._replace(times=np.full((4, 4), 6.0 * HOUR))
+    one = compare.Contender(
+        *("network", predicted.setup, SEARCHED, found, None, END),
+        chi_square=4.0,
+        probability_of_larger=0.5,
+    )
+    both = compare.compared("made up", [one, one._replace(name="diffusion")])
+    assert names_beside(compare_figures.predictions_figure(both)) == names
+
+
 def test_a_comparison_states_and_draws_no_times_beyond_the_end():
     setup = setup_of_four()
     times = np.full((4, 4), 6.0 * HOUR)

@@ -89,3 +89,13 @@ def test_long_names_beside_what_sharpens_leave_the_panel_its_width():
     assert figure.axes[0].get_position().width > 0.35
     shown = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert shown == [f"{labels[0][:26]}…{labels[0][-25:]}", labels[1]]
+
+
+def test_long_names_leave_pairs_their_height():
+    found = chains(3)
+    name = "a particle named after the scanning session of March, third region"
+    found.labels = [f"log10 contact radius {name} {k} [log10(m)]" for k in range(3)]
+    figure = posterior_figures.pairs_figure(found)
+    figure.draw_without_rendering()
+    (lowest,) = (axes for axes in figure.axes[-1:] if axes.axison)
+    assert lowest.xaxis.label.get_text().count("\n") < 4
