@@ -21,6 +21,7 @@ _PAIRED = 4  # numbers in the plot of pairs
 _POINTS = 500  # in a cloud
 _BINS = 20
 _BARS = 30  # of a histogram of many draws; of few their root
+_TICK = 4  # pt, at the ends of an interval
 
 
 @styled
@@ -111,11 +112,13 @@ def _draw_predictive(axes, found: Inference, rows) -> None:
 
 
 def draw_interval(axes, times, end: float, height: float, *, color, **style) -> None:
-    """From the first to the last of some times [s], in h; an arrow head where a half
-    cycle ends if they go on beyond it.
+    """From the first to the last of some times [s], in h, with ticks at both, which are
+    seen where the times are one; an arrow head where a half cycle ends if they go on
+    beyond it.
     """
     hours = np.minimum(times, end) / HOUR
-    axes.plot(hours[[0, -1]], [height] * 2, color=color, **style)
+    ends = hours[[0, -1]], [height] * 2
+    axes.plot(*ends, color=color, marker="|", markersize=_TICK, **style)
     if np.isinf(times[-1]):
         axes.plot(hours[-1], height, ">", color=color, markersize=5)
 

@@ -4,7 +4,7 @@ import types
 import numpy as np
 import pytest
 
-from fitting import design_figures, posterior_figures
+from fitting import design_figures, posterior_figures, style
 
 
 def test_labels_of_neighbours_in_the_pairs_do_not_run_together():
@@ -99,3 +99,14 @@ def test_long_names_leave_pairs_their_height():
     figure.draw_without_rendering()
     (lowest,) = (axes for axes in figure.axes[-1:] if axes.axison)
     assert lowest.xaxis.label.get_text().count("\n") < 4
+
+
+def test_an_interval_of_one_time_is_seen():
+    figure = style.blank(40, 30)
+    axes = figure.add_subplot()
+    times = np.full(5, 7200.0)
+    posterior_figures.draw_interval(axes, times, 1e6, 0.5, color="red", linewidth=2.5)
+    axes.set(xlim=(0, 4), ylim=(0, 1))
+    figure.canvas.draw()
+    red, green, _ = np.asarray(figure.canvas.buffer_rgba())[..., :3].T.astype(int)
+    assert np.sum(red - green > 100) > 3
