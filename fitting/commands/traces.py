@@ -261,19 +261,21 @@ def summary(traces, quality) -> str:
     """A table of the particles, and what became of the frames."""
     import numpy as np
 
-    kept = quality.kept
+    kept, width = quality.kept, max(12, *map(len, traces.labels))
     lines = [
         f"{kept.sum()} of {kept.size} frames are good; shifts reach "
         f"{np.abs(quality.dx).max():.1f} px across and {np.abs(quality.dy).max():.1f} "
         "px down",
-        f"{'particle':>12}  {'px':>6}  {'first':>7}  {'last':>7}  {'frames':>6}",
+        f"{'particle':>{width}}  {'px':>6}  {'first':>7}  {'last':>7}  {'frames':>6}",
     ]
     for k, label in enumerate(traces.labels):
         good = np.flatnonzero(np.isfinite(traces.intensity[k]))
-        ends = (np.nan, np.nan) if not good.size else traces.intensity[k, good[[0, -1]]]
+        ends = ["-", "-"]
+        if good.size:
+            ends = [f"{value:.4f}" for value in traces.intensity[k, good[[0, -1]]]]
         lines.append(
-            f"{label:>12}  {quality.num_pixels[k].max():6d}  {ends[0]:7.4f}  "
-            f"{ends[1]:7.4f}  {good.size:6d}"
+            f"{label:>{width}}  {quality.num_pixels[k].max():6d}  {ends[0]:>7}  "
+            f"{ends[1]:>7}  {good.size:6d}"
         )
     return "\n".join(lines)
 

@@ -14,12 +14,15 @@ import numpy as np
 
 from .. import files
 from ..events import Event, Events
+from ..style import time_unit
 from .half_cycles import StateOfCharge
 from .onsets import HalfOnsets
 from .population import Population
 from .verdicts import UNTIMED, Onset, Outcome
 
 HOUR = 3600.0
+_SECONDS = {"h": HOUR, "min": 60.0, "s": 1.0}
+_FINER = {"h": "min", "min": "s", "s": "s"}  # unit of durations, by that of instants
 EVENT_COLUMNS = ("particle", "event", "time_h", "sd_h", "after_h", "before_h", "change")
 ALL_COLUMNS = (
     "half_cycle",
@@ -154,16 +157,18 @@ def _write(path, comments, header, rows) -> None:
 
 
 def text(one: HalfOnsets, people: Population | None, offset: float = 0.0) -> str:
-    """A half cycle as a table for a terminal."""
-    start, end = (HOUR**-1 * (t + offset) for t in (one.half.start, one.half.end))
-    lines = [f"{one.half.name} ({start:.2f} to {end:.2f} h): {one.describe()}"]
+    """A half cycle as a table for a terminal, in a unit of time that suits it."""
+    seconds, unit = time_unit(one.half.end - one.half.start)
+    start, end = ((t + offset) / seconds for t in (one.half.start, one.half.end))
+    lines = [f"{one.half.name} ({start:.2f} to {end:.2f} {unit}): {one.describe()}"]
     width = max(8, *(len(o.particle) for o in one.onsets))
-    lines.append(f"  {'particle':{width}s}  midpoint (h)       duration (min)   remark")
+    heads = f"midpoint ({unit})", f"duration ({_FINER[unit]})"
+    lines.append(f"  {'particle':{width}s}  {heads[0]:18s} {heads[1]:16s} remark")
     for onset in sorted(one.onsets, key=order):
-        lines.append(f"  {onset.particle:{width}s}  {_line(onset, offset)}")
+        lines.append(f"  {onset.particle:{width}s}  {_line(onset, offset, unit)}")
     if people is not None:
         lines.append("  population, with 95 % intervals:")
-        lines += [f"    {line}" for line in measure_lines(people)]
+        lines += [f"    {line}" for line in measure_lines(people, seconds, unit)]
     lines += [f"  note: {note}" for note in one.notes]
     return "\n".join(lines)
 
@@ -179,24 +184,25 @@ def order(onset: Onset) -> float:
     return onset.before if math.isinf(onset.after) else (onset.after + onset.before) / 2
 
 
-def _line(onset: Onset, offset: float) -> str:
+def _line(onset: Onset, offset: float, unit: str) -> str:
     """Midpoint, duration and remark of one particle."""
+    seconds, finer = _SECONDS[unit], _SECONDS[_FINER[unit]]
     after, before = (t + offset for t in (onset.after, onset.before))
     when, remark = "-", "; ".join(onset.reasons)
     if onset.outcome is Outcome.EXACT:
-        deviation = max(onset.midpoint_sd / HOUR, 1e-3)
-        when = f"{(onset.midpoint + offset) / HOUR:.3f} +- {deviation:.3f}"
+        deviation = max(onset.midpoint_sd / seconds, 1e-3)
+        when = f"{(onset.midpoint + offset) / seconds:.3f} +- {deviation:.3f}"
     elif onset.outcome is Outcome.RIGHT:
-        when = f"> {after / HOUR:.3f}"
+        when = f"> {after / seconds:.3f}"
     elif onset.outcome is Outcome.LEFT:
-        when = f"< {before / HOUR:.3f}"
+        when = f"< {before / seconds:.3f}"
     elif onset.outcome is Outcome.INTERVAL:
-        when = f"{after / HOUR:.3f} to {before / HOUR:.3f}"
+        when = f"{after / seconds:.3f} to {before / seconds:.3f}"
     else:
         remark = f"{onset.outcome}: {remark}"
     long = "-"
     if onset.outcome is Outcome.EXACT:
-        long = f"{onset.duration / 60:.1f} +- {onset.duration_sd / 60:.1f}"
+        long = f"{onset.duration / finer:.1f} +- {onset.duration_sd / finer:.1f}"
     return f"{when:18s} {long:16s} {remark}".rstrip()
 
 
@@ -206,16 +212,16 @@ _MEANINGS = {
     "coherence": "slope coherence (1 together)",
     "active": "active fraction (current per active particle = 1 / this)",
     "reacted": "reacted by the last frame",
-    "restricted_mean": "mean time to react, restricted to the film (h)",
+    "restricted_mean": "mean time to react, restricted to the film ({unit})",
 }
 
 
-def measure_lines(people: Population) -> list[str]:
-    """Each measure with its interval, as words."""
+def measure_lines(people: Population, seconds=HOUR, unit="h") -> list[str]:
+    """Each measure with its interval, as words; times in a unit of so many seconds."""
     lines = []
     for name, measure in people.measures._asdict().items():
-        unit = HOUR if name == "restricted_mean" else 1.0
-        value, low, high = (number / unit for number in measure)
+        size = seconds if name == "restricted_mean" else 1.0
+        value, low, high = (number / size for number in measure)
         shown = "not known" if math.isnan(value) else f"{value:.2f}"
         if np.isfinite([low, high]).all():
             shown += f" ({low:.2f} to {high:.2f})"
@@ -223,7 +229,7 @@ def measure_lines(people: Population) -> list[str]:
             shown += f" ({low:.2f} or more)"
         elif math.isfinite(value):
             shown += " (interval not known)"
-        lines.append(f"{_MEANINGS[name]}: {shown}")
+        lines.append(f"{_MEANINGS[name].format(unit=unit)}: {shown}")
     return lines
 
 

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import math
 
 import numpy as np
@@ -128,3 +129,21 @@ def test_what_is_not_known_is_null_in_json():
     assert not any(
         isinstance(v, float) and math.isnan(v) for v in data["curves"]["mean"]
     )
+
+
+def test_short_half_cycles_are_told_in_minutes():
+    from fitting.optical.degrees import degrees_of
+    from fitting.optical.population import population
+
+    slow = traces_of({"a": rise(5.0), "b": rise(7.0)})
+    (one,) = find_onsets(dataclasses.replace(slow, time=slow.time / 60))
+    people = population(degrees_of(slow, find_onsets(slow)[0]), one, num_draws=10)
+    lines = onset_tables.text(one, people).splitlines()
+    assert lines[0].startswith("charge 1 (0.00 to 12.00 min): 2 exact")
+    head = "particle midpoint (min) duration (s) remark"
+    assert " ".join(lines[1].split()) == head
+    midpoint, _, deviation, duration = lines[2].split()[1:5]
+    assert float(midpoint) == pytest.approx(5.0, abs=0.05)
+    assert 0.002 < float(deviation) < 0.05
+    assert float(duration) == pytest.approx(30.0, abs=4.0)
+    assert any("restricted to the film (min)" in line for line in lines)

@@ -1,4 +1,5 @@
 import json
+import types
 
 import numpy as np
 import PIL.Image
@@ -6,7 +7,9 @@ import pytest
 import tifffile
 
 from fitting import cli
+from fitting.commands import traces
 from fitting.optical import quality_figures
+from fitting.optical.traces import Traces
 
 from .made_film import made_film
 
@@ -110,3 +113,20 @@ def test_a_command_that_cannot_be_is_refused(inputs, tmp_path, capsys, words, se
     assert run("traces", inputs / "film.tif", *words) == 2
     assert sentence in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_the_table_of_particles_is_aligned_and_tells_no_nan():
+    values = np.array([[0.25, 0.5, 0.625], [np.nan] * 3])
+    names = ("a particle in the corner", "b")
+    seen = Traces(60.0 * np.arange(3), names, values)
+    quality = types.SimpleNamespace(
+        kept=np.ones(3, bool),
+        dx=np.zeros(3),
+        dy=np.zeros(3),
+        num_pixels=np.ones((2, 3), int),
+    )
+    head, first, second = traces.summary(seen, quality).splitlines()[1:]
+    assert head.split() == ["particle", "px", "first", "last", "frames"]
+    assert len({len(line) for line in (head, first, second)}) == 1
+    assert first.endswith("1   0.2500   0.6250       3")
+    assert second.split() == ["b", "1", "-", "-", "0"]
