@@ -133,8 +133,18 @@ def _draw_film(folder: Path, found: Found) -> None:
         drawn = film_figures.kymograph(
             film, by_label[label], found.chosen, offset=found.offset, kept=kept
         )
-        plain = re.sub(r"[^\w.-]+", "_", label)
-        save(drawn, folder / f"kymograph_{plain}.png")
+        save(drawn, _own_place(folder, label))
+
+
+def _own_place(folder: Path, label: str) -> Path:
+    """Where a particle's kymograph goes; of names that are alike without what files
+    cannot be called, each has its own.
+    """
+    plain = re.sub(r"[^\w.-]+", "_", label)
+    path = folder / f"kymograph_{plain}.png"
+    while path.exists():
+        path = path.with_stem(f"{path.stem}_")
+    return path
 
 
 def _study(found: Found, names: list[str]) -> dict:

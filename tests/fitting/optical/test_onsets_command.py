@@ -200,3 +200,26 @@ def test_figures_on_the_film_show_no_masked_frame(tmp_path, monkeypatch):
     }
     assert len(seen) == 22
     assert not masked[seen].any()
+
+
+def test_particles_of_like_names_have_kymographs_of_their_own(tmp_path, monkeypatch):
+    traces, recording = made()
+    traces = dataclasses.replace(traces, labels=("a b", "a:b", "a_b"))
+    regions = types.SimpleNamespace(
+        labels=traces.labels, centre=np.full((3, 2), 8.0), radius=np.full(3, 3.0)
+    )
+    table = types.SimpleNamespace(recording=lambda: recording, notes=())
+    stubs = {
+        "trace_tables.read_traces": traces,
+        "cycler.read_cycler": table,
+        "frames.open_film": StillFilm(),
+        "region_files.read_regions": regions,
+    }
+    for name, made_up in stubs.items():
+        monkeypatch.setattr(f"fitting.optical.{name}", lambda *_, m=made_up, **__: m)
+    monkeypatch.setattr(fitting.style, "save", lambda figure, path: path.touch())
+    words = "onsets t.csv --cycler c.csv --clock-offset-s 600 --film f.tif"
+    words = f"{words} --regions r.zip --out o --kymograph".split()
+    given = cli.parser().parse_args([*words, *traces.labels])
+    onset_files._draw_film(tmp_path, onsets.find(given))
+    assert len(list(tmp_path.glob("kymograph_a_b*.png"))) == 3
