@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from scipy.stats import spearmanr
 
 from .results import HOUR
-from .style import OKABE_ITO, blank, legend_names, styled
+from .style import OKABE_ITO, blank, left_out, legend_names, name_below, styled
 from .sweep import Lanes, Sweep
 from .sweep_files import spreads
 
@@ -88,7 +88,10 @@ def spread_figure(sweep: Sweep, lanes: Lanes) -> Figure:
     shown = _telling(sweep, spread[:, 0])
     columns = min(len(shown), 3)
     rows = -(-len(shown) // columns)
-    figure = blank(60 + 55 * (columns - 1), 20 + 45 * rows)
+    halves = min(spread.shape[1], len(_MARKERS))
+    title = left_out(halves, spread.shape[1]) or None
+    lines = -(-halves // min(columns, 2)) + (title is not None)
+    figure = blank(60 + 55 * (columns - 1), 16 + 4 * lines + 45 * rows)
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, (component, correlation) in zip(panels.flat, shown, strict=False):
         values, label, scale = _axis(sweep, component)
@@ -104,13 +107,11 @@ def spread_figure(sweep: Sweep, lanes: Lanes) -> Figure:
         axes.remove()
     for axes in panels[:, 0]:
         axes.set_ylabel("spread of midpoints (h)")
-    handles = _half_handles(min(spread.shape[1], len(_MARKERS)))
+    handles = _half_handles(halves)
     if not np.isfinite(spread[:, 0]).all():
-        text = "not all react (upper edge),\nor failed (lower edge)"
-        tick = {"marker": "|", "color": "0.2", "linestyle": ""}
-        handles.append(Line2D([], [], label=text, **tick))
+        handles.append(_edge_handle())
     place = {"loc": "outside lower center", "ncols": min(columns, 2)}
-    figure.legend(handles=handles, frameon=False, **place)
+    figure.legend(handles=handles, title=title, frameon=False, **place)
     return figure
 
 
@@ -121,6 +122,11 @@ def _mark_edges(axes, values, spread, failed) -> None:
     for mask, height in ((never, 1.0), (failed, 0.0)):
         heights = np.full(mask.sum(), height)
         axes.plot(values[mask], heights, "|", color="0.2", transform=whole)
+
+
+def _edge_handle() -> Line2D:
+    text = "not all react (upper edge),\nor failed (lower edge)"
+    return Line2D([], [], label=text, marker="|", color="0.2", linestyle="")
 
 
 def _half_handles(count: int) -> list[Line2D]:
@@ -164,6 +170,7 @@ def onsets_figure(sweep: Sweep, lanes: Lanes, component: int) -> Figure:
     if np.isfinite(midpoints).any():
         axes.set_ylim(0.0, 1.05 * np.nanmax(midpoints) / HOUR)
     axes.set_xlabel(label)
+    name_below(figure, left_out(len(halves), midpoints.shape[1]))
     axes.set_ylabel("midpoint after the start\nof the half cycle (h)")
     figure.legend(loc="outside right center", frameon=False)
     return figure

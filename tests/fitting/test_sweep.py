@@ -9,6 +9,7 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import matplotlib
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from fitting import (
     chunks,
     quantities,
     results,
+    style,
     sweep,
     sweep_figures,
     sweep_files,
@@ -299,3 +301,19 @@ def test_factors_within_a_decade_are_named_and_flat_times_stand_off_the_rim():
         named = [t for t in axes.get_xticks() if low <= t <= high]
         np.testing.assert_allclose(named, [0.7, 1.0, 1.5])
     assert drawn["onsets"].axes[0].get_ylim()[1] > 10.7
+
+
+def test_half_cycles_that_figures_of_a_sweep_leave_out_are_counted():
+    asked = shared_sweep.made_up(count=5)
+    found = lanes_of(asked)
+    often = {n: np.repeat(getattr(found, n), 5, axis=1) for n in ("levels", "changes")}
+    for count, lanes in ((1, found), (5, found._replace(**often))):
+        drawn = dict(sweep_figures.figures_of(asked, lanes))
+        title = drawn["spread"].legends[0].get_title().get_text()
+        told = [title, drawn["onsets"].get_supxlabel()]
+        with matplotlib.rc_context(style._STYLE):
+            drawn["spread"].draw_without_rendering()
+            words = drawn["spread"].axes[0].yaxis.label.get_window_extent()
+        assert 0 < words.y0 < words.y1 < drawn["spread"].bbox.y1
+        shown = ["the first 4 of 5 half cycles", "the first 2 of 5 half cycles"]
+        assert told == (shown if count == 5 else ["", ""])
