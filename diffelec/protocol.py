@@ -57,9 +57,10 @@ class Protocol(eqx.Module):
         steps = _listed("steps", steps, AbstractStep, _STEPS)
         rows, signs = [], []
         for number, step in enumerate(steps):
+            _check_text(step, number)
             try:
                 rows.append(_checked(step.row(), drive))
-                signs.append(step.sign)
+                signs.append(_checked_sign(step.sign))
             except ValueError as error:
                 raise ValueError(
                     f"Step {number + 1} of the protocol ('{step.text}') cannot be "
@@ -134,6 +135,23 @@ def _listed(name: str, values, kind: type, what: str) -> list:
         if not isinstance(value, kind):
             raise ValueError(f"{due} number {number} (from 0) is {value!r}.")
     return found
+
+
+def _check_text(step: AbstractStep, number: int) -> None:
+    """Refuses a step of one's own that messages could not name."""
+    text = getattr(step, "text", None)
+    if not isinstance(text, str):
+        raise ValueError(
+            f"Step {number + 1} of the protocol, a {type(step).__name__}, cannot be "
+            f"used: its `text` must be what messages call it, but is {text!r}."
+        )
+
+
+def _checked_sign(sign) -> int | None:
+    """A step's sign; ValueError, as part of a sentence, for another value."""
+    if sign is not None and sign not in (-1, 0, 1):
+        raise ValueError(f"its sign must be 1, -1, 0 or None, but is {sign!r}")
+    return sign
 
 
 def _checked(row: Row, drive: Drive | None) -> Row:

@@ -2,8 +2,8 @@ r"""What a cycler may be told to do, as rows of numbers and as phrases.
 
 Every step is one row of numbers of the control equation of `control`, so that all steps
 of all protocols share one compiled solve. Positive current charges the cell.
-To add a step, add one final class with a `row` (and, for a phrase of its own, a branch
-in `_parse_control`).
+To add a step, add one final class with a `row`, a `sign` and a `text` (and, for a
+phrase of its own, a branch in `_parse_control`).
 """
 
 import abc
@@ -19,7 +19,9 @@ _HOURS = 3600.0
 
 
 class AbstractStep(abc.ABC):
-    """What the cycler does until a cut-off or for a time."""
+    """What the cycler does until a cut-off or for a time; `text` is what messages call
+    it.
+    """
 
     text: str
 

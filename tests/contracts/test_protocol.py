@@ -1,5 +1,7 @@
 """Phrases, rows, half cycles and recordings."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -146,9 +148,37 @@ def test_one_phrase_in_place_of_a_list_is_refused():
         Protocol.from_strings("Rest for 1 hour")
 
 
+@dataclasses.dataclass(frozen=True)
+class Load(protocol.AbstractStep):
+    """A step of one's own: through a resistor, V + r I / I_1C = 0."""
+
+    sign: object = -1
+    text: object = "through a load"
+
+    def row(self):
+        return Row(weight_voltage=1.0, weight_current=40.0, lower_voltage=2.5)
+
+
+class Nameless(protocol.AbstractStep):
+    sign = -1
+
+    def row(self):
+        return Row(weight_current=1.0, current=-1e-9, duration=60.0)
+
+
+@pytest.mark.parametrize("sign", [-1, -1.0, np.int64(-1), jnp.array(-1)])
+def test_a_step_of_ones_own_opens_a_half_cycle_by_its_sign(sign):
+    steps = [protocol.parse_step("Charge at C/20 until 4.3 V"), Load(sign)]
+    assert Protocol.from_steps(steps).half_cycles == (0, 1)
+
+
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
+        ([Load(-5)], r"'through a load'\).* its sign must be 1, -1, 0 or None.*is -5"),
+        ([Load("-1")], "its sign must be 1, -1, 0 or None"),
+        ([Load(text=None)], "Step 1 .* `text` must be what messages call it.* is None"),
+        ([Nameless()], "Step 1 .*Nameless.* `text` must be what messages call it"),
         (None, "`steps` must be a list of steps, such as .* but is None"),
         (["Rest for 1 hour"], r"but number 0 \(from 0\) is 'Rest for 1 hour'"),
         (
