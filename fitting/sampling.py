@@ -176,7 +176,10 @@ def _starts(target, sampler, plan: Plan) -> list:
 
 
 def _strong(leaf):
-    """The same without a weak type, so that what goes in fits what came out."""
+    """The same as an array without a weak type, so that what goes in fits what came
+    out.
+    """
+    leaf = jnp.asarray(leaf)
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return leaf
     return lax.convert_element_type(leaf, leaf.dtype)

@@ -1,10 +1,14 @@
 """Chains against posteriors that are known: in closed form, by quadrature."""
 
+from typing import Any, NamedTuple
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import pytest
+from jaxtyping import Array, Float
 from numpyro.infer import NUTS as NumpyroNUTS
 
 from fitting import chunks, independent, parted, posterior, samplers, sampling
@@ -117,6 +121,62 @@ def test_bounds_and_failures_give_the_truncated_posterior(tmp_path):
     assert max(progress.num_diverging for progress in told) == 0
     all_failed = found.num_failed.sum() + every.warmup.num_failed.sum()
     assert max(progress.num_failed for progress in told) == all_failed
+
+
+class WalkState(NamedTuple):
+    u: Any
+    found: Any
+    key: Any
+    ready: Any
+
+
+class Walk(samplers.AbstractSampler):
+    """Metropolis' walk, as somebody may write it: numbers where arrays are meant."""
+
+    scale: Float[Array, ""]
+    num_warmup: int = eqx.field(static=True, default=20)
+
+    def start(self, target, key):
+        u = jnp.zeros(target.size)
+        shapes = jax.eval_shape(target.evaluate, u)
+        blank = jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), shapes)
+        return WalkState(u, blank._replace(log_density=-jnp.inf), key, False)
+
+    def advance(self, target, state):
+        key, key_step, key_choice = jax.random.split(state.key, 3)
+        step = self.scale * jax.random.normal(key_step, (target.size,))
+        u = jnp.where(state.ready, state.u + step, state.u)
+        raw = target.raw(u)
+        found = target.evaluate(raw)
+        density = lambda u, found: found.log_density + target.log_volume(u)
+        gain = density(u, found) - density(state.u, state.found)
+        taken = jnp.log(jax.random.uniform(key_choice)) < gain
+        u, found = jax.tree.map(
+            lambda new, old: jnp.where(taken, new, old), (u, found), state[:2]
+        )
+        draw = samplers.Draw(
+            raw=target.raw(u),
+            log_density=found.log_density,
+            log_weight=0.0,
+            log_likelihoods=found.log_likelihoods,
+            times=found.times,
+            energy=-found.log_density,
+            acceptance=1.0 * taken,
+            step_size=self.scale,
+            num_solves=1,
+            depth=0,
+            diverging=False,
+            num_failed=0,
+        )
+        return WalkState(u, found, key, state.ready | taken), draw
+
+
+def test_a_sampler_of_ones_own_runs_and_its_draws_are_kept(tmp_path):
+    plan = sampling.Plan(4, 1500, 0, 100)
+    walk = Walk(jnp.asarray(1.4))
+    found = sampled(tmp_path, linear_problem(), off_centre(), walk, plan)
+    assert_of_the_posterior(found.draws.raw)
+    assert np.all(found.draws.num_solves == 1)
 
 
 def test_a_start_that_fails_moves_towards_the_optimum(tmp_path):
