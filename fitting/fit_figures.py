@@ -15,7 +15,7 @@ from .report import Band, Brightness, Report
 from .style import OKABE_ITO, blank, legend_names, row_names, styled
 
 HOUR = 3600.0
-MARKERS = {"onset": "^", "midpoint": "o", "completion": "v", "duration": "s"}
+_MARKERS = {"onset": "^", "midpoint": "o", "completion": "v", "duration": "s"}
 _BELOW = {"loc": "outside lower center", "frameon": False}  # of legends
 _BAND = 0.18  # opacity
 _PRIOR = "0.93"  # grey of its band
@@ -26,6 +26,11 @@ _MOST_NAMED = int((_TALLEST - 26) / _ROW)  # rows of a map
 _LIGHT, _LIGHTEST = (0.299, 0.587, 0.114), 0.9  # of red, green, blue; of all
 _ARROW = 0.12  # of the axis, of censored events
 _MARGIN = 0.02  # of the run, around marks at its ends
+
+
+def marker_of(kind: str) -> str:
+    """The marker of a kind of event: a diamond of one that was added to `CHANGES`."""
+    return _MARKERS.get(kind, "D")
 
 
 def colors_of(labels) -> list:
@@ -112,7 +117,7 @@ def parity_figure(report: Report) -> Figure:
         axes.set_title(title)
     kinds = dict.fromkeys(events.kind)
     handles = [
-        Line2D([], [], marker=MARKERS[k], color="0.3", linestyle="", label=k)
+        Line2D([], [], marker=marker_of(k), color="0.3", linestyle="", label=k)
         for k in kinds
     ]
     handles += [
@@ -180,7 +185,7 @@ def _draw_measured(axes, events, k: int, height, color, span, filled=True) -> No
 
     An arrow ends within `span`, and a mark is hollow unless `filled`.
     """
-    marker = MARKERS[events.kind[k]]
+    marker = marker_of(events.kind[k])
     if events.exact[k]:
         axes.errorbar(
             events.time[k] / HOUR,
@@ -308,7 +313,7 @@ def voltage_figure(report: Report) -> Figure:
                 axes.plot(
                     at / HOUR,
                     np.interp(at, clock, shown),
-                    MARKERS[events.kind[k]],
+                    marker_of(events.kind[k]),
                     color=colors[j],
                     markersize=5,
                     label=None if many else f"{name}, {events.kind[k]} fitted",
@@ -317,7 +322,7 @@ def voltage_figure(report: Report) -> Figure:
         for kind in sorted(
             {events.kind[k] for k in np.flatnonzero(~events.is_duration)}
         ):
-            axes.plot([], [], MARKERS[kind], color="0.4", label=f"{kind} fitted")
+            axes.plot([], [], marker_of(kind), color="0.4", label=f"{kind} fitted")
     axes.set_xlabel("time (h)")
     axes.set_ylabel("cell voltage (V)")
     figure.legend(loc="outside right center", frameon=False)

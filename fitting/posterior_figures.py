@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from scipy.stats import rankdata
 
 from .calibration import Uniformity
-from .fit_figures import MARKERS, colors_of, curve_handles, draw_curves
+from .fit_figures import colors_of, curve_handles, draw_curves, marker_of
 from .inference import Inference
 from .style import OKABE_ITO, blank, legend_names, row_names, styled
 
@@ -139,7 +139,7 @@ def draw_measured(axes, setup, k: int, height: float, width: float) -> None:
         axes.errorbar(
             *(events.time[k] / HOUR, height),
             xerr=events.sd[k] / HOUR,
-            marker=MARKERS[events.kind[k]],
+            marker=marker_of(events.kind[k]),
             markerfacecolor=face,
             color="black",
             markersize=4,

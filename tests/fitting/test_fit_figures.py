@@ -1,9 +1,12 @@
+import dataclasses
+
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.lines import Line2D
 
 from fitting import fit_figures, style
-from fitting.events import Event, Events
+from fitting.events import CHANGES, Event, Events
 
 from .made_up import HOUR, made_up_events, made_up_report
 
@@ -29,6 +32,16 @@ def test_a_figure_is_written_and_leaves_the_settings_alone(draw, tmp_path):
     style.save(draw(made_up_report()), tmp_path / "f.png")
     assert (tmp_path / "f.png").stat().st_size > 5000
     assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize("draw", ["parity", "lithium", "voltage"])
+def test_an_added_kind_of_event_is_drawn(draw, monkeypatch):
+    monkeypatch.setitem(CHANGES, "late", 0.3)
+    events = made_up_report().events
+    events = dataclasses.replace(events, kind=("late", *events.kind[1:]))
+    figure = DRAWN[draw](made_up_report(events=events))
+    markers = {str(line.get_marker()) for line in figure.findobj(Line2D)}
+    assert "D" in markers
 
 
 def test_bars_of_numbers_are_the_shares_of_their_priors_that_are_left():
