@@ -218,12 +218,15 @@ class Bench:
         return electrode, space, labels
 
     def _space_of(self, electrode, labels):
-        """What is free of new particles: members of the population that was fitted."""
+        """What is free of new particles: members of the population that was fitted, or,
+        where a prior does not count any, of what the mechanism gives so many particles.
+        """
         space = setup.space_of(electrode, labels, self.choices)
         own, *others = space.frees
         population = self.setup.problem.space.frees[0].prior
-        prior = dataclasses.replace(population, count=len(labels))
-        own = dataclasses.replace(own, prior=prior)
+        if hasattr(population, "count"):
+            prior = dataclasses.replace(population, count=len(labels))
+            own = dataclasses.replace(own, prior=prior)
         return dataclasses.replace(space, frees=(own, *others))
 
     def watched(

@@ -4,9 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fitting import mechanisms, setup
+from fitting import candidates, mechanisms, parameters, setup
+from fitting.bench import Bench, Frames
 from fitting.choices import Choices
 from fitting.events import Event, Events
+from fitting.priors import Correlated
 from fitting.recording import Recording
 
 HOUR = 3600.0
@@ -17,16 +19,17 @@ CHARGE = Recording(
 )
 
 
+def choices_of(name):
+    return Choices(mechanism=name, free=mechanisms.mechanism(name).free, num_shells=6)
+
+
 def prepared(name):
     rows = [
         Event(label, kind, time=5 * HOUR, sd=HOUR)
         for kind in ("midpoint", "duration")
         for label in LABELS
     ]
-    choices = Choices(
-        mechanism=name, free=mechanisms.mechanism(name).free, num_shells=6
-    )
-    return setup.by_voltage(Events.from_rows(rows), CHARGE, choices)
+    return setup.by_voltage(Events.from_rows(rows), CHARGE, choices_of(name))
 
 
 def times(found, members):
@@ -106,3 +109,22 @@ def test_a_mechanism_without_a_recorded_voltage_is_refused():
 def test_choices_that_contradict_themselves_are_refused(fields, words):
     with pytest.raises(ValueError, match=words):
         Choices(**fields)
+
+
+def test_one_that_was_added_with_a_prior_without_a_count_offers_every_experiment(
+    monkeypatch,
+):
+    def known(electrode, particles):
+        size = len(particles)
+        prior = Correlated(np.full(size, -6.5), 0.4 * np.eye(size))
+        return parameters.contacts(electrode, particles, prior)
+
+    added = mechanisms.MECHANISMS["network"]._replace(own=known)
+    monkeypatch.setitem(mechanisms.MECHANISMS, "known", added)
+    tried = Bench(prepared("known"), choices_of("known"), Frames(600.0, 60.0))
+    found, left_out = candidates.build(tried)
+    assert left_out == []
+    (part,) = {one.name: one for one in found}["particles"].parts
+    own = part.space.frees[0].prior
+    assert own.size == len(part.electrode.radius) == 6
+    np.testing.assert_allclose(own.constrain(np.zeros(6)), -6.5)
