@@ -25,6 +25,7 @@ def check_problem(electrode, protocol) -> None:
     by_strings = "by `diffelec.Protocol.from_strings([...])`"
     check_kind("protocol", protocol, Protocol, by_strings)
     _check_shapes(electrode)
+    _check_steps(protocol)
     check_values(electrode)  # which were put in one by one, such as by `tree_at`
 
 
@@ -49,6 +50,28 @@ def _check_shapes(electrode: Electrode) -> None:
                     f"{particles[0]} particles and {edges[0]} edges, but has {shape}; "
                     "to simulate several electrodes, use `diffelec.batch`."
                 )
+
+
+def _check_steps(protocol: Protocol) -> None:
+    """Raises ValueError for several protocols in one, or numbers of other steps, which
+    JAX would leave out, or take those of the last step for.
+    """
+    several = "to simulate several protocols, use `diffelec.batch`."
+    for name, value in vars(protocol.rows).items():
+        if np.shape(value) != (protocol.num_steps,):
+            raise ValueError(
+                f"`rows.{name}` of a protocol must have one number for each of "
+                f"{protocol.num_steps} steps, but has the shape {np.shape(value)}; "
+                f"{several}"
+            )
+    if protocol.drive is None:
+        return
+    time, value = np.shape(protocol.drive.time), np.shape(protocol.drive.value)
+    if len(time) != 1 or value != time:
+        raise ValueError(
+            "A recorded series must be one list of values at as many instants, but has "
+            f"the shapes {value} and {time}; {several}"
+        )
 
 
 def check_precision(dtype) -> None:

@@ -189,3 +189,37 @@ def test_a_law_that_is_constant_is_one_of_every_stoichiometry():
 def test_a_law_that_cannot_be_is_named(curve, message):
     with pytest.raises(ValueError, match=message):
         with_diffusivity(curve)
+
+
+CHARGE = "Charge at C/20 for 1 hour"
+TIME = np.array([0.0, 600.0, 3600.0])
+RECORDED = diffelec.Protocol.from_recording(TIME, voltage=3.7 + 1e-5 * TIME)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "where", "value", "message"),
+    [
+        ([CHARGE], lambda p: p.rows.current_rate, [0.05, 0.1], r"1 steps.*\(2,\)"),
+        ([CHARGE] * 2, lambda p: p.rows.current_rate, [0.05], r"2 steps.*\(1,\)"),
+        ([CHARGE], lambda p: p.rows.duration, 60.0, r"`rows.duration` .*shape \(\)"),
+        (None, lambda p: p.drive.value, [3.7, 3.8], r"shapes \(2,\) and \(3,\)"),
+        (None, lambda p: p.drive.value, np.full((2, 3), 3.7), r"use `diffelec.batch`"),
+    ],
+)
+def test_numbers_of_other_steps_are_refused_also_under_transformations(
+    protocol, where, value, message
+):
+    own = RECORDED if protocol is None else diffelec.Protocol.from_strings(protocol)
+
+    def simulated(value):
+        changed = eqx.tree_at(where, own, value)
+        return diffelec.simulate(ELECTRODE, changed, num_saved=2).voltage
+
+    for run in (simulated, jax.jit(simulated)):
+        with pytest.raises(ValueError, match=message):
+            run(jnp.asarray(value))
+
+
+def test_stacked_protocols_are_refused():
+    with pytest.raises(ValueError, match="to simulate several protocols, use"):
+        diffelec.simulate(ELECTRODE, diffelec.stack([HOUR, HOUR, HOUR]))
