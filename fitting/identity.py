@@ -131,7 +131,7 @@ def identity_of(problem, sampler: AbstractSampler, seed: int, chunk: int) -> dic
         "free quantities and priors": digest(problem.space),
         "model of the data": digest(problem.forward),
         "data and noise": data_digest(problem),
-        "sampler": repr(sampler),
+        "sampler": f"{sampler!r} {digest(sampler)}",  # arrays are not written out
         "seed": seed,
         "draws in a file": chunk,
     } | surroundings()

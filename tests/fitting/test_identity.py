@@ -4,13 +4,16 @@ import copy
 import functools
 import pathlib
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
 
 import diffelec
 from diffelec.topology import Topology
-from fitting import identity
+from fitting import identity, samplers
+
+from .linear import linear_problem
 
 
 def test_a_digest_sees_what_functions_close_over():
@@ -112,3 +115,24 @@ def test_a_digest_tells_topologies_apart():
     )
     told = [identity.digest(one) for one in (made, made.in_vectors, *others)]
     assert len(set(told)) == len(told)
+
+
+class Walk(samplers.AbstractSampler):
+    """A sampler of one's own, with an array among its settings."""
+
+    steps: np.ndarray
+    num_warmup: int = eqx.field(static=True, default=10)
+
+    def start(self, target, key):
+        raise NotImplementedError
+
+    def advance(self, target, state):
+        raise NotImplementedError
+
+
+def test_an_identity_tells_numbers_in_arrays_of_a_sampler():
+    told = [
+        identity.identity_of(linear_problem(), Walk(np.array(steps)), 0, 10)["sampler"]
+        for steps in ([0.5, 1.0], [0.5, 1.0], [0.25, 1.0])
+    ]
+    assert told[0] == told[1] != told[2]
