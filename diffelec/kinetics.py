@@ -34,7 +34,12 @@ def bounded_exp(x):
 
 
 class AbstractKinetics(eqx.Module):
-    """Which current crosses the surface at an overpotential?"""
+    """Which current crosses the surface at an overpotential?
+
+    A law is asked for some sites, or a table of stoichiometries, at once, in arrays of
+    any length: it works on each element alike, with numbers that hold for all
+    particles. `Electrode.reactivity` tells particles apart.
+    """
 
     def __check_init__(self):
         check_leaves(self)

@@ -1,6 +1,6 @@
 """Samplers: from one draw of a chain to the next, as pure functions.
 
-To add one, add one final class with `start`, `advance` and `example`: chunked runs,
+To add one, add one final class with `num_warmup`, `start` and `advance`: chunked runs,
 resuming and diagnostics take it as it is.
 """
 
