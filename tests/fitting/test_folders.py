@@ -167,11 +167,18 @@ def test_old_results_stay_where_new_ones_cannot_be_put(tmp_path, monkeypatch):
     assert files.read_json(out / "study.json")["title"] == "old"
 
 
-def test_an_interruption_waits_until_all_is_in_place(tmp_path, monkeypatch):
+@pytest.fixture
+def handler():
+    """That of a terminal; what runs in the background may ignore interruptions."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interruption_waits_until_all_is_in_place(tmp_path, monkeypatch, handler):
     out = tmp_path / "out"
     results(out, "a.csv", "old.png")
     at_the_second(monkeypatch, lambda: os.kill(os.getpid(), signal.SIGINT))
-    handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt, match=r"the results are in '.*out'\."):
         results(out, "a.csv", "b.csv")
     assert names_in(out) == ["a.csv", "b.csv", "study.json"]
