@@ -155,3 +155,44 @@ def test_what_cannot_have_been_meant_is_refused(make, message):
 
 def test_wires_of_carbon_are_no_such():
     assert presets.electrode_of(wired(1e-3)).num_particles == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"radius": [5e-6, -1e-6]}, "`radius` must be positive .* 'p1' has -1e-06"),
+        ({"radius": [5e-6, np.nan]}, "`radius` must be positive .* 'p1' has nan"),
+        ({"radius": [5e-6] * 3}, "`radius` .* has 3 values for 2 particles"),
+        (
+            {"initial_stoichiometry": [0.9, 1.0]},
+            "`initial_stoichiometry` must lie strictly between 0 and 1 .* 'p1' has 1",
+        ),
+        (
+            {"initial_stoichiometry": 0.0},
+            "`initial_stoichiometry` must lie strictly between 0 and 1 .* 'p0' has 0",
+        ),
+        ({"multiplicity": [0.0, 1.0]}, "`multiplicity` must be positive.* 'p0' has 0"),
+        ({"multiplicity": [1.0, 2.0]}, "but p0 has 1 and p1 has 2"),
+        ({"temperature": -3.0}, "`temperature` must be 200 K or more, .* but is -3"),
+        ({"temperature": 25.0}, r"`temp.* but is 25\.0; add 273\.15 to a value in °C"),
+        ({"temperature": np.nan}, "`temperature` must be 200 K or more, .* but is nan"),
+        ({"temperature": np.inf}, "`temperature` must be .* finite, but is inf"),
+        ({"maximum_concentration": 0.0}, "`maximum_concentration` must be positive"),
+        ({"series_resistance": -1.0}, "`series_resistance` must be 0 or more"),
+        (
+            {"series_resistance": np.inf},
+            r"`series_resistance` must be .* finite \[ohm\], but is inf",
+        ),
+        (
+            {"maximum_concentration": np.inf, "curves": materials.nmc532()},
+            r"`maximum_concentration` must be .* finite \[mol/m3\], but is inf",
+        ),
+        (
+            {"multiplicity": np.inf},
+            "`multiplicity` must be .* finite, but particle 'p0' has inf",
+        ),
+    ],
+)
+def test_an_impossible_particle_is_refused_by_name(fields, message):
+    with pytest.raises(ValueError, match=message):
+        presets.electrode_of(graphs.chain(2), **fields)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffelec import Network, electrolyte, graphs, materials, network, presets
+from diffelec import Network, electrolyte, graphs, network
 from diffelec import topology as topologies
 from diffelec.edges import Edge, carbon_contact, particle_contact, wire
 from tests.helpers import tree_allclose
@@ -360,44 +360,3 @@ def test_an_edge_stands_as_often_as_the_branch_it_is_in():
     topology = bridge().topology
     copies = network.multiplicity_of_edges(topology, jnp.array([2.0, 2.0, 2.0]))
     np.testing.assert_array_equal(copies, [1, 2, 2, 2, 2, 2, 2])
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"radius": [5e-6, -1e-6]}, "`radius` must be positive .* 'p1' has -1e-06"),
-        ({"radius": [5e-6, np.nan]}, "`radius` must be positive .* 'p1' has nan"),
-        ({"radius": [5e-6] * 3}, "`radius` .* has 3 values for 2 particles"),
-        (
-            {"initial_stoichiometry": [0.9, 1.0]},
-            "`initial_stoichiometry` must lie strictly between 0 and 1 .* 'p1' has 1",
-        ),
-        (
-            {"initial_stoichiometry": 0.0},
-            "`initial_stoichiometry` must lie strictly between 0 and 1 .* 'p0' has 0",
-        ),
-        ({"multiplicity": [0.0, 1.0]}, "`multiplicity` must be positive.* 'p0' has 0"),
-        ({"multiplicity": [1.0, 2.0]}, "but p0 has 1 and p1 has 2"),
-        ({"temperature": -3.0}, "`temperature` must be 200 K or more, .* but is -3"),
-        ({"temperature": 25.0}, r"`temp.* but is 25\.0; add 273\.15 to a value in °C"),
-        ({"temperature": np.nan}, "`temperature` must be 200 K or more, .* but is nan"),
-        ({"temperature": np.inf}, "`temperature` must be .* finite, but is inf"),
-        ({"maximum_concentration": 0.0}, "`maximum_concentration` must be positive"),
-        ({"series_resistance": -1.0}, "`series_resistance` must be 0 or more"),
-        (
-            {"series_resistance": np.inf},
-            r"`series_resistance` must be .* finite \[ohm\], but is inf",
-        ),
-        (
-            {"maximum_concentration": np.inf, "curves": materials.nmc532()},
-            r"`maximum_concentration` must be .* finite \[mol/m3\], but is inf",
-        ),
-        (
-            {"multiplicity": np.inf},
-            "`multiplicity` must be .* finite, but particle 'p0' has inf",
-        ),
-    ],
-)
-def test_an_impossible_particle_is_refused_by_name(fields, message):
-    with pytest.raises(ValueError, match=message):
-        presets.electrode_of(graphs.chain(2), **fields)

@@ -165,6 +165,29 @@ def test_tables_state_the_clock_and_the_reference_of_charge(done):
     assert (out / "onsets.csv").read_text().startswith("# Half cycle 1, charge 1.\n")
 
 
+def draw_film(monkeypatch, folder, traces, recording, film, *more):
+    """Puts empty files for the figures on a film into a folder."""
+    count = len(traces.labels)
+    stubs = {
+        "trace_tables.read_traces": traces,
+        "cycler.read_cycler": types.SimpleNamespace(
+            recording=lambda: recording, notes=()
+        ),
+        "frames.open_film": film,
+        "region_files.read_regions": types.SimpleNamespace(
+            labels=traces.labels,
+            centre=np.full((count, 2), 8.0),
+            radius=np.full(count, 3.0),
+        ),
+    }
+    for name, made_up in stubs.items():
+        monkeypatch.setattr(f"fitting.optical.{name}", lambda *_, m=made_up, **__: m)
+    monkeypatch.setattr(fitting.style, "save", lambda figure, path: path.touch())
+    words = "onsets t.csv --cycler c.csv --clock-offset-s 600 --film f.tif"
+    given = [*words.split(), "--regions", "r.zip", "--out", "o", *more]
+    onset_files._draw_film(folder, onsets.find(cli.parser().parse_args(given)))
+
+
 def test_figures_on_the_film_show_no_masked_frame(tmp_path, monkeypatch):
     """Every third frame is masked, as is the first of each half cycle."""
     traces, recording = made()
@@ -177,24 +200,8 @@ def test_figures_on_the_film_show_no_masked_frame(tmp_path, monkeypatch):
             seen.append(k)
             return super().frame(k)
 
-    regions = types.SimpleNamespace(
-        labels=("p1",), centre=np.array([[6.0, 6.0]]), radius=np.array([4.0])
-    )
-    table = types.SimpleNamespace(recording=lambda: recording, notes=())
-    stubs = {
-        "trace_tables.read_traces": dataclasses.replace(traces, intensity=intensity),
-        "cycler.read_cycler": table,
-        "frames.open_film": Watched(),
-        "region_files.read_regions": regions,
-    }
-    for name, made_up in stubs.items():
-        monkeypatch.setattr(f"fitting.optical.{name}", lambda *_, m=made_up, **__: m)
-    monkeypatch.setattr(fitting.style, "save", lambda figure, path: path.touch())
-    words = "onsets t.csv --cycler c.csv --clock-offset-s 600 --film f.tif"
-    words += " --regions r.zip --out o"
-    onset_files._draw_film(
-        tmp_path, onsets.find(cli.parser().parse_args(words.split()))
-    )
+    traces = dataclasses.replace(traces, intensity=intensity)
+    draw_film(monkeypatch, tmp_path, traces, recording, Watched())
     assert {path.name for path in tmp_path.iterdir()} == {
         *("onset_map_1.png", "montage_1.png", "onset_map_2.png", "montage_2.png")
     }
@@ -205,21 +212,6 @@ def test_figures_on_the_film_show_no_masked_frame(tmp_path, monkeypatch):
 def test_particles_of_like_names_have_kymographs_of_their_own(tmp_path, monkeypatch):
     traces, recording = made()
     traces = dataclasses.replace(traces, labels=("a b", "a:b", "a_b"))
-    regions = types.SimpleNamespace(
-        labels=traces.labels, centre=np.full((3, 2), 8.0), radius=np.full(3, 3.0)
-    )
-    table = types.SimpleNamespace(recording=lambda: recording, notes=())
-    stubs = {
-        "trace_tables.read_traces": traces,
-        "cycler.read_cycler": table,
-        "frames.open_film": StillFilm(),
-        "region_files.read_regions": regions,
-    }
-    for name, made_up in stubs.items():
-        monkeypatch.setattr(f"fitting.optical.{name}", lambda *_, m=made_up, **__: m)
-    monkeypatch.setattr(fitting.style, "save", lambda figure, path: path.touch())
-    words = "onsets t.csv --cycler c.csv --clock-offset-s 600 --film f.tif"
-    words = f"{words} --regions r.zip --out o --kymograph".split()
-    given = cli.parser().parse_args([*words, *traces.labels])
-    onset_files._draw_film(tmp_path, onsets.find(given))
+    more = ["--kymograph", *traces.labels]
+    draw_film(monkeypatch, tmp_path, traces, recording, StillFilm(), *more)
     assert len(list(tmp_path.glob("kymograph_a_b*.png"))) == 3
