@@ -23,7 +23,10 @@ def as_leaf(value):
 
     Tracers and placeholders (as `jax.tree_util` puts into modules) pass through
     unchanged, and so does what holds no numbers, which `checks.check_leaves` refuses.
+    What a mask hides is NaN, which checks refuse by name.
     """
+    if np.ma.is_masked(value):
+        value = value.astype(np.float64).filled(np.nan)
     plain = isinstance(value, int | float | list | tuple | np.ndarray | np.generic)
     known = isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer)
     if not (plain or known):

@@ -7,12 +7,15 @@ lanes share every operation, so they run in vectorised chunks, each of lanes tha
 expected to take equally long.
 """
 
+import inspect
 import os
+import types
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PyTree
 
@@ -27,7 +30,8 @@ def stack(lanes) -> PyTree:
     """Equal pytrees as one, with a leading axis of lanes; what `batch` takes.
 
     Raises:
-        ValueError: for no lanes, or for lanes that differ in structure or shape.
+        ValueError: for no lanes, or for lanes that differ in structure or shape, or
+            hold masked or traced numbers.
     """
     if not isinstance(lanes, Iterable):
         raise ValueError(
@@ -36,7 +40,7 @@ def stack(lanes) -> PyTree:
     lanes = list(lanes)
     if not lanes:
         raise ValueError("`lanes` must hold one lane or more, but holds none.")
-    _check_untraced(lanes)
+    _check_known(lanes)
     forms = {jax.tree.structure(lane) for lane in lanes}
     if len(forms) > 1:
         raise ValueError(
@@ -44,7 +48,7 @@ def stack(lanes) -> PyTree:
             "structure (labels, edges, laws, the texts of protocols); run those apart, "
             "or put arrays of lanes into one of them by `equinox.tree_at`."
         )
-    leaves = [[np.asarray(leaf) for leaf in jax.tree.leaves(lane)] for lane in lanes]
+    leaves = [[_array(leaf) for leaf in jax.tree.leaves(lane)] for lane in lanes]
     for column in zip(*leaves, strict=True):
         shapes = {leaf.shape for leaf in column}
         if len(shapes) > 1:
@@ -52,7 +56,7 @@ def stack(lanes) -> PyTree:
                 f"`lanes` must hold arrays of equal shapes, but hold {sorted(shapes)}; "
                 "run those apart."
             )
-    return jax.tree.map(lambda *leaf: np.stack(leaf), *lanes)
+    return jax.tree.map(lambda *leaf: _numpy_of(leaf[0]).stack(leaf), *lanes)
 
 
 def batch(
@@ -76,7 +80,7 @@ def batch(
 
     Args:
         function: of one lane; traceable by JAX.
-        lanes: arrays, each with a leading axis of lanes.
+        lanes: arrays, each with a leading axis of lanes; of random keys, too.
         executor: how lanes run; by the kind of the device unless given.
         chunk: lanes that are vectorised together, at most: what memory holds.
         cost: how long each lane is expected to take, in any unit (the `num_steps` of
@@ -89,9 +93,11 @@ def batch(
 
     Raises:
         ValueError: for arrays without a common axis of lanes, an unknown executor, a
-            chunk below 1, costs of another number.
+            chunk below 1, costs of another number, and where a transformation of JAX
+            holds some of the numbers of `lanes` or of `function`.
     """
     count = _count(lanes)
+    _check_closure(function)
     if executor is None:
         executor = "threads" if jax.default_backend() == "cpu" else "vectorised"
     if executor not in _EXECUTORS:
@@ -99,7 +105,7 @@ def batch(
         raise ValueError(f"`executor` must be {known}, but is '{executor}'.")
     check_whole("chunk", chunk, 1)
     order = np.arange(count) if cost is None else _by_cost(cost, count)
-    lanes = jax.tree.map(lambda leaf: np.asarray(leaf)[order], lanes)
+    lanes = jax.tree.map(lambda leaf: _array(leaf)[order], lanes)
     run, parts, workers = _EXECUTORS[executor](function, lanes, count, chunk)
     found, done = [], 0
     for rows in _in_turn(run, parts, workers):
@@ -108,21 +114,51 @@ def batch(
         if callback is not None:
             callback(done, count)
     back = np.argsort(order, kind="stable")
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[back], *found)
+    joined = lambda *parts: _numpy_of(parts[0]).concatenate(parts)[back]
+    return jax.tree.map(joined, *found)
 
 
-def _check_untraced(lanes) -> None:
-    """Refuses what a transformation holds: lanes run from the host."""
+def _array(leaf):
+    """On the host, but for random keys, which NumPy has no form for."""
+    return leaf if _numpy_of(leaf) is jnp else np.asarray(leaf)
+
+
+def _numpy_of(leaf):
+    """The library that joins arrays such as this one."""
+    own = isinstance(leaf, jax.Array)
+    return jnp if own and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np
+
+
+def _check_known(lanes) -> None:
+    """Refuses what a transformation holds, since lanes run from the host, or a mask."""
     if is_traced(lanes):
+        raise ValueError(_traced("`lanes`"))
+    if any(np.ma.is_masked(leaf) for leaf in jax.tree.leaves(lanes)):
         raise ValueError(
-            "`lanes` must hold known numbers, but a transformation of JAX holds some; "
-            "transform the function of one lane instead, or use jax.vmap within."
+            "`lanes` must hold known numbers, but a mask hides some; leave those lanes "
+            "out."
         )
+
+
+def _check_closure(function) -> None:
+    """The same of what a function brings along."""
+    own = function
+    if isinstance(function, types.FunctionType):
+        own = inspect.getclosurevars(function).nonlocals
+    if is_traced(own):
+        raise ValueError(_traced("`function`"))
+
+
+def _traced(what: str) -> str:
+    return (
+        f"{what} must hold known numbers, but a transformation of JAX holds some; "
+        "transform the function of one lane instead, or use jax.vmap within."
+    )
 
 
 def _count(lanes) -> int:
     """Length of the leading axis of all arrays."""
-    _check_untraced(lanes)
+    _check_known(lanes)
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves(lanes)]
     counts = {shape[0] if shape else None for shape in shapes}
     if len(counts) != 1 or counts & {None, 0}:
@@ -151,7 +187,7 @@ def _threads(function, lanes, count: int, chunk: int):
 
     def run(k):
         found = run_one(jax.tree.map(lambda leaf: leaf[k], lanes))
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[None], found)
+        return jax.tree.map(lambda leaf: _array(leaf)[None], found)
 
     return run, range(count), os.cpu_count() or 1
 
@@ -166,7 +202,7 @@ def _vectorised(function, lanes, count: int, chunk: int):
         padded = np.resize(part, size)  # the last chunk repeats its lanes
         own = jax.tree.map(lambda leaf: leaf[padded], lanes)
         found = run_all(function, jax.device_put(own, devices[number % len(devices)]))
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(part)], found)
+        return jax.tree.map(lambda leaf: _array(leaf)[: len(part)], found)
 
     return run, range(-(-count // size)), len(devices)
 

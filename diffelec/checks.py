@@ -72,10 +72,13 @@ def check_leaves(module) -> None:
 
 
 def as_floats(name: str, values, due: str) -> np.ndarray:
-    """An array of floats; refuses texts, truths, None and rows of unequal length.
+    """An array of floats, masked ones as NaN; refuses texts, truths, None and rows of
+    unequal length.
 
     `due` is what the argument must do, such as "be one number a particle".
     """
+    if np.ma.is_masked(values):
+        values = values.astype(float).filled(np.nan)
     try:
         found = np.asarray(values)
         if found.dtype.kind not in "iuf":
@@ -88,13 +91,11 @@ def as_floats(name: str, values, due: str) -> np.ndarray:
 
 
 def as_series(name: str, values, unit: str):
-    """A list of numbers as an array, masked ones as NaN; as `as_floats`, but for what a
-    transformation holds.
+    """A list of numbers as an array; as `as_floats`, but for what a transformation
+    holds.
     """
     if isinstance(values, jax.core.Tracer):
         return values
-    if isinstance(values, np.ma.MaskedArray):
-        values = values.astype(float).filled(np.nan)
     found = as_floats(name, values, f"be a list of numbers [{unit}]")
     if found.ndim != 1:
         raise ValueError(

@@ -34,7 +34,8 @@ class Choices:
         discrepancy: by how much the model may be off in any time [s].
         edge_sd: of the bounds of intervals [s].
         clock_sd: of the zero of the events' clock, where "clock" is free [s].
-        robust: Student's law in place of the normal one.
+        robust: Student's law in place of the normal one, of times and of a voltage;
+            whole traces keep theirs.
         series_resistance: taken off a recorded voltage, or added to a predicted one
             [ohm].
         capacity: of the cell if it gave all its lithium [C]; None where it is not

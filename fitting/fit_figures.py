@@ -333,7 +333,7 @@ def voltage_figure(report: Report) -> Figure:
 def brightness_figure(seen: Brightness) -> Figure:
     """Measured traces (dots) and those of the model (lines), one above the other."""
     count = len(seen.labels)
-    figure = blank(170, min(25 + 16 * count, _TALLEST))
+    figure = blank(170, min(max(25 + 16 * count, 60), _TALLEST))
     axes = figure.add_subplot()
     size = min(3.0, 60.0 / count)
     for j, color in enumerate(colors_of(seen.labels)):
@@ -343,7 +343,8 @@ def brightness_figure(seen: Brightness) -> Figure:
         axes.plot(hours, height + seen.fitted[j], color=color)
     axes.set_yticks(1.3 * np.arange(count)[::-1], legend_names(seen.labels))
     axes.set_xlabel("time (h)")
-    axes.set_ylabel("intensity over its range, one particle above another")
+    broken = "\n" if count < 5 else " "  # the figure is lower than the sentence
+    axes.set_ylabel(f"intensity over its range,{broken}one particle above another")
     handles = [
         Line2D([], [], marker=".", linestyle="", color="0.55", label="measured"),
         Line2D([], [], color="black", label="model, with a level and gain each"),

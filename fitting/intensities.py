@@ -124,10 +124,10 @@ def _check_traces(time, labels, intensity) -> None:
             f"column for each of {np.size(time)} frames, but have the shape "
             f"{np.shape(intensity)}."
         )
-    if not np.all(np.diff(time) >= 0):
+    if not np.all(np.diff(time) > 0):
         raise ValueError(
             "The times of frames must increase, but do not from frame "
-            f"{int(np.argmin(np.diff(time) >= 0))} to the next; sort them."
+            f"{int(np.argmin(np.diff(time) > 0))} to the next; sort them."
         )
 
 

@@ -130,7 +130,7 @@ def by_current(
     }
     trace = None
     if choices.voltage_sd is not None:
-        trace = _voltage_trace(seen, recording.start, choices.voltage_sd)
+        trace = _voltage_trace(seen, recording.start, choices)
     return _setup(
         *(events, (electrode, space), _scaled_current(recording, scale)),
         *(choices, fields),
@@ -156,12 +156,18 @@ def _halves(recording: Recording) -> list[Recording]:
     return [recording.half_cycle(k) for k in range(len(recording.half_cycles()))]
 
 
-def _voltage_trace(seen: Recording, start: float, sd: float):
+def _scatter(choices: Choices):
+    """The law of times, and of a voltage."""
+    return StudentT() if choices.robust else Normal()
+
+
+def _voltage_trace(seen: Recording, start: float, choices: Choices):
     """(instants [s] from `start`, noise) of a half cycle's voltage as data."""
     shares = (np.arange(_VOLTAGE_POINTS) + 0.5) / _VOLTAGE_POINTS
     time = seen.start + shares * (seen.end - seen.start)
     measured = np.interp(time, seen.time, seen.voltage)
-    return time - start, TraceNoise(measured, sd, bath.RIPPLE, _VOLTAGE_THINNING)
+    numbers = (choices.voltage_sd, bath.RIPPLE, _VOLTAGE_THINNING)
+    return time - start, TraceNoise(measured, *numbers, _scatter(choices))
 
 
 def _first_charge(recording: Recording) -> tuple[float, float]:
@@ -308,7 +314,7 @@ def _setup(
         ),
         noise=EventNoise.of(
             chosen,
-            StudentT() if choices.robust else Normal(),
+            _scatter(choices),
             discrepancy=choices.discrepancy,
             edge_sd=choices.edge_sd,
         ),

@@ -136,6 +136,8 @@ def _from_files(arguments, choices, half_cycle: int, quiet: bool):
         print(*cycler.describe(table), sep="\n", file=sys.stderr)
     drive = setup.by_current if arguments.drive == "current" else setup.by_voltage
     found = drive(events, driven, choices, half_cycle)
+    if arguments.intensities is not None and choices.robust and not quiet:
+        print("note: --robust bears with no outliers of whole traces.", file=sys.stderr)
     return _whole(arguments, choices, found, (seen.start, seen.end), origin)
 
 

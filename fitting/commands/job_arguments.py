@@ -142,7 +142,11 @@ def _add_model(model) -> None:
         help="literature curves to begin from: nmc532 (default), nmc811",
     )
     _add_numbers(model)
-    model.add_argument("--robust", action="store_true", help="bear with outliers")
+    model.add_argument(
+        "--robust",
+        action="store_true",
+        help="bear with outliers of times and of --voltage-sd-mV, not of whole traces",
+    )
     model.add_argument(
         "--shells", metavar="N", type=int, default=16, help="per particle (default 16)"
     )

@@ -223,3 +223,13 @@ def test_numbers_of_other_steps_are_refused_also_under_transformations(
 def test_stacked_protocols_are_refused():
     with pytest.raises(ValueError, match="to simulate several protocols, use"):
         diffelec.simulate(ELECTRODE, diffelec.stack([HOUR, HOUR, HOUR]))
+
+
+def test_what_a_mask_hides_is_not_taken():
+    masked = np.ma.masked_array([0.2, 0.5, 1.0], [False, True, False])
+    with pytest.raises(ValueError, match="entry 1 is nan"):
+        diffelec.curves.PchipCurve(masked, [-1.0, -9.0, -3.0])
+    with pytest.raises(ValueError, match=r"`radius` .* has nan"):
+        diffelec.presets.electrode_of(diffelec.graphs.chain(3), radius=1e-5 * masked)
+    with pytest.raises(ValueError, match="row 1 is nan"):
+        diffelec.control.Drive([0.0, 1.0, 2.0], masked)

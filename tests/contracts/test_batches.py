@@ -159,6 +159,29 @@ def test_lanes_of_a_transformation_are_refused():
         jax.jit(lambda x: diffelec.batch(jnp.sin, x))(jnp.arange(3.0))
     with pytest.raises(ValueError, match="a transformation of JAX holds some"):
         jax.jit(lambda x: diffelec.stack([x, x]))(1.0)
+    for way in jax.jit, jax.grad:
+        within = lambda y: diffelec.batch(lambda x: x * y, np.arange(3.0)).sum()
+        with pytest.raises(ValueError, match="`function` must hold known numbers"):
+            way(within)(2.0)
+
+
+@pytest.mark.parametrize("executor", ["threads", "vectorised"])
+def test_random_keys_are_lanes_too(executor):
+    keys = jax.random.split(jax.random.key(0), 3)
+    lanes = diffelec.stack([{"key": key} for key in keys])
+    draw = lambda lane: (jax.random.normal(lane["key"]), jax.random.split(lane["key"]))
+    cost = [1.0, 3.0, 2.0]
+    drawn, split = diffelec.batch(draw, lanes, executor=executor, cost=cost, chunk=2)
+    for k, key in enumerate(keys):
+        assert drawn[k] == jax.random.normal(key)
+        assert jnp.all(split[k] == jax.random.split(key))
+
+
+def test_lanes_behind_a_mask_are_refused():
+    lanes = np.ma.masked_array([1.0, 2.0, 3.0], [False, True, False])
+    with pytest.raises(ValueError, match="a mask hides some; leave those lanes out"):
+        diffelec.batch(jnp.sin, lanes)
+    np.testing.assert_array_equal(diffelec.batch(jnp.sin, lanes[::2]), np.sin([1, 3]))
 
 
 def test_threads_compute_as_the_thread_that_asks_does():

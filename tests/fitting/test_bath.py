@@ -7,6 +7,7 @@ import pytest
 import diffelec
 from fitting import bath, setup
 from fitting.events import Event, Events
+from fitting.noise import StudentT
 from fitting.recording import Recording
 
 HOUR = 3600.0
@@ -135,6 +136,13 @@ def test_the_recorded_voltage_is_data_where_that_is_asked_for():
     )
     assert len(prepared.forward.trace_times) == 0
     assert float(trace.scale) == pytest.approx(np.sqrt(3 * (0.03**2 + 0.02**2)))
+
+
+def test_a_robust_fit_bears_with_outliers_of_times_and_voltage():
+    choices = setup.Choices(capacity=36.0, voltage_sd=0.03, robust=True)
+    problem = setup.by_current(events(), recording().part(0, 0), choices).problem
+    assert isinstance(problem.noise.scatter, StudentT)
+    assert isinstance(problem.trace.scatter, StudentT)
 
 
 def test_a_later_half_cycle_is_seen_on_the_same_clock():

@@ -174,6 +174,7 @@ def test_what_cannot_be_used_is_named(rng):
     ("time", "labels", "words"),
     [
         (TIME[::-1], ("a", "b"), "must increase, but do not from frame 0"),
+        (TIME[[0, *range(60)]], ("a", "b"), "must increase, but do not from frame 0"),
         (TIME, ("a", "b", "c"), r"each of 3 labels .* but have the shape \(2, 61\)"),
         (TIME[1:], ("a", "b"), r"each of 60 frames, but have the shape \(2, 61\)"),
     ],

@@ -178,6 +178,17 @@ def made_brightness():
     return Brightness(("p", "q"), time, measured, fitted, np.array([20.0, 31.0]))
 
 
+def test_the_figure_of_one_trace_has_room_for_what_its_axis_says():
+    made = made_brightness()
+    one = made._replace(
+        labels=made.labels[:1], measured=made.measured[:1], fitted=made.fitted[:1]
+    )
+    figure = brightness_figure(one)
+    figure.canvas.draw()
+    words = figure.axes[0].yaxis.label.get_window_extent()
+    assert 0 < words.y0 < words.y1 < figure.bbox.height
+
+
 def test_the_report_says_how_well_traces_are_met():
     report = made_up_report()._replace(brightness=made_brightness(), num_rows=59)
     p, q = summary.summary(report)["whole_traces"]
