@@ -3,11 +3,16 @@ r"""The evidence of a fit: how probable its model makes the data, priors and all
 $$ Z = \int p(y | z) N(z; 0, 1) dz = \frac1N \sum_s \frac{p(y | z_s) N(z_s)}{q(z_s)} $$
 
 by importance sampling that adapts: the first draws are of Student's law about every
-optimum, each later round of the law with the mean and covariance that all draws before
-it have found, and every draw is weighted against the mixture of all rounds. What is
-known by bounds only is drawn of its prior as well. Where the weights do not hold, there
-are three times as many rounds. Solves are independent of each other, so they fill all
+optimum, each later round of laws with the mean and covariance that draws before it have
+found, and every draw is weighted against the mixture of all rounds. What is known by
+bounds only is drawn of its prior as well. Where the weights do not hold, there are
+three times as many rounds. Solves are independent of each other, so they fill all
 cores; no gradients are needed.
+
+A law is higher at the draws that it was fitted to than elsewhere, and ln Z comes out
+too low by that: by 0.1, 0.2 and 0.5 of 12, 17 and 23 normal numbers and 1200 draws,
+several times its error. So draws are dealt to eight folds, and those of one are drawn
+of laws of the other seven and weighted against these alone, which leaves 0.02 at most.
 
 Source: Cornuet et al. 2012, doi 10.1111/j.1467-9469.2011.00756.x (adaptive multiple
     importance sampling); weights after Vehtari et al. 2024, arXiv 1507.02646.
@@ -36,6 +41,7 @@ _DEGREES = 5.0  # of Student's law: tails wider than the posterior's
 _WIDER = 1.2  # of the first law than the normal law at the optimum
 _WITHIN = 15.0  # loss above the best of an optimum that is an origin too
 _MORE = 3  # times the rounds asked for, where the weights do not hold
+_FOLDS = 8  # more of them leave less to chance, and cost a solve nothing
 
 
 class Evidence(NamedTuple):
@@ -86,6 +92,63 @@ class _Drawn(NamedTuple):
     failed: np.ndarray
 
 
+class _Folds(NamedTuple):
+    """Laws of draws that do not know these draws.
+
+    Attributes:
+        laws: those of each round, of each fold; the last are of the round to come.
+        fold: of each draw of a round (draw,).
+        alone: numbers that every other draw takes from the prior (component,).
+    """
+
+    laws: list[list[list]]
+    fold: np.ndarray
+    alone: np.ndarray
+
+    @classmethod
+    def about(cls, first: list, count: int, alone) -> "_Folds":
+        """Before the first round, of `count` draws of the `first` laws."""
+        pairs = np.arange(count) // 2  # of one that takes its own and one that does not
+        return cls([[first] for _ in range(_FOLDS)], pairs % _FOLDS, alone)
+
+    def draw(self, target, rng) -> np.ndarray:
+        """The points of a round (draw, component)."""
+        if len(self.laws[0]) == 1:
+            u = _draws(self.laws[0][0], len(self.fold), rng)  # equal shares of each
+        else:
+            u = np.empty((len(self.fold), target.size))
+            for k in np.unique(self.fold):
+                own = self.fold == k
+                u[own] = _draws(self.laws[k][-1], int(own.sum()), rng)
+        if self.alone.any():
+            prior = rng.standard_normal(u[1::2].shape)
+            law = _parted(self.laws[0][0][0], self.alone)
+            u[1::2] = _redrawn(target, law, u[1::2], prior)
+        return u
+
+    def log_mixture(self, target, u) -> np.ndarray:
+        """Log density that the draws u of all rounds came from (draw,)."""
+        found = np.empty(len(u))
+        for k, own in self._owned(u):
+            found[own] = _log_mixture(target, self.laws[k], u[own], self.alone)
+        return found
+
+    def adapted(self, u, log_weights) -> "_Folds":
+        """With the laws of the round to come."""
+        laws = [*self.laws]
+        for k, own in self._owned(u):
+            last = laws[k][-1]
+            if np.any(np.isfinite(log_weights[~own])):
+                last = [matched(u[~own], log_weights[~own])]
+            laws[k] = [*laws[k], last]
+        return self._replace(laws=laws)
+
+    def _owned(self, u):
+        """Each fold, and which of the draws u of all rounds are of it."""
+        of_draw = np.resize(self.fold, len(u))
+        return [(k, of_draw == k) for k in np.unique(self.fold)]
+
+
 def evidence(
     problem: Problem,
     found: Fit,
@@ -134,26 +197,24 @@ def adapted(
             raise ValueError(f"`{name}` must be 1 or more, but is {value}.")
     target, rng = Posterior.about(problem, found), np.random.default_rng(seed)
     alone = np.zeros(target.size, bool) if alone is None else np.asarray(alone)
-    laws = [_first_laws(target, found)]
+    folds = _Folds.about(_first_laws(target, found), count, alone)
     parts: list[_Drawn] = []
-    done = 0
     for number in range(rounds if most is None else max(rounds, most)):
         # Asked once: to stop at the first round that looks good chooses lucky ones.
         if number == rounds and smooth_weights(log_weights).shape < RELIABLE:
             break
-        u = _draws(laws[-1], count, rng)
-        u = _forgotten(target, laws[-1][0], u, alone, rng)
-        parts.append(_solved(target, u, done, callback))
-        done += count
+        u = folds.draw(target, rng)
+        parts.append(_solved(target, u, number * count, callback))
         drawn = _Drawn(*(np.concatenate(leaf) for leaf in zip(*parts, strict=True)))
-        log_weights = drawn.log_density - _log_mixture(target, laws, drawn.u, alone)
+        log_weights = drawn.log_density - folds.log_mixture(target, drawn.u)
         if not np.any(np.isfinite(log_weights)):
             raise ValueError(
                 "One draw about the optimum or more must be one that can be solved, "
                 "but none is; narrow the priors."
             )
-        laws.append([matched(drawn.u, log_weights)])
-    return _concluded(drawn, log_weights, rng), _parted(laws[-1][0], alone)
+        folds = folds.adapted(drawn.u, log_weights)
+    law = _parted(matched(drawn.u, log_weights), alone)
+    return _concluded(drawn, log_weights, rng), law
 
 
 def _first_laws(target: Posterior, found: Fit | Centre) -> list:
@@ -187,15 +248,6 @@ def _parted(law, alone) -> Parted:
     return Parted(*map(jnp.asarray, (law.loc, factor, alone)), law.df)
 
 
-def _forgotten(target, law, u, alone, rng) -> np.ndarray:
-    """Points of which every other one forgets what is alone."""
-    if not alone.any():
-        return u
-    prior = rng.standard_normal(u[1::2].shape)
-    u[1::2] = _redrawn(target, _parted(law, alone), u[1::2], prior)
-    return u
-
-
 @eqx.filter_jit
 def _redrawn(target, law, u, prior):
     return jax.vmap(lambda *both: law.forgotten(target, *both))(u, prior)
@@ -207,7 +259,7 @@ def _log_parted(target, law, u):
 
 
 def _log_mixture(target, rounds: list[list], u, alone) -> np.ndarray:
-    """Log density of the mixture of all rounds but the one to come."""
+    """Log density of the mixture of rounds of laws (draw,)."""
 
     def log_density(law):
         if alone.any():

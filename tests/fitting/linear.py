@@ -54,13 +54,19 @@ def problem_of(matrix, events, fails_beyond=np.inf, **scales):
     )
 
 
+def linear_events():
+    """Four times."""
+    return Events.from_rows(
+        [
+            Event(str(k), "onset", time=HOUR * SEEN[k], sd=HOUR * SD[k])
+            for k in range(len(SD))
+        ]
+    )
+
+
 def linear_problem(fails_beyond=np.inf):
     """Three numbers, four times."""
-    rows = [
-        Event(str(k), "onset", time=HOUR * SEEN[k], sd=HOUR * SD[k])
-        for k in range(len(SD))
-    ]
-    return problem_of(MATRIX, Events.from_rows(rows), fails_beyond)
+    return problem_of(MATRIX, linear_events(), fails_beyond)
 
 
 def exact():
@@ -70,9 +76,9 @@ def exact():
     return covariance @ weighted.T @ ((SEEN - 5.0) / SD), covariance
 
 
-def known_evidence():
-    """ln Z of `linear_problem`; densities are in 1/s."""
-    covariance = MATRIX @ MATRIX.T + np.diag(SD**2)
+def known_evidence(matrix=MATRIX):
+    """ln Z of `linear_problem`, or through another matrix; densities are in 1/s."""
+    covariance = matrix @ matrix.T + np.diag(SD**2)
     law = multivariate_normal(np.full(4, 5.0), covariance)
     return law.logpdf(SEEN) - 4 * np.log(HOUR)
 
