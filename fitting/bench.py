@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -179,6 +180,13 @@ class Bench:
                 f"but this one is driven by a {self.setup.drive}; leave it out."
             )
 
+    def _new_labels(self, count: int) -> tuple[str, ...]:
+        """Names that no particle has: numbers are told apart by their names."""
+        topology = self.setup.problem.electrode.network.topology
+        known = {*self.setup.events.particles, *topology.particle_labels}
+        names = (f"new {k}" for k in itertools.count(1))
+        return tuple(itertools.islice((n for n in names if n not in known), count))
+
     @functools.lru_cache  # noqa: B019  one compiled solve serves what shares a model
     def fresh(self, count: int, paths: tuple[int, ...] = (0,)):
         """(electrode, space, labels) of `count` particles that nobody has seen.
@@ -186,8 +194,8 @@ class Bench:
         They are as large as those that were fitted, in turn. `paths` tells how many
         others, of their mean radius, are in the way of each, in turn.
         """
-        labels = tuple(f"new {k + 1}" for k in range(count))
         fitted, choices = self.setup.problem, self.choices
+        labels = self._new_labels(count)
         curves, shells = fitted.electrode.curves, choices.num_shells
         radii = [self.radii[k % len(self.radii)] for k in range(count)]
         if self.setup.drive == "voltage":

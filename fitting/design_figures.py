@@ -70,7 +70,7 @@ def sharpening_figure(found: Findings) -> Figure:
     shares = np.array([e.shrinkage for e in shown])
     rows = np.flatnonzero(shares.min(axis=0) < _SHRINKS)
     rows = rows if rows.size else np.arange(shares.shape[1])
-    figure = blank(170, 38 + 6 * rows.size)
+    figure = blank(170, max(38 + 6 * rows.size, 65))
     axes = figure.add_subplot()
     values = shares[:, rows].T
     image = axes.imshow(values, cmap="cividis", vmin=0.0, vmax=1.0, aspect="auto")
@@ -84,7 +84,7 @@ def sharpening_figure(found: Findings) -> Figure:
     labels = row_names([found.labels[k] for k in rows])
     axes.set_yticks(np.arange(rows.size), labels)
     axes.set_xlabel("candidate, the most telling first")
-    figure.colorbar(image, ax=axes, label="standard deviation, after over before")
+    figure.colorbar(image, ax=axes, label="standard deviation,\nafter over before")
     return figure
 
 

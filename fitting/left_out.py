@@ -60,9 +60,12 @@ class LeftOut(NamedTuple):
 
 
 def can_leave_out(setup) -> bool:
-    """Whether particles are driven one by one, each by a number of one population."""
+    """Whether particles are driven one by one, each by a number of one population, and
+    are two or more: without the only one, nothing is left that its prior did not say.
+    """
+    several = len(setup.events.particles) > 1
     by_times = setup.drive == "voltage" and setup.seen is None
-    return by_times and _members(setup) is not None
+    return several and by_times and _members(setup) is not None
 
 
 def _members(setup):
@@ -92,13 +95,13 @@ def leave_out(
         seed: of the predictions' scatter.
 
     Raises:
-        ValueError: where particles feel each other.
+        ValueError: where particles feel each other, or there is one.
     """
     if not can_leave_out(setup):
         raise ValueError(
-            "Particles must be fitted by their times, driven by a recorded voltage, "
-            "each through a number of one population, to leave one out; fit the "
-            "others alone instead."
+            "Particles must be two or more, fitted by their times, driven by a "
+            "recorded voltage, each through a number of one population, to leave one "
+            "out; fit the others alone instead."
         )
     chosen = np.linspace(0, len(raws) - 1, min(count, len(raws))).astype(int)
     members = _members(setup)

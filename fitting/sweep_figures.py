@@ -18,6 +18,7 @@ from .sweep_files import spreads
 _PANELS = 6
 _MARKERS = "o^sD"  # of half cycles; later ones are not drawn
 _DASHES = ("-", "--")
+_DECADES = 5  # with a tick; of more, every second or third has one
 _COARSE, _FINE = (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)  # ticks of factors
 
 
@@ -51,15 +52,16 @@ def _axis(sweep: Sweep, component: int) -> tuple[np.ndarray, str, str]:
 
 
 def _scale(axes, side: str, scale: str) -> None:
-    """Sets the scale of "x" or "y"; factors in plain numbers at 1, 2 and 5, and at
-    more within a decade.
+    """Sets the scale of "x" or "y"; factors in plain numbers at 1, 2 and 5, at more
+    within a decade, and at decades where there are many.
     """
     if scale != "log":
         return
     axes.set(**{f"{side}scale": scale})
     axis = getattr(axes, f"{side}axis")
     low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=_FINE if high < 10.0 * low else _COARSE))
+    subs = _FINE if high < 10.0 * low else _COARSE if high < 1e3 * low else (1.0,)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=_DECADES))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 
@@ -202,7 +204,8 @@ def map_figure(sweep: Sweep, lanes: Lanes, first: int, second: int) -> Figure:
     hatched = {"facecolor": "white", "edgecolor": "0.5", "hatch": "////", "lw": 0}
     axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, **hatched))
     edges = _edges(columns, scale_across), _edges(rows, scale_up)
-    drawn = axes.pcolormesh(*edges, shade, cmap="cividis", vmin=0.0)
+    most = np.nanmax(shade) or 0.1  # h; of all 0, as of one particle, 0 is the least
+    drawn = axes.pcolormesh(*edges, shade, cmap="cividis", vmin=0.0, vmax=most)
     _scale(axes, "x", scale_across)
     _scale(axes, "y", scale_up)
     axes.set(xlabel=label_across, ylabel=label_up)

@@ -131,6 +131,15 @@ def test_numbers_that_a_fresh_cell_shares_mean_what_they_meant_in_the_fit(mechan
             np.testing.assert_allclose(shared[label], known[label], rtol=1e-12)
 
 
+def test_fresh_particles_have_names_of_their_own():
+    particles = ("new 2", "q")
+    taken = bench_of(dataclasses.replace(EVENTS, particles=particles))
+    space, labels = taken.fresh(3)[1:]
+    assert labels == ("new 1", "new 3", "new 4")
+    shared = {*space.labels} & {*taken.setup.problem.space.labels}
+    assert not any(name in label for label in shared for name in (*particles, *labels))
+
+
 def test_fresh_particles_are_as_large_as_the_fitted_ones_in_turn(charged):
     behind = bench_of(sized(2e-6, 8e-6))
     np.testing.assert_allclose(behind.fresh(3)[0].radius, [2e-6, 8e-6, 2e-6])

@@ -281,6 +281,16 @@ def test_numbers_that_nothing_sharpens_are_left_out_of_the_map():
     assert not any("x=0.0" in label for label in shown)
 
 
+def test_the_map_of_one_number_has_room_for_what_its_colours_mean():
+    found = made_up()
+    one = [e._replace(sd_after=np.array([0.5, 0.2, 0.5, 0.5])) for e in found.expected]
+    figure = design_figures.sharpening_figure(found._replace(expected=tuple(one)))
+    figure.draw_without_rendering()
+    assert len(figure.axes[0].get_yticks()) == 1
+    words = figure.axes[1].yaxis.label.get_window_extent()
+    assert 0 < words.y0 < words.y1 < figure.bbox.height
+
+
 def test_numbers_below_profiles_do_not_run_into_each_other():
     middle = -14.64
     label = "log10 diffusivity at x=0.7 [log10(m2/s)]"

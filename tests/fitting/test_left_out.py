@@ -36,24 +36,28 @@ def members_of(values, old):
     return values[2:]
 
 
-def setup_of_four():
+def setup_of(count):
     rows = [
         Event(str(k), "midpoint", time=HOUR * t, sd=HOUR * SD)
-        for k, t in enumerate(SEEN)
+        for k, t in enumerate(SEEN[:count])
     ]
     events = Events.from_rows(rows)
     free = Free(
         name="log10 contact radius",
-        prior=PRIOR,
+        prior=dataclasses.replace(PRIOR, count=count),
         where=lambda electrode: electrode.values,
         law=members_of,
     )
     problem = Problem(
-        *(Numbers(np.zeros(4)), ParameterSpace((free,)), EachItsOwn()),
+        *(Numbers(np.zeros(count)), ParameterSpace((free,)), EachItsOwn()),
         EventNoise.of(events),
     )
-    fitted = np.ones(4, bool)
+    fitted = np.ones(count, bool)
     return Setup(problem, problem.forward, events, fitted, None, "voltage")
+
+
+def setup_of_four():
+    return setup_of(4)
 
 
 def population(seen):
@@ -116,11 +120,11 @@ def test_weights_are_worst_of_the_particle_that_is_least_like_the_others(found):
     assert 0.5 < found.shapes[3] < 1.0
 
 
-def test_particles_that_feel_each_other_are_refused():
+def test_particles_that_feel_each_other_or_are_alone_are_refused():
     setup = setup_of_four()
     assert left_out.can_leave_out(setup)
     traced = dataclasses.replace(setup, seen="whole traces")
-    for other in (dataclasses.replace(setup, drive="current"), traced):
+    for other in (dataclasses.replace(setup, drive="current"), traced, setup_of(1)):
         assert not left_out.can_leave_out(other)
         with pytest.raises(ValueError, match="driven by a recorded voltage"):
             left_out.leave_out(other, np.zeros((1, 6)), np.zeros((1, 4)))

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import pathlib
 import subprocess
@@ -301,6 +302,31 @@ def test_factors_within_a_decade_are_named_and_flat_times_stand_off_the_rim():
         named = [t for t in axes.get_xticks() if low <= t <= high]
         np.testing.assert_allclose(named, [0.7, 1.0, 1.5])
     assert drawn["onsets"].axes[0].get_ylim()[1] > 10.7
+
+
+def test_factors_over_many_decades_are_named_at_some_of_them():
+    ranges = [
+        quantities.parsed("diffusivity=0.00001:10000:4"),
+        quantities.parsed("conductivity=0.01:10:4"),
+    ]
+    asked = shared_sweep.made_up()
+    space, values = sweep.space_of(asked.electrode, ranges), sweep.grid(ranges)
+    asked = asked._replace(space=space, values=values)
+    found = lanes_of(asked)
+    none = {"changes": np.zeros_like(found.changes), "outcome": 0 * found.outcome}
+    alike = found._replace(**none)
+    figure = dict(sweep_figures.figures_of(asked, alike))["map"]
+    figure.draw_without_rendering()
+    axes, colours = figure.axes
+    for axis in axes.xaxis, axes.yaxis:
+        low, high = axis.get_view_interval()
+        shown = [t for t in axis.get_major_ticks() if low <= t.get_loc() <= high]
+        assert 3 <= len(shown) <= 5
+        powers = np.log10([t.get_loc() for t in shown])
+        np.testing.assert_allclose(powers, powers.round(), atol=1e-12)
+        boxes = [t.label1.get_window_extent() for t in shown]
+        assert not any(one.overlaps(two) for one, two in itertools.pairwise(boxes))
+    assert colours.get_ylim()[0] == 0.0  # no spread is less
 
 
 def test_half_cycles_that_figures_of_a_sweep_leave_out_are_counted():
