@@ -38,6 +38,7 @@ Tables of traces and files of cyclers:
   `cycler`: a cycler's file as one table.
   `trace_layouts`: what each column of a table of intensities is.
   `trace_tables`: tables of intensities as traces, ImageJ's included.
+  `hinges`: when a film shows that the current turned or stopped.
   `clock`: the offset between the clocks of film and cycler.
 
 From traces to onsets:
@@ -93,6 +94,7 @@ _NAMESPACES = (
     "frame_times",
     "frames",
     "half_cycles",
+    "hinges",
     "illumination",
     "jump_fit",
     "measure",
