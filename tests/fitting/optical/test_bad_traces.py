@@ -53,6 +53,16 @@ REFUSED = {
         "must tell the frame of each row .* tick 'Stack position'",
     ),
     "frames without times": (numbered(), {}, "10 frames without times; give either"),
+    "a clock set back": (
+        [TOP, *rows(6), *(f"{60 * k + 30},0.{k}1,0.{k}2" for k in range(3, 9))],
+        {},
+        "frame 7, must not .* from 300 back to 210 s, .* add about 150 s to the times",
+    ),
+    "a clock set back twice": (
+        [TOP, *rows(5), *rows(5), *rows(5)],
+        {},
+        r"frame 6, must .* from 240 back to 0 s \(and 1 more frame does\)",
+    ),
     "times twice": (
         numbered(),
         {"interval": 1.0, "times": np.arange(10.0)},
@@ -181,6 +191,26 @@ NOTED = {
         [TOP, *rows()[::-1]],
         {},
         "frames were not in the order of time .frame 2.",
+    ),
+    "three frames the other way round": (
+        [TOP, *rows()[:3], *rows()[3:6][::-1], *rows()[6:]],
+        {},
+        "frames were not in the order of time .frame 5.",
+    ),
+    "a stray frame": (
+        [TOP, rows()[6], *rows()[:6], *rows()[7:]],
+        {},
+        "frames were not in the order of time .frame 2.",
+    ),
+    "the second half first": (
+        [TOP, *rows()[5:], *rows()[:5]],
+        {},
+        "frames were not in the order of time .frame 6.",
+    ),
+    "shuffled frames": (
+        [TOP, *(rows(40)[k] for k in np.random.default_rng(0).permutation(40))],
+        {},
+        "frames were not in the order of time .frame ",
     ),
     "two frames at one time": (
         changed(5, "120,0.13,0.26"),
