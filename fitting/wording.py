@@ -11,12 +11,12 @@ def particles(labels: Sequence[str]) -> str:
     return f"{verb(labels, 'Particle', 'Particles')} {names}"
 
 
-def named(names: Sequence[str]) -> str:
+def named(names: Sequence[str], most: int = _NAMED) -> str:
     """`a`, `a and b`, or some of them and the count."""
     if len(names) == 1:
         return names[0]
-    if len(names) > _NAMED + 1:
-        names = [*names[:_NAMED], f"{len(names) - _NAMED} others"]
+    if len(names) > most + 1:
+        names = [*names[:most], f"{len(names) - most} others"]
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 

@@ -11,6 +11,7 @@ from .. import wording
 
 _LEAST_PIXELS = 9  # after erosion
 _FEW_PIXELS = 50
+_NAMED = 20  # regions that are too small, beyond which they are counted
 _SAME = 0.8  # shared part of two regions that are one
 
 
@@ -91,23 +92,24 @@ def regions_of(
         erode: taken off the edge, where light of neighbours mixes in [px].
 
     Raises:
-        ValueError: naming the particle that lies outside, twice, or is too small.
+        ValueError: naming the particle that lies outside or twice, or all too small.
     """
     if not labels:
         raise ValueError(f"{name} must hold one region or more, but holds none.")
     _check_labels(name, labels)
-    pixels, centre, radius, cut = [], [], [], {}
+    pixels, centre, radius, cut, areas = [], [], [], {}, []
     for label, (mask, row, column) in zip(labels, masks, strict=True):
         area = int(mask.sum())
+        areas.append(area)
         y, x = np.nonzero(mask)
         middle = (y.mean() + row, x.mean() + column) if area else (np.nan, np.nan)
         centre.append(middle)
         radius.append(float(np.sqrt(area / np.pi)))
         inner = np.argwhere(_eroded(mask, erode)).T + np.array([[row], [column]])
         pixels.append(_inside(name, label, inner, middle, shape))
-        _check_size(name, label, pixels[-1].shape[1], area, middle)
         if pixels[-1].shape[1] < inner.shape[1]:
             cut[label] = 1 - pixels[-1].shape[1] / inner.shape[1]
+    _check_sizes(name, labels, pixels, areas, centre)
     few = {
         label: p.shape[1]
         for label, p in zip(labels, pixels, strict=True)
@@ -188,15 +190,27 @@ def _inside(name, label, pixels, middle, shape) -> np.ndarray:
     return pixels[:, within]
 
 
-def _check_size(name, label, count: int, area: int, middle) -> None:
-    if count < _LEAST_PIXELS:
-        y, x = middle
-        raise ValueError(
-            f"{name}, particle '{label}' at x = {x:.4g}, y = {y:.4g}, must cover "
-            f"{_LEAST_PIXELS} px or more inside its edge, but covers {count} ({area} "
-            "with its edge); remove it if it is a speck, else draw it larger, or check "
-            "that it is in pixels."
-        )
+def _check_sizes(name: str, labels, pixels, areas, centre) -> None:
+    """Raises ValueError naming all regions that are too small to be measured."""
+    small = [k for k, p in enumerate(pixels) if p.shape[1] < _LEAST_PIXELS]
+    if not small:
+        return
+    y, x = np.array(centre)[small].T
+    places = [
+        f"'{labels[k]}' (x = {column:.4g}, y = {row:.4g})"
+        for k, row, column in zip(small, y, x, strict=True)
+    ]
+    inside = wording.span([pixels[k].shape[1] for k in small])
+    whole = wording.span([areas[k] for k in small])
+    what, its, edge, cover = wording.verb(
+        places, "particle its edge covers", "particles their edges cover"
+    ).split()
+    raise ValueError(
+        f"{name}, {what} {wording.named(places, _NAMED)}, must cover {_LEAST_PIXELS} "
+        f"px or more inside {its} {edge}, but {cover} {inside} ({whole} with {its} "
+        f"{edge}); remove what is a speck, draw the rest larger, or check that it is "
+        "in pixels."
+    )
 
 
 def _apart(name, labels, pixels, shape):

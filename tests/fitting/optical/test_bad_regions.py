@@ -69,6 +69,12 @@ def speck():
     return image
 
 
+def specks():
+    image = speck()
+    image[37, 25:27] = image[38, 47] = 255
+    return image
+
+
 REGIONS_REFUSED = [
     (
         "micrometres",
@@ -109,12 +115,18 @@ REGIONS_REFUSED = [
     (
         "three pixels",
         lambda d: circles(d, "a,9,9,2"),
-        "must cover 9 px or more .* draw it larger",
+        "must cover 9 px or more .* draw the rest larger",
     ),
     (
         "a speck in a mask",
         lambda d: labels(d, speck()),
-        "at x = 4, y = 36, must .* covers 0 .1 with its edge.; remove it if it is a sp",
+        ".x = 4, y = 36., must .* covers 0 .1 with its edge.; remove what is",
+    ),
+    (
+        "specks in a mask",
+        lambda d: labels(d, specks()),
+        r"particles '\d' .x = 4, y = 36., '\d' .x = 25.5, y = 37. and '\d' .x = 47, "
+        "y = 38., must .* cover 0 .1 to 2 with their edges.; remove what is",
     ),
     ("a name twice", lambda d: circles(d, "a,9,9,5", "a,30,20,5"), "names 'a' twice"),
     ("no name", lambda d: circles(d, ",9,9,5"), "region 1, must have a name"),
@@ -159,7 +171,7 @@ REGIONS_REFUSED = [
     (
         "a label of 4 px",
         lambda d: labels(d, spots((5, 7), (20, 35))),
-        "particle '1' at x = 5.5, y = 5.5, must cover 9",
+        "particle '1' .x = 5.5, y = 5.5., must cover 9",
     ),
     ("another ending", lambda d: text(d, "x", "regions.json"), "but ends in '.json'"),
 ]
