@@ -38,6 +38,13 @@ def offset(arguments, traces, recording):
     return clock.Offset(seconds, frame, drift=0.0, count=0), ""
 
 
+def gained(drift: float, sd: float | None = None) -> str:
+    """How a cycler's clock goes that gains so many s on the film's in one of it."""
+    verb = "gains" if drift > 0 else "loses"
+    also = "" if sd is None else f" +- {1e3 * sd:.2g}"
+    return f"{verb} {1e3 * abs(drift):.3g}{also} s on the film's in 1000 s"
+
+
 def _told(found, frame: float) -> str:
     """What was found of the clocks, of frames so far apart [s]."""
     from ..wording import counted
@@ -47,15 +54,19 @@ def _told(found, frame: float) -> str:
         own = f"reads {found.reference / _HOUR:.4g} h"
     more = " more" if found.sure_drift else ""
     note = (
-        f"The cycler's clock reads {found.seconds:.4g} +- {found.sd:.2g} s{more} when "
-        f"the film's {own}, by {by} of current."
+        f"The cycler's clock reads {_rounded(found.seconds, 4)} +- "
+        f"{_rounded(found.sd, 2)} s{more} when the film's {own}, by {by} of current."
     )
     if found.sure_drift:
-        gains = "gains" if found.sure_drift > 0 else "loses"
         note += (
-            f" It {gains} {1e3 * abs(found.drift):.2g} +- {1e3 * found.drift_sd:.2g} s "
-            "on the film's in 1000 s; all times are mended by that."
+            f" It {gained(found.drift, found.drift_sd)}; all times are mended by that."
         )
     if found.sd > _VAGUE * frame:
         note += " That is too vague to rely on; give --clock-offset-s SECONDS."
     return " ".join([note, *found.notes])
+
+
+def _rounded(value: float, digits: int) -> str:
+    """A number of so many digits or more, without powers of ten."""
+    large = abs(value) >= 10 ** (digits - 1)
+    return f"{value:.0f}" if large else f"{value:.{digits}g}"

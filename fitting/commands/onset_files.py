@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import study
+from . import film_clock, study
 
 _PACKAGES = ("numpy", "scipy", "matplotlib")
 
@@ -65,7 +65,7 @@ def _comments(found: Found) -> tuple[str, ...]:
     """What a reader of the tables must know."""
     clock = "on the film's clock where nothing else is said"
     if found.arguments.cycler is not None:
-        gains = f" and gains {found.drift:g} s in each of its s" if found.drift else ""
+        gains = f" and {film_clock.gained(found.drift)}" if found.drift else ""
         clock = (
             f"on the cycler's clock, which reads {found.offset:g} s when the film's "
             f"reads 0{gains}; that offset's deviation of {found.offset_sd:g} s is "

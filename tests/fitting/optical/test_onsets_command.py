@@ -9,7 +9,7 @@ import pytest
 import fitting.optical
 import fitting.style
 from fitting import cli
-from fitting.commands import onset_files, onsets
+from fitting.commands import film_clock, onset_files, onsets
 from fitting.optical import clock, cycler, trace_tables
 from fitting.readers import read_events
 from fitting.recording import Recording
@@ -151,10 +151,19 @@ def test_a_drift_of_the_film_s_clock_that_is_sure_is_taken_off_all_times(
         )
         assert "more when the film's reads 5.882 h, by 3 reversals" in notes
         assert "gains 20 +- 2 s on the film's in 1000 s" in notes
+        head = onset_files._comments(found)[0]
+        assert "reads 600 s when the film's reads 0 and gains 20 s on the film" in head
     else:
         np.testing.assert_allclose(times, [0.08, 0.04], atol=0.03)
         assert (study["clock_drift"], study["clock_sd_s"]) == (0.0, 30.0)
         assert "gains" not in notes
+
+
+def test_a_vague_clock_that_loses_is_told_without_powers_of_ten():
+    seen = clock.Offset(143612.3, 152.4, -0.033, 3, 0.002)
+    told = film_clock._told(seen, 300.0)
+    assert told.startswith("The cycler's clock reads 143612 +- 152 s more when")
+    assert "It loses 33 +- 2 s on the film's in 1000 s; all times are mended" in told
 
 
 def test_tables_state_the_clock_and_the_reference_of_charge(done):
