@@ -18,9 +18,10 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser = subparsers.add_parser(
         "traces",
         help="measure the brightness of particles in a film",
-        description="Registers the frames of a film, takes out the lamp's flicker, "
-        "masks bad frames, and writes the brightness of every particle (traces.csv) "
-        "with figures and tables of its quality to the folder --out.",
+        description="Follows shifts of the stage (a rotation is not followed), takes "
+        "out the lamp's flicker, masks bad frames, and writes the brightness of every "
+        "particle (traces.csv) with figures and tables of its quality to the folder "
+        "--out.",
     )
     parser.add_argument(
         "film",
