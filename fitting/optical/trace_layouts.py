@@ -6,6 +6,7 @@ Measure. To accept another layout, add a function that gives `Series`.
 Source of ImageJ's names of columns: `RoiManager.multiMeasure` of ImageJ 1.53.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,9 +15,11 @@ import numpy as np
 from jaxtyping import Float
 
 from ..columns import TIME, Quantity, matches, plain
+from ..wording import counted
 from . import cells
 from .cycler_text import Sheet, looks_numeric
 
+_COVERED = 2  # frames on each side, from which on a stretch of time is covered twice
 _CLOCK = Quantity("time", ("time", "t", "elapsed time"), TIME, "time_h")
 _FRAMES = ("frame", "slice")
 _STATISTIC = re.compile(
@@ -221,6 +224,9 @@ def _long(sheet: Sheet, labelled: int, valued: Sequence[int], statistic: str):
             )
         seen[key] = sheet.lines[k]
         table[key] = values[k]
+    for label in labels if clock else ():
+        own = when[np.array(names) == label]
+        check_clock(f"{sheet.name}, particle '{label}'", own)
     time, number = (instants, None) if clock else (None, instants)
     return Series(time, number, labels, table)
 
@@ -229,3 +235,33 @@ def _particle_of(text: str) -> str:
     """A particle's name in ImageJ's label "stack.tif:name:slice label"."""
     parts = text.split(":")
     return parts[1] if len(parts) > 1 and parts[1] else parts[0]
+
+
+def check_clock(where: str, time) -> None:
+    """Raises ValueError where a clock was set back into what it had covered.
+
+    Each part then goes on by itself, and sorting would mix them. Shuffled frames, and
+    a stray one, cover nothing twice.
+
+    Args:
+        where: the times are from, for the message.
+        time: of frames in the order in which they are given [s].
+    """
+    falls = np.flatnonzero(np.diff(time) < 0) + 1
+    for before, after in itertools.pairwise(np.split(time, falls)):
+        low, high = max(before[0], after[0]), min(before[-1], after[-1])
+        twice = [np.sum((low <= part) & (part <= high)) for part in (before, after)]
+        if min(twice) < _COVERED:
+            return
+    if falls.size:
+        k = int(falls[0])
+        lost = time[k - 1] - time[k] + float(np.median(np.abs(np.diff(time))))
+        others = counted(len(falls) - 1, "more frame does", "more frames do")
+        more = f" (and {others})" if len(falls) > 1 else ""
+        raise ValueError(
+            f"{where}, frame {k + 1}, must not be earlier than the frame before, but "
+            f"goes from {time[k - 1]:g} back to {time[k]:g} s{more}, among times that "
+            "the film had already, as where a clock is set back; add about "
+            f"{lost:g} s to the times from there on, or sort the rows if they are only "
+            "out of order."
+        )

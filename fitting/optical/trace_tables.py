@@ -4,7 +4,6 @@ Layouts are in `trace_layouts`; here are the times of frames, the scale, and wha
 wrong.
 """
 
-import itertools
 import os
 import re
 from collections.abc import Sequence
@@ -16,11 +15,10 @@ from jaxtyping import Float
 from .. import wording
 from ..files import read_times
 from .cycler_text import Sheet, read_sheet
-from .trace_layouts import Series, is_header, series
+from .trace_layouts import Series, check_clock, is_header, series
 from .traces import Traces
 
 _FEW_FRAMES = 8
-_COVERED = 2  # frames on each side, from which on a stretch of time is covered twice
 _SCALES = (1.0, 3.0, 255.0, 765.0, 4095.0, 65535.0)  # of 1, RGB sums, 8, 12, 16 bit
 _COMMENT = re.compile(r"#\s*(scale|start)\s*[:=]\s*(\S+)")
 
@@ -140,7 +138,7 @@ def _in_order(file: str, time):
     notes = []
     if not np.all(np.isfinite(time)):
         return np.arange(len(time)), time, notes  # `Traces` names the frame
-    _check_clock(file, time)
+    check_clock(file, time)
     order = np.argsort(time, kind="stable")
     if np.any(np.diff(order) < 0):
         k = int(np.flatnonzero(np.diff(time) < 0)[0])
@@ -150,32 +148,6 @@ def _in_order(file: str, time):
         twins = wording.counted(int(np.sum(~later)), "frame")
         notes.append(f"{file}: {twins} at the time of another; left aside.")
     return order[later], time[order[later]], notes
-
-
-def _check_clock(file: str, time) -> None:
-    """Raises ValueError where the clock was set back into what it had covered.
-
-    Each part then goes on by itself, and sorting would mix them. Shuffled frames, and
-    a stray one, cover nothing twice.
-    """
-    falls = np.flatnonzero(np.diff(time) < 0) + 1
-    for before, after in itertools.pairwise(np.split(time, falls)):
-        low, high = max(before[0], after[0]), min(before[-1], after[-1])
-        twice = [np.sum((low <= part) & (part <= high)) for part in (before, after)]
-        if min(twice) < _COVERED:
-            return
-    if falls.size:
-        k = int(falls[0])
-        lost = time[k - 1] - time[k] + float(np.median(np.abs(np.diff(time))))
-        others = wording.counted(len(falls) - 1, "more frame does", "more frames do")
-        more = f" (and {others})" if len(falls) > 1 else ""
-        raise ValueError(
-            f"{file}, frame {k + 1}, must not be earlier than the frame before, but "
-            f"goes from {time[k - 1]:g} back to {time[k]:g} s{more}, among times that "
-            "the film had already, as where a clock is set back; add about "
-            f"{lost:g} s to the times from there on, or sort the rows if they are only "
-            "out of order."
-        )
 
 
 def _turned(intensity):

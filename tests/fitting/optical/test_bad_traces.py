@@ -58,6 +58,15 @@ REFUSED = {
         {},
         "frame 7, must not .* from 300 back to 210 s, .* add about 150 s to the times",
     ),
+    "a clock set back in a long table": (
+        [
+            "particle,time_s,intensity",
+            *(f"{name},{60 * k},0.{k}" for k in range(6) for name in "pq"),
+            *(f"{name},{60 * k + 30},0.{k}" for k in range(3, 9) for name in "pq"),
+        ],
+        {},
+        "particle 'p', frame 7, must not be earlier .* from 300 back to 210 s",
+    ),
     "a clock set back twice": (
         [TOP, *rows(5), *rows(5), *rows(5)],
         {},
