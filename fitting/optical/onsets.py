@@ -2,8 +2,8 @@
 
 A particle that reacts within the frames has times with deviations; one whose rise falls
 between two frames, into a gap or over an end of the film has bounds; one that does not
-react is censored; one that changes steadily throughout, or cannot be judged, is left
-out. `verdicts` holds the rules.
+react is censored; one that changes steadily throughout, has no reaction to undo, or
+cannot be judged, is left out. `verdicts` holds the rules.
 """
 
 import dataclasses
@@ -87,7 +87,11 @@ def find_onsets(
             sign = 1.0 if half.charges != inverted else -1.0
             found.append(_half(traces, half, inside, sign, noise, exposure))
     found = [_with_steady(one, found) for one in found]
-    return tuple(_with_levels(one, found) for one in found)
+    found = [_with_levels(one, found) for one in found]
+    spacing = float(np.median(np.diff(traces.time)))
+    for k in range(1, len(found)):
+        found[k] = _without_the_idle(found[k], found[k - 1], spacing)
+    return tuple(found)
 
 
 def _half(traces, half, inside, sign, noise, exposure) -> HalfOnsets:
@@ -242,6 +246,34 @@ def _beside_others(onset: Onset, one: HalfOnsets) -> Onset:
         after=math.nan,
         before=math.nan,
     )
+
+
+def _without_the_idle(
+    one: HalfOnsets, before: HalfOnsets, spacing: float
+) -> HalfOnsets:
+    """Leaves out what looks over at the first frame, but has nothing to undo.
+
+    A particle that does not react in a charge is dark in the discharge that follows,
+    as one is that has reacted there. Where the film shows neither the end of the one
+    nor the start of the other, it may have done both.
+    """
+    follows = one.half.number == before.half.number + 1
+    if not follows or one.half.charges == before.half.charges:
+        return one
+    last = {onset.particle: onset for onset in before.onsets}
+    ends = before.half.end - 2 * spacing, one.half.start + 2 * spacing
+    reason = f"did not react in {before.half.name}, so has nothing to undo"
+    left = {"outcome": Outcome.EXCLUDED, "reasons": (reason,)}
+    left |= {"after": math.nan, "before": math.nan}
+    onsets = []
+    for onset in one.onsets:
+        mine = last[onset.particle]
+        over = onset.outcome is Outcome.LEFT and math.isnan(onset.amplitude)
+        idle = mine.outcome is Outcome.RIGHT and math.isnan(mine.amplitude)
+        if over and idle and (mine.after >= ends[0] or onset.first <= ends[1]):
+            onset = dataclasses.replace(onset, **left)
+        onsets.append(onset)
+    return dataclasses.replace(one, onsets=tuple(onsets))
 
 
 def _scatter(levels: Float[np.ndarray, " particle"]) -> float:
