@@ -137,13 +137,14 @@ def active_share(
 
 
 def correlations(found: Degrees) -> Float[np.ndarray, "particle particle"]:
-    """Of the slopes of degrees along the half cycle, between particles."""
+    """Of the slopes of degrees along the half cycle, between particles; NaN where one
+    has no degree.
+    """
     slopes = np.array([_slope(found.progress, row) for row in found.degree])
-    good = np.all(np.isfinite(slopes), axis=0)
-    away = slopes[:, good] - slopes[:, good].mean(axis=1, keepdims=True)
-    size = np.sqrt(np.sum(away**2, axis=1))
-    size = np.where(size > 0, size, np.inf)
-    return away @ away.T / np.outer(size, size)
+    slopes -= slopes.mean(axis=1, keepdims=True)
+    size = np.sqrt(np.sum(slopes**2, axis=1))
+    size = np.where(size == 0, np.inf, size)
+    return slopes @ slopes.T / np.outer(size, size)
 
 
 def _slope(progress, row):
@@ -157,10 +158,14 @@ def coherence(
     alike: Float[np.ndarray, "particle particle"],
     weight: Float[np.ndarray, " particle"],
 ) -> float:
-    """Mean correlation of slopes over pairs of different particles; NaN for one."""
-    pairs = np.outer(weight, weight)
+    """Mean correlation of slopes over pairs of different particles that have degrees;
+    NaN where there is no pair.
+    """
+    known = np.isfinite(np.diag(alike))
+    pairs = np.outer(weight[known], weight[known])
     np.fill_diagonal(pairs, 0.0)
     total = pairs.sum()
+    alike = alike[np.ix_(known, known)]
     return float(np.sum(pairs * alike) / total) if total else math.nan
 
 

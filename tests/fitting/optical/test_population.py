@@ -123,6 +123,15 @@ def test_a_pair_is_never_of_a_particle_with_itself():
     assert math.isnan(coherence(alike, np.array([4.0, 0.0])))
 
 
+def test_a_particle_without_degrees_leaves_the_coherence_of_others_alone():
+    rows = {k: rise(6.0, 3.0) for k in "abcd"}
+    alone = people_of(rows, num_draws=20).measures.coherence
+    falls = people_of(rows | {"falls": -rise(6.0)}, num_draws=20)
+    assert np.isnan(falls.degrees.degree[4]).all()
+    assert falls.measures.coherence.value == pytest.approx(alone.value, abs=0.02)
+    assert falls.measures.coherence.value > 0.5
+
+
 def test_intervals_hold_the_value_and_are_the_same_for_a_seed():
     rows = {f"p{k}": rise(3 + 0.8 * k, 1.0) for k in range(6)}
     people, again = (people_of(rows, seed=3, num_draws=100) for _ in range(2))
