@@ -16,6 +16,9 @@ from scipy.optimize import isotonic_regression, least_squares
 from .shapes import hinge, logistic
 
 NUM_JUMP, NUM_LINE = 6, 2  # parameters
+LEAST_EVIDENCE = 10.0  # difference of BIC between a jump and a straight line
+LEAST_SURE = 5.0  # amplitude over its deviation
+LEAST_SIGNAL = 3.0  # amplitude over the noise of one frame
 _BEAR = 3.0  # noises, from which on a residual counts less (soft L1)
 # Weak priors of level, slope, amplitude and later slope, in ranges of the trace (and
 # over all frames for slopes): what keeps a trace of few frames determined.
@@ -26,6 +29,9 @@ _NEAR = 3.0  # durations on each side from which lines are drawn
 _LEAST_LINE = 6  # frames on each side from which they are drawn at least
 _NUM_STARTS = 2  # that are followed to their ends
 _MAX_EVALUATIONS = 100
+_LEAST_SECOND = 1 / 3  # of a jump, from which on another one beside it counts
+_AS_STEEP = 5.0  # times the other's duration at most
+_LEAST_FRAMES = 8  # in which another one is looked for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,6 +207,66 @@ def _jump(found, x, y, sd, time, size, lowest) -> Jump:
         evidence=evidence,
         trust=trust,
     )
+
+
+def is_clear(jump: Jump | None, noise: float, part: float = 1.0) -> bool:
+    """Whether a jump exceeds (a part of) the limits for one."""
+    return (
+        jump is not None
+        and jump.evidence > LEAST_EVIDENCE
+        and jump.amplitude > part * LEAST_SURE * jump.amplitude_sd
+        and jump.amplitude > part * LEAST_SIGNAL * noise
+    )
+
+
+def other_jump(
+    time: Float[np.ndarray, " frame"],
+    trace: Float[np.ndarray, " frame"],
+    noise: float,
+    jump: Jump,
+) -> Jump | None:
+    """Another jump beside this one, by a third of it or more; None where there is none.
+
+    It must say more than a cubic does and be about as steep: a surface that loses
+    lithium ever faster before its jump, or goes on after it, jumps once. And it must
+    lead further: what goes back and rises again is not a part of the same rise.
+    """
+    for side in (-1, 1):
+        beside = side * (time - jump.midpoint) > jump.duration
+        t, y = time[beside], trace[beside]
+        least = _LEAST_SECOND * jump.amplitude
+        if len(t) < _LEAST_FRAMES or np.ptp(y) < least:
+            continue
+        other = fit_jump(t, y, noise)
+        if (
+            is_clear(other, noise)
+            and min(other.amplitude, _further(jump, other, side)) > least
+            and _as_steep(jump, other, float(np.median(np.diff(time))))
+            and other.evidence > _of_cubic(t, y, noise) + LEAST_EVIDENCE
+        ):
+            return other
+    return None
+
+
+def _further(jump: Jump, other: Jump, side: int) -> float:
+    """By how much another jump begins below this one, or ends above it."""
+    if side < 0:
+        return jump.level - other.level
+    return other.level + other.amplitude - jump.level - jump.amplitude
+
+
+def _as_steep(jump: Jump, other: Jump, spacing: float) -> bool:
+    """Whether durations, as far as frames tell them, differ by few times."""
+    short, long = sorted(max(one.duration, 2 * spacing) for one in (jump, other))
+    return long < _AS_STEEP * short
+
+
+def _of_cubic(time, trace, noise: float) -> float:
+    """BIC of a straight line less that of a cubic."""
+    x = (time - np.mean(time)) / np.ptp(time)
+    rests = (trace - np.polyval(np.polyfit(x, trace, n), x) for n in (1, 3))
+    line, cubic = (max(float(rest @ rest) / noise**2, len(x)) for rest in rests)
+    return len(x) * math.log(line / cubic) - 2 * math.log(len(x))
 
 
 def half_step(

@@ -8,15 +8,24 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ..wording import counted
-from .jump_fit import Jump, best_step, fit_jump, half_step, noise_of, steps_down
+from .jump_fit import (
+    LEAST_EVIDENCE,
+    LEAST_SIGNAL,
+    LEAST_SURE,
+    Jump,
+    best_step,
+    fit_jump,
+    half_step,
+    is_clear,
+    noise_of,
+    other_jump,
+    steps_down,
+)
 from .midpoints import Rise, find_rise
 
 LEAST_FRAMES = 8
 FALLS = "falls instead of rising"
 LEAST_SHARE = 0.2  # of the median amplitude of those that clearly jump
-_LEAST_EVIDENCE = 10.0  # difference of BIC between a jump and a straight line
-_LEAST_SURE = 5.0  # amplitude over its deviation
-_LEAST_SIGNAL = 3.0  # amplitude over the noise of one frame
 _DOUBT = 0.5  # of these limits, from which a jump is ambiguous
 _LEAST_INSIDE = 2  # frames between 10 and 90 % that make a time out of bounds
 _WITHIN, _SLACK = 2.2, 0.15  # deviations less spacings on each side of a midpoint
@@ -115,7 +124,7 @@ class Seen:
     @property
     def is_clear(self) -> bool:
         """Whether a rise well within the frames is beyond doubt."""
-        clear = _is_clear(self.jump, self.noise, 1.0)
+        clear = is_clear(self.jump, self.noise)
         return clear and not (self.end_step or self.falls)
 
 
@@ -165,7 +174,7 @@ def _falls(time, trace, noise, jump: Jump | None) -> bool:
         return False
     fall = fit_jump(time, -trace, noise)
     least = -math.inf if jump is None else jump.evidence
-    return _is_clear(fall, noise, 1.0) and fall.evidence > least + _LEAST_EVIDENCE
+    return is_clear(fall, noise) and fall.evidence > least + LEAST_EVIDENCE
 
 
 def _end_step(time, trace, noise) -> float:
@@ -179,18 +188,8 @@ def _end_step(time, trace, noise) -> float:
     least = count * noise**2
     evidence = count * math.log(max(squares[0], least) / max(squares[1], least))
     size = abs(float(end - np.median(others)))
-    sure = evidence - math.log(count) > _LEAST_EVIDENCE and size > _LEAST_SURE * noise
+    sure = evidence - math.log(count) > LEAST_EVIDENCE and size > LEAST_SURE * noise
     return size if sure else 0.0
-
-
-def _is_clear(jump: Jump | None, noise: float, part: float) -> bool:
-    """Whether a jump exceeds (a part of) the limits for one."""
-    return (
-        jump is not None
-        and jump.evidence > _LEAST_EVIDENCE
-        and jump.amplitude > part * _LEAST_SURE * jump.amplitude_sd
-        and jump.amplitude > part * _LEAST_SIGNAL * noise
-    )
 
 
 def judge(row: Seen, typical: float, exposure: float) -> Onset:
@@ -218,14 +217,14 @@ def _judged(row: Seen, typical: float, exposure: float) -> Onset:
         return _at_an_end(row, known, typical)
     if row.falls:
         return Onset(outcome=Outcome.AMBIGUOUS, reasons=(FALLS,), **known)
-    if not _is_clear(row.jump, row.noise, _DOUBT):
+    if not is_clear(row.jump, row.noise, _DOUBT):
         return _silent(row, known, "no rise")
     known |= {"evidence": row.jump.evidence, "amplitude": row.jump.amplitude}
     known["level"] = row.jump.level
     share = row.jump.amplitude / typical if typical else math.inf
     if share < _DOUBT * LEAST_SHARE:
         return _silent(row, known, "rise far below that of others")
-    if share < LEAST_SHARE or not _is_clear(row.jump, row.noise, 1.0):
+    if share < LEAST_SHARE or not is_clear(row.jump, row.noise):
         doubt = "below that of others" if share < LEAST_SHARE else "not clear of noise"
         reasons = (f"rise {doubt}",)
         return Onset(outcome=Outcome.AMBIGUOUS, reasons=reasons, **known)
@@ -248,7 +247,7 @@ def _change(row: Seen, end: float) -> dict:
     early = float(np.median(trace[:count]))
     change = float(np.median(trace[-count:])) - early
     chance = _MEDIAN_COST * row.noise * math.sqrt(2 / count)
-    sure = abs(change) > max(_LEAST_SURE * chance, _LEAST_SIGNAL * row.noise)
+    sure = abs(change) > max(LEAST_SURE * chance, LEAST_SIGNAL * row.noise)
     return {"early": early, "change": change if sure else 0.0}
 
 
@@ -288,6 +287,9 @@ def _bounded(known: dict, bounds, reason: str) -> Onset:
 
 def _reacted(row: Seen, known: dict, typical: float, exposure: float) -> Onset:
     """A particle that reacted: a time where the frames resolve it, else bounds."""
+    other = other_jump(row.time, row.trace, row.noise, row.jump)
+    if other is not None:
+        return _rose_twice(row, known, other)
     rise = find_rise(row.time, row.trace, row.noise, row.jump)
     check = half_step(row.time, row.trace, row.jump)
     differ = _differ(row, rise, check)
@@ -308,6 +310,23 @@ def _reacted(row: Seen, known: dict, typical: float, exposure: float) -> Onset:
         return _bounded(known, bounds, "in a gap" if wide else "between two frames")
     reasons = ("half-step height differs",) if differ else ()
     return Onset(outcome=Outcome.EXACT, reasons=reasons, **known)
+
+
+def _rose_twice(row: Seen, known: dict, other: Jump) -> Onset:
+    """A particle that rises in steps: its midpoint lies between the frames around both.
+
+    Which step holds half of the change of its surface is not for its light to tell.
+    """
+    first, last = sorted((row.jump, other), key=lambda jump: jump.midpoint)
+    known["level"] = first.level
+    known["amplitude"] = last.level + last.amplitude - first.level
+    start, end = (
+        jump.midpoint + side * 0.75 * jump.duration
+        for jump, side in ((first, -1), (last, 1))
+    )
+    k = max(int(np.searchsorted(row.time, start, "right")) - 1, 0)
+    n = min(int(np.searchsorted(row.time, end)), len(row.time) - 1)
+    return _bounded(known, (row.time[k], row.time[n]), "rises more than once")
 
 
 def _times(rise: Rise, shape: float, exposure: float) -> dict:

@@ -81,8 +81,10 @@ JUDGED = [
     ("three grey levels", lambda: rounded(0.15), "", ""),
     ("raw counts", lambda: scaled(255.0, 0.0), "exact", ""),
     ("negative intensities", lambda: scaled(1.0, -3.0), "exact", ""),
-    ("a second jump", lambda: traces_of(TWO | {"a": rise(5.0) + rise(9.0, 0.5, 0.1)}),
-     "exact", ""),
+    ("a small second jump",
+     lambda: traces_of(TWO | {"a": rise(5.0) + rise(9.0, 0.5, 0.06)}), "exact", ""),
+    ("a second jump", lambda: traces_of(TWO | {"a": rise(5.0) + rise(9.0, 0.5, 0.2)}),
+     "interval", "rises more than once"),
 ]  # fmt: skip
 
 
