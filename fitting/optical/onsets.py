@@ -16,11 +16,13 @@ from jaxtyping import Float
 from ..wording import counted
 from .half_cycles import HalfCycle, check_overlap, whole_film
 from .traces import Traces
-from .verdicts import FALLS, Onset, Outcome, judge, look_at
+from .verdicts import FALLS, LEAST_FRAMES, Onset, Outcome, Seen, judge, look_at
 
 _APART = 3.0  # spreads of levels before rises, by which rises must exceed to tell
 _FEW = 6  # levels, of which the median deviation may be that of those that agree
 _STEADY = 1 / 3  # of a rise, from which on a change without one is not "unchanged"
+_UNEVEN = 1.5  # times that shares of changes at midpoints may differ
+_ENDS = 20  # of all frames, the part at each end that a change is taken from
 _PAUSE = 3.0  # spacings of frames that make a pause of the camera
 _ROBUST = 1.4826  # of a normal law, its deviation over its median deviation
 
@@ -105,6 +107,7 @@ def _half(traces, half, inside, sign, noise, exposure) -> HalfOnsets:
     typical = float(np.median(clear)) if clear else 0.0
     onsets = tuple(judge(row, typical, exposure) for row in rows)
     notes = _coverage(half, traces.time, time) + _contrast(half, onsets, sign)
+    notes += _uneven(half, rows, onsets)
     return HalfOnsets(half, onsets, sign, notes)
 
 
@@ -123,6 +126,43 @@ def _contrast(half: HalfCycle, onsets, sign: float) -> tuple[str, ...]:
         f"{verbs[1]}; look at the contrast (--inverted) and at the sign of "
         "the current.",
     )
+
+
+def _uneven(half: HalfCycle, rows, onsets) -> tuple[str, ...]:
+    """A note where the middles of rises cannot all be one change of stoichiometry.
+
+    What particles change by in all ends at about one stoichiometry, a middle after a
+    slow change before its rise, or in a small rise, does not.
+    """
+    pairs = zip(rows, onsets, strict=True)
+    found = [_share(row) for row, one in pairs if one.outcome is Outcome.EXACT]
+    shares, deviations = np.array([pair for pair in found if pair]).reshape(-1, 2).T
+    if len(shares) < 2:
+        return ()
+    low, high = np.percentile(shares, (10, 90))  # few may be odd
+    if not high > max(_UNEVEN * low, low + _APART * float(np.median(deviations))):
+        return ()
+    return (
+        f"{half.name}: the middles of rises lie at {100 * low:.0f} to {100 * high:.0f} "
+        "% of what particles change by in all, so they are not one change of "
+        "stoichiometry, for which a fit takes these times; --whole-traces of `diffelec "
+        "fit` fits the brightness itself.",
+    )
+
+
+def _share(row: Seen) -> tuple[float, float] | None:
+    """A trace at the middle of its jump as a share of all that it changes by, and its
+    deviation; None where the jump is at an end, or most of it is undone.
+    """
+    jump, count = row.jump, max(len(row.trace) // _ENDS, LEAST_FRAMES // 2)
+    away = jump.midpoint - row.time[count - 1], row.time[-count] - jump.midpoint
+    first = float(np.median(row.trace[:count]))
+    whole = float(np.median(row.trace[-count:])) - first
+    if min(away) < jump.duration or whole < 0.5 * jump.amplitude:
+        return None
+    middle = jump.level + 0.5 * jump.amplitude - first
+    deviation = math.hypot(jump.amplitude_sd, row.noise * math.sqrt(2 / count))
+    return middle / whole, deviation / whole
 
 
 def _coverage(half: HalfCycle, all_time, time) -> tuple[str, ...]:
