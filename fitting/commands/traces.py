@@ -91,7 +91,8 @@ def add_measure(parser: argparse.ArgumentParser) -> None:
         choices=_STATISTICS,
         default="trimmed-mean",
         help="of a particle's pixels (default trimmed-mean, which leaves out the "
-        "darkest and the brightest 10 %%; of 8 bit films the median moves in steps)",
+        "darkest and the brightest 10 %% of particles that no front is seen to cross, "
+        "and would cut a front's ends; of 8 bit films the median moves in steps)",
     )
     group.add_argument(
         "--dark", metavar="FILE", type=Path, help="picture without light, taken off"

@@ -51,6 +51,12 @@ def test_traces_follow_the_particles_and_not_lamp_or_stage(made, statistic):
     assert np.nanstd(error) < 0.015
 
 
+def test_even_rises_of_grainy_particles_are_no_fronts(made):
+    film, _, drawn, shifts = made
+    traces, _ = measure.measure(film, drawn, shifts=shifts)
+    assert not any("front" in note for note in traces.notes)
+
+
 def test_the_lamp_is_known_to_a_thousandth(made):
     film, truth, drawn, shifts = made
     _, quality = measure.measure(film, drawn, shifts=shifts)
