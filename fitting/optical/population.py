@@ -149,8 +149,10 @@ def correlations(found: Degrees) -> Float[np.ndarray, "particle particle"]:
 
 def _slope(progress, row):
     """Slope of a row; NaN is bridged, and held at the ends."""
-    good = np.isfinite(row)
-    filled = np.interp(progress, progress[good], row[good]) if good.any() else row
+    good, along = np.isfinite(row), progress
+    if progress[-1] < progress[0]:  # a discharge, which undoes the charge
+        along = -progress
+    filled = np.interp(along, along[good], row[good]) if good.any() else row
     return np.gradient(filled, progress) if len(progress) > 1 else np.zeros_like(row)
 
 

@@ -132,6 +132,21 @@ def test_a_particle_without_degrees_leaves_the_coherence_of_others_alone():
     assert falls.measures.coherence.value > 0.5
 
 
+def test_slopes_along_a_discharge_are_those_along_the_charge_that_it_undoes():
+    traces = traces_of({"a": rise(3.0), "b": rise(6.0), "c": rise(6.5, 2.0)})
+    traces.intensity[1, 60:70] = np.nan
+    (one,) = find_onsets(traces)
+    charge = degrees_of(traces, one)
+    share = charge.progress / charge.progress[-1]
+    charge, discharge = (
+        dataclasses.replace(charge, progress=along) for along in (share, 1.0 - share)
+    )
+    np.testing.assert_allclose(
+        correlations(discharge), correlations(charge), rtol=1e-10
+    )
+    assert abs(correlations(discharge)[0, 1]) < 0.2
+
+
 def test_intervals_hold_the_value_and_are_the_same_for_a_seed():
     rows = {f"p{k}": rise(3 + 0.8 * k, 1.0) for k in range(6)}
     people, again = (people_of(rows, seed=3, num_draws=100) for _ in range(2))
