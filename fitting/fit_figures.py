@@ -220,7 +220,7 @@ def lithium_figure(report: Report) -> Figure:
     """Stoichiometry of the particles against time, with the measured events.
 
     The observed quantity (mean, or surface) is solid; each event stands where its
-    particle has moved by the event's change.
+    particle has moved by the event's change since its half cycle began.
     """
     run, events = report.trajectories, report.events
     hours = run.time / HOUR
@@ -233,9 +233,12 @@ def lithium_figure(report: Report) -> Figure:
         label = name if named else None
         axes.plot(hours, seen[:, j], color=colors[j], label=label)
     span = _with_room(events, float(hours.min()), float(hours.max()))
+    halves = events.half_cycles(run.half_cycle)
     for k in np.flatnonzero(~events.is_duration):
         j = run.labels.index(events.particles[events.particle[k]])
-        height = seen[0, j] - events.change[k]
+        start, leaves = run.halves[halves[k]]
+        moved = -events.change[k] if leaves else events.change[k]
+        height = np.interp(start, run.time, seen[:, j]) + moved
         _draw_measured(axes, events, k, height, colors[j], span)
     axes.set_xlim(*span)
     axes.set_xlabel("time (h)")
@@ -264,12 +267,15 @@ def _with_room(events, low: float, high: float) -> tuple[float, float]:
 
 @styled
 def raster_figure(report: Report) -> Figure:
-    """Lithium map: one row a particle, in the order of reaction, coloured by x."""
-    run = report.trajectories
-    seen = run.surface if report.events.surface else run.mean
-    half = 0.5 * (seen.max() + seen.min())
-    below = seen < half
-    when = np.where(below.any(0), np.argmax(below, axis=0), len(run.time))
+    """Lithium map: one row a particle, in the order of the first events that the model
+    gives, coloured by x.
+    """
+    run, events = report.trajectories, report.events
+    seen = run.surface if events.surface else run.mean
+    when = np.full(len(run.labels), np.inf)
+    for k in np.flatnonzero(~events.is_duration):
+        j = run.labels.index(events.particles[events.particle[k]])
+        when[j] = min(when[j], report.predicted[k])
     order = np.argsort(when, kind="stable")[::-1]
     named = len(order) <= _MOST_NAMED
     tall = max(6 * min(len(order), 20), min(_ROW * len(order), _TALLEST - 26), _LEAST)
@@ -306,18 +312,15 @@ def voltage_figure(report: Report) -> Figure:
     colors = colors_of(events.particles)
     many = len(events.particles) > len(OKABE_ITO)
     for j, name in enumerate(legend_names(events.particles)):
-        rows = np.flatnonzero((events.particle == j) & ~events.is_duration)
-        for k in rows[:1]:
-            at = report.predicted[k]
+        named = {*events.kind} if many else set()
+        for k in np.flatnonzero((events.particle == j) & ~events.is_duration):
+            at, kind = report.predicted[k], events.kind[k]
             if clock[0] <= at <= clock[-1]:
-                axes.plot(
-                    at / HOUR,
-                    np.interp(at, clock, shown),
-                    marker_of(events.kind[k]),
-                    color=colors[j],
-                    markersize=5,
-                    label=None if many else f"{name}, {events.kind[k]} fitted",
-                )
+                label = None if kind in named else f"{name}, {kind} fitted"
+                height = np.interp(at, clock, shown)
+                how = {"color": colors[j], "markersize": 5, "label": label}
+                axes.plot(at / HOUR, height, marker_of(kind), **how)
+                named.add(kind)
     if many:
         for kind in sorted(
             {events.kind[k] for k in np.flatnonzero(~events.is_duration)}

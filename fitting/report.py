@@ -69,6 +69,9 @@ class Trajectories(NamedTuple):
         current: of the model's cell [A].
         labels: of the particles of the table of events.
         mean, surface: stoichiometries (time, particle).
+        half_cycle: that events are of which name none.
+        halves: of each half cycle with events, its start [s] and whether lithium
+            leaves in it.
     """
 
     time: Float[np.ndarray, " time"]
@@ -77,6 +80,8 @@ class Trajectories(NamedTuple):
     labels: tuple[str, ...]
     mean: Float[np.ndarray, "time particle"]
     surface: Float[np.ndarray, "time particle"]
+    half_cycle: int
+    halves: dict[int, tuple[float, bool]]
 
 
 class Brightness(NamedTuple):

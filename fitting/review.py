@@ -229,11 +229,19 @@ def _trajectories(setup: Setup, solution, offset: float) -> Trajectories:
     # What is saved of the whole and of a half cycle meets; a leap has one instant too.
     new = np.append(True, np.any(np.diff(rows, axis=0) != 0, axis=1))
     time, voltage, current = rows[new].T
+    clock = origin + offset
+    forward = setup.forward
+    halves = {
+        number: (float(solution.half_cycle_span(number)[0]) + clock, leaves)
+        for number, leaves in zip(forward.half_cycles, forward.delithiates, strict=True)
+    }
     return Trajectories(
-        time=time + origin + offset,
+        time=time + clock,
         voltage=voltage,
         current=current,
         labels=setup.events.particles,
         mean=np.asarray(solution.stoichiometry)[new][:, columns],
         surface=np.asarray(solution.surface_stoichiometry)[new][:, columns],
+        half_cycle=forward.half_cycle,
+        halves=halves,
     )

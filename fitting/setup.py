@@ -86,7 +86,7 @@ def by_voltage(
     fields = {
         "origin": recording.start,
         "half_cycle": half_cycle,
-        "delithiates": [half.voltage[-1] > half.voltage[0] for half in halves],
+        "delithiates": [_delithiates(half) for half in halves],
     }
     model = electrode, space_of(electrode, events.particles, choices)
     how = {"drive": "voltage", "recording": recording}
@@ -126,7 +126,7 @@ def by_current(
     fields = {
         "origin": recording.start,
         "half_cycle": half_cycle,
-        "delithiates": [np.mean(half.current) > 0 for half in halves],
+        "delithiates": [_delithiates(half) for half in halves],
     }
     trace = None
     if choices.voltage_sd is not None:
@@ -149,6 +149,15 @@ def _cell_of(events, recording, choices) -> tuple[diffelec.Electrode, float]:
     scale = float(electrode.theoretical_capacity) / capacity
     resistance = choices.series_resistance / scale
     return dataclasses.replace(electrode, series_resistance=resistance), scale
+
+
+def _delithiates(half: Recording) -> bool:
+    """Whether lithium leaves in a half cycle: by its current where that is known, since
+    voltages go on in the rest after it.
+    """
+    if half.current is not None:
+        return bool(np.sum(half.current) > 0)
+    return bool(half.voltage[-1] > half.voltage[0])
 
 
 def _halves(recording: Recording) -> list[Recording]:

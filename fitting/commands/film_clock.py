@@ -1,5 +1,7 @@
 """How the film's clock goes against the cycler's: given, or found in the traces."""
 
+import dataclasses
+
 _HOUR = 3600.0
 _VAGUE = 5.0  # frames, from which on a clock offset is not known
 
@@ -25,6 +27,8 @@ def offset(arguments, traces, recording):
         )
         return clock.Offset(0.0, frame, drift=0.0, count=0), note
     if text == "auto":
+        if arguments.inverted:  # what a charge darkens
+            traces = dataclasses.replace(traces, intensity=-traces.intensity)
         found = clock.clock_offset(traces, recording)
         return found, _told(found, frame)
     try:

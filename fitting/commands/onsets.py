@@ -12,6 +12,7 @@ from .onset_files import Found, write
 from .traces import add_times
 
 _HOUR, _MILLIAMPERE_HOUR = 3600.0, 3.6
+_STEPS = "Charge at C/20 until 4.3 V", "Discharge at C/20 until 3 V"  # for one to mend
 _CHANGE = "(default 0.25, of a jump from 1 to about 0.5)"
 
 
@@ -164,7 +165,7 @@ def check(arguments) -> None:
     ):
         raise ValueError(
             "--reversals-h and --discharge-first must not be given with --cycler, "
-            "whose current tells both."
+            "whose current tells both (without a current, whether its voltage falls)."
         )
     alone = {"--clock-offset-s": arguments.clock_offset_s}
     alone |= {"--clock-sd-s": arguments.clock_sd_s}
@@ -337,17 +338,16 @@ def _next(found: Found) -> str:
             "--half-cycle."
         )
     words = ["diffelec", "fit", "--onsets", str(arguments.out / "onsets.csv")]
+    number, before = found.chosen.half.number, 0
     if arguments.cycler is None:
-        charges = found.chosen.half.charges
-        step = (
-            "Charge at C/20 until 4.3 V" if charges else "Discharge at C/20 until 3 V"
-        )
-        words += ["--protocol", step]
+        # Cells begin full of lithium: a charge is before the first discharge.
+        before = int(found.chosen.half.charges == (number % 2 == 0))
+        steps = itertools.cycle(_STEPS)
+        words += ["--protocol", *itertools.islice(steps, number + before)]
     else:
         words += ["--cycler", str(arguments.cycler), *cycler_file.words(arguments)]
-        if found.chosen.half.number > 1:
-            words += ["--half-cycle", str(found.chosen.half.number)]
-    number = found.chosen.half.number
+    if number + before > 1:
+        words += ["--half-cycle", str(number + before)]
     seen = "half_cycles" if arguments.film is None else f"onset_map_{number}"
     fit = shlex.join([*words, "--seen", "surface", "--out", "fit"])
     return f"look at {arguments.out / seen}.png\nnext: {fit}"

@@ -65,7 +65,8 @@ def of_recording(recording: Recording, offset: float = 0.0) -> tuple[HalfCycle, 
     """The half cycles of a recording on the film's clock.
 
     Args:
-        recording: of the cycler; without a current it is one charge.
+        recording: of the cycler; without a current it is one half cycle, a charge
+            unless its voltage falls.
         offset: what the cycler's clock reads when the film's reads 0 [s].
     """
     spans = recording.half_cycles()
@@ -77,7 +78,10 @@ def of_recording(recording: Recording, offset: float = 0.0) -> tuple[HalfCycle, 
     bounds = []
     for number in range(len(spans)):
         part = recording.half_cycle(number)
-        charges = part.current is None or bool(np.sum(part.current) >= 0)
+        if part.current is None:
+            charges = bool(part.voltage[-1] >= part.voltage[0])
+        else:
+            charges = bool(np.sum(part.current) >= 0)
         bounds.append((part.start - offset, part.end - offset, charges))
     return from_bounds(bounds)
 

@@ -140,6 +140,21 @@ def test_lithium_shows_what_was_seen():
     assert surface.get_ylabel() == "surface stoichiometry x (–)"
 
 
+def test_events_stand_where_particles_have_moved_since_their_half_cycle_began():
+    run = made_up_report().trajectories
+    hours = run.time / HOUR
+    mean = np.interp(hours, [2.77, 7.0, 9.0, 14.0], [0.99, 0.45, 0.45, 0.95])[:, None]
+    report = only(
+        Event("a", "midpoint", time=5.0 * HOUR, sd=60.0),
+        Event("a", "midpoint", time=11.5 * HOUR, sd=60.0, half_cycle=1),
+    )
+    both = {0: (run.time[0], True), 1: (9.0 * HOUR, False)}
+    run = report.trajectories._replace(mean=mean, surface=mean, halves=both)
+    axes = fit_figures.lithium_figure(report._replace(trajectories=run)).axes[0]
+    heights = [float(bars[0].get_ydata()[0]) for bars in axes.containers]
+    np.testing.assert_allclose(heights, [0.99 - 0.25, 0.45 + 0.25], atol=3e-3)
+
+
 def test_lithium_has_room_for_events_after_the_end_of_the_run():
     run = made_up_report().trajectories
     early = run._replace(
@@ -169,6 +184,27 @@ def test_the_map_has_the_first_to_react_on_top():
     axes = fit_figures.raster_figure(made_up_report()).axes[0]
     names = [text.get_text() for text in axes.get_yticklabels()]
     assert names == ["purple", "red", "blue", "brown"]
+
+
+def test_the_map_of_a_discharge_has_the_first_to_react_on_top():
+    report = made_up_report()
+    run = report.trajectories
+    up = run._replace(mean=0.4 + (1.0 - run.mean), halves={0: (run.time[0], False)})
+    axes = fit_figures.raster_figure(report._replace(trajectories=up)).axes[0]
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert names == ["purple", "red", "blue", "brown"]
+
+
+def test_every_event_of_a_particle_is_marked_on_the_voltage():
+    rows = [
+        Event("blue", "midpoint", time=h * HOUR, sd=60.0, half_cycle=k)
+        for k, h in enumerate((6.0, 9.0))
+    ]
+    axes = fit_figures.voltage_figure(only(*rows)).axes[0]
+    assert [float(line.get_xdata()[0]) for line in axes.lines[1:]] == [6.7, 9.2]
+    shown = [line.get_label() for line in axes.lines[1:]]
+    assert shown[0] == "blue, midpoint fitted"
+    assert shown[1].startswith("_")
 
 
 def test_voltage_is_the_one_that_drives_or_the_models_own():

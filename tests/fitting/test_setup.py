@@ -45,6 +45,17 @@ def test_a_recorded_voltage_drives_imaged_particles_alone():
     ]
 
 
+def test_a_discharge_is_told_by_its_current_where_voltage_rises_in_the_rest_after_it():
+    volts = np.array([3.3, 4.2, 4.1, 3.96, 4.15, 4.19])
+    current = 1e-3 * np.array([1, 1, -3, -3, 0, 0])
+    relaxing = Recording(
+        HOUR * np.array([1.0, 9.0, 9.1, 9.5, 9.6, 12.0]), volts, current
+    )
+    late = events().shift(8 * HOUR)
+    prepared = setup.by_voltage(late, relaxing, setup.Choices(), 1)
+    assert not any(prepared.forward.delithiates)
+
+
 def test_a_discharge_is_seen_as_such_after_the_charge_before_it():
     late = events().shift(8 * HOUR)
     prepared = setup.by_voltage(late, recording(), setup.Choices(), 1)

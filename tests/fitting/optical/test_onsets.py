@@ -229,6 +229,13 @@ def test_half_cycles_of_a_recording_are_on_the_clock_of_the_film():
     assert halves[1].start == pytest.approx(7 * HOUR, abs=200)
 
 
+def test_a_recording_without_a_current_is_a_discharge_where_its_voltage_falls():
+    time, volts = HOUR * np.arange(3.0), np.array([3.6, 3.9, 4.3])
+    (rises,) = of_recording(Recording(time, volts))
+    (falls,) = of_recording(Recording(time, volts[::-1]))
+    assert (rises.charges, falls.charges) == (True, False)
+
+
 def test_the_state_of_charge_is_one_after_the_first_half_cycle():
     charge = state_of_charge(recorded(), 0.0)
     assert charge.reference == pytest.approx(6 * 3.6, rel=0.02)

@@ -1,7 +1,9 @@
 import dataclasses
 import json
+import shlex
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from fitting.readers import read_events
 from fitting.recording import Recording
 
 from .made_traces import HOUR, TIMES, rise, traces_of
+from .test_clock import THREE_TURNS, filmed
 
 
 class StillFilm:
@@ -157,6 +160,45 @@ def test_a_drift_of_the_film_s_clock_that_is_sure_is_taken_off_all_times(
         np.testing.assert_allclose(times, [0.08, 0.04], atol=0.03)
         assert (study["clock_drift"], study["clock_sd_s"]) == (0.0, 30.0)
         assert "gains" not in notes
+
+
+@pytest.mark.parametrize("darkens", [True, False])
+def test_the_clock_of_what_a_charge_darkens_is_that_of_what_it_brightens(darkens):
+    traces, recording, offset = filmed(0, THREE_TURNS)
+    if darkens:
+        traces = dataclasses.replace(traces, intensity=1.0 - traces.intensity)
+    arguments = types.SimpleNamespace(clock_offset_s="auto", inverted=darkens)
+    found, _ = film_clock.offset(arguments, traces, recording)
+    middle = float(traces.time.mean())
+    assert abs(found.on_cycler(middle) - middle - offset) < 3 * found.sd < 1000.0
+
+
+CHARGE, DISCHARGE = "Charge at C/20 until 4.3 V", "Discharge at C/20 until 3 V"
+
+
+@pytest.mark.parametrize(
+    ("number", "charges", "steps"),
+    [
+        (1, True, [CHARGE]),
+        (2, False, [CHARGE, DISCHARGE]),
+        (3, True, [CHARGE, DISCHARGE, CHARGE]),
+        (1, False, [CHARGE, DISCHARGE]),
+        (2, True, [CHARGE, DISCHARGE, CHARGE]),
+    ],
+)
+def test_the_next_command_runs_the_half_cycles_before_the_one_that_was_seen(
+    number, charges, steps, monkeypatch
+):
+    half = types.SimpleNamespace(number=number, charges=charges)
+    found = types.SimpleNamespace(
+        arguments=types.SimpleNamespace(out=Path("o"), cycler=None, film=None),
+        chosen=types.SimpleNamespace(half=half),
+    )
+    monkeypatch.setattr(onsets, "can_fit", lambda found: True)
+    words = shlex.split(onsets._next(found).rpartition("next: ")[2])
+    arguments = cli.parser().parse_args(words[1:])
+    assert arguments.protocol == steps
+    assert arguments.half_cycle == (len(steps) if len(steps) > 1 else None)
 
 
 def test_a_vague_clock_that_loses_is_told_without_powers_of_ten():
