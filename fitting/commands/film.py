@@ -199,6 +199,11 @@ def _simulated(arguments):
     columns = (solution.time, solution.voltage, solution.current)
     cycler = [np.asarray(column) for column in columns]
     end = float(solution.half_cycle_span(0)[1]) if solution.num_half_cycles else np.inf
+    if solution.num_half_cycles and float(solution.half_cycle_capacity(0)) < 0:
+        raise ValueError(
+            "The first half cycle of a film must be a charge, in which particles rise, "
+            f"but '{arguments.protocol[0]}' discharges; begin with a charge."
+        )
     imaged = np.asarray(solution.topology.imaged)
 
     def values(time):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from fitting import cli
+import diffelec
+from fitting import cli, files
 from fitting.readers import read_recording
 
 SMALL = ("--rises", "3", "--frames", "20", "--size", "96")
@@ -77,6 +78,18 @@ def test_a_later_camera_sees_the_cell_at_later_instants(tmp_path):
     early, late = np.array(rows, float)
     np.testing.assert_allclose(late[:3], early[2:], atol=1e-6)
     assert np.all(np.diff(early) > 0)
+
+
+def test_a_film_that_begins_with_a_discharge_is_refused(tmp_path, capsys):
+    half = diffelec.presets.single_particle(num_shells=5, initial_stoichiometry=0.5)
+    files.write_electrode(tmp_path / "half.json", half)
+    command = ["film", "--electrode", str(tmp_path / "half.json"), "--size", "64"]
+    command += ["--frames", "5", "--protocol", "Discharge at C/2 for 5 minutes"]
+    assert cli.main([*command, "--out", str(tmp_path / "out")]) == cli.BAD_INPUT
+    assert (
+        "'Discharge at C/2 for 5 minutes' discharges; begin" in capsys.readouterr().err
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_later_camera_sees_rises_earlier_on_its_own_clock(tmp_path):
