@@ -97,7 +97,6 @@ def batch(
             holds some of the numbers of `lanes` or of `function`.
     """
     count = _count(lanes)
-    _check_closure(function)
     if executor is None:
         executor = "threads" if jax.default_backend() == "cpu" else "vectorised"
     if executor not in _EXECUTORS:
@@ -108,7 +107,7 @@ def batch(
     lanes = jax.tree.map(lambda leaf: _array(leaf)[order], lanes)
     run, parts, workers = _EXECUTORS[executor](function, lanes, count, chunk)
     found, done = [], 0
-    for rows in _in_turn(run, parts, workers):
+    for rows in _worded(function, _in_turn(run, parts, workers)):
         found.append(rows)
         done += jax.tree.leaves(rows)[0].shape[0] if jax.tree.leaves(rows) else 0
         if callback is not None:
@@ -140,13 +139,19 @@ def _check_known(lanes) -> None:
         )
 
 
-def _check_closure(function) -> None:
-    """The same of what a function brings along."""
-    own = function
-    if isinstance(function, types.FunctionType):
-        own = inspect.getclosurevars(function).nonlocals
-    if is_traced(own):
-        raise ValueError(_traced("`function`"))
+def _worded(function, found: Iterator) -> Iterator:
+    """The same, where it fails since the function brings along what a transformation
+    holds. What it merely keeps, such as a list of what it was traced with, is no fault.
+    """
+    try:
+        yield from found
+    except (ValueError, jax.errors.TracerArrayConversionError) as error:
+        own = function
+        if isinstance(function, types.FunctionType):
+            own = inspect.getclosurevars(function).nonlocals
+        if not is_traced(own):
+            raise
+        raise ValueError(_traced("`function`")) from error
 
 
 def _traced(what: str) -> str:
