@@ -284,6 +284,7 @@ def test_long_names_leave_the_axes_their_width():
     report = made_up_report()
     label, run = f"log10 contact radius {name} [log10(m)]", report.trajectories
     renamed = made_up_report(
+        events=dataclasses.replace(report.events, particles=(name, *run.labels[1:])),
         parameters=(report.parameters[0]._replace(label=label),),
         trajectories=run._replace(labels=(name, *run.labels[1:])),
     )
