@@ -16,7 +16,6 @@ import argparse
 import functools
 import itertools
 import json
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -45,7 +44,6 @@ from fitting.files import finite, write_json
 from fitting.imaged import imaged_electrode, voltage_drive
 from fitting.noise import EventNoise
 from fitting.optimisers import LevenbergMarquardt
-from fitting.pareto import RELIABLE
 from fitting.problem import Problem, Simulated
 
 HOUR = 3600.0
@@ -153,6 +151,7 @@ def weighed(problem: Problem, seed: int) -> dict:
         "log_evidence": weight.log_evidence,
         "sd": weight.sd,
         "shape": finite(weight.shape),  # infinite where one draw outweighs all
+        "reliable": weight.reliable,
         "bound": weight.bound,
         "chi_square": float(np.sum(np.asarray(found.residual) ** 2)),
     }
@@ -162,7 +161,6 @@ def set_of(design: str, truth: str, number: int, folder: Path) -> dict:
     """One set weighed by all rivals, from its file where there is one."""
     path = folder / f"{design}-{truth}-{number:03d}.json"
     if not path.exists():
-        begin = time.perf_counter()
         rng = np.random.default_rng([RIVALS.index(truth), number])
         noise = data_of(DESIGNS[design], truth, rng)
         found = {}
@@ -171,8 +169,7 @@ def set_of(design: str, truth: str, number: int, folder: Path) -> dict:
             own = eqx.tree_at(lambda p: p.noise, problem, noise)
             found[name] = weighed(own, number)
         exact = int(noise.exact.sum())
-        seconds = time.perf_counter() - begin
-        write_json(path, {"rivals": found, "exact": exact, "seconds": seconds})
+        write_json(path, {"rivals": found, "exact": exact})
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -180,10 +177,7 @@ def judged(one: dict) -> tuple[str, float, bool]:
     """(first mechanism, its least probability, whether all weights hold) of a set."""
     rivals = one["rivals"]
     order = sorted(rivals, key=lambda name: -rivals[name]["log_evidence"])
-    holds = lambda one: one["shape"] is not None and one["shape"] < RELIABLE
-    found = [
-        SimpleNamespace(**rivals[name], reliable=holds(rivals[name])) for name in order
-    ]
+    found = [SimpleNamespace(**rivals[name]) for name in order]
     least = compare.least_probability(found)
     return order[0], least, not any(compare.doubtful(found))
 
@@ -206,7 +200,6 @@ def of_design(design: str, truths, count: int, folder: Path) -> dict:
             "weights_that_do_not_hold": sum(not holds for *_, holds in found),
             "chosen": {n: sum(name == n for name, *_ in found) for n in RIVALS},
             "median_exact_events": float(np.median([one["exact"] for one in sets])),
-            "median_seconds": float(np.median([one["seconds"] for one in sets])),
         }
         print(design, truth, table[truth], flush=True)
     return {"truths": table, "confidently_wrong": f"{wrong} of {total}"}

@@ -17,7 +17,6 @@ from .ends import within
 from .evidence import Evidence
 from .left_out import LeftOut
 from .optimise import Fit
-from .pareto import RELIABLE
 from .setup import Setup
 
 SURE = 0.95
@@ -147,7 +146,7 @@ class Comparison(NamedTuple):
         if self.unreliable:
             parts.append(
                 f"the weights behind the evidence of {', '.join(self.unreliable)} do "
-                f"not hold (shape above {RELIABLE}); raise --draws"
+                "not hold (shapes too large for so few); raise --draws"
             )
         if self.unsettled:
             names = ", ".join(f"'{name}'" for name in self.unsettled)

@@ -7,7 +7,6 @@ import numpy as np
 from . import compare_figures, files, style
 from .compare import Comparison
 from .mechanisms import MECHANISMS
-from .pareto import RELIABLE
 from .summary import aligned
 
 HOUR = 3600.0
@@ -80,17 +79,21 @@ def text(found: Comparison) -> str:
             "without particles",
         )
     ]
-    for name, size, chi, _, log, sd, k, share, off, off_sd, worst, *_ in rows(found):
+    for c, row in zip(found.contenders, rows(found), strict=True):
+        name, size, chi, _, log, sd, _, share, off, off_sd, *_ = row
         without = "" if off is None else f"{off:.1f}"
         without += "" if off_sd is None else f" ± {off_sd:.1f}"
-        if off is not None and (worst is None or worst > RELIABLE):
+        if off is not None and np.any(c.left_out.doubtful):
             without += " (!)"
-        sure = "" if k is not None and k < RELIABLE else " (!)"
+        sure = "" if c.evidence.reliable else " (!)"
         numbers = f"{chi:.1f}", f"{log:.2f} ± {sd:.2f}{sure}", f"{share:.3f}"
         table.append((name, str(size), *numbers, without))
     remarks = []
     if any("(!)" in cell for row in table for cell in row):
-        remarks.append(f"(!): weights with a shape above {RELIABLE}, not to be trusted")
+        remarks.append(
+            "(!): weights with a shape too large for so few (0.55 of 160, 0.64 of 600, "
+            "0.7 of 2200 or more), not to be trusted"
+        )
     return "\n".join([*aligned(table, left=1), *remarks, "", found.verdict()])
 
 

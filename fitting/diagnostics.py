@@ -14,7 +14,7 @@ from numpyro.diagnostics import effective_sample_size, gelman_rubin
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from .pareto import RELIABLE, smooth_weights
+from .pareto import largest_shape, smooth_weights
 from .samplers import Draw
 from .sampling import Samples
 from .wording import counted, named
@@ -167,6 +167,11 @@ class Diagnosis(NamedTuple):
             found.append(f"{paths} cut off at full depth")
         return tuple(found)
 
+    @property
+    def limit(self) -> float:
+        """What the shape of so many weights must stay below."""
+        return largest_shape(self.num_chains * self.num_draws)
+
     def counts(self) -> str:
         """What went wrong how often, and the solves in all."""
         return (
@@ -186,7 +191,7 @@ class Diagnosis(NamedTuple):
         if self.shape is not None:
             return (
                 f"The weighted draws may be trusted: the shape of their weights is "
-                f"{self.shape:.2f} (below {RELIABLE})."
+                f"{self.shape:.2f} (below {self.limit:.2f})."
             )
         rhat, bulk, tail = self.worst
         ends = f"; {counted(self.num_failed, 'solve')} failed"
@@ -207,7 +212,7 @@ class Diagnosis(NamedTuple):
             )
         if self.shape is None:
             return "More draws or a longer warm-up may mend it."
-        if self.shape > RELIABLE:
+        if self.shape > self.limit:
             return "Sample with chains (--sampler nuts, hmc or slice) instead."
         return "More draws may mend it."
 
@@ -240,10 +245,10 @@ def _doubts_of_unknown(found: Diagnosis) -> list[str]:
 
 def _doubts_of_weights(found: Diagnosis) -> tuple[str, ...]:
     doubts = _doubts_of_unknown(found)
-    if found.shape > RELIABLE:
+    if found.shape > found.limit:
         doubts.append(
             f"the weights of the approximation have the shape {found.shape:.2f} "
-            f"(above {RELIABLE}), it is not near enough to the posterior"
+            f"(above {found.limit:.2f}), it is not near enough to the posterior"
         )
     least = min((q.bulk for q in found.known), default=np.inf)
     if least < MIN_SIZE:

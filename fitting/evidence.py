@@ -32,7 +32,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_t
 
 from .optimise import Fit
-from .pareto import RELIABLE, smooth_weights
+from .pareto import largest_shape, smooth_weights
 from .parted import Parted
 from .posterior import Centre, Posterior
 from .problem import Problem
@@ -50,7 +50,7 @@ class Evidence(NamedTuple):
     Attributes:
         log_evidence: ln Z; densities of times are in 1/s.
         sd: of it, by Monte Carlo.
-        shape: k of the weights; above 0.7 neither of the two holds.
+        shape: k of the weights; above `limit` neither of the two holds.
         effective: draws of the posterior that the weighted ones are worth.
         raw: draws of the posterior, drawn again by their weights (draw, component).
         times: of the events that they predict [s] (draw, event).
@@ -76,9 +76,14 @@ class Evidence(NamedTuple):
         return float(np.max(self.log_likelihood))
 
     @property
+    def limit(self) -> float:
+        """What the shape of so many weights must stay below."""
+        return largest_shape(self.num_solves)
+
+    @property
     def reliable(self) -> bool:
         """Whether the weights hold."""
-        return bool(self.shape < RELIABLE)
+        return bool(self.shape < self.limit)
 
 
 class _Drawn(NamedTuple):
@@ -201,7 +206,7 @@ def adapted(
     parts: list[_Drawn] = []
     for number in range(rounds if most is None else max(rounds, most)):
         # Asked once: to stop at the first round that looks good chooses lucky ones.
-        if number == rounds and smooth_weights(log_weights).shape < RELIABLE:
+        if number == rounds and _hold(log_weights):
             break
         u = folds.draw(target, rng)
         parts.append(_solved(target, u, number * count, callback))
@@ -215,6 +220,10 @@ def adapted(
         folds = folds.adapted(drawn.u, log_weights)
     law = _parted(matched(drawn.u, log_weights), alone)
     return _concluded(drawn, log_weights, rng), law
+
+
+def _hold(log_weights) -> bool:
+    return smooth_weights(log_weights).shape < largest_shape(len(log_weights))
 
 
 def _first_laws(target: Posterior, found: Fit | Centre) -> list:

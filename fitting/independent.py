@@ -59,7 +59,8 @@ class Laplace(AbstractIndependent):
 
     $$ \propto p(u | y) / N(u; 0, 1) $$
 
-    Whether the weights may be trusted, `pareto.smooth_weights` says (k below 0.7).
+    Whether the weights may be trusted, `pareto.smooth_weights` says, whose k must be
+    below `pareto.largest_shape`.
     """
 
     def draw(self, target, key):

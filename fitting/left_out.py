@@ -29,13 +29,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.interpolate import PchipInterpolator
 from scipy.special import logsumexp
 
 from .coordinates import populations
 from .ends import ends_of, measurable, within
-from .pareto import smooth_weights
+from .pareto import largest_shape, smooth_weights
 
 # The law's tails beyond hold 6e-5; a particle out there has weights that do not hold.
 _NODES = np.array([-4.0, -2.8, -2.0, -1.3, -0.6, 0.0, 0.6, 1.3, 2.0, 2.8, 4.0])
@@ -49,14 +49,26 @@ class LeftOut(NamedTuple):
     Attributes:
         quantiles: of what should be measured, at 5, 50 and 95 %, infinite beyond the
             end of the half cycle (3, event) [s].
-        shapes: k of the weights, of each particle (particle,); above 0.7 neither the
-            intervals nor the densities hold.
+        shapes: k of the weights, of each particle (particle,); above `limit` neither
+            the intervals nor the densities hold.
         log_densities: of each particle's own data, times in s (particle,).
+        num_draws: of the whole posterior, that were weighted.
     """
 
     quantiles: Float[np.ndarray, "3 event"]
     shapes: Float[np.ndarray, " particle"]
     log_densities: Float[np.ndarray, " particle"]
+    num_draws: int
+
+    @property
+    def limit(self) -> float:
+        """What the shape of so many weights must stay below."""
+        return largest_shape(self.num_draws)
+
+    @property
+    def doubtful(self) -> Bool[np.ndarray, " particle"]:
+        """Of which particles the weights do not hold."""
+        return ~(self.shapes < self.limit)
 
 
 def can_leave_out(setup) -> bool:
@@ -189,7 +201,7 @@ def _predictions(setup, told, logs, noise, seed) -> LeftOut:
             off = noise.scatter.sample(rng, times.shape)
             scattered = times + np.asarray(noise.scale[k]) * off
             quantiles[:, k] = _weighted(scattered, weights)
-    return LeftOut(quantiles, shapes, densities)
+    return LeftOut(quantiles, shapes, densities, len(told))
 
 
 def _weighted(values, weights):

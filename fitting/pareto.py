@@ -5,8 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-RELIABLE = 0.7
-"""Shape k of the largest weights above which averages over them mean nothing."""
 _LEAST = (
     1e-100  # of the largest weight; where the tail reaches below, one outweighs all
 )
@@ -17,13 +15,25 @@ class Smoothed(NamedTuple):
 
     Attributes:
         weights: that sum to 1 (draw,).
-        shape: k of their tail; averages may be relied on below `RELIABLE`.
+        shape: k of their tail; averages may be relied on below `largest_shape`.
         effective: number of equal weights that would be worth as much.
     """
 
     weights: Float[np.ndarray, " draw"]
     shape: float
     effective: float
+
+
+def largest_shape(count: int) -> float:
+    r"""Shape k above which averages over that many weights mean nothing.
+
+    $$ \min(1 - 1/\log_{10} S, 0.7) $$
+
+    0.55 of 160 weights, 0.64 of 600, 0.7 from 2200 on.
+
+    Source: Vehtari et al. 2024, arXiv 1507.02646.
+    """
+    return float(min(1.0 - 1.0 / np.log10(max(count, 2)), 0.7))
 
 
 def smooth_weights(log_weights: Float[np.ndarray, " draw"]) -> Smoothed:

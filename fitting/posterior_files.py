@@ -8,7 +8,6 @@ import numpy as np
 from . import files, netcdf, posterior_figures, style
 from .ends import told_interval
 from .inference import LEVELS, Inference
-from .pareto import RELIABLE
 from .summary import aligned, known
 from .tempering import Tempered
 
@@ -292,10 +291,10 @@ def text(found: Inference) -> str:
             f"logarithm of the evidence {at.log_evidence:.2f} (+-{at.sd:.2f}), by "
             f"walkers at {len(at.powers)} powers and {at.num_solves} solves of theirs"
         )
-    if found.left_out is not None and np.any(found.left_out.shapes > RELIABLE):
+    if found.left_out is not None and np.any(found.left_out.doubtful):
         lines.append(
             "The intervals with a particle left out that are marked (!) do not hold: "
-            f"their weights have a shape k above {RELIABLE}."
+            f"their weights have a shape k above {found.left_out.limit:.2f}."
         )
     return "\n".join([*lines, found.diagnosis.verdict()])
 
@@ -316,7 +315,7 @@ def _event_table(found: Inference) -> list[tuple]:
         )
         if found.left_out is not None:
             low, high = found.left_out.quantiles[[0, -1], k]
-            bad = found.left_out.shapes[events.particle[k]] > RELIABLE
+            bad = found.left_out.doubtful[events.particle[k]]
             row += (f"{told_interval(low, high, end)}{' (!)' if bad else ''}",)
         rows.append(row)
     return rows

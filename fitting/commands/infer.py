@@ -265,10 +265,10 @@ def _law(prepared, found) -> dict:
             alone=alone,
             callback=lambda done: shown(f"{done} solves"),
         )
+    remedy = f" (above {made.limit:.2f}: compare with --sampler tempered)"
     print(
         f"adaptation: {made.num_solves} draws are worth {made.effective:.0f}, the shape"
-        f" of their weights is {made.shape:.2f}"
-        + ("" if made.reliable else " (above 0.7: compare with --sampler tempered)"),
+        f" of their weights is {made.shape:.2f}" + ("" if made.reliable else remedy),
         file=sys.stderr,
     )
     return {f"law_{name}": np.asarray(getattr(law, name)) for name in _PARTS_OF_LAW}

@@ -46,7 +46,7 @@ def evidence_of(log_evidence, sd=0.05, shape=0.3, best=0.0):
 
 def contender(name, log_evidence, left=None, **fields):
     densities = np.array(left if left is not None else [0.0] * 4)
-    without = LeftOut(np.zeros((3, 4)), np.full(4, 0.2), densities)
+    without = LeftOut(np.zeros((3, 4)), np.full(4, 0.2), densities, 2200)
     chi, found = fields.pop("chi", 0.5), fields.pop("found", SEARCHED)
     return compare.Contender(
         *(name, setup_of_four(), found, evidence_of(log_evidence, **fields)),
@@ -296,3 +296,13 @@ def test_a_current_or_a_protocol_cannot_serve_all_mechanisms(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "must be driven by a recorded voltage" in said
     assert "give a recording of it by --cycler" in said
+
+
+def test_what_the_weights_hold_is_asked_of_their_number():
+    sure = evidence_of(-3.0, shape=0.6)
+    assert not sure.reliable  # of 100 draws
+    assert sure._replace(num_solves=1200).reliable
+    left = LeftOut(np.zeros((3, 4)), np.full(4, 0.6), np.zeros(4), 160)
+    assert left.doubtful.all()
+    assert not left._replace(num_draws=1600).doubtful.any()
+    assert left._replace(shapes=np.full(4, np.nan), num_draws=1600).doubtful.all()

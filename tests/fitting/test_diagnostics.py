@@ -100,7 +100,19 @@ def test_weights_of_which_one_outweighs_all_are_finite_and_not_relied_on(spread)
     assert np.isfinite(smoothed.weights).all()
     assert smoothed.weights.sum() == pytest.approx(1.0)
     assert np.argmax(smoothed.weights) == np.argmax(logs)
-    assert smoothed.shape > pareto.RELIABLE
+    assert smoothed.shape > pareto.largest_shape(logs.size)
+
+
+def test_few_weights_must_have_shorter_tails():
+    # 1 - 1/log10(S), and 0.7 at most (Vehtari et al. 2024)
+    limits = [pareto.largest_shape(count) for count in (100, 316, 1000, 2200, 10**6)]
+    np.testing.assert_allclose(limits, [0.5, 0.6, 2 / 3, 0.7, 0.7], atol=1e-3)
+    few = diagnosis(num_chains=1, num_draws=160, shape=0.6)
+    many = diagnosis(num_chains=1, num_draws=1600, shape=0.6)
+    assert "below 0.69" in many.verdict()
+    doubted = diagnostics._doubts_of_weights(few)
+    assert any("above 0.55" in doubt for doubt in doubted)
+    assert not any("shape" in d for d in diagnostics._doubts_of_weights(many))
 
 
 def test_constants_have_no_diagnostics():

@@ -131,7 +131,7 @@ def predicted(monkeypatch):
     draws = SimpleNamespace(times=times, raw=raw, log_density=density)
     plain = setup_of_four()
     found = inference._predicted(plain, draws, 0)
-    without = LeftOut(np.full((3, 4), np.inf), np.full(4, 0.2), np.zeros(4))
+    without = LeftOut(np.full((3, 4), np.inf), np.full(4, 0.2), np.zeros(4), 160)
     return SimpleNamespace(setup=plain, predicted=found, left_out=without)
 
 
