@@ -5,9 +5,10 @@ Excel's serial dates.
 """
 
 import itertools
+import math
 import re
 import zoneinfo
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
@@ -35,6 +36,9 @@ _DAY = 86400.0
 _UNIX_FROM, _UNIX_MS_FROM = 1e8, 1e11  # 1973, in s and in ms
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+")
 _HUNDREDS = re.compile(r"[-+]?[1-9]\d\d")
+# Places of year, month and day in a date.
+_YEAR_FIRST, _DAY_FIRST, _MONTH_FIRST = (0, 1, 2), (2, 1, 0), (2, 0, 1)
+_CLOSER = 2.0  # how much closer days of one order must lie than those of another
 
 
 class Separators(NamedTuple):
@@ -183,19 +187,21 @@ def dates(
         file: name, for messages.
         label: of the column.
         cells: dates, serial dates of Excel or seconds since 1970.
-        day_first: whether 03/04/2025 is in April; None: as the column shows.
+        day_first: whether 03/04/2025 is in April, and no date with a year of two
+            digits begins with it; None: as the column shows.
         zone: of the instrument's clock, such as "Europe/Paris"; None: UTC.
 
     Raises:
-        ValueError: where the order of day and month cannot be told.
+        ValueError: where the order of day, month and year cannot be told.
     """
     texts = [cell.strip().replace("\ufeff", "") for cell in cells]
     if texts and not is_date(next((t for t in texts if t), "")):
         return _serial_dates(file, label, texts)
     found = [_DATE.fullmatch(text) for text in texts]
     notes = []
+    order = _DAY_FIRST if day_first else _MONTH_FIRST
     if day_first is None:
-        day_first, note = _order(file, label, found)
+        order, note = _order(file, label, found)
         notes += [note] if note else []
     known = any(match and match["zone"] for match in found)
     if not known and zone is None:
@@ -204,9 +210,9 @@ def dates(
         )
     tz = UTC if zone is None else _zone(zone)
     days: dict = {}
-    unix = np.array([_instant(m, day_first, tz, days) for m in found])
+    unix = np.array([_instant(m, order, tz, days) for m in found])
     if tz is not UTC:
-        late = np.array([_instant(m, day_first, tz, days, fold=1) for m in found])
+        late = np.array([_instant(m, order, tz, days, fold=1) for m in found])
         _unfold(unix, late)
     return Dates(unix, tuple(notes))
 
@@ -244,22 +250,26 @@ def _serial_dates(file: str, label: str, texts: Sequence[str]) -> Dates:
     return Dates(np.full(len(texts), np.nan), ())
 
 
-def _order(file: str, label: str, found) -> tuple[bool, str]:
-    """(whether the day comes first, note): as numbers above 12 show."""
+def _order(file: str, label: str, found) -> tuple[tuple[int, ...], str]:
+    """(places of year, month and day, note): as the numbers of a column show."""
     numeric = [m for m in found if m and m["b"].isdigit() and len(m["a"]) < 3]
     first = max((int(m["a"]) for m in numeric), default=13)
     second = max((int(m["b"]) for m in numeric), default=0)
+    if _is_year_first(file, label, numeric):
+        return _YEAR_FIRST, ""
     if first > 12 and second > 12:
         raise ValueError(
             f"{file}, column {label}, must hold dates of one order, but has {first} as "
             f"its first and {second} as its second number."
         )
+    days = {m[0].split()[0] for m in numeric}
     if first > 12 or second > 12:
-        return first > 12, ""
-    if "." in numeric[0][0].split()[0] or len({m[0].split()[0] for m in numeric}) == 1:
-        day = "." in numeric[0][0].split()[0]
+        order = _DAY_FIRST if first > 12 else _MONTH_FIRST
+        return order, _year_note(file, label, numeric[0]) if len(days) == 1 else ""
+    day = "." in numeric[0][0].split()[0]
+    if day or len(days) == 1:
         note = "the day" if day else "the month"
-        return day, (
+        return _DAY_FIRST if day else _MONTH_FIRST, (
             f"{file}, column {label}: {note} was taken to come first in "
             f"'{numeric[0][0].split()[0]}'; if it does not, give day_first."
         )
@@ -269,13 +279,59 @@ def _order(file: str, label: str, found) -> tuple[bool, str]:
     )
 
 
-def _instant(match, day_first: bool, zone, days: dict, *, fold: int = 0) -> float:
+def _is_year_first(file: str, label: str, numeric: Sequence[re.Match]) -> bool:
+    """Whether dates such as 24/01/05 begin with the year, as their days lie closer.
+
+    Days of the wrong order are a year apart where they follow one another in truth.
+
+    Raises:
+        ValueError: where days lie as close if the year comes last.
+    """
+    days = set(map(_parts, numeric))
+    if len(days) < 2 or any(len(a) != 2 or len(c) != 2 for a, _, c in days):
+        return False
+    first = _span(days, _YEAR_FIRST)
+    last = min(_span(days, _DAY_FIRST), _span(days, _MONTH_FIRST))
+    if math.isinf(first) or first >= _CLOSER * last:
+        return False
+    if last >= _CLOSER * first:
+        return True
+    raise ValueError(
+        f"{file}, column {label}, must show whether the year comes first or last, but "
+        f"has '{numeric[0][0]}' to '{numeric[-1][0]}'; give day_first if it comes "
+        "last, or write dates as 2025-04-03."
+    )
+
+
+def _span(days: Iterable[tuple[str, str, str]], order: tuple[int, ...]) -> float:
+    """Days from the first to the last of some, infinite where one is none."""
+    found = [_day(day, order) for day in days]
+    if None in found:
+        return math.inf
+    return max(found).toordinal() - min(found).toordinal()
+
+
+def _year_note(file: str, label: str, match: re.Match) -> str:
+    """A note where the one day of a column may begin with its year; else empty."""
+    parts, text = _parts(match), match[0].split()[0]
+    other = _day(parts, _YEAR_FIRST) if len(parts[0]) == len(parts[2]) == 2 else None
+    if other is None or other == _day(parts, _DAY_FIRST):
+        return ""
+    return (
+        f"{file}, column {label}: the year was taken to come last in '{text}'; if it "
+        f"comes first, write {other}."
+    )
+
+
+def _instant(
+    match, order: tuple[int, ...], zone, days: dict, *, fold: int = 0
+) -> float:
     """Seconds since 1970 of a date."""
     if match is None:
         return float("nan")
-    key = (match["a"], match["b"], match["c"])
+    key = _parts(match)
     if key not in days:
-        days[key] = _day(*key, day_first)
+        days[key] = _day(key, order)
     if days[key] is None or int(match["h"] or 0) > 23 or int(match["m"] or 0) > 59:
         return float("nan")
     seconds = _seconds(match)
@@ -295,14 +351,18 @@ def _instant(match, day_first: bool, zone, days: dict, *, fold: int = 0) -> floa
     return (days[key].toordinal() - _UNIX_EPOCH) * _DAY + seconds
 
 
-def _day(a: str, b: str, c: str, day_first: bool) -> date | None:
+def _parts(match: re.Match) -> tuple[str, str, str]:
+    """The three parts of a date."""
+    return match["a"], match["b"], match["c"]
+
+
+def _day(parts: tuple[str, str, str], order: tuple[int, ...]) -> date | None:
     """The day of three parts of a date."""
-    if len(a) == 4:
-        year, month, day = a, b, c
-    elif b.isdigit() and not day_first:
-        month, day, year = a, b, c
-    else:
-        day, month, year = a, b, c
+    if len(parts[0]) == 4:
+        order = _YEAR_FIRST
+    elif not parts[1].isdigit():
+        order = _DAY_FIRST
+    year, month, day = (parts[k] for k in order)
     if not month.isdigit():
         if month[:3].lower() not in _MONTHS:
             return None

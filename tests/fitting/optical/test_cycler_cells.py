@@ -117,3 +117,81 @@ def test_a_current_of_one_sign_under_a_voltage_that_turns_leaves_a_note(tmp_path
     assert "rises by 0.6 V and falls by 0.58 V" in doubtful.notes[-1]
     rows = [f"{60 * k},{rises_and_falls(k, 200)},0.001" for k in range(60)]
     assert not read_cycler(written(tmp_path / "b.csv", header, rows)).notes
+
+
+def written_dates(path, form, first, days=(0, 1), time=False):
+    """Two rows, at 18 and at 22 o'clock, on each of some days; `time` beside."""
+    at = [first + timedelta(days=d, hours=h) for d in days for h in (18, 22)]
+    rows = [f"{t:{form}} {t:%H:%M:%S},{3.5 + 0.001 * k}" for k, t in enumerate(at)]
+    if time:
+        rows = [
+            f"{row},{(t - at[0]).total_seconds()}"
+            for row, t in zip(rows, at, strict=True)
+        ]
+    header = "Date,voltage_V,time_s" if time else "Date,voltage_V"
+    return written(path, header, rows), at
+
+
+JANUARY, CROSSING = datetime(2024, 1, 5, tzinfo=UTC), datetime(2023, 12, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("mark", ["/", "-", "."])
+@pytest.mark.parametrize(
+    ("parts", "first", "days"),
+    [
+        ("%y %m %d", JANUARY, (0, 1)),
+        ("%y %m %d", datetime(2011, 3, 5, tzinfo=UTC), (0, 1)),
+        ("%y %m %d", datetime(2024, 1, 31, tzinfo=UTC), (0, 1, 2)),
+        ("%y %m %d", CROSSING, (0, 1, 2, 3)),
+        ("%d %m %y", datetime(2026, 1, 24, tzinfo=UTC), (0, 1)),
+        ("%d %m %y", datetime(2025, 1, 31, tzinfo=UTC), (0, 1)),
+        ("%d %m %y", CROSSING, (0, 1, 2, 3)),
+        ("%m %d %y", datetime(2024, 1, 12, tzinfo=UTC), (0, 1)),
+        ("%m %d %y", CROSSING, (0, 1, 2, 3)),
+        ("%d %m %y", datetime(2024, 1, 13, tzinfo=UTC), (0, 40, 80)),
+    ],
+)
+def test_a_year_of_two_digits_stands_where_days_follow(
+    parts, first, days, mark, tmp_path
+):
+    form = parts.replace(" ", mark)
+    path, at = written_dates(tmp_path / "cell.csv", form, first, days)
+    table = read_cycler(path)
+    expected = [(t - at[0]).total_seconds() for t in at]
+    np.testing.assert_allclose(table.time, expected)
+    assert table.start == at[0].timestamp()
+    assert len(table.notes) == 2  # no time zone, no current
+
+
+def test_dates_that_begin_with_the_year_are_right_beside_a_time(tmp_path):
+    path, at = written_dates(tmp_path / "a.csv", "%y/%m/%d", JANUARY, time=True)
+    assert read_cycler(path).start == at[0].timestamp()
+
+
+def test_a_day_that_may_begin_with_its_year_leaves_a_note(tmp_path):
+    path, at = written_dates(
+        tmp_path / "a.csv", "%d/%m/%y", JANUARY.replace(day=24), (0,)
+    )
+    assert read_cycler(path).start == at[0].timestamp()
+    words = "the year was taken to come last in '24/01/24'"
+    assert not any(words in note for note in read_cycler(path).notes)
+    path, at = written_dates(
+        tmp_path / "b.csv", "%d/%m/%y", datetime(2026, 1, 24, tzinfo=UTC), (0,)
+    )
+    table = read_cycler(path)
+    assert table.start == at[0].timestamp()
+    words = (
+        "the year was taken to come last in '24/01/26'; if it comes first, write 2024"
+    )
+    assert words in table.notes[0]
+
+
+def test_a_year_that_may_come_first_or_last_is_refused(tmp_path):
+    path, _ = written_dates(
+        tmp_path / "a.csv", "%y/%m/%d", JANUARY.replace(day=15), (0, 31)
+    )
+    words = "the year comes first or last, but has '24/01/15.*as 2025-04-03"
+    with pytest.raises(ValueError, match=words):
+        read_cycler(path)
+    last = read_cycler(path, day_first=True)
+    assert last.start == datetime(2015, 1, 24, 18, tzinfo=UTC).timestamp()
