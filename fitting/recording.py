@@ -12,6 +12,8 @@ from .events import Events
 from .wording import counted, first_of
 
 _REST_SHARE = 0.01  # of the largest current, below which the cell rests
+_CHARGE_SHARE = 0.2  # of the charge there is, that no rest passes
+_SLOWEST = 7.2e5  # s (200 h), in which a current that is no leak passes that charge
 _VOLTAGE_RANGE = (0.0, 6.0)  # V, of any cell there is
 _SPAN_RANGE = (60.0, 3e8)  # s: a minute to ten years
 _LEAST_SHARE = 0.01  # of a half cycle, by which one event or more has happened
@@ -61,13 +63,12 @@ class Recording(eqx.Module):
         return float(self.time[-1])
 
     def active_current(self) -> Float[np.ndarray, " instant"] | None:
-        """The current [A], 0 where the cell rests (there a cycler reads nanoamperes);
-        None where none is known.
+        """The current [A], 0 where the cell rests (see `flows`); None where none is
+        known.
         """
         if self.current is None:
             return None
-        size = np.abs(self.current)
-        return np.where(size < _REST_SHARE * size.max(), 0.0, self.current)
+        return np.where(flows(self.time, self.current), self.current, 0.0)
 
     def half_cycles(self) -> tuple[tuple[float, float], ...]:
         """(start, end) [s] of the runs of one sign of current, on this clock.
@@ -175,6 +176,33 @@ class Recording(eqx.Module):
                 f"cycle of {span / _HOUR:.3g} h, but the latest is at {latest:.2g} of "
                 "it; check the unit of their times, and their clock."
             )
+
+
+def flows(
+    time: Float[np.ndarray, " instant"], current: Float[np.ndarray, " instant"]
+) -> Bool[np.ndarray, " instant"]:
+    """Whether a current [A] flows at instants [s], or the cell rests.
+
+    Below a hundredth of the largest current it rests; there a cycler reads nanoamperes,
+    or an offset. Beside a pulse a slow charge lies there too. What passes a fifth of
+    the charge there is, and could pass all of it in 200 h, is therefore no rest: it is
+    judged by its own largest current.
+    """
+    size, whole = np.abs(current), np.ptp(_passed(time, current))
+    largest = np.max(size)
+    while True:
+        limit = _REST_SHARE * largest
+        small = np.where(size < limit, current, 0.0)
+        largest = np.max(np.abs(small))
+        little = np.ptp(_passed(time, small)) <= _CHARGE_SHARE * whole
+        if little or largest * _SLOWEST < whole:
+            return size > limit
+
+
+def _passed(time, current) -> Float[np.ndarray, " instant"]:
+    """Charge [C] that a current has passed since the first instant."""
+    steps = 0.5 * (current[1:] + current[:-1]) * np.diff(time)
+    return np.concatenate([[0.0], np.cumsum(steps)])
 
 
 def _check_instant(where: str, value: float, start: float, end: float) -> None:

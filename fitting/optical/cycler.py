@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..recording import Recording
+from ..recording import Recording, flows
 from ..wording import counted
 from . import cycler_columns, cycler_current, cycler_time
 from .cycler_books import read_biologic, read_book, read_neware, refuse_binary
@@ -168,7 +168,7 @@ def _remarks(file: str, columns) -> list[str]:
     if current is None:
         notes.append(f"{file} has no current; half cycles cannot be told.")
     elif np.any(current):
-        sign = np.where(np.abs(current) > 0.01 * np.abs(current).max(), current, 0)
+        sign = np.where(flows(time, current), current, 0)
         same = (np.sign(sign[1:]) == np.sign(sign[:-1])) & (sign[1:] != 0)
         if np.sum(np.sign(sign[1:])[same] * np.diff(voltage)[same]) < 0:
             notes.append(

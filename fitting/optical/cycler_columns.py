@@ -162,7 +162,7 @@ def _current_of(table: Table, instrument: str, time, voltage, counts):
     current = _amperes(table, column, instrument)
     step = counts.get("step_count", counts.get("step_id"))
     current, notes = cycler_current.signed(
-        *(sheet.name, sheet.lines, current, voltage, step, _states(sheet)),
+        *(sheet.name, sheet.lines, time, current, voltage, step, _states(sheet)),
         unsigned=instrument == MACCOR,
     )
     cycler_current.check_size(sheet.name, column.label, sheet.lines, current)

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ..columns import CURRENT
+from ..recording import flows
 
-_REST_SHARE = 0.01  # of the largest current, below which the cell rests
 _LARGEST = 2000.0  # A, of any cell there is
 _LEAST_CHANGE = 2e-3  # V, by which a step tells the sign of its current
 _DOUBTFUL, _LEAST_DOUBTFUL = 0.5, 0.1  # of the range of voltage; V
@@ -43,6 +43,7 @@ def state_signs(states: Sequence[str]) -> Int[np.ndarray, " row"]:
 def signed(
     file: str,
     lines: Sequence[int],
+    time: Float[np.ndarray, " row"],
     current: Float[np.ndarray, " row"],
     voltage: Float[np.ndarray, " row"],
     step: np.ndarray | None,
@@ -55,6 +56,7 @@ def signed(
     Args:
         file: name, for messages.
         lines: of the rows.
+        time: of the rows [s].
         current: as it is written.
         voltage: of the cell [V].
         step: what tells one step from the next, if known.
@@ -62,18 +64,19 @@ def signed(
         unsigned: whether this instrument writes the size of the current only.
     """
     if np.any(current < 0) or not np.any(current > 0):
-        return _agreeing(file, current, signs)
+        return _agreeing(file, time, current, signs)
+    flowing = flows(time, current)
     if signs is not None and np.any(signs != 0):
-        unknown = np.flatnonzero((signs == 0) & _flows(current))
-        share = unknown.size / max(_flows(current).sum(), 1)
+        unknown = np.flatnonzero((signs == 0) & flowing)
+        share = unknown.size / max(flowing.sum(), 1)
         if share < 0.02:
             if not np.any(signs < 0):
                 return current, ()
             note = f"{file}: the current has no sign; that of the states was given it."
             return np.where(signs < 0, -current, current), (note,)
     if not unsigned:
-        return current, _doubt(file, current, voltage)
-    found = _signs_of_voltage(file, lines, current, voltage, step)
+        return current, _doubt(file, flowing, voltage)
+    found = _signs_of_voltage(file, lines, flowing, voltage, step)
     note = (
         f"{file}: the current has no sign; it was taken as charging where the voltage "
         "rises in a step, discharging where it falls."
@@ -81,14 +84,9 @@ def signed(
     return current * found, (note,)
 
 
-def _flows(current) -> np.ndarray:
-    return np.abs(current) > _REST_SHARE * np.abs(current).max()
-
-
-def _doubt(file: str, current, voltage) -> tuple[str, ...]:
+def _doubt(file: str, flowing, voltage) -> tuple[str, ...]:
     """A note where the voltage rises and falls under a current of one sign."""
-    flows = _flows(current)
-    change = np.diff(voltage)[flows[1:] & flows[:-1]]
+    change = np.diff(voltage)[flowing[1:] & flowing[:-1]]
     path = np.cumsum(np.append(0.0, change))
     rise = float(np.max(path - np.minimum.accumulate(path)))
     fall = float(np.max(np.maximum.accumulate(path) - path))
@@ -101,11 +99,11 @@ def _doubt(file: str, current, voltage) -> tuple[str, ...]:
     )
 
 
-def _agreeing(file: str, current, signs):
+def _agreeing(file: str, time, current, signs):
     """A signed current, turned where the states say the opposite throughout."""
     if signs is None:
         return current, ()
-    flowing = _flows(current) & (signs != 0) if np.any(current) else np.zeros(1, bool)
+    flowing = flows(time, current) & (signs != 0)
     if flowing.sum() < 3 or np.mean(np.sign(current[flowing]) != signs[flowing]) < 0.9:
         return current, ()
     note = (
@@ -115,16 +113,15 @@ def _agreeing(file: str, current, signs):
     return -current, (note,)
 
 
-def _signs_of_voltage(file: str, lines, current, voltage, step):
+def _signs_of_voltage(file: str, lines, flowing, voltage, step):
     """+-1 of each row by the change of voltage in its step."""
-    flows = _flows(current)
-    change = np.diff(flows.astype(int)) != 0
+    change = np.diff(flowing.astype(int)) != 0
     if step is not None:
         change |= np.diff(np.nan_to_num(step)) != 0
     starts = [0, *(np.flatnonzero(change) + 1)]
-    found, before = np.ones(len(current)), 0.0
-    for start, end in zip(starts, [*starts[1:], len(current)], strict=True):
-        if not flows[start]:
+    found, before = np.ones(len(flowing)), 0.0
+    for start, end in zip(starts, [*starts[1:], len(flowing)], strict=True):
+        if not flowing[start]:
             before = 0.0
             continue
         rise = voltage[end - 1] - voltage[max(start - 1, 0)]
@@ -204,16 +201,16 @@ def check_charge(file: str, time, current, charge, label: str) -> None:
 
 def restarts(charge, current) -> Int[np.ndarray, " restart"]:
     """Rows at which a counter of charge starts anew, rather than a current flows."""
-    flows = np.abs(current[np.isfinite(current) & (current != 0)])
-    if not flows.size:
+    sizes = np.abs(current[np.isfinite(current) & (current != 0)])
+    if not sizes.size:
         return np.empty(0, int)
     left = np.abs(charge) < np.abs(np.roll(charge, 1)) / _RESTART
-    return np.flatnonzero(left & (np.abs(current) > _RESTART * np.median(flows)))
+    return np.flatnonzero(left & (np.abs(current) > _RESTART * np.median(sizes)))
 
 
 def largest_charge(time, current) -> float:
     """Charge [C] of the largest run of one sign of current."""
-    sign = np.where(_flows(current), np.sign(current), 0.0)
+    sign = np.where(flows(time, current), np.sign(current), 0.0)
     known = np.flatnonzero(sign)
     if not known.size:
         return 0.0

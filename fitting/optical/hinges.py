@@ -35,7 +35,6 @@ from ..recording import Recording
 LEAST_FRAMES = 6  # on each side of a hinge
 GROUPS = 10  # of particles, each of which is left out once
 _FEW = 16  # particles, below which leaving some out does not tell enough
-_REST_SHARE = 0.01  # of the largest current, below which the cell rests
 _WINDOW_SHARE = 0.3  # of a run beside a hinge, that its line is drawn over
 _REST_WINDOW = 0.9  # the same of a rest, in which nothing bends
 _NUM_OFFSETS, _NUM_LAGS, _STAGES = 41, 5, 3
@@ -73,9 +72,7 @@ class Charge:
 
     @staticmethod
     def of(recording: Recording, shortest: float) -> "Charge":
-        time, current = recording.time, recording.current
-        size = np.max(np.abs(current))
-        current = np.where(np.abs(current) < _REST_SHARE * size, 0.0, current)
+        time, current = recording.time, recording.active_current()
         steps = 0.5 * (current[1:] + current[:-1]) * np.diff(time)
         passed = np.concatenate([[0.0], np.cumsum(steps)])
         sign = np.sign(current)

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from fitting.events import Event, Events
-from fitting.optical.half_cycles import of_recording
-from fitting.recording import Recording
+from fitting.optical.cycler_current import largest_charge
+from fitting.optical.half_cycles import of_recording, state_of_charge
+from fitting.optical.hinges import Charge
+from fitting.recording import Recording, flows
 
 HOUR = 3600.0
 
@@ -59,6 +61,44 @@ def test_a_half_cycle_of_one_instant_is_named():
     current = 1e-3 * np.array([0.0, 0.0, 1.0, -1.0, 1.0, 1.0, 1.0])
     with pytest.raises(ValueError, match=r"^Half cycle 2 .* one, at 3 h, .* that row"):
         recording(current=current).half_cycle(1)
+
+
+def steps(*parts):
+    """Time [s] every minute and current [A] of (hours, mA) one after another."""
+    current = [np.full(round(60 * hours), 1e-3 * level) for hours, level in parts]
+    current = np.concatenate(current)
+    return 60.0 * np.arange(len(current)), current
+
+
+PULSE = (0.1, -200.0)
+
+
+@pytest.mark.parametrize("parts", [((20, 1.0), PULSE), (PULSE, (20, 1.0))])
+def test_a_slow_charge_beside_a_strong_pulse_is_no_rest(parts):
+    time, current = steps(*parts)
+    mixed = Recording(time, np.linspace(3.5, 4.0, len(time)), current)
+    assert np.all(mixed.active_current() == current)
+    assert [h.charges for h in of_recording(mixed)] == [p[1] > 0 for p in parts]
+    assert largest_charge(time, current) == pytest.approx(72.0, rel=0.1)
+    assert len(Charge.of(mixed, 60.0).hinges) == 1
+    if parts[0][1] > 0:
+        assert state_of_charge(mixed).reference == pytest.approx(72.0, rel=0.1)
+
+
+@pytest.mark.parametrize("offset", [5e-3, -5e-3])
+@pytest.mark.parametrize("pulse", [(), (PULSE,)], ids=["alone", "beside a pulse"])
+def test_rests_between_small_pulses_stay_rests(offset, pulse):
+    time, current = steps(*(20 * ((0.5, 1.0), (6, offset))), *pulse)
+    at_rest = np.abs(current) < 6e-6
+    np.testing.assert_array_equal(flows(time, current), ~at_rest)
+    voltage = np.linspace(3.5, 4.0, len(time))
+    assert len(Recording(time, voltage, current).half_cycles()) == 1 + len(pulse)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.5, 1.0])
+def test_a_rest_of_weeks_with_an_offset_stays_a_rest(rate):
+    time, current = steps((1 / rate, rate), (1000, -5e-3 * rate))
+    np.testing.assert_array_equal(flows(time, current), current > 0)
 
 
 def test_the_protocol_follows_the_voltage_from_the_first_instant():
