@@ -13,6 +13,7 @@ from .stamps import Stamps, hour_twice, is_day_first, read_stamps, without_stamp
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 _TIFFS = (".tif", ".tiff")
+_PNG, _DEPTH = b"\x89PNG\r\n\x1a\n", 24  # how it begins; place of its bits
 _ORIENTATION, _EXIF, _TAKEN, _PART, _WRITTEN = 0x0112, 0x8769, 0x9003, 0x9291, 0x0132
 
 
@@ -82,12 +83,13 @@ def read_picture(path: Path) -> np.ndarray:
     """The raw values of one picture, (height, width) or (height, width, channel).
 
     Raises:
-        ValueError: naming a file that is no picture, or cut off.
+        ValueError: naming a file that is no picture, cut off, or would lose values.
     """
     if path.suffix.lower() in _TIFFS:
         return tiff.read_image(path)
     try:
         with PIL.Image.open(path) as image:
+            mode = image.mode
             if image.mode in ("P", "PA"):
                 image = image.convert("RGBA" if "A" in image.mode else "RGB")
             elif image.mode in ("1", "LA"):
@@ -105,7 +107,19 @@ def read_picture(path: Path) -> np.ndarray:
             f"{path.name} must be a whole picture, but cannot be read ({error}); copy "
             "it again."
         ) from None
+    _check_depth(path, mode)
     return raw.astype(np.uint16) if raw.dtype == np.int32 else raw
+
+
+def _check_depth(path: Path, mode: str) -> None:
+    """Raises ValueError for a PNG of 16 bits of which Pillow gives the upper 8 only."""
+    with path.open("rb") as stream:
+        head = stream.read(_DEPTH + 1)
+    if head.startswith(_PNG) and head[_DEPTH] == 16 and not mode.startswith("I"):
+        raise ValueError(
+            f"{path.name} must be gray without transparency where it has 16 bits, but "
+            "has several channels, of which only 8 bits could be read; save it as TIFF."
+        )
 
 
 def _head(path: Path) -> tuple[tuple[int, ...], str, int, str]:
