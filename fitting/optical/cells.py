@@ -35,6 +35,7 @@ _EXCEL_DAYS = (20000.0, 80000.0)  # 1954 to 2119, as serial dates of Excel
 _DAY = 86400.0
 _UNIX_FROM, _UNIX_MS_FROM = 1e8, 1e11  # 1973, in s and in ms
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+")
+_POINT = re.compile(r"[-+]?\d*\.\d*")
 _HUNDREDS = re.compile(r"[-+]?[1-9]\d\d")
 # Places of year, month and day in a date.
 _YEAR_FIRST, _DAY_FIRST, _MONTH_FIRST = (0, 1, 2), (2, 1, 0), (2, 0, 1)
@@ -54,17 +55,19 @@ def separators_of(file: str, columns: Sequence[Sequence[str]]) -> Separators:
     Raises:
         ValueError: where cells contradict each other, or commas may mean two things.
     """
-    mixed, commas, points = [], [], False
+    mixed, commas, points = [], [], []
     for cell in itertools.chain.from_iterable(columns):
         if "," in cell:
             (mixed if "." in cell else commas).append(cell)
-        else:
-            points = points or "." in cell
+        elif "." in cell:
+            points.append(cell)
     if mixed:
         decimal = "." if mixed[0].rfind(".") > mixed[0].rfind(",") else ","
         thousands = "." if decimal == "," else ","
         groups = re.compile(rf"[-+]?\d{{1,3}}(?:\{thousands}\d{{3}})+(?:\{decimal}.*)?")
-        strange = [c for c in mixed + commas if not groups.fullmatch(c)]
+        # The decimal sign alone parts no groups: of 0,5 beside 1.200,5 there is none.
+        alone = commas if thousands == "," else list(filter(_POINT.fullmatch, points))
+        strange = [c for c in mixed + alone if not groups.fullmatch(c)]
         if not strange:
             return Separators(thousands, decimal)
         raise ValueError(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from fitting.optical.cells import separators_of
 from fitting.optical.cycler import read_cycler
 from fitting.optical.cycler_current import state_signs
 
@@ -195,3 +196,19 @@ def test_a_year_that_may_come_first_or_last_is_refused(tmp_path):
         read_cycler(path)
     last = read_cycler(path, day_first=True)
     assert last.start == datetime(2015, 1, 24, 18, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize("swap", [False, True], ids=["points", "commas"])
+def test_a_decimal_sign_may_stand_beside_groups_of_thousands(swap, tmp_path):
+    swapped = str.maketrans(",.", ".,") if swap else {}
+    rows = [f"{k * 100:,.1f}\t3.{k % 10}\t0.001".translate(swapped) for k in range(30)]
+    table = read_cycler(
+        written(tmp_path / "cell.txt", "time_s\tvoltage_V\tcurrent_A", rows)
+    )
+    np.testing.assert_allclose(table.time, 100.0 * np.arange(30))
+    np.testing.assert_allclose(table.voltage, 3 + 0.1 * (np.arange(30) % 10))
+
+
+def test_points_that_part_both_decimals_and_thousands_are_refused():
+    with pytest.raises(ValueError, match=r"one way, but has '1.200,5' and '0.5'"):
+        separators_of("cell.csv", [["1.200,5", "0.5"]])
