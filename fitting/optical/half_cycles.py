@@ -87,14 +87,15 @@ def of_recording(recording: Recording, offset: float = 0.0) -> tuple[HalfCycle, 
 
 
 def check_overlap(traces: Traces, halves: Sequence[HalfCycle]) -> None:
-    """Raises ValueError where no frame lies in any half cycle."""
-    if any(half.holds(traces.time).any() for half in halves):
+    """Raises ValueError where no half cycle holds two frames."""
+    if any(half.holds(traces.time).sum() > 1 for half in halves):
         return
     first, last = traces.time[0] / 3600, traces.time[-1] / 3600
     raise ValueError(
-        f"The film must overlap the recording, but lasts from {first:.4g} to "
-        f"{last:.4g} h and the half cycles from {halves[0].start / 3600:.4g} to "
-        f"{halves[-1].end / 3600:.4g} h on its clock; correct the clock offset."
+        "The film must overlap the recording by two frames of a half cycle or more, "
+        f"but lasts from {first:.4g} to {last:.4g} h and the half cycles from "
+        f"{halves[0].start / 3600:.4g} to {halves[-1].end / 3600:.4g} h on its clock; "
+        "correct the clock offset."
     )
 
 
@@ -102,12 +103,17 @@ def left_over(traces: Traces, halves: Sequence[HalfCycle]) -> tuple[str, ...]:
     """Notes on frames outside all half cycles, and on half cycles without frames."""
     inside = np.array([half.holds(traces.time) for half in halves])
     notes = []
-    outside = int(np.sum(~inside.any(axis=0)))
-    if outside:
-        lie, are = ("lies", "is") if outside == 1 else ("lie", "are")
+    outside = traces.time[~inside.any(axis=0)]
+    if outside.size:
+        lie, are = ("lies", "is") if outside.size == 1 else ("lie", "are")
+        early, late = outside < halves[0].start, outside > halves[-1].end
+        places = {"before the first": early, "after the last": late}
+        # A rest belongs to the half cycle before it, so no row lies between two.
+        places["between two, where the recording has no row"] = ~(early | late)
+        where = [f"{np.sum(k)} {place}" for place, k in places.items() if np.any(k)]
         notes.append(
-            f"{outside} of {len(traces.time)} frames {lie} outside the recording and "
-            f"{are} left aside."
+            f"{outside.size} of {len(traces.time)} frames {lie} in no half cycle "
+            f"({', '.join(where)}) and {are} left aside."
         )
     bare = [h.name for h, row in zip(halves, inside, strict=True) if row.sum() < 2]
     if bare:

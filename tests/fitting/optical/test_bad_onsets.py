@@ -232,7 +232,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(make, words):
 NOTED = [
     ("camera starts late", (-3.0, 12.0), "first frame is 3 h after it begins"),
     ("camera ends early", (0.0, 16.0), "last frame is 4 h before it ends"),
-    ("recording shorter than film", (2.0, 8.0), "120 of 241 frames lie outside"),
+    ("recording shorter than film", (2.0, 8.0), "frames lie in no half"),
 ]
 
 
@@ -245,6 +245,25 @@ def test_what_film_and_recording_do_not_share_is_noted(span, words):
     (one,) = find_onsets(traces, halves)
     notes = one.notes + half_cycles.left_over(traces, halves)
     assert any(words in note for note in notes)
+
+
+def test_frames_in_no_half_cycle_are_told_by_their_place():
+    """A rest of 1 h, then rows every 30 min, between two of which the current turns."""
+    hours = np.arange(0.0, 10.1, 0.5)
+    current = np.where(hours < 1.0, 0.0, np.where(hours < 5.0, 1e-3, -1e-3))
+    made = Recording(HOUR * hours, 3.6 + 0.0 * hours, current)
+    notes = half_cycles.left_over(traces_of(TWO), over(made))
+    assert notes == (
+        "69 of 241 frames lie in no half cycle (20 before the first, 40 after the "
+        "last, 9 between two, where the recording has no row) and are left aside.",
+    )
+
+
+def test_one_frame_in_a_half_cycle_is_no_overlap():
+    halves = half_cycles.from_bounds([(HOUR * 12, HOUR * 20, True)])
+    assert np.sum(halves[0].holds(traces_of(TWO).time)) == 1
+    with pytest.raises(ValueError, match=r"two frames .*, but lasts from 0 to 12 h"):
+        find_onsets(traces_of(TWO), halves)
 
 
 def test_a_half_cycle_without_frames_is_named():
