@@ -40,20 +40,22 @@ def open_folder(path: Path) -> Source:
     check_one_size([p.name for p in images], [head[0] for head in heads])
     names = [p.stem for p in images]
     notes = _folder_notes(images, heads, len(files) - len(images))
-    stamps = [read_stamps([head[3] for head in heads], "dates of the pictures")]
-    if stamps[0] is not None and np.ptp(stamps[0].seconds) == 0:
-        stamps = []
-    stamps.append(read_stamps(names, "names of the files"))
+    stamps = [
+        read_stamps([head[3] for head in heads], "dates of the pictures"),
+        read_stamps(names, "names of the files"),
+    ]
     if stamps[-1] is None and is_day_first(names[0]):
         notes.append(
             f"The date in {images[0].name} does not begin with the year, so day and "
             "month cannot be told apart; it was not used."
         )
+    # What never changes is no frame's instant, but an exposure or the day of a run.
+    told = (s for s in stamps if s is not None and np.ptp(s.seconds) > 0)
     modified = np.array([p.stat().st_mtime for p in images])
     return Source(
         lambda k: read_picture(images[k]),
         len(images),
-        tuple(s for s in stamps if s is not None),
+        tuple(told),
         modified=Stamps(modified, "dates at which the files were written", dated=True),
         notes=tuple(notes),
     )
@@ -92,7 +94,7 @@ def read_picture(path: Path) -> np.ndarray:
             mode = image.mode
             if image.mode in ("P", "PA"):
                 image = image.convert("RGBA" if "A" in image.mode else "RGB")
-            elif image.mode in ("1", "LA"):
+            elif image.mode == "LA":
                 image = image.convert("L")
             elif image.mode == "CMYK":
                 image = image.convert("RGB")

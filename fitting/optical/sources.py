@@ -39,7 +39,7 @@ class Source:
 def natural_key(name: str) -> list:
     """A key that sorts img2 before img10."""
     parts = re.split(r"(\d+)", name.lower())
-    return [(0, int(p), p) if p.isdigit() else (1, 0, p) for p in parts]
+    return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts]
 
 
 def check_content(path: Path) -> bytes:

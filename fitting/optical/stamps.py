@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 _DATE = r"(\d{4})[-_.:]?(\d{2})[-_.:]?(\d{2})"
-_CLOCK = r"(\d{2})[-_.:h]?(\d{2})[-_.:m]?(\d{2})(?:[.,](\d{1,6}))?"
+_CLOCK = r"(\d{2})[-_.:h]?(\d{2})[-_.:m]?(\d{2})(?:[.,](\d{1,9}))?"
 _STAMP = re.compile(rf"(?<!\d){_DATE}[T _-]+{_CLOCK}(?!\d)")
 _ZONE = re.compile(r"\s?(?:Z|([+-])(\d{2}):?(\d{2}))(?![A-Za-z\d:])")
 _ZONES = 2  # that a film may have, one of them in summer; counters of frames have more
@@ -60,12 +60,12 @@ def date_seconds(text: str) -> float | None:
     if found is None:
         return None
     *whole, fraction = found.groups()
-    micro = int((fraction or "0").ljust(6, "0"))
+    part = float(f"0.{fraction or 0}")
     try:
         instant = datetime(*map(int, whole), tzinfo=UTC)
     except ValueError:
         return None
-    return (instant + timedelta(microseconds=micro)).timestamp()
+    return (instant + timedelta(seconds=part)).timestamp()
 
 
 def zone_seconds(text: str) -> float | None:

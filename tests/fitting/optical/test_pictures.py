@@ -1,12 +1,16 @@
 """Pictures of one file each: what their bits and their names tell."""
 
+import os
 import struct
 import zlib
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from fitting.optical import frames, pictures
+from fitting.optical.sources import natural_key
+from fitting.optical.stamps import read_stamps
 
 GREY = np.random.default_rng(7).integers(20, 200, (5, 40, 50), dtype=np.uint8)
 
@@ -44,3 +48,44 @@ def test_pictures_of_16_bit_in_colour_are_refused(tmp_path, channels):
 def test_gray_of_16_bit_keeps_its_lower_byte(tmp_path):
     deep_png(tmp_path / "0.png", np.full((32, 32, 1), 640))
     assert np.all(pictures.read_picture(tmp_path / "0.png") == 640)
+
+
+def written(folder, names, values=GREY):
+    """Pictures, written a minute after each other."""
+    for k, name in enumerate(names):
+        PIL.Image.fromarray(values[k]).save(folder / name)
+        os.utime(folder / name, (1e9 + 60 * k,) * 2)
+    return folder
+
+
+CONSTANT = ["img_500ms_{}.png", "T25C_2h_{}.png", "run_20240105_120000_{}.png"]
+
+
+@pytest.mark.parametrize("form", CONSTANT)
+def test_a_time_that_all_names_share_is_no_time_of_frames(tmp_path, form):
+    names = [form.format(k) for k in range(5)]
+    film = frames.open_film(written(tmp_path, names))
+    np.testing.assert_allclose(film.time, 60.0 * np.arange(5))
+    assert "dates at which the files were written" in film.time_source
+
+
+def test_black_and_white_is_no_film_but_may_tell_particles(tmp_path):
+    masks = (GREY > 100)[:3]
+    written(tmp_path, ["0.png", "1.png", "2.png"], masks)
+    np.testing.assert_array_equal(pictures.read_picture(tmp_path / "1.png"), masks[1])
+    with pytest.raises(ValueError, match="holds only black and white"):
+        frames.open_film(tmp_path, interval=60.0)
+
+
+def test_numbers_that_are_no_decimals_sort_as_text():
+    names = ["p1²10", "p1²9", "p1"]
+    assert sorted(names, key=natural_key) == ["p1", "p1²9", "p1²10"]
+
+
+@pytest.mark.parametrize("decimals", ["123456", "1234567", "123456789", "1"])
+def test_stamps_may_have_up_to_nine_decimals(decimals):
+    texts = [f"2024-01-01T12:00:0{k}.{decimals}+02:00" for k in range(2)]
+    stamps = read_stamps(texts, "labels")
+    zero = 1704103200 + float(f"0.{decimals}")
+    np.testing.assert_allclose(stamps.seconds - zero, [0, 1], atol=2e-6)
+    assert not stamps.note
