@@ -27,7 +27,8 @@ class Film:
         read: the raw frame of a number; may be called by several threads at once.
         shape: (height, width) [px].
         scale: raw value that 1 stands for.
-        white: value at which pixels are full [units of scale], inf where not known.
+        white: value at which pixels are full [units of scale], inf where not known;
+            where others are above it, it is none.
         start: instant at which `time` is 0 [s since 1970, UTC], NaN where not known.
         notes: what was repaired or looks wrong, one sentence each.
     """
@@ -218,8 +219,8 @@ def _whole_scale(path: Path, dtype, frames):
         )
     if dtype.kind != "u" or dtype.itemsize > 2:
         raise ValueError(
-            f"{path.name} must hold 8 or 16 bit whole numbers or floats, but holds "
-            f"{dtype}; save it as 16 bit."
+            f"{path.name} must hold 8 or 16 bit whole numbers without a sign, or "
+            f"floats, but holds {dtype}; save it as unsigned 16 bit (uint16)."
         )
     if top == 0:
         raise ValueError(
@@ -230,8 +231,9 @@ def _whole_scale(path: Path, dtype, frames):
     if full > _TWELVE_BITS >= top:
         full = float(_TWELVE_BITS)
         notes.append(
-            f"No value is above 4095 (the largest is {top:.0f}), so the camera was "
-            "taken for one of 12 bits, and 1 stands for 4095."
+            f"No value of the {len(frames)} frames that were looked at is above 4095 "
+            f"(the largest is {top:.0f}), so the camera was taken for one of 12 bits, "
+            "and 1 stands for 4095."
         )
     elif dtype.itemsize == 2 and all(not np.any(frame & 15) for frame in frames):
         full = 65520.0

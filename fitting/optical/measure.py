@@ -21,6 +21,7 @@ from .traces import Traces
 
 _IN_FIELD = 0.9  # of a particle's pixels, for its intensity to count
 _FILLED = 0.1  # of a value, from where it does not count
+_AT_WHITE = 1.0001  # whites, up to where a value is white: 12 bits part by more
 _TRIMMED = 0.1  # at each end
 _PLATEAU, _RISING = 0.1, 0.25  # of a trace's range at each end, inside and outside
 _CROSSED = 1 / 4  # of that range, by which pixels differ where a front crosses (1/2)
@@ -130,7 +131,9 @@ def _look(film, shifts, ground: Ground, correct, statistic, pixels, ends, k) -> 
     values = np.split(values_at(frame, pixels), ends[:-1])
     inside = np.split(inside, ends[:-1])
     nearest = values_at(raw, pixels, round(dy), round(dx))
-    full = np.split(nearest >= film.white, ends[:-1])
+    # What is above the white of a film that was guessed from a few frames is not cut.
+    at_white = (nearest >= film.white) & (nearest <= _AT_WHITE * film.white)
+    full = np.split(at_white, ends[:-1])
     seen = [v if np.all(w) else v[w] for v, w in zip(values, inside, strict=True)]
     enough = [v.size >= _IN_FIELD * w.size for v, w in zip(seen, inside, strict=True)]
     pairs = list(zip(seen, enough, strict=True))

@@ -81,12 +81,13 @@ def quality_notes(quality: Quality, labels, jumped, search) -> tuple[str, ...]:
             "followed."
         )
     kept = np.flatnonzero(quality.kept)
-    step = np.abs(np.diff(np.log(quality.gain[kept])))
-    usual = 5 * np.median(step) if step.size else 0.0
-    wide = np.flatnonzero(step > max(_JUMP, usual))
+    step = np.diff(np.log(quality.gain[kept]))
+    usual = 5 * np.median(np.abs(step)) if step.size else 0.0
+    wide = np.flatnonzero(np.abs(step) > max(_JUMP, usual))
     if wide.size:
+        most = step[wide[np.argmax(np.abs(step[wide]))]]
         notes.append(
-            f"The light jumped by {np.expm1(step[wide]).max():.0%} at "
+            f"The light jumped by {np.expm1(most):+.0%} at "
             f"{_listed(kept[wide + 1])}, as by automatic exposure; it was corrected."
         )
     share = quality.num_saturated / np.maximum(quality.num_pixels, 1)

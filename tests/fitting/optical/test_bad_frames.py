@@ -249,7 +249,7 @@ REFUSED = [
         "32 bit whole numbers",
         lambda d: plain(d, GREY.astype(np.int32)),
         {"interval": 9.0},
-        "8 or 16 bit .* holds int32; save it",
+        "8 or 16 bit .* holds int32; save it as unsigned",
     ),
     (
         "black and white",

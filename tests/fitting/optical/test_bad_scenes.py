@@ -5,8 +5,9 @@ import re
 
 import numpy as np
 import pytest
+import tifffile
 
-from fitting.optical import illumination, measure
+from fitting.optical import frames, illumination, measure
 from fitting.optical.regions import ellipse, regions_of
 from fitting.optical.registration import register
 
@@ -136,8 +137,25 @@ def test_automatic_exposure_is_corrected_and_noted():
     film = changed(lambda f: 0.6 * f, range(12, COUNT))
     traces, _ = measure.measure(film, regions())
     plain, _ = measure.measure(FILM, regions())
-    assert any("as by automatic exposure" in note for note in traces.notes)
+    assert any("light jumped by -39% at frame 13, as by" in n for n in traces.notes)
     np.testing.assert_allclose(traces.intensity, plain.intensity, atol=0.01)
+
+
+def test_values_above_a_guessed_white_are_not_saturated(tmp_path):
+    """Twelve bits are guessed from frames before some that hold more."""
+    rng = np.random.default_rng(0)
+    values = rng.uniform(1500, 1800, (96, 96)) + rng.normal(0, 60, (40, 96, 96))
+    disc, row, column = ellipse(48, 48, 12, 12)
+    values[31:34, row : row + 25, column : column + 25] += 4200 * disc
+    path = tmp_path / "film.tif"
+    tifffile.imwrite(path, values.astype(np.uint16), photometric="minisblack")
+    film = frames.open_film(path, interval=60.0)
+    assert film.scale == 4095
+    assert "No value of the 9 frames that were looked at is above 4095" in film.notes[0]
+    one = regions_of("r.csv", ["a"], [ellipse(48, 48, 10, 10)], (96, 96))
+    traces, quality = measure.measure(film, one)
+    assert np.nanmax(traces.intensity) > 1.3
+    assert np.max(quality.num_saturated) == 0
 
 
 def test_a_saturated_particle_is_noted():
