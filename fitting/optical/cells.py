@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 import zoneinfo
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
@@ -255,11 +255,12 @@ def _serial_dates(file: str, label: str, texts: Sequence[str]) -> Dates:
 
 def _order(file: str, label: str, found) -> tuple[tuple[int, ...], str]:
     """(places of year, month and day, note): as the numbers of a column show."""
-    numeric = [m for m in found if m and m["b"].isdigit() and len(m["a"]) < 3]
+    short = [m for m in found if m and len(m["a"]) < 3]
+    if _is_year_first(file, label, short):
+        return _YEAR_FIRST, ""
+    numeric = [m for m in short if m["b"].isdigit()]
     first = max((int(m["a"]) for m in numeric), default=13)
     second = max((int(m["b"]) for m in numeric), default=0)
-    if _is_year_first(file, label, numeric):
-        return _YEAR_FIRST, ""
     if first > 12 and second > 12:
         raise ValueError(
             f"{file}, column {label}, must hold dates of one order, but has {first} as "
@@ -282,7 +283,7 @@ def _order(file: str, label: str, found) -> tuple[tuple[int, ...], str]:
     )
 
 
-def _is_year_first(file: str, label: str, numeric: Sequence[re.Match]) -> bool:
+def _is_year_first(file: str, label: str, found: Sequence[re.Match]) -> bool:
     """Whether dates such as 24/01/05 begin with the year, as their days lie closer.
 
     Days of the wrong order are a year apart where they follow one another in truth.
@@ -290,28 +291,29 @@ def _is_year_first(file: str, label: str, numeric: Sequence[re.Match]) -> bool:
     Raises:
         ValueError: where days lie as close if the year comes last.
     """
-    days = set(map(_parts, numeric))
+    days = set(map(_parts, found))
     if len(days) < 2 or any(len(a) != 2 or len(c) != 2 for a, _, c in days):
         return False
-    first = _span(days, _YEAR_FIRST)
-    last = min(_span(days, _DAY_FIRST), _span(days, _MONTH_FIRST))
-    if math.isinf(first) or first >= _CLOSER * last:
+    bad, first = _span(days, _YEAR_FIRST)
+    others, last = min(_span(days, _DAY_FIRST), _span(days, _MONTH_FIRST))
+    if bad > others or first >= _CLOSER * last:
         return False
     if last >= _CLOSER * first:
         return True
     raise ValueError(
         f"{file}, column {label}, must show whether the year comes first or last, but "
-        f"has '{numeric[0][0]}' to '{numeric[-1][0]}'; give day_first if it comes "
+        f"has '{found[0][0]}' to '{found[-1][0]}'; give day_first if it comes "
         "last, or write dates as 2025-04-03."
     )
 
 
-def _span(days: Iterable[tuple[str, str, str]], order: tuple[int, ...]) -> float:
-    """Days from the first to the last of some, infinite where one is none."""
-    found = [_day(day, order) for day in days]
-    if None in found:
-        return math.inf
-    return max(found).toordinal() - min(found).toordinal()
+def _span(
+    days: Collection[tuple[str, str, str]], order: tuple[int, ...]
+) -> tuple[int, float]:
+    """(how many are no days, days from the first to the last of the others)."""
+    known = [day.toordinal() for day in (_day(d, order) for d in days) if day]
+    span = max(known) - min(known) if known else math.inf
+    return len(days) - len(known), span
 
 
 def _year_note(file: str, label: str, match: re.Match) -> str:
@@ -363,7 +365,7 @@ def _day(parts: tuple[str, str, str], order: tuple[int, ...]) -> date | None:
     """The day of three parts of a date."""
     if len(parts[0]) == 4:
         order = _YEAR_FIRST
-    elif not parts[1].isdigit():
+    elif order == _MONTH_FIRST and not parts[1].isdigit():
         order = _DAY_FIRST
     year, month, day = (parts[k] for k in order)
     if not month.isdigit():

@@ -144,6 +144,8 @@ JANUARY, CROSSING = datetime(2024, 1, 5, tzinfo=UTC), datetime(2023, 12, 30, tzi
         ("%y %m %d", datetime(2011, 3, 5, tzinfo=UTC), (0, 1)),
         ("%y %m %d", datetime(2024, 1, 31, tzinfo=UTC), (0, 1, 2)),
         ("%y %m %d", CROSSING, (0, 1, 2, 3)),
+        ("%y %b %d", CROSSING, (0, 1, 2, 3)),
+        ("%d %b %y", JANUARY, (0, 1)),
         ("%d %m %y", datetime(2026, 1, 24, tzinfo=UTC), (0, 1)),
         ("%d %m %y", datetime(2025, 1, 31, tzinfo=UTC), (0, 1)),
         ("%d %m %y", CROSSING, (0, 1, 2, 3)),
@@ -162,6 +164,13 @@ def test_a_year_of_two_digits_stands_where_days_follow(
     np.testing.assert_allclose(table.time, expected)
     assert table.start == at[0].timestamp()
     assert len(table.notes) == 2  # no time zone, no current
+
+
+def test_a_date_that_is_none_does_not_move_the_year(tmp_path):
+    rows = [f"{d}/01/24 18:00:00,3.5" for d in (24, 45, 25)]
+    path = written(tmp_path / "cell.csv", "Date,voltage_V", rows)
+    with pytest.raises(ValueError, match=r"line 3, column Date, .* is '45/01/24 18"):
+        read_cycler(path)
 
 
 def test_dates_that_begin_with_the_year_are_right_beside_a_time(tmp_path):
