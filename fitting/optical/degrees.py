@@ -46,7 +46,8 @@ def degrees_of(
         one: the half cycle.
         charge: for steps of the state of charge; by default of time.
         amplitude: of every rise, in units of the traces; by default each one's own, and
-            the median of all for one that did not react.
+            the median of all for one that did not react, or changed without a jump by
+            more than that.
 
     Raises:
         ValueError: where no particle can be used.
@@ -94,7 +95,8 @@ def _degree(row, onset: Onset, typical: float, amplitude: float | None):
         return np.where(np.isfinite(row), 1.0, np.nan)
     own = onset.amplitude if onset.has_reacted else typical
     if onset.outcome is Outcome.STEADY and onset.change > 0:
-        own = onset.change
+        # By the same yardstick as others, whose slide beyond their jump does not count.
+        own = min(onset.change, typical)
     return np.clip((row - onset.level) / (amplitude or own), 0.0, 1.0)
 
 

@@ -247,3 +247,15 @@ def test_degrees_are_along_time_where_no_charge_is_known():
     degrees = degrees_of(traces, one)
     assert degrees.is_time
     assert degrees.progress[-1] == pytest.approx(12 * HOUR, rel=0.02)
+
+
+def test_a_particle_as_bright_as_others_has_reacted_as_far_without_a_jump():
+    # All gain as much again by a slide after the jump, as surfaces do.
+    slide = 0.5 * TIMES / TIMES[-1]
+    rows = {"p": rise(2.0) + slide, "q": rise(2.5) + slide, "early": 3 * slide}
+    traces = traces_of(rows, 0.005)
+    (one,) = find_onsets(traces)
+    assert one.onsets[2].outcome is Outcome.STEADY
+    found = degrees_of(traces, one)
+    late = found.time > 8 * HOUR
+    assert (found.degree[:, late] > 0.95).all()
