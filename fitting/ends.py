@@ -4,7 +4,7 @@ Beyond the end a model continues times smoothly (`problem.Simulated`), so that a
 knows which way to go. As the time of an event such a number means nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from jaxtyping import Float
 from .problem import Simulated
 
 HOUR = 3600.0
+_NEVER = 1e100  # stands for infinity where quantiles are taken
 
 
 def ends_of(setup, raw: Float[np.ndarray, " component"]) -> Float[np.ndarray, " event"]:
@@ -29,6 +30,13 @@ def ends_of(setup, raw: Float[np.ndarray, " component"]) -> Float[np.ndarray, " 
         spans = _solved(forward, setup.problem, jnp.asarray(raw))
     spans = {h: spans[h] for h in set(forward.half_cycles)}
     return ends_in(forward, spans, clock_offset(setup.problem.space, raw))
+
+
+def ends_of_each(
+    setup, raws: Float[np.ndarray, "draw component"]
+) -> Float[np.ndarray, "draw event"]:
+    """The same of many draws, which are solved where cut-offs end half cycles."""
+    return np.stack([ends_of(setup, raw) for raw in raws])
 
 
 def clock_offset(space, raw: Float[np.ndarray, " component"]) -> float:
@@ -73,6 +81,18 @@ def measurable(times, events) -> np.ndarray:
 def within(times, ends) -> np.ndarray:
     """Times of events as told (`Prediction.stated`), infinite beyond the ends."""
     return np.where(np.asarray(times) > ends, np.inf, times)
+
+
+def quantiles_within(
+    times: Float[np.ndarray, "draw event"],
+    ends: Float[np.ndarray, "draw event"],
+    levels: Sequence[float],
+) -> Float[np.ndarray, "level event"]:
+    """Quantiles of times over draws that each have ends of their own, infinite where
+    they are beyond.
+    """
+    found = np.quantile(np.where(times > ends, _NEVER, times), levels, axis=0)
+    return np.where(found > 1e-9 * _NEVER, np.inf, found)
 
 
 def told(time: float, end: float) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .diagnostics import Diagnosis, diagnose, resampled
-from .ends import ends_of, measurable, within
+from .ends import ends_of_each, measurable, quantiles_within
 from .left_out import LeftOut
 from .report import Band
 from .review import curve_bands
@@ -34,8 +34,10 @@ class Prediction(NamedTuple):
     Attributes:
         times: of the model, on the events' clock (chain, draw, event).
         replicated: the same with the scatter of a measurement (chain, draw, event).
-        quantiles: of `replicated`, at `LEVELS`, infinite beyond `ends` (level, event).
-        ends: the latest time that each event can have within its half cycle (event,).
+        quantiles: of `replicated`, at `LEVELS`, each infinite beyond the end of the
+            half cycle in its own draw (level, event).
+        ends: the latest time that each event can have within its half cycle, in the
+            most probable draw (event,).
     """
 
     times: Float[np.ndarray, "chain draw event"]
@@ -191,7 +193,7 @@ def _predicted(setup: Setup, draws: Draw, seed: int) -> Prediction:
     rng = np.random.default_rng(seed + 2)
     off = noise.scatter.sample(rng, times.shape)
     replicated = measurable(times + off * np.asarray(whole.scale), events)
-    quantiles = np.quantile(replicated.reshape(-1, times.shape[-1]), LEVELS, axis=0)
-    best = np.unravel_index(np.argmax(draws.log_density), draws.log_density.shape)
-    ends = ends_of(setup, draws.raw[best])
-    return Prediction(times, replicated, within(quantiles, ends), ends)
+    ends = ends_of_each(setup, draws.raw.reshape(-1, draws.raw.shape[-1]))
+    flat = replicated.reshape(-1, times.shape[-1])
+    quantiles = quantiles_within(flat, ends, LEVELS)
+    return Prediction(times, replicated, quantiles, ends[np.argmax(draws.log_density)])

@@ -96,6 +96,7 @@ def leave_out(
     *,
     count: int = 240,
     seed: int = 0,
+    ends: Float[np.ndarray, " event"] | None = None,
 ) -> LeftOut:
     """Events of each particle as the others predict them.
 
@@ -105,6 +106,8 @@ def leave_out(
         times: of all events, that they predict [s].
         count: of the draws that are taken, evenly.
         seed: of the predictions' scatter.
+        ends: the latest time that each event can have; by default that of the first
+            draw [s] (event,).
 
     Raises:
         ValueError: where particles feel each other, or there is one.
@@ -119,7 +122,7 @@ def leave_out(
     members = _members(setup)
     at_nodes, told = _at_nodes(setup, raws[chosen], members)  # (draw, node, event)
     placed, own = raws[chosen][:, members], times[chosen]
-    ends = ends_of(setup, raws[0])
+    ends = ends_of(setup, raws[0]) if ends is None else ends
     # A duration that does not end is not told as the time that data are held to.
     lasts = setup.events.is_duration
     known = np.where(lasts & (own > ends), np.inf, own)

@@ -18,7 +18,7 @@ from .sheets import delimiter_of
 from .wording import counted
 
 _CYCLER = "cycler"  # the copy of a cycler's own file, of whatever layout
-_MOST_ROWS, _MOST_COLUMNS = 60, 16  # of a table that is shown
+_MOST_ROWS, _MOST_COLUMNS = 60, 20  # of a table that is shown
 _DIGITS = 4
 _NAMES = {"particle", "region", "curve", "parameter", "mechanism"}  # columns of them
 _STYLE = """

@@ -79,7 +79,8 @@ def _draw_predictive(axes, found: Inference, rows) -> None:
     """One row an event: intervals below, the measurement on top of them."""
     events, predicted = found.setup.events, found.predicted
     colors = colors_of(events.particles)
-    own = np.concatenate([c[rows] for c in (events.time, events.after, events.before)])
+    sides = events.time - events.sd, events.time + events.sd
+    own = np.concatenate([c[rows] for c in (*sides, events.after, events.before)])
     every = [predicted.quantiles]
     if found.left_out is not None:
         every.append(found.left_out.quantiles)

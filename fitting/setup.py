@@ -116,13 +116,13 @@ def by_current(
             "The current must be recorded to drive the model, but the table has none; "
             "add its column, or let the voltage drive."
         )
+    halves = _halves(recording)
     electrode, scale = _cell_of(events, recording, choices)
     share = bath.parasitic_share() if choices.capacity else bath.capacity_factor()
     space = space_of(electrode, events.particles, choices)
     unseen = (bath.population_contacts(electrode), share)
     space = dataclasses.replace(space, frees=(*space.frees, *unseen))
     seen = recording.half_cycle(half_cycle)
-    halves = _halves(recording)
     fields = {
         "origin": recording.start,
         "half_cycle": half_cycle,
@@ -161,8 +161,22 @@ def _delithiates(half: Recording) -> bool:
 
 
 def _halves(recording: Recording) -> list[Recording]:
-    """All half cycles of a recording."""
-    return [recording.half_cycle(k) for k in range(len(recording.half_cycles()))]
+    """All half cycles of a recording, of which the first is no discharge."""
+    halves = [recording.half_cycle(k) for k in range(len(recording.half_cycles()))]
+    if halves and _lithiates(halves[0]):
+        raise ValueError(
+            "The recording must begin with the first charge, since particles begin "
+            "full of lithium, but its first half cycle is a discharge; take a table "
+            "that begins before, or cut the discharge off and count half cycles anew."
+        )
+    return halves
+
+
+def _lithiates(half: Recording) -> bool:
+    """Whether lithium enters: not where nothing flows, or a voltage is held."""
+    if half.current is not None:
+        return bool(np.sum(half.current) < 0)
+    return bool(half.voltage[-1] < half.voltage[0])
 
 
 def _scatter(choices: Choices):

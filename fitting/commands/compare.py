@@ -122,16 +122,19 @@ def _contender(prepared, name: str, arguments):
     fit = job.search(prepared)
     print(f"search: {fit.message()}", file=sys.stderr)
     found = _evidence(setup, fit, name, arguments)
-    without = None
+    without, last = None, ends.ends_of(setup, fit.raw)
     if left_out.can_leave_out(setup) and setup.fitted.all():
         with progress.Waiting(f"{name} without each particle"):
             without = left_out.leave_out(
-                setup, found.raw, found.times, count=160, seed=arguments.seed
+                *(setup, found.raw, found.times),
+                count=160,
+                seed=arguments.seed,
+                ends=last,
             )
     quality = uncertainty.goodness(setup.problem, fit)
     return compare.Contender(
         *(name, setup, fit, found, without),
-        ends=ends.ends_of(setup, fit.raw),
+        ends=last,
         chi_square=quality.chi_square,
         probability_of_larger=quality.probability,
     )

@@ -197,7 +197,11 @@ def solve(prepared, store):
         with progress.Waiting("predictions without each particle"):
             flat = lambda leaf: leaf.reshape(-1, leaf.shape[-1])
             draws = flat(found.draws.raw), flat(found.predicted.times)
-            without = left_out.leave_out(found.setup, *draws, seed=arguments.seed)
+            without = left_out.leave_out(
+                *(found.setup, *draws),
+                seed=arguments.seed,
+                ends=found.predicted.ends,
+            )
         found = found._replace(left_out=without)
     return centre, found
 

@@ -136,22 +136,29 @@ def _from_files(arguments, choices, half_cycle: int, quiet: bool):
         print(*cycler.describe(table), sep="\n", file=sys.stderr)
     drive = setup.by_current if arguments.drive == "current" else setup.by_voltage
     found = drive(events, driven, choices, half_cycle)
-    if arguments.intensities is not None and choices.robust and not quiet:
-        print("note: --robust bears with no outliers of whole traces.", file=sys.stderr)
-    return _whole(arguments, choices, found, (seen.start, seen.end), origin)
-
-
-def _whole(arguments, choices, found, span, origin: float):
-    """The setup, to whole traces where they are given; `span` of the half cycle."""
     if arguments.intensities is None:
         return found
-    from .. import intensities, whole
+    if choices.robust and not quiet:
+        print("note: --robust bears with no outliers of whole traces.", file=sys.stderr)
+    return _whole(arguments, choices, found, (seen.start, seen.end), origin, quiet)
+
+
+def _whole(arguments, choices, found, span, origin: float, quiet: bool):
+    """The setup, to whole traces; `span` of the half cycle."""
+    from .. import intensities, whole, wording
     from ..optical import trace_tables
 
     traces = trace_tables.read_traces(arguments.intensities)
     time = traces.time + origin
     try:
         seen = intensities.binned(time, traces.labels, traces.intensity, span)
+        others = [p for p in traces.labels if p not in found.events.particles]
+        if others and not quiet:
+            print(
+                f"note: {arguments.intensities.name}: {wording.particles(others)} not "
+                "among the events, left aside; correct names that should be.",
+                file=sys.stderr,
+            )
         return whole.with_intensities(found, seen, choices.intensity_sd)
     except ValueError as error:
         raise ValueError(f"{arguments.intensities.name}: {error}") from None

@@ -124,7 +124,9 @@ def test_particles_left_out_tell_durations_that_do_not_end(monkeypatch):
 @pytest.fixture
 def predicted(monkeypatch):
     """Draws that put the last of four events at 6 h or 12 h, where 7 h is the end."""
-    monkeypatch.setattr(inference, "ends_of", lambda *_: END)
+    monkeypatch.setattr(
+        inference, "ends_of_each", lambda _, raws: np.tile(END, (len(raws), 1))
+    )
     times = np.full((2, 50, 4), 6.0 * HOUR)
     times[1, :, 3] = 12.0 * HOUR
     raw, density = np.zeros((2, 50, 6)), np.zeros((2, 50))
@@ -150,8 +152,46 @@ def test_a_posterior_states_no_times_beyond_the_end(predicted):
     assert last[-1] == "after 7.00"
 
 
+def test_each_draw_ends_its_own_half_cycle(monkeypatch):
+    """At 8 h a particle has not reacted in a draw that ends at 7 h."""
+    times = np.full((1, 100, 4), 8.0 * HOUR)
+    own = np.where(np.arange(100) < 30, 7.0, 19.0)[:, None] * np.full(4, HOUR)
+    monkeypatch.setattr(inference, "ends_of_each", lambda *_: own)
+    for best in (0, 99):
+        density = np.where(np.arange(100) == best, 1.0, 0.0)[None]
+        raw = np.zeros((1, 100, 6))
+        draws = SimpleNamespace(times=times, raw=raw, log_density=density)
+        found = inference._predicted(setup_of_four(), draws, 0)
+        assert np.isinf(found.quantiles[3:]).all()  # 75 and 95 %: three in ten never
+        assert np.isfinite(found.quantiles[:3]).all()
+        np.testing.assert_array_equal(found.ends, own[best])
+
+
+def test_intervals_without_a_particle_end_where_they_are_told_to():
+    raw = drawn(60, np.random.default_rng(0))
+    times = np.full((60, 4), 5.0 * HOUR)
+    found = left_out.leave_out(setup_of_four(), raw, times, ends=np.full(4, HOUR))
+    assert np.isinf(found.quantiles).all()
+
+
+def test_a_deviation_is_drawn_whole(predicted):
+    """Measured far from what is predicted: 6 h."""
+    events = predicted.setup.events
+    time, sd = np.full(4, 3.0 * HOUR), np.full(4, 2.0 * HOUR)
+    events = dataclasses.replace(
+        events, time=time, sd=sd, after=np.full(4, np.nan), before=np.full(4, np.nan)
+    )
+    predicted.setup = dataclasses.replace(predicted.setup, events=events)
+    figure = posterior_figures.predictive_figure(predicted)
+    low, high = figure.axes[0].get_xlim()
+    assert low < 1.0
+    assert high > 5.0
+
+
 def test_no_duration_is_predicted_to_be_measured_below_0(monkeypatch):
-    monkeypatch.setattr(inference, "ends_of", lambda *_: END)
+    monkeypatch.setattr(
+        inference, "ends_of_each", lambda _, raws: np.tile(END, (len(raws), 1))
+    )
     setup = setup_of_four()
     long = dataclasses.replace(setup.events, kind=("midpoint",) * 3 + ("duration",))
     setup = dataclasses.replace(setup, events=long)
@@ -240,7 +280,7 @@ def test_replicates_scatter_as_the_law_of_one_s_own_says(monkeypatch):
         def sample(self, rng, shape):
             return rng.standard_cauchy(shape)
 
-    monkeypatch.setattr(inference, "ends_of", lambda *_: np.full(4, np.inf))
+    monkeypatch.setattr(inference, "ends_of_each", lambda *_: np.full((1, 4), np.inf))
     setup = setup_of_four()
     law = EventNoise.of(setup.events, Cauchy())
     problem = dataclasses.replace(setup.problem, noise=law)

@@ -57,6 +57,19 @@ def test_a_page_holds_words_tables_and_figures_of_all_folders(tmp_path, capsys):
     assert not re.search(r"(src|href)=\"(?!data:)", text)
 
 
+def test_the_events_of_a_posterior_are_shown(tmp_path):
+    from fitting.posterior_files import EVENT_COLUMNS
+
+    folder = results(tmp_path / "one")
+    rows = [EVENT_COLUMNS, [f"cell {k}" for k in range(len(EVENT_COLUMNS))]]
+    (folder / "events.csv").write_text("\n".join(",".join(row) for row in rows))
+    out = tmp_path / "out"
+    assert cli.main(["report", str(folder), "--out", str(out)]) == 0
+    assert (
+        f"<td>cell {len(EVENT_COLUMNS) - 1}</td>" in (out / "report.html").read_text()
+    )
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

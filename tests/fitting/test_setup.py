@@ -83,6 +83,23 @@ def test_what_a_cycler_s_zero_reads_in_a_rest_begins_no_half_cycle(build):
     np.testing.assert_allclose(found.protocol.spans, noisy.half_cycles(), atol=1e-6)
 
 
+@pytest.mark.parametrize("build", [setup.by_voltage, setup.by_current])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_recording_that_begins_with_a_discharge_is_refused(build, known):
+    hours = np.array([1.0, 5.0, 9.0, 9.1, 15.0])
+    voltage = np.array([4.3, 3.9, 3.0, 3.3, 4.2])
+    current = 1e-3 * np.array([-1, -1, -1, 1, 1])
+    begun = Recording(HOUR * hours, voltage, current if known else None)
+    words = "must begin with the first charge" if known else "first charge|recorded to"
+    with pytest.raises(ValueError, match=words):
+        build(events(), begun, setup.Choices())
+
+
+def test_a_voltage_that_is_held_is_no_discharge():
+    held = Recording(HOUR * np.array([1.0, 9.0]), np.array([4.3, 4.3]))
+    setup.by_voltage(events(), held, setup.Choices())
+
+
 def test_the_series_drop_is_taken_off_the_recorded_voltage():
     choices = setup.Choices(series_resistance=100.0)
     prepared = setup.by_voltage(events(), recording().half_cycle(), choices)

@@ -46,6 +46,21 @@ def blank(labels=("q", "other", "p")):
     return seen_of(np.linspace(0.0, 1.0, 46) * np.ones((len(labels), 1)), labels)
 
 
+def test_traces_of_no_particle_are_noted(tmp_path, capsys):
+    path = tmp_path / "traces.csv"
+    table = ["frame,time_s,p,Q,never"]
+    table += [f"{k},{3600 * k},{0.1 * k},{0.2 * k},0.5" for k in range(1, 9)]
+    path.write_text("\n".join(table))
+    arguments = SimpleNamespace(intensities=path)
+    given = (arguments, CHOICES, prepared(), (HOUR, 9 * HOUR), 0.0)
+    assert job._whole(*given, quiet=False).seen.labels == ("p",)
+    assert (
+        "note: traces.csv: Particle 'Q' not among the events" in capsys.readouterr().err
+    )
+    job._whole(*given, quiet=True)
+    assert capsys.readouterr().err == ""
+
+
 def test_traces_take_the_place_of_times_and_leave_bounds():
     before = prepared()
     after = whole.with_intensities(before, blank(), 0.05)
