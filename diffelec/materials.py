@@ -20,6 +20,15 @@ NMC532_CONCENTRATION = 49.6e3  # mol/m3; Colclasure 2020 as coded in MPET
 NMC811_CONCENTRATION = 51.765e3  # mol/m3; O'Regan 2022
 
 
+def maximum_concentration_of(curves: Curves) -> float:
+    """Lithium sites [mol/m3] of the material whose equilibrium potential the curves
+    have: those of NMC811 for its potential, those of NMC532 for any other.
+    """
+    if isinstance(curves.open_circuit_potential, NMC811):
+        return NMC811_CONCENTRATION
+    return NMC532_CONCENTRATION
+
+
 def nmc532_diffusivity() -> PchipCurve:
     """D(x) of NMC532: flat near 2e-15 m2/s, four decades lower at full lithiation.
 

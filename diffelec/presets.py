@@ -7,7 +7,7 @@ from .columns import RadialMesh
 from .curves import AbstractCurve
 from .electrode import Curves, Electrode
 from .graphs import DEFAULT_CARBON_SHAPE, DEFAULT_CONTACT_RADIUS, columns, star
-from .materials import NMC532_CONCENTRATION, nmc532
+from .materials import NMC532_CONCENTRATION, maximum_concentration_of, nmc532
 from .network import Network
 
 
@@ -19,7 +19,7 @@ def electrode_of(
     initial_stoichiometry: float | Sequence[float] = 0.999,
     multiplicity: float | Sequence[float] = 1.0,
     reactivity: float | Sequence[float] = 1.0,
-    maximum_concentration: float = NMC532_CONCENTRATION,
+    maximum_concentration: float | None = None,
     num_shells: int | None = None,
     mesh: RadialMesh | None = None,
     **fields,
@@ -27,7 +27,9 @@ def electrode_of(
     """An electrode over any network: NMC532, R = 5 um, pristine, unless given.
 
     Numbers spread to all particles; `num_shells` (20) stands for `RadialMesh` of so
-    many where no `mesh` is given. `fields` go to `Electrode`.
+    many where no `mesh` is given; lithium sites are those of
+    `materials.maximum_concentration_of` the curves where no `maximum_concentration`
+    [mol/m3] is given. `fields` go to `Electrode`.
 
     Raises:
         ValueError: as `Electrode`; for a mesh and a number of shells at once.
@@ -42,7 +44,11 @@ def electrode_of(
             f"is {num_shells}."
         )
     if curves is None:
-        curves = nmc532(maximum_concentration=maximum_concentration)
+        known = {"maximum_concentration": maximum_concentration}
+        curves = nmc532(**({} if maximum_concentration is None else known))
+    check_kind("curves", curves, Curves, "such as `diffelec.materials.nmc532()`")
+    if maximum_concentration is None:
+        maximum_concentration = maximum_concentration_of(curves)
     return Electrode(
         network=network,
         curves=curves,

@@ -67,7 +67,7 @@ def bath_electrode(
 
     Args:
         particles: labels of the imaged ones.
-        curves: of all particles.
+        curves: of all particles; they tell the material's lithium sites as well.
         bath: `GIVEN` or `POPULATION`.
         radius: of the imaged particles [m].
         bath_radius: of the unseen ones [m].

@@ -25,8 +25,8 @@ _LAWS = {
     "LinearPotential": diffelec.open_circuit.LinearPotential,
 }
 _MATERIALS = {
-    "nmc532": (diffelec.materials.nmc532, diffelec.materials.NMC532_CONCENTRATION),
-    "nmc811": (diffelec.materials.nmc811, diffelec.materials.NMC811_CONCENTRATION),
+    "nmc532": diffelec.materials.nmc532,
+    "nmc811": diffelec.materials.nmc811,
 }
 _SCALARS = {  # key in the file: field of the electrode
     "maximum_concentration_mol_per_m3": "maximum_concentration",
@@ -79,8 +79,9 @@ def electrode_from_dict(data: dict, table=None) -> diffelec.Electrode:
     schema.check(data)
     plausible.check_scalars(data)
     network, particles = network_from_dict(data, table)
-    build, concentration = _MATERIALS[data.get("material", "nmc532")]
-    fields = {"maximum_concentration": concentration}
+    material = _MATERIALS[data.get("material", "nmc532")]()
+    sites = diffelec.materials.maximum_concentration_of(material)
+    fields = {"maximum_concentration": sites}
     for key, field in _SCALARS.items():
         if key in data:
             fields[field] = np.inf if data[key] is None else data[key]
@@ -93,7 +94,7 @@ def electrode_from_dict(data: dict, table=None) -> diffelec.Electrode:
     mesh = diffelec.RadialMesh(**data.get("mesh", {}))
     return diffelec.Electrode(
         network=network,
-        curves=_curves_from_dict(data.get("curves", {}), build()),
+        curves=_curves_from_dict(data.get("curves", {}), material),
         mesh=mesh,
         conduct_at_surface=data.get("conduct_at_surface", False),
         **{name: spread(values, count) for name, values in particles.items()},

@@ -88,7 +88,7 @@ def imaged_electrode(
 
     Args:
         particles: labels of the imaged ones.
-        curves: of all particles.
+        curves: of all particles; they tell the material's lithium sites as well.
         contact_radius: see `imaged_network`.
         obstructions: see `imaged_network`.
         radius: of the imaged particles [m]; NaN stands for `unseen_radius`.

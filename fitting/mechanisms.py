@@ -127,7 +127,8 @@ def _metallic(curves: diffelec.Curves) -> diffelec.Curves:
 
 def _autocatalytic(curves: diffelec.Curves) -> diffelec.Curves:
     """The reaction is slow until lithium has left."""
-    rate = diffelec.materials.autocatalytic_rate_constant()
+    sites = diffelec.materials.maximum_concentration_of(curves)
+    rate = diffelec.materials.autocatalytic_rate_constant(maximum_concentration=sites)
     return dataclasses.replace(curves, rate_constant=rate)
 
 

@@ -158,6 +158,20 @@ def test_wires_of_carbon_are_no_such():
 
 
 @pytest.mark.parametrize(
+    ("curves", "sites"),
+    [
+        (None, materials.NMC532_CONCENTRATION),
+        (materials.nmc532(), materials.NMC532_CONCENTRATION),
+        (materials.nmc811(), materials.NMC811_CONCENTRATION),
+    ],
+)
+def test_lithium_sites_are_those_of_the_curves_material_unless_given(curves, sites):
+    made = functools.partial(presets.electrode_of, graphs.chain(1), curves)
+    assert made().maximum_concentration == sites
+    assert made(maximum_concentration=3e4).maximum_concentration == 3e4
+
+
+@pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"radius": [5e-6, -1e-6]}, "`radius` must be positive .* 'p1' has -1e-06"),

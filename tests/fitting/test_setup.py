@@ -202,3 +202,23 @@ def test_materials_are_those_that_are_there():
     for name in ("nmc532_diffusivity", "rate_constant", "nmc"):
         with pytest.raises(ValueError, match="one of nmc532, nmc811"):
             setup.material(name)
+
+
+@pytest.mark.parametrize(
+    ("build", "mechanism"),
+    [
+        (setup.by_voltage, "network"),
+        (setup.by_voltage, "autocatalytic"),
+        (setup.by_current, "network"),
+    ],
+)
+def test_a_material_brings_its_lithium_sites_and_keeps_its_reaction(build, mechanism):
+    """i0 at x = 0.5 is 1 A/m2, whatever the material and the explanation."""
+    choices = setup.Choices(mechanism, ("diffusivity",), "nmc811", num_shells=3)
+    electrode = build(events(), recording(), choices).problem.electrode
+    assert electrode.maximum_concentration == diffelec.materials.NMC811_CONCENTRATION
+    rate = electrode.curves.rate_constant(0.5)
+    i0 = electrode.kinetics.exchange_current_density(
+        0.5, rate, electrode.maximum_concentration
+    )
+    assert float(i0) == pytest.approx(1.0, rel=1e-6)
