@@ -21,7 +21,7 @@ import diffelec
 from diffelec.curves import ConstantCurve
 
 from . import parameters
-from .owners import numbers_of, population_names
+from .owners import check_uncut, numbers_of, population_names
 from .parameters import Free
 from .priors import AbstractPrior, Hierarchical
 
@@ -84,7 +84,11 @@ def diffusion_lengths(
         prior: one a particle, behind the population's mean and spread; unless given
             about the electrode's known to a factor of two, with a spread of a fifth of
             a decade, that of a powder.
+
+    Raises:
+        ValueError: for a particle that is unknown, named twice or cut into sites.
     """
+    check_uncut("diffusion length", electrode, numbers_of(electrode, particles))
     if prior is None:
         now = np.log10(np.asarray(electrode.radius, float))
         prior = Hierarchical(len(particles), float(now.mean()), 0.3, 0.2)

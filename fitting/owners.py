@@ -48,6 +48,27 @@ def population_names(
     return ("population mean", "population spread") if hierarchical else ()
 
 
+def check_uncut(name: str, electrode: diffelec.Electrode, particles) -> None:
+    """Refuses particles, by their numbers, that are cut into sites.
+
+    Resistances and exchange within them, and the contacts that spread into them, hold
+    for the radii that `diffelec.resolve` was given.
+
+    Raises:
+        ValueError: naming the first one.
+    """
+    topology = electrode.network.topology
+    sites = np.bincount(topology.site_particle, minlength=topology.num_particles)
+    for p in particles:
+        if sites[p] > 1:
+            raise ValueError(
+                f"'{name}' must be of particles that are not cut into sites, but "
+                f"'{topology.particle_labels[p]}' is cut into {sites[p]}, whose edges "
+                "hold for one radius and one contact; leave it out, or cut the network "
+                "anew for each value."
+            )
+
+
 def contacts_of(
     electrode: diffelec.Electrode, particles: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

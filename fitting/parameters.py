@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, PyTree
 
 import diffelec
 
-from .owners import contacts_of, numbers_of, population_names
+from .owners import check_uncut, contacts_of, numbers_of, population_names
 from .priors import (
     AbstractPrior,
     Correlated,
@@ -356,8 +356,12 @@ def radii(
 ) -> Free:
     """Radius of every particle named, log10(R/m); known to 10 % about the electrode's
     unless given. A recorded voltage says nothing of R itself: the prior speaks.
+
+    Raises:
+        ValueError: for a particle that is unknown, named twice or cut into sites.
     """
     numbers = numbers_of(electrode, particles)
+    check_uncut("radius", electrode, numbers)
     if prior is None:
         now = np.log10(np.asarray(electrode.radius)[numbers])
         prior = Correlated(now, np.log10(1.1) * np.eye(len(numbers)))

@@ -30,6 +30,8 @@ class Quantity(NamedTuple):
         least: the lowest value; None for any above 0.
         remedy: for values that are not.
         curve: that a factor raises as a whole; empty for what is no curve.
+        is_of_uncut: edges within particles that are cut into sites depend on it, in
+            ways that a factor does not reach.
     """
 
     free: Callable[[AbstractPrior], Free]
@@ -38,6 +40,7 @@ class Quantity(NamedTuple):
     least: float | None = None
     remedy: str = ""
     curve: str = ""
+    is_of_uncut: bool = False
 
 
 class Range(NamedTuple):
@@ -60,10 +63,11 @@ def _curve(name: str) -> Quantity:
     return Quantity(lambda prior: parameters.curve_scale(name, prior), curve=name)
 
 
-def _factor(name: str, where) -> Quantity:
+def _factor(name: str, where, *, is_of_uncut: bool = False) -> Quantity:
     """A factor on a whole leaf."""
     law = lambda values, old: jnp.asarray(old) * 10.0 ** values[0]
-    return Quantity(lambda prior: Free(name, prior, where, law, unit="decades"))
+    free = lambda prior: Free(name, prior, where, law, unit="decades")
+    return Quantity(free, is_of_uncut=is_of_uncut)
 
 
 def _value(name: str, where, unit: str, **ends) -> Quantity:
@@ -89,8 +93,8 @@ QUANTITIES = {
     "conductivity": _curve("conductivity"),
     "diffusivity": _curve("diffusivity"),
     "exchange-current": _curve("rate_constant"),
-    "contact-radius": Quantity(_contact_radius),
-    "radius": _factor("radius", lambda e: e.radius),
+    "contact-radius": Quantity(_contact_radius, is_of_uncut=True),
+    "radius": _factor("radius", lambda e: e.radius, is_of_uncut=True),
     "current": _factor("current", lambda e: e.one_c_range),
     "initial-stoichiometry": _value(
         "initial stoichiometry", lambda e: e.initial_stoichiometry, "1", below=1.0

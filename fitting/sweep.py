@@ -19,6 +19,7 @@ import diffelec
 
 from . import identity, parameters, results
 from .chunks import Store
+from .owners import check_uncut
 from .parameters import ParameterSpace
 from .quantities import QUANTITIES, Range, ends_of, free_of
 
@@ -145,9 +146,12 @@ def space_of(electrode, ranges: Sequence[Range], knots: Sequence[str] = ()):
     """The space of ranges, and of curves whose knots are drawn from their prior.
 
     Raises:
-        ValueError: for nothing to vary, or a thing varied twice.
+        ValueError: for nothing to vary, a thing varied twice, or one that is not what
+            it seems in particles cut into sites.
     """
     for one in ranges:
+        if QUANTITIES[one.name].is_of_uncut:
+            check_uncut(one.name, electrode, range(electrode.num_particles))
         curve = QUANTITIES[one.name].curve
         if curve in knots:  # they would replace what the factor has raised
             drawn = curve.replace("_", "-")

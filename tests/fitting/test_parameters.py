@@ -301,6 +301,25 @@ def test_where_cut_particles_touch_stays():
         parameters.contacts(electrode, ["p1"], prior)
 
 
+@pytest.mark.parametrize(
+    ("quantity", "name"),
+    [
+        (parameters.radii, "radius"),
+        (mechanisms.diffusion_lengths, "diffusion length"),
+    ],
+)
+def test_the_radius_of_a_cut_particle_is_refused(quantity, name):
+    """What conducts and exchanges within it would stay as it was."""
+    network = diffelec.resolve(
+        diffelec.graphs.star(2), 5e-6, {"p1": diffelec.bodies.slices(4)}
+    )
+    electrode = diffelec.presets.electrode_of(network)
+    assert quantity(electrode, ["p0"]).components[-1] == "p0"
+    words = f"'{name}' must be of particles that are not cut .* 'p1' is cut into 4,"
+    with pytest.raises(ValueError, match=words):
+        quantity(electrode, ["p0", "p1"])
+
+
 def test_a_particle_named_twice_is_refused(electrode):
     for quantity in (parameters.contacts, parameters.radii):
         with pytest.raises(ValueError, match="once, but 'p1' comes twice"):

@@ -89,6 +89,19 @@ def test_a_factor_on_a_curve_whose_knots_are_drawn_is_refused(name, curve):
     assert sweep.space_of(electrode, ranges, [other]).size > 2
 
 
+@pytest.mark.parametrize("name", ["radius", "contact-radius"])
+def test_what_edges_within_cut_particles_depend_on_is_refused(name):
+    """A factor does not reach them: they are the bulk, and contacts spread in them."""
+    chain = diffelec.graphs.chain(2)
+    cut = diffelec.resolve(chain, 5e-6, {"p1": diffelec.bodies.slices(4, (0, 1, 0))})
+    ranges = [quantities.parsed(f"{text}=0.5:2:3") for text in ("current", name)]
+    words = f"'{name}' must be of particles that are not cut .* 'p1' is cut into 4,"
+    with pytest.raises(ValueError, match=words):
+        sweep.space_of(diffelec.presets.electrode_of(cut), ranges)
+    assert sweep.space_of(diffelec.presets.electrode_of(chain), ranges).size == 2
+    assert sweep.space_of(diffelec.presets.electrode_of(cut), ranges[:1]).size == 1
+
+
 def test_lanes_are_what_simulations_alone_say():
     electrode = diffelec.presets.single_particle(num_shells=8)
     protocol = diffelec.Protocol.from_strings(
