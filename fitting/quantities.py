@@ -9,14 +9,18 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 
+import diffelec
 from diffelec.constants import COLDEST
 
 from . import parameters
-from .parameters import Free
+from .parameters import Free, ParameterSpace
 from .priors import AbstractPrior, Independent
 from .sheets import is_plain
+
+_CURRENT = "current"
 
 
 class Quantity(NamedTuple):
@@ -95,7 +99,7 @@ QUANTITIES = {
     "exchange-current": _curve("rate_constant"),
     "contact-radius": Quantity(_contact_radius, is_of_uncut=True),
     "radius": _factor("radius", lambda e: e.radius, is_of_uncut=True),
-    "current": _factor("current", lambda e: e.one_c_range),
+    _CURRENT: _factor(_CURRENT, lambda e: e.one_c_range),
     "initial-stoichiometry": _value(
         "initial stoichiometry", lambda e: e.initial_stoichiometry, "1", below=1.0
     ),
@@ -167,6 +171,31 @@ def _check(one: Range, text: str) -> None:
         raise ValueError(
             f"Draws need a range with two ends, but '{text}' has one; write another "
             "end, or change the electrode."
+        )
+
+
+def check_rates(space: ParameterSpace, protocol: diffelec.Protocol) -> None:
+    """Refuses a protocol that a factor on the current, if it varies, does not reach:
+    it is one on the 1C current, of which C-rates are multiples.
+
+    Raises:
+        ValueError: naming the first step in amperes or watts; for no step at a C-rate.
+    """
+    if _CURRENT not in [free.name for free in space.frees]:
+        return
+    rows = protocol.rows
+    given = np.abs([rows.current, rows.weight_power, rows.least_current])
+    fixed = given.sum(axis=0) + rows.weight_current * rows.follow > 0
+    due = f"Where '{_CURRENT}' varies, a protocol's currents must be C-rates"
+    if np.any(fixed):
+        k = int(np.argmax(fixed))
+        raise ValueError(
+            f"{due}, which it is a factor on, but step {k + 1} "
+            f"('{protocol.texts[k]}') has one in amperes or watts; write such as C/10."
+        )
+    if not np.any(np.abs([rows.current_rate, rows.least_rate]) > 0):
+        raise ValueError(
+            f"{due}, which it is a factor on, but it has none; write such as C/10."
         )
 
 

@@ -21,7 +21,7 @@ from . import identity, parameters, results
 from .chunks import Store
 from .owners import check_uncut
 from .parameters import ParameterSpace
-from .quantities import QUANTITIES, Range, ends_of, free_of
+from .quantities import QUANTITIES, Range, check_rates, ends_of, free_of
 
 _MOST_LANES = 10_000_000
 SUCCESSFUL = "successful"
@@ -171,13 +171,14 @@ def begin(store: Store, sweep: Sweep, *, resume: bool, join: bool) -> None:
 
     Raises:
         ValueError: for another sweep's folder, or where there is none to resume; for
-            what `simulate` refuses.
+            what `simulate` refuses, and a current that varies but is no C-rate.
     """
     if max(sweep.protocol.half_cycles, default=-1) < 0:
         raise ValueError(
             "A sweep's protocol must have a charge or a discharge, in which onsets are "
             "looked for, but has none; add a step."
         )
+    check_rates(sweep.space, sweep.protocol)
     jax.eval_shape(_lane_of(sweep), sweep.values[0])  # refuses what no lane can be
     if join:
         store.join(sweep.identity())

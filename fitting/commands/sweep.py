@@ -59,7 +59,8 @@ def _add_varied(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="conductivity, diffusivity, exchange-current, contact-radius, radius or "
-        "current by factors, evenly in their logarithm; initial-stoichiometry, "
+        "current (C-rates) by factors, evenly in their logarithm; "
+        "initial-stoichiometry, "
         "temperature (K) or series-resistance (ohm) by values; may be given again; "
         "COUNT values make a grid (1: the middle), none are drawn",
     )

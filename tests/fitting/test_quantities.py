@@ -66,6 +66,45 @@ def test_every_quantity_is_tried():
 
 
 @pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        (["Charge at C/20 until 4.3 V"], None),
+        (["Rest for 1 hour", "Discharge at C/5 until 3 V"], None),
+        (["Hold at 4.2 V until C/50"], None),
+        (["Charge at 30 pA for 2 hours"], r"step 1 \('Charge at 30 pA for 2 hours'\)"),
+        (["Charge at C/20 until 4.3 V", "Discharge at 1 nA until 3 V"], "step 2"),
+        (["Charge at C/9 until 4 V", "Discharge at 1 nW until 3 V"], "step 2"),
+        (["Charge at C/9 until 4 V", "Hold at 4 V until 1 pA"], "step 2"),
+        (["Hold at 4.2 V for 1 hour"], "but it has none; write such as C/10"),
+    ],
+)
+def test_a_factor_on_the_current_is_one_on_rates(steps, words):
+    protocol = diffelec.Protocol.from_strings(steps)
+    one, other = (
+        parameters.ParameterSpace((quantities.free_of(quantities.parsed(text)),))
+        for text in ("current=0.5:2", "diffusivity=0.5:2")
+    )
+    quantities.check_rates(other, protocol)
+    if words is None:
+        quantities.check_rates(one, protocol)
+        return
+    with pytest.raises(ValueError, match=words):
+        quantities.check_rates(one, protocol)
+
+
+def test_a_factor_on_a_recorded_current_is_refused():
+    time, values = np.array([0.0, 1.0]), np.array([1.0, 1.0])
+    free = quantities.free_of(quantities.parsed("current=0.5:2"))
+    space = parameters.ParameterSpace((free,))
+    for drive, words in (("current", "step 1"), ("voltage", "it has none")):
+        protocol = diffelec.Protocol.from_recording(
+            time, **{drive: values}, control=drive
+        )
+        with pytest.raises(ValueError, match=words):
+            quantities.check_rates(space, protocol)
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         (

@@ -235,6 +235,20 @@ def test_a_protocol_without_a_half_cycle_is_refused(made_up, tmp_path):
     assert not store.folder.exists()
 
 
+def test_a_current_that_varies_but_is_no_rate_is_refused(tmp_path):
+    """It would be one and the same in all lanes."""
+    store, asked = chunks.Store(tmp_path / "chunks"), shared_sweep.made_up()
+    space = sweep.space_of(asked.electrode, [quantities.parsed("current=0.5:2:3")])
+    protocol = diffelec.Protocol.from_strings(["Charge at 30 pA for 2 hours"])
+    with pytest.raises(ValueError, match=r"must be C-rates, .* step 1 .* in amperes"):
+        sweep.begin(
+            *(store, asked._replace(space=space, protocol=protocol)),
+            resume=False,
+            join=False,
+        )
+    assert not store.folder.exists()
+
+
 @pytest.mark.parametrize("change", [{"rtol": 0.0}, {"max_steps": 0}])
 def test_what_no_simulation_takes_is_refused_before_a_folder_is_made(change, tmp_path):
     store, (name, _) = chunks.Store(tmp_path / "chunks"), *change.items()
