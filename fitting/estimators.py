@@ -206,8 +206,8 @@ def _check_frames(times, trace, noise) -> None:
 @eqx.filter_jit
 def _fit(times, trace, noise) -> Jump:
     span, middle = times[-1] - times[0], 0.5 * (times[0] + times[-1])
-    fixed = jax.lax.stop_gradient(trace)
-    low, size = jnp.min(fixed), jnp.max(fixed) - jnp.min(fixed)
+    # Of the trace as it is: priors and noise are in units of the range.
+    low, size = jnp.min(trace), jnp.max(trace) - jnp.min(trace)
     size = jnp.where(size > 0, size, 1.0)
     spacing = jnp.median(jnp.diff(times)) / span
     frames = _Frames(

@@ -86,6 +86,22 @@ def test_forward_and_reverse_derivatives_agree(jacobians):
     np.testing.assert_allclose(forward, reverse, atol=1e-9)
 
 
+@pytest.mark.parametrize("extreme", [np.argmin, np.argmax])
+def test_derivatives_know_that_the_range_is_that_of_the_frames(extreme):
+    """The largest and the smallest frame move the units of priors and noise too."""
+    scatter = 0.02 * np.random.default_rng(0).standard_normal(TIMES.size)
+    trace = TRUTH.trace(TIMES) + scatter * TRUTH.amplitude
+
+    @jax.jit
+    def midpoint(trace):
+        return fit_jump(TIMES, trace, 0.05).midpoint / HOUR
+
+    step = 1e-3 * (np.arange(TIMES.size) == extreme(trace))
+    difference = (midpoint(trace + step) - midpoint(trace - step)) / 2e-3
+    found = jax.grad(midpoint)(trace) @ step / 1e-3
+    assert found == pytest.approx(float(difference), rel=2e-3)
+
+
 def test_derivatives_are_those_of_differences(jacobians):
     forward, _, differences = jacobians
     assert np.all(np.isfinite(forward))
