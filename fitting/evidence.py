@@ -55,6 +55,8 @@ class Evidence(NamedTuple):
         raw: draws of the posterior, drawn again by their weights (draw, component).
         times: of the events that they predict [s] (draw, event).
         log_likelihood: of each (draw,).
+        bound: what ln Z cannot exceed, since priors integrate to 1: the largest log
+            likelihood of all that were solved, whatever their weights.
         num_solves, num_failed: counts.
     """
 
@@ -65,15 +67,9 @@ class Evidence(NamedTuple):
     raw: Float[np.ndarray, "draw component"]
     times: Float[np.ndarray, "draw event"]
     log_likelihood: Float[np.ndarray, " draw"]
+    bound: float
     num_solves: int
     num_failed: int
-
-    @property
-    def bound(self) -> float:
-        """What ln Z cannot exceed, since priors integrate to 1: the largest log
-        likelihood that was met.
-        """
-        return float(np.max(self.log_likelihood))
 
     @property
     def limit(self) -> float:
@@ -342,6 +338,7 @@ def _concluded(drawn: _Drawn, log_weights, rng) -> Evidence:
         raw=drawn.raw[chosen],
         times=drawn.times[chosen],
         log_likelihood=drawn.log_likelihood[chosen],
+        bound=float(np.max(drawn.log_likelihood[~drawn.failed])),
         num_solves=count,
         num_failed=int(drawn.failed.sum()),
     )

@@ -40,7 +40,8 @@ RIVALS = {"network": EachItsOwn(), "diffusion": Late()}
 def evidence_of(log_evidence, sd=0.05, shape=0.3, best=0.0):
     return Evidence(
         *(log_evidence, sd, shape, 100.0),
-        *(np.zeros((4, 6)), np.full((4, 4), 6 * HOUR), np.full(4, best), 100, 0),
+        *(np.zeros((4, 6)), np.full((4, 4), 6 * HOUR), np.full(4, best)),
+        *(best, 100, 0),
     )
 
 

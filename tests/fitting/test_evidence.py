@@ -66,6 +66,27 @@ def test_draws_and_law_are_the_posteriors(linear):
     np.testing.assert_allclose(target.raw(law.middle), mean, atol=0.15 * sd.min())
 
 
+def test_the_bound_is_of_all_that_was_solved_whatever_its_weight(monkeypatch):
+    """Where the weights do not hold, the draws that are kept may be one or two."""
+    solved, solve = [], evidence._solved
+    monkeypatch.setattr(
+        evidence, "_solved", lambda *a: solved.append(solve(*a)) or solved[-1]
+    )
+    size = 20
+    rows = [
+        Event(str(k), "onset", time=(5 + 0.1 * k) * HOUR, sd=0.5 * HOUR)
+        for k in range(size)
+    ]
+    problem = problem_of(0.7 * np.eye(size), Events.from_rows(rows), fails_beyond=7.0)
+    beside = posterior.Centre(np.linspace(0.0, 1.8, size) + 1.5, 3.0 * np.eye(size))
+    found, _ = evidence.adapted(problem, beside, rounds=1, count=60, seed=1)
+    (drawn,) = solved
+    assert drawn.failed.any()
+    assert len(np.unique(found.log_likelihood)) < 6
+    assert found.log_likelihood.max() < found.bound - 10.0
+    assert found.bound == drawn.log_likelihood[~drawn.failed].max()
+
+
 def test_there_are_more_rounds_where_the_weights_do_not_hold():
     problem = linear_problem()
     beside = posterior.Centre(exact()[0] + 0.2, 0.01 * np.eye(3))
