@@ -120,7 +120,9 @@ class Solution(eqx.Module):
 
     @property
     def num_half_cycles(self) -> int:
-        return len(self.spans) if self.spans else max(self.half_cycles) + 1
+        if self.spans is not None:  # of a recorded rest there are none
+            return len(self.spans)
+        return max(self.half_cycles) + 1
 
     def message(self) -> str:
         """The outcome as a sentence that names the step (concrete results only)."""

@@ -36,3 +36,15 @@ def test_the_cases_above_are_all_there(solution):
     assert np.isinf(levels[1]).all(axis=0).any()
     assert np.isnan(levels[2]).all()
     assert np.isnan(changes[2]).all()
+
+
+def test_a_recorded_rest_has_no_half_cycle_as_a_step_of_rest_has_none():
+    electrode = diffelec.presets.single_particle(num_shells=5)
+    time, current = np.array([0.0, 600.0]), np.zeros(2)
+    protocol = diffelec.Protocol.from_recording(
+        time, current=current, control="current"
+    )
+    solution = diffelec.simulate(electrode, protocol, rtol=1e-3, num_saved=2)
+    assert solution.num_half_cycles == 0
+    assert results.half_cycles(solution) == []
+    assert [found.shape[0] for found in results.crossing_times(solution)] == [0, 0]
