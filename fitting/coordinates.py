@@ -79,11 +79,12 @@ class Coordinates(eqx.Module):
     def _moved(self, given, law):
         """Members by the law of (member, spread, middle), all in units of s."""
         moved = given
-        for first, prior in populations(self.space).values():
+        for name, (first, prior) in populations(self.space).items():
             members = slice(first + 2, first + 2 + prior.count)
             spread = prior.factor_spread ** given[first + 1]
             middle = prior.sd_mean / prior.spread * given[first]
-            middle = middle - self._on_the_way(given) / prior.spread
+            if name == CONTACTS:
+                middle = middle - self._on_the_way(given) / prior.spread
             own = jnp.where(
                 self.centred[members],
                 law(given[members], spread, middle),
@@ -95,7 +96,7 @@ class Coordinates(eqx.Module):
     def _on_the_way(self, given):
         """Decades of resistance on the way of lithium, 0 where nothing changes it."""
         names = [free.name for free in self.space.parts]
-        if _KAPPA not in names or CONTACTS not in names:
+        if _KAPPA not in names:
             return jnp.zeros(())
         free = self.space.parts[names.index(_KAPPA)]
         part = self.space.unflatten(given)[_KAPPA]

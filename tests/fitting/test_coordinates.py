@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fitting import coordinates, examples, setup
+from fitting import coordinates, examples, imaged, mechanisms, parameters, setup
 
 from .linear import linear_problem
 
@@ -61,6 +61,26 @@ def test_a_told_contact_moves_with_the_resistance_on_the_way(problem, mixed):
     assert np.all(told == told[0])
     # Half a decade less on a part of the way, in units of the spread (0.5 decades).
     assert -1.0 < told[0] < -0.1
+
+
+def test_what_is_no_contact_does_not_move_with_the_resistance_on_the_way():
+    """Lithium enters behind it: a reaction, beside contacts that are free as well."""
+    labels = ("a", "b")
+    electrode = imaged.imaged_electrode(labels, num_shells=5)
+    space = parameters.ParameterSpace(
+        (
+            parameters.contacts(electrode, labels),
+            mechanisms.reactivities(electrode, labels),
+            parameters.curve_values(electrode, "conductivity", fixed=(-1,)),
+        )
+    )
+    told = np.array(["a" in t.split() or "b" in t.split() for t in space.labels])
+    found = coordinates.Coordinates(electrode, space, told)
+    lower = np.where(["conductivity" in t for t in space.labels], -1.0, 0.0)
+    moved = found.inverse(jnp.asarray(lower)) - found.inverse(jnp.zeros(space.size))
+    contact = np.array(["contact radius" in text for text in space.labels])
+    assert np.all(np.abs(np.asarray(moved)[told & contact]) > 0.05)
+    np.testing.assert_array_equal(np.asarray(moved)[told & ~contact], 0.0)
 
 
 def test_particles_of_which_only_bounds_are_known_are_told_apart(problem):
