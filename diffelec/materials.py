@@ -80,8 +80,8 @@ def autocatalytic_rate_constant(
     exchange_current_density: float = 1.0,
     maximum_concentration: float = NMC532_CONCENTRATION,
 ) -> PchipCurve:
-    r"""k(x) [m/s] of a reaction that delithiation speeds up: four decades from x = 0.98
-    to 0.5.
+    r"""k(x) [m/s] of a reaction that delithiation speeds up: i0 by four decades from
+    x = 0.98 to 0.5.
 
     $$ i_0 = k_0 / (1 + e^{25 (x - 0.6)}), \quad
        k = i_0 / (F c_{max} \sqrt{x (1 - x)}) $$
