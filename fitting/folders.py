@@ -4,12 +4,14 @@ A folder's `study.json` lists what is its own; all else in it is somebody's.
 """
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from .files import STUDY, read_json
@@ -77,9 +79,16 @@ def _listed(study: dict) -> list[str]:
     return [name for name in names if isinstance(name, str) and Path(name).name == name]
 
 
+def _warn(place: Path) -> None:
+    warnings.warn(f"The results are in '{place}'.", stacklevel=4)  # at the block
+
+
 @contextlib.contextmanager
 def result_folder(
-    folder: str | os.PathLike, *, overwrite: bool = False
+    folder: str | os.PathLike,
+    *,
+    overwrite: bool = False,
+    elsewhere: Callable[[Path], None] = _warn,
 ) -> Iterator[Path]:
     """A temporary folder whose files are put into `folder` when the block succeeds.
 
@@ -88,11 +97,15 @@ def result_folder(
     earlier study lists as its own are removed once all new ones are in place; files of
     other origin stay unless one of the new files has their name.
 
+    Without it, nothing that is there by then is replaced, and yet no work is lost: what
+    finds other results there, or files of the same names, goes into a folder of its own
+    beside `folder`, or in it where nothing may be beside. `elsewhere` is told which.
+
     Raises:
         KeyboardInterrupt: when all is in place, for an interruption meanwhile.
     """
     folder = Path(folder)
-    check_folder(folder, overwrite=overwrite)
+    placed = folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     place = folder if folder.is_dir() else folder.parent
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=place))
@@ -100,12 +113,14 @@ def result_folder(
         yield partial
         try:
             with _uninterrupted():
-                _put(partial, folder)
+                placed = _put(partial, folder, overwrite=overwrite)
         except KeyboardInterrupt:
-            sentence = f"interrupted; the results are in '{folder}'."
+            sentence = f"interrupted; the results are in '{placed}'."
             raise KeyboardInterrupt(sentence) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+    if placed != folder:
+        elsewhere(placed)
 
 
 @contextlib.contextmanager
@@ -126,13 +141,45 @@ def _uninterrupted() -> Iterator[None]:
         signal.raise_signal(number)
 
 
-def _put(partial: Path, folder: Path) -> None:
-    """Puts the files of a temporary folder where they belong."""
-    if folder.is_dir():
+def _put(partial: Path, folder: Path, *, overwrite: bool) -> Path:
+    """Puts the files of a temporary folder where they belong; the folder with them."""
+    if folder.is_dir() and (overwrite or not _would_replace(partial, folder)):
         _replace_files(partial, folder)
-    else:
-        partial.chmod(0o777 & ~_umask())
-        partial.replace(folder)
+        return folder
+    partial.chmod(0o777 & ~_umask())
+    try:
+        return _rename(
+            partial, itertools.chain([folder], _numbered(folder.parent, folder))
+        )
+    except OSError:  # another file system above, or one that may not be written to
+        if not folder.is_dir():
+            raise
+        return _rename(partial, _numbered(folder, folder))
+
+
+def _numbered(place: Path, folder: Path) -> Iterator[Path]:
+    """Names like that of a folder, in a place: without end."""
+    name = os.path.basename(os.path.abspath(folder))  # of `.` and `..` too
+    return (place / f"{name}-{number}" for number in itertools.count(2))
+
+
+def _rename(partial: Path, places: Iterator[Path]) -> Path:
+    """Renames a folder to the first of endless places that is free; which that is."""
+    while True:
+        place = next(places)
+        if os.path.lexists(place):
+            continue
+        try:
+            return partial.replace(place)
+        except OSError:
+            if not os.path.lexists(place):  # else another run was faster
+                raise
+
+
+def _would_replace(source: Path, folder: Path) -> bool:
+    """Whether files of `source` would replace others, or be among other results."""
+    names = {STUDY, *(path.name for path in source.iterdir())}
+    return any(os.path.lexists(folder / name) for name in names)
 
 
 def _umask() -> int:

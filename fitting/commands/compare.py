@@ -58,9 +58,7 @@ def run(arguments) -> None:
         prepared, found = weigh(before.arguments, names)
         prepared = prepared._replace(sources=before.sources, folders=before.folders)
         print(compare_files.text(found))
-        with folders.result_folder(
-            arguments.out, overwrite=arguments.overwrite
-        ) as folder:
+        with study.result_folder(arguments) as folder:
             written = write(folder, prepared, found)
     print(f"wrote {', '.join(written)} to {arguments.out}", file=sys.stderr)
 

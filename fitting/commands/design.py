@@ -81,9 +81,7 @@ def run(arguments) -> None:
         )
         found = solve(prepared)
         print(design_files.text(found))
-        with folders.result_folder(
-            arguments.out, overwrite=arguments.overwrite
-        ) as folder:
+        with study.result_folder(arguments) as folder:
             with progress.Waiting("writing files and figures"):
                 job.copy_sources(folder, prepared)
                 design_files.write(folder, found)

@@ -112,7 +112,7 @@ def run(arguments) -> None:
     intensities = _seen(values, plan.time, arguments.delay_s)
     circles = _place(arguments, radius, intensities.labels)
     name = "film" if arguments.png else "film.tif"
-    with folders.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
+    with study.result_folder(arguments) as folder:
         _write(folder / name, plan, circles, intensities, arguments)
         files.write_csv(
             folder / "cycler.csv",

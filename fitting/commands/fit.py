@@ -36,9 +36,7 @@ def run(arguments) -> None:
             sources=before.sources, folders=before.folders
         )
         found, report = solve(job)
-        with folders.result_folder(
-            arguments.out, overwrite=arguments.overwrite
-        ) as folder:
+        with study.result_folder(arguments) as folder:
             names = write(folder, job, found, report)
     print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
 

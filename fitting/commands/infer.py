@@ -96,9 +96,7 @@ def run(arguments) -> None:
         )
         centre, found = solve(prepared, store)
         print(posterior_files.text(found))
-        with folders.result_folder(
-            arguments.out, overwrite=arguments.overwrite
-        ) as folder:
+        with study.result_folder(arguments) as folder:
             names = write(folder, prepared, centre, found)
     if not arguments.keep_chunks and netcdf.missing() is None:
         store.remove()

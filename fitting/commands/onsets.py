@@ -150,8 +150,8 @@ def run(arguments) -> None:
         found = find(arguments)
     print(text(found))
     with (
+        study.result_folder(arguments) as folder,
         progress.Waiting("writing files and figures"),
-        folders.result_folder(arguments.out, overwrite=arguments.overwrite) as folder,
     ):
         names = write(folder, found)
     print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)

@@ -34,7 +34,7 @@ def run(arguments) -> None:
             raise ValueError(f"'{folder}' must be a folder of results, but is none.")
     parts = [part for folder in arguments.results for part in page.parts_of(folder)]
     text = page.page(parts)
-    with folders.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
+    with study.result_folder(arguments) as folder:
         (folder / "report.html").write_text(text, encoding="utf-8")
         files.write_json(
             folder / files.STUDY,

@@ -44,6 +44,29 @@ def add_folder(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
 
 
+@contextlib.contextmanager
+def result_folder(arguments):
+    """A temporary folder whose files are put into `--out` when the block succeeds.
+
+    Where that was filled meanwhile, they go into another one, which stderr tells and
+    which `arguments.out` is from then on.
+    """
+    from .. import folders
+
+    def elsewhere(place: Path) -> None:
+        print(
+            f"diffelec: '{arguments.out}' was filled by another meanwhile, so the "
+            f"results are in '{place}'",
+            file=sys.stderr,
+        )
+        arguments.out = place
+
+    with folders.result_folder(
+        arguments.out, overwrite=arguments.overwrite, elsewhere=elsewhere
+    ) as folder:
+        yield folder
+
+
 def add_electrode(which) -> None:
     """The arguments that name an electrode, to a mutually exclusive group."""
     which.add_argument(
@@ -148,12 +171,12 @@ def write(arguments, electrode, solution, settings: dict, also=None) -> None:
 
     `also` names folders inside that of the results, and what fills each.
     """
-    from .. import files, folders, progress, site_files
+    from .. import files, progress, site_files
 
     cut = site_files.is_cut(solution.topology)
     with (
+        result_folder(arguments) as folder,
         progress.Waiting("writing files and figures"),
-        folders.result_folder(arguments.out, overwrite=arguments.overwrite) as folder,
     ):
         _write_netcdf(folder / "solution.nc", solution)
         _write_tables(folder, solution)

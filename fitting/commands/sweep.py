@@ -254,7 +254,7 @@ def solve(store, asked):
 
 def write(arguments, asked, lanes) -> list[str]:
     """All files, complete or not at all; their names."""
-    from .. import files, folders, netcdf, style, sweep_figures, sweep_files
+    from .. import files, netcdf, style, sweep_figures, sweep_files
 
     print(sweep_files.text(asked, lanes))
     missing = netcdf.missing()
@@ -264,7 +264,7 @@ def write(arguments, asked, lanes) -> list[str]:
             "files hold the imaged particles.",
             file=sys.stderr,
         )
-    with folders.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
+    with study.result_folder(arguments) as folder:
         sweep_files.write(folder, asked, lanes)
         for name, figure in sweep_figures.figures_of(asked, lanes):
             style.save(figure, folder / f"{name}.png")

@@ -129,7 +129,7 @@ def run(arguments) -> None:
         propose(arguments, film)
         return
     found = measure(arguments, film)
-    with folders.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
+    with study.result_folder(arguments) as folder:
         names = write(folder, arguments, found)
     _print_written(names, arguments)
     path = shlex.quote(str(arguments.out / "traces.csv"))
@@ -180,7 +180,7 @@ def propose(arguments, film) -> None:
     """Writes regions for approval."""
     import numpy as np
 
-    from .. import folders, style
+    from .. import style
     from ..optical import proposal, quality_figures, trace_files
     from ..wording import counted
 
@@ -189,7 +189,7 @@ def propose(arguments, film) -> None:
     notes = film.notes + shifts.notes + found.notes
     _print_notes(notes)
     print(f"proposed {counted(len(found.labels), 'particle')}")
-    with folders.result_folder(arguments.out, overwrite=arguments.overwrite) as folder:
+    with study.result_folder(arguments) as folder:
         trace_files.write_regions(folder / "regions.csv", found)
         first = film.frame(int(np.argmin(shifts.lost)))
         drawn = quality_figures.regions_figure(first, found, film.name)
