@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-from scipy.stats import spearmanr
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from scipy.stats import rankdata, spearmanr
 
 from .results import HOUR
 from .style import OKABE_ITO, blank, left_out, legend_names, name_below, styled
@@ -20,6 +20,7 @@ _MARKERS = "o^sD"  # of half cycles; later ones are not drawn
 _DASHES = ("-", "--")
 _DECADES = 5  # with a tick; of more, every second or third has one
 _COARSE, _FINE = (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)  # ticks of factors
+_NARROW = 2.5  # largest over least, up to which not two of the fine ticks may be seen
 
 
 def figures_of(sweep: Sweep, lanes: Lanes) -> Iterator[tuple[str, Figure]]:
@@ -53,7 +54,8 @@ def _axis(sweep: Sweep, component: int) -> tuple[np.ndarray, str, str]:
 
 def _scale(axes, side: str, scale: str) -> None:
     """Sets the scale of "x" or "y"; factors in plain numbers at 1, 2 and 5, at more
-    within a decade, and at decades where there are many.
+    within a decade, evenly where they are much alike, and at decades where there are
+    many.
     """
     if scale != "log":
         return
@@ -61,21 +63,28 @@ def _scale(axes, side: str, scale: str) -> None:
     axis = getattr(axes, f"{side}axis")
     low, high = axis.get_view_interval()
     subs = _FINE if high < 10.0 * low else _COARSE if high < 1e3 * low else (1.0,)
-    axis.set_major_locator(LogLocator(subs=subs, numticks=_DECADES))
+    ticks = LogLocator(subs=subs, numticks=_DECADES)
+    if high < _NARROW * low:
+        ticks = MaxNLocator(5, steps=[1, 2, 5, 10])
+    axis.set_major_locator(ticks)
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 
 
-def _telling(sweep: Sweep, spread) -> list[tuple[int, float]]:
-    """(component, rank correlation with a spread) of those that tell most."""
-    known = np.isfinite(spread)
+def _telling(sweep: Sweep, spread, failed) -> list[tuple[int, float]]:
+    """(component, rank correlation with a spread) of those that tell most.
+
+    An infinite spread, where a particle never gets there, ranks above all others: to
+    leave those lanes out would leave out the most asynchronous. Failed ones tell none.
+    """
+    known = np.isfinite(spread) | (np.isinf(spread) & ~failed)
     found = []
     for k in range(sweep.space.size):
-        values = sweep.values[known, k]
-        if known.sum() < 3 or np.ptp(values) == 0 or np.ptp(spread[known]) == 0:
+        values, ranks = sweep.values[known, k], rankdata(spread[known])
+        if known.sum() < 3 or np.ptp(values) == 0 or np.ptp(ranks) == 0:
             found.append((k, np.nan))
         else:
-            found.append((k, float(spearmanr(values, spread[known]).statistic)))
+            found.append((k, float(spearmanr(values, ranks).statistic)))
     order = sorted(found, key=lambda one: -np.nan_to_num(abs(one[1])))
     return order[:_PANELS]
 
@@ -84,10 +93,11 @@ def _telling(sweep: Sweep, spread) -> list[tuple[int, float]]:
 def spread_figure(sweep: Sweep, lanes: Lanes) -> Figure:
     """Spread of midpoints against what was varied, a mark for each half cycle; the six
     that tell most, with their rank correlation in the first. Ticks on the upper edge
-    are lanes in which a particle never gets there, on the lower edge failed ones.
+    are lanes in which a particle never gets there, which rank above all others, and on
+    the lower edge failed ones, which have no rank.
     """
     spread = spreads(sweep, lanes)
-    shown = _telling(sweep, spread[:, 0])
+    shown = _telling(sweep, spread[:, 0], lanes.failed)
     columns = min(len(shown), 3)
     rows = -(-len(shown) // columns)
     halves = min(spread.shape[1], len(_MARKERS))
@@ -104,7 +114,8 @@ def spread_figure(sweep: Sweep, lanes: Lanes) -> Figure:
         _scale(axes, "x", scale)
         axes.set_xlabel(textwrap.fill(label, 26))
         if np.isfinite(correlation):
-            axes.set_title(f"rank correlation {correlation:.2f}")
+            which = ", half cycle 1" if spread.shape[1] > 1 else ""
+            axes.set_title(f"rank correlation {correlation:.2f}{which}")
     for axes in panels.flat[len(shown) :]:
         axes.remove()
     for axes in panels[:, 0]:
@@ -127,7 +138,8 @@ def _mark_edges(axes, values, spread, failed) -> None:
 
 
 def _edge_handle() -> Line2D:
-    text = "not all react (upper edge),\nor failed (lower edge)"
+    text = "not all react (upper edge, ranked highest),\n"
+    text += "or failed (lower edge, not ranked)"
     return Line2D([], [], label=text, marker="|", color="0.2", linestyle="")
 
 

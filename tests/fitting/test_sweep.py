@@ -331,6 +331,41 @@ def test_factors_within_a_decade_are_named_and_flat_times_stand_off_the_rim():
     assert drawn["onsets"].axes[0].get_ylim()[1] > 10.7
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "named"),
+    [
+        (0.8, 1.2, [0.8, 0.9, 1.0, 1.1, 1.2]),
+        (1.01, 1.49, [1.2, 1.4]),
+        (0.55, 1.25, [0.6, 0.8, 1.0, 1.2]),
+    ],
+)
+def test_factors_that_are_much_alike_are_named_evenly(low, high, named):
+    asked = shared_sweep.made_up()
+    asked = asked._replace(values=np.log10(np.linspace(low, high, 9))[:, None])
+    figure = dict(sweep_figures.figures_of(asked, lanes_of(asked)))["spread"]
+    figure.draw_without_rendering()
+    ticks = figure.axes[0].xaxis.get_major_ticks()
+    shown = [t for t in ticks if low <= round(t.get_loc(), 9) <= high]
+    assert [float(t.label1.get_text()) for t in shown] == named
+    boxes = [t.label1.get_window_extent() for t in shown]
+    assert not any(one.overlaps(two) for one, two in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("halves", [1, 2])
+def test_lanes_that_do_not_all_react_rank_above_all_others(halves):
+    asked = shared_sweep.made_up(count=5)  # factors 0.1, 0.32, 1, 3.2, 10
+    found = lanes_of(asked)
+    changes = found.changes * 100.0 ** asked.values[:, :, None, None]
+    changes[0] = np.inf  # of a lane that failed before
+    changes = np.repeat(changes, halves, axis=1)
+    figure = sweep_figures.spread_figure(asked, found._replace(changes=changes))
+    # Without the stalled lane 1.00; with it, ranks 4, 1, 2, 3 at rising factors.
+    which = "" if halves == 1 else ", half cycle 1"
+    assert figure.axes[0].get_title() == f"rank correlation -0.20{which}"
+    told = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "upper edge, ranked highest" in told[-1]
+
+
 def test_factors_over_many_decades_are_named_at_some_of_them():
     ranges = [
         quantities.parsed("diffusivity=0.00001:10000:4"),
