@@ -27,6 +27,7 @@ _TITLE = 24  # letters in a line above one of three panels
 STATES = (0.02, 0.25, 0.5, 0.75, 0.98)
 _MOST_NAMED = 40  # half cycles
 _BAR, _BAR_OF_ALL = 0.25, 0.03  # height of the bar: of the least radius, of the sides
+_DRAWN, _RIM = 0.92, OKABE_ITO[5]  # share of a radius; of what others would hide
 _FLAT = 8.0  # width over height of a network of which panels stand below each other
 LEAST_HEIGHT = 44  # mm, of a network: the words beside its scale need as much
 
@@ -120,7 +121,9 @@ def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Fig
     """The network coloured by mean lithium at states of charge (as in Fig. 5).
 
     One row per half cycle, up to `num_rows`; one column per state: the share of the
-    half cycle's own charge that has passed, in a discharge the share that is left.
+    half cycle's own charge that has passed, in a discharge the share that is left. A
+    contact with carbon or the collector is a line to the collector's bar, or a rim
+    where others would hide that line.
     """
     found = half_cycles(solution)
     rows = found[:num_rows]
@@ -134,15 +137,20 @@ def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Fig
     along = AlongSteps.of(solution)
     x = along.particles
     norm = matplotlib.colors.Normalize(np.min(x), np.max(x))
+    lines, rimmed = _contacts(electrode, places, collector)
     for half, line in zip(rows, panels, strict=True):
         ordered = states if half.charges else states[::-1]
         for state, axes in zip(ordered, line, strict=True):
             time = time_of_state(electrode, along, half, state)
             here = at_instant(along.time, x, time)
-            painted = _draw_network(axes, electrode, places, collector, here, norm)
+            contacts = LineCollection(lines, colors="0.35", linewidths=1.0, zorder=1)
+            axes.add_collection(contacts)
+            painted = _draw_particles(axes, electrode, places, rimmed, here, norm)
+            _draw_collector(axes, electrode, places, collector)
             axes.set_title(panel_title(half, state, time))
         line[0].set_ylabel(half.name, visible=True)
-    name_below(figure, left_out(len(rows), len(found)))
+    rims = "orange rim: on carbon or the collector" if rimmed.any() else ""
+    name_below(figure, left_out(len(rows), len(found)), rims)
     figure.colorbar(
         painted,
         ax=panels,
@@ -227,26 +235,31 @@ def _layout(electrode) -> np.ndarray:
     return np.stack([across, up], axis=1)
 
 
-def _draw_network(axes, electrode, places, collector, x, norm):
-    """Contacts, particles and the collector's bar in one panel; returns the circles."""
+def _draw_particles(axes, electrode, places, rimmed, x, norm):
+    """Particles in one panel, the nearest last; returns their circles."""
     topology, radius = electrode.network.topology, np.asarray(electrode.radius)
-    lines = _contacts(topology, places, collector)
-    axes.add_collection(LineCollection(lines, colors="0.35", linewidths=1.0, zorder=1))
     depth = np.zeros(len(places))
     if topology.positions is not None and topology.positions.shape[1] == 3:
         depth = -topology.positions[:, 1]
     order = np.argsort(depth, kind="stable")
     widths = np.where(topology.imaged & ~np.all(topology.imaged), 1.0, 0.3)
+    widths = widths + np.where(rimmed, 0.7, 0.0)
     circles = PatchCollection(
-        [Circle(places[k], 0.92 * radius[k]) for k in order],
+        [Circle(places[k], _DRAWN * radius[k]) for k in order],
         cmap="viridis",
         norm=norm,
-        edgecolors="black",
+        edgecolors=np.where(rimmed, _RIM, "black")[order],
         linewidths=widths[order],
         zorder=2,
     )
     circles.set_array(x[order])
     axes.add_collection(circles)
+    return circles
+
+
+def _draw_collector(axes, electrode, places, collector) -> None:
+    """The collector's bar below all particles, and the limits of a panel."""
+    radius = np.asarray(electrode.radius)
     left, right = (places[:, 0] - radius).min(), (places[:, 0] + radius).max()
     tall = (places[:, 1] + radius).max() - collector
     thick = min(_BAR * radius.min(), _BAR_OF_ALL * max(right - left, tall))
@@ -259,23 +272,31 @@ def _draw_network(axes, electrode, places, collector, x, norm):
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_frame_on(False)
-    return circles
 
 
-def _contacts(topology, places, collector) -> list:
-    """Line segments of the edges; carbon counts as part of the collector's bar."""
-    segments = []
+def _contacts(electrode, places, collector) -> tuple[list, np.ndarray]:
+    """(line segments of the edges, which particles have a rim in place of one); carbon
+    counts as part of the collector's bar.
+    """
+    topology, radius = electrode.network.topology, np.asarray(electrode.radius)
+    segments, rimmed = [], np.zeros(len(places), bool)
     first, after = topology.first_site, topology.first_site + topology.num_sites
     for ends in zip(topology.tail, topology.head, strict=True):
         if max(ends) >= after:
             continue  # electrolyte
         sites = [n - first for n in ends if n >= first]
-        spots = [places[topology.site_particle[s]] for s in sites]
+        own = topology.site_particle[sites]
+        spots = list(places[own])
         if len(spots) == 1:
             spots.append(np.array([spots[0][0], collector]))
+            across, up = (places - spots[0]).T
+            lower = up - radius < -radius[own]
+            if np.any((np.abs(across) < _DRAWN * radius) & lower):
+                rimmed[own] = True
+                continue
         if len(spots) == 2:
             segments.append(np.array(spots))
-    return segments
+    return segments, rimmed
 
 
 @styled

@@ -268,7 +268,7 @@ def _with_room(events, low: float, high: float) -> tuple[float, float]:
 @styled
 def raster_figure(report: Report) -> Figure:
     """Lithium map: one row a particle, in the order of the first events that the model
-    gives, coloured by x.
+    gives, coloured by the observed x (mean, or surface).
     """
     run, events = report.trajectories, report.events
     seen = run.surface if events.surface else run.mean
@@ -291,7 +291,8 @@ def raster_figure(report: Report) -> Figure:
     axes.set_yticklabels(legend_names([run.labels[j] for j in order] if named else []))
     axes.set_xlabel("time (h)")
     axes.set_ylabel("particle" if named else "particle, in order of reaction")
-    figure.colorbar(image, ax=axes, label="stoichiometry x (–)", pad=0.02)
+    what = "surface" if events.surface else "mean"
+    figure.colorbar(image, ax=axes, label=f"{what} stoichiometry x (–)", pad=0.02)
     return figure
 
 

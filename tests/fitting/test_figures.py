@@ -155,6 +155,28 @@ def test_any_network_can_be_drawn(electrode):
     assert np.hypot(*(one - other)) > 5e-6
 
 
+@pytest.mark.parametrize("there", [0, 1])
+@pytest.mark.parametrize(
+    ("other", "hidden"), [((3, 0), ()), ((0, 2), (1,)), ((0.3, 1.5), (1,))]
+)
+def test_a_particle_on_carbon_above_others_has_a_rim_and_no_line(other, hidden, there):
+    places = 1e-5 * np.array([[0, 0.5], other])
+    if there:  # three coordinates, the second of which is drawn behind the first
+        places = np.insert(places, 1, [0.0, 1e-5], axis=1)
+    electrode = network_of(places, carbon=["c"])
+    figure = figures.network_figure(electrode, made_up(electrode, 1), (0.5,))
+    lines, circles = figure.axes[0].collections
+    rims = [matplotlib.colors.to_hex(color) for color in circles.get_edgecolors()]
+    order = [1, 0] if there else [0, 1]
+    expected = ["#d55e00" if k in hidden else "#000000" for k in order]
+    assert rims == expected
+    starts = [segment[0].tolist() for segment in lines.get_segments()]
+    free = [k for k in (0, 1) if k not in hidden]
+    assert starts == places[free][:, [0, -1]].tolist()
+    told = "orange rim: on carbon or the collector" if hidden else ""
+    assert figure.get_supxlabel() == told
+
+
 def test_the_words_beside_the_scale_of_a_flat_network_are_drawn_whole():
     electrode = network_of(1e-5 * np.array([[0, 0, 0.5], [3, 0, 0.5]]))
     figure = figures.network_figure(electrode, made_up(electrode, 1), num_rows=1)

@@ -140,6 +140,16 @@ def test_lithium_shows_what_was_seen():
     assert surface.get_ylabel() == "surface stoichiometry x (–)"
 
 
+@pytest.mark.parametrize("seen", ["mean", "surface"])
+def test_the_bar_of_a_lithium_map_names_what_was_seen(seen):
+    report = made_up_report(events=made_up_events(surface=seen == "surface"))
+    axes, bar = fit_figures.raster_figure(report).axes
+    shown = np.sort(axes.collections[0].get_array(), axis=0)
+    there = getattr(report.trajectories, seen).T
+    np.testing.assert_array_equal(shown, np.sort(there, axis=0))
+    assert bar.get_ylabel() == f"{seen} stoichiometry x (–)"
+
+
 def test_events_stand_where_particles_have_moved_since_their_half_cycle_began():
     run = made_up_report().trajectories
     hours = run.time / HOUR
