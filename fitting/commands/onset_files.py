@@ -103,15 +103,14 @@ def _draw_film(folder: Path, found: Found) -> None:
     """Figures on the film."""
     import numpy as np
 
-    from ..optical import circles, film_figures, frames, region_files, still_film
+    from ..optical import film_figures, frames, region_files, still_film
     from ..style import save
 
     arguments = found.arguments
     film = frames.open_film(arguments.film, times=found.traces.time)
     if arguments.quality is not None:
         film = still_film.read_still(arguments.quality, film)
-    regions = region_files.read_regions(arguments.regions, film.shape)
-    marks = circles.circles_of(regions)
+    marks = region_files.read_circles(arguments.regions, film.shape)
     kept = np.any(np.isfinite(found.traces.intensity), axis=0)  # masked are empty
     for one in found.halves:
         n, inside = one.half.number, one.half.holds(np.asarray(film.time)) & kept

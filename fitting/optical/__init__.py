@@ -16,6 +16,7 @@ Films:
 
 From frames to traces:
   `regions`: where particles lie in the reference frame.
+  `circles`: circles on a frame, to be drawn.
   `region_files`: regions from circles, ImageJ and label images.
   `sampling`: values of a frame at places that move.
   `bands`: bands of spatial frequency in which frames are compared.
@@ -56,7 +57,6 @@ What all particles do:
   `onset_tables`: onsets as events for a fit, tables and words.
 
 Figures:
-  `circles`: circles on a frame.
   `optical_figures`: traces, and what all particles do.
   `still_film`: a film whose frames are moved back.
   `film_figures`: onset map, montage, kymograph.

@@ -10,17 +10,3 @@ class Circle(NamedTuple):
     x: float
     y: float
     radius: float
-
-
-def circles_of(regions) -> tuple[Circle, ...]:
-    """Circles of the same centre and area as regions.
-
-    Args:
-        regions: with `labels`, `centre` (particle, 2) of y and x, and `radius`
-            (particle,) [px], such as `regions.Regions`.
-    """
-    rows = zip(regions.labels, regions.centre, regions.radius, strict=True)
-    return tuple(
-        Circle(label, float(x), float(y), float(radius))
-        for label, (y, x), radius in rows
-    )

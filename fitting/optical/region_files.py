@@ -12,8 +12,9 @@ import scipy.ndimage
 
 from .. import wording
 from ..sheets import read_number, read_rows
+from .circles import Circle
 from .pictures import read_picture
-from .regions import Regions, ellipse, regions_of
+from .regions import Regions, ellipse, middle_and_radius, regions_of
 from .sources import check_content
 
 _CIRCLES = ("x", "y", "r")
@@ -48,22 +49,47 @@ def read_regions(
         OSError: for a file that cannot be read.
     """
     path = Path(path)
+    labels, masks, notes = _drawn(path, shape, pixel_size)
+    found = regions_of(path.name, labels, masks, shape, erode=erode)
+    return dataclasses.replace(found, notes=tuple(notes) + found.notes)
+
+
+def read_circles(path: str | os.PathLike, shape: tuple[int, int]) -> tuple[Circle, ...]:
+    """Circles of the same centre and area as the regions in a file, to be drawn.
+
+    They may be of any size and overlap: whether a region can be measured is asked where
+    it is, and of one that is not a circle, this is not the shape that was.
+
+    Args:
+        path: as of `read_regions`.
+        shape: (height, width) of the film.
+
+    Raises:
+        ValueError: one sentence naming the file and the particle.
+        OSError: for a file that cannot be read.
+    """
+    labels, masks, _ = _drawn(Path(path), shape, None)
+    found = []
+    for label, mask in zip(labels, masks, strict=True):
+        (y, x), radius = middle_and_radius(*mask)
+        found.append(Circle(label, x, y, radius))
+    return tuple(found)
+
+
+def _drawn(path: Path, shape, pixel_size: float | None):
+    """Labels, masks and notes of the regions in a file, as they are drawn there."""
     check_content(path)
     ending = path.suffix.lower()
     if ending in (".roi", ".zip"):
-        labels, masks = _imagej(path)
-    elif ending in (".tif", ".tiff", ".png"):
-        labels, masks, notes = _labelled(path, shape)
-        found = regions_of(path.name, labels, masks, shape, erode=erode)
-        return dataclasses.replace(found, notes=tuple(notes) + found.notes)
-    elif ending in (".csv", ".txt", ".tsv"):
-        labels, masks = _circles(path, pixel_size, shape)
-    else:
-        raise ValueError(
-            f"{path.name} must hold regions as .csv, .roi, .zip, .tif or .png, but "
-            f"ends in '{path.suffix}'."
-        )
-    return regions_of(path.name, labels, masks, shape, erode=erode)
+        return *_imagej(path), ()
+    if ending in (".tif", ".tiff", ".png"):
+        return _labelled(path, shape)
+    if ending in (".csv", ".txt", ".tsv"):
+        return *_circles(path, pixel_size, shape), ()
+    raise ValueError(
+        f"{path.name} must hold regions as .csv, .roi, .zip, .tif or .png, but "
+        f"ends in '{path.suffix}'."
+    )
 
 
 def _circles(path: Path, pixel_size: float | None, shape):

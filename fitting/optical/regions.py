@@ -74,6 +74,17 @@ def ellipse(y: float, x: float, half_height: float, half_width: float):
     return mask, row, column
 
 
+def middle_and_radius(mask: np.ndarray, row: int, column: int):
+    """(y, x) of the middle of a mask, and the radius of a circle of its area [px]; NaN
+    and 0 of an empty one.
+    """
+    y, x = np.nonzero(mask)
+    if not y.size:
+        return (np.nan, np.nan), 0.0
+    middle = float(y.mean() + row), float(x.mean() + column)
+    return middle, float(np.sqrt(y.size / np.pi))
+
+
 def regions_of(
     name: str,
     labels: Sequence[str],
@@ -99,12 +110,10 @@ def regions_of(
     _check_labels(name, labels)
     pixels, centre, radius, cut, areas = [], [], [], {}, []
     for label, (mask, row, column) in zip(labels, masks, strict=True):
-        area = int(mask.sum())
-        areas.append(area)
-        y, x = np.nonzero(mask)
-        middle = (y.mean() + row, x.mean() + column) if area else (np.nan, np.nan)
+        areas.append(int(mask.sum()))
+        middle, circle = middle_and_radius(mask, row, column)
         centre.append(middle)
-        radius.append(float(np.sqrt(area / np.pi)))
+        radius.append(circle)
         inner = np.argwhere(_eroded(mask, erode)).T + np.array([[row], [column]])
         pixels.append(_inside(name, label, inner, middle, shape))
         if pixels[-1].shape[1] < inner.shape[1]:

@@ -13,6 +13,7 @@ import fitting.style
 from fitting import cli
 from fitting.commands import film_clock, onset_files, onsets
 from fitting.optical import clock, cycler, trace_tables
+from fitting.optical.circles import Circle
 from fitting.readers import read_events
 from fitting.recording import Recording
 
@@ -46,18 +47,14 @@ def done(tmp_path_factory):
     out = tmp_path_factory.mktemp("onsets") / "out"
     traces, recording = made()
     table = types.SimpleNamespace(recording=lambda: recording, notes=("Was read.",))
-    regions = types.SimpleNamespace(
-        labels=("p1", "p2"),
-        centre=np.array([[6.0, 6.0], [12.0, 20.0]]),
-        radius=np.array([4.0, 5.0]),
-    )
+    marks = (Circle("p1", 6.0, 6.0, 4.0), Circle("p2", 20.0, 12.0, 5.0))
     found = clock.Offset(600.0, 30.0, drift=np.nan, count=2)
     stubs = {
         "trace_tables": {"read_traces": lambda path, **_: traces},
         "cycler": {"read_cycler": lambda path, **_: table},
         "clock": {"clock_offset": lambda t, r: found, "Offset": clock.Offset},
         "frames": {"open_film": lambda path, **_: StillFilm()},
-        "region_files": {"read_regions": lambda path, shape: regions},
+        "region_files": {"read_circles": lambda path, shape: marks},
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, members in stubs.items():
@@ -217,25 +214,24 @@ def test_tables_state_the_clock_and_the_reference_of_charge(done):
 
 
 def draw_film(monkeypatch, folder, traces, recording, film, *more):
-    """Puts empty files for the figures on a film into a folder."""
-    count = len(traces.labels)
+    """Puts empty files for the figures on a film into a folder, with circles that
+    nothing could be measured in, as areas that were measured may have.
+    """
     stubs = {
         "trace_tables.read_traces": traces,
         "cycler.read_cycler": types.SimpleNamespace(
             recording=lambda: recording, notes=()
         ),
         "frames.open_film": film,
-        "region_files.read_regions": types.SimpleNamespace(
-            labels=traces.labels,
-            centre=np.full((count, 2), 8.0),
-            radius=np.full(count, 3.0),
-        ),
     }
     for name, made_up in stubs.items():
         monkeypatch.setattr(f"fitting.optical.{name}", lambda *_, m=made_up, **__: m)
     monkeypatch.setattr(fitting.style, "save", lambda figure, path: path.touch())
     words = "onsets t.csv --cycler c.csv --clock-offset-s 600 --film f.tif"
-    given = [*words.split(), "--regions", "r.zip", "--out", "o", *more]
+    circles = folder.parent / f"{folder.name}.csv"  # of r = 2 px and on one another
+    rows = [f"{label},8,8,2" for label in traces.labels]
+    circles.write_text("\n".join(["particle,x_px,y_px,r_px", *rows]))
+    given = [*words.split(), "--regions", str(circles), "--out", "o", *more]
     onset_files._draw_film(folder, onsets.find(cli.parser().parse_args(given)))
 
 

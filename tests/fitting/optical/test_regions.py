@@ -4,7 +4,7 @@ import roifile
 import tifffile
 
 from fitting.optical import trace_files
-from fitting.optical.region_files import read_regions
+from fitting.optical.region_files import read_circles, read_regions
 from fitting.optical.regions import ellipse, regions_of
 
 SHAPE = (60, 80)
@@ -139,3 +139,26 @@ def test_what_is_written_is_read_again(tmp_path):
     assert again.labels == first.labels
     np.testing.assert_allclose(again.centre, first.centre, atol=0.2)
     np.testing.assert_allclose(again.radius, first.radius, rtol=0.02)
+
+
+def test_circles_are_drawn_of_regions_too_small_to_measure_again(tmp_path):
+    """Erosion was that of the measurement, and is not done twice."""
+    first = read_regions(circles(tmp_path, "a,30,20,2"), SHAPE, erode=0)
+    trace_files.write_regions(tmp_path / "small.csv", first)
+    (found,) = read_circles(tmp_path / "small.csv", SHAPE)
+    assert found.particle == "a"
+    assert found[1:] == pytest.approx((30, 20, 2), rel=0.05)
+    path = circles(tmp_path, "a,30,20,2", "b,50,20,1", "c,70.4,20.4,0.1")
+    *_, speck = read_circles(path, SHAPE)
+    assert speck.radius == 0
+
+
+def test_circles_of_a_core_and_its_shell_may_lie_on_one_another(tmp_path):
+    shell = np.where(disc(30, 30, 11), 2, 0)
+    image = np.where(disc(30, 30, 7.8), 1, shell).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "labels.tif", image)
+    first = read_regions(tmp_path / "labels.tif", SHAPE, erode=0)
+    trace_files.write_regions(tmp_path / "areas.csv", first)
+    core, around = read_circles(tmp_path / "areas.csv", SHAPE)
+    assert core.radius == pytest.approx(7.8, rel=0.02)
+    assert around.radius == pytest.approx(np.sqrt(11**2 - 7.8**2), rel=0.02)
