@@ -51,7 +51,10 @@ def write(folder: Path, found: Found) -> list[str]:
     known = [people for people in found.people if people is not None]
     files.write_json(
         folder / "population.json",
-        [onset_tables.measures_as_json(people) for people in known],
+        [
+            onset_tables.measures_as_json(people, offset=found.offset)
+            for people in known
+        ],
     )
     _draw(folder, found, known)
     if found.arguments.film is not None:
@@ -83,20 +86,20 @@ def _draw(folder: Path, found: Found, known) -> None:
     from ..optical import optical_figures as figures
     from ..style import save
 
-    charge = found.charge
+    shared = {"charge": found.charge, "offset": found.offset}
     save(
-        figures.half_cycles_figure(found.traces, found.halves, charge),
+        figures.half_cycles_figure(found.traces, found.halves, **shared),
         folder / "half_cycles.png",
     )
     for one, people in zip(found.halves, found.people, strict=True):
         if people is not None:
             n = one.half.number
-            raster = figures.raster_figure(one, people, charge)
+            raster = figures.raster_figure(one, people, **shared)
             save(raster, folder / f"raster_{n}.png")
-            reacted = figures.reacted_figure(one, people, charge)
+            reacted = figures.reacted_figure(one, people, **shared)
             save(reacted, folder / f"reacted_{n}.png")
     if known:
-        save(figures.activity_figure(known, charge), folder / "activity.png")
+        save(figures.activity_figure(known, **shared), folder / "activity.png")
 
 
 def _draw_film(folder: Path, found: Found) -> None:

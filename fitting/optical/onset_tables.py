@@ -233,8 +233,10 @@ def measure_lines(people: Population, seconds=HOUR, unit="h") -> list[str]:
     return lines
 
 
-def measures_as_json(people: Population) -> dict:
-    """Measures and curves of a half cycle, units in the keys, None for NaN."""
+def measures_as_json(people: Population, *, offset: float = 0.0) -> dict:
+    """Measures and curves of a half cycle, units in the keys, None for NaN; times are
+    those of the film plus an offset [s].
+    """
 
     def known(number) -> float | None:
         return float(number) if math.isfinite(number) else None
@@ -245,8 +247,10 @@ def measures_as_json(people: Population) -> dict:
         key, unit = (f"{name}_h", HOUR) if hours else (name, 1.0)
         value, low, high = (known(number / unit) for number in measure)
         measures[key] = {"value": value, "interval_95": [low, high]}
-    axis, unit = ("time_h", HOUR) if people.degrees.is_time else ("soc", 1.0)
-    curves = {axis: [known(x / unit) for x in people.degrees.progress]}
+    axis, progress = "soc", people.degrees.progress
+    if people.degrees.is_time:
+        axis, progress = "time_h", (progress + offset) / HOUR
+    curves = {axis: [known(x) for x in progress]}
     for name, curve in people.curves._asdict().items():
         curves[name] = [known(x) for x in curve.value]
     return {

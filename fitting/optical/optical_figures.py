@@ -1,4 +1,8 @@
-"""Figures of traces and of what all particles do, in the house's style."""
+"""Figures of traces and of what all particles do, in the house's style.
+
+Where no state of charge is known, axes are of time: that of the film plus `offset`,
+what the cycler's clock reads when the film's reads 0 [s].
+"""
 
 import textwrap
 from collections.abc import Sequence
@@ -10,6 +14,7 @@ from matplotlib.figure import Figure
 
 from ..style import OKABE_ITO, blank, left_out, legend_names, name_below, styled
 from ..wording import counted
+from .degrees import Degrees
 from .half_cycles import StateOfCharge
 from .onset_tables import order
 from .onsets import HalfOnsets
@@ -88,14 +93,24 @@ def axis_name(is_time: bool, charge: StateOfCharge | None) -> str:
     return f"state of charge {charge.source}"
 
 
-def _along(time, charge: StateOfCharge | None):
+def _along(time, charge: StateOfCharge | None, offset: float):
     """State of charge, or time [h] where none is known."""
-    return time / HOUR if charge is None else charge.at(time)
+    return (time + offset) / HOUR if charge is None else charge.at(time)
+
+
+def _progress(degrees: Degrees, offset: float):
+    """The points of degrees of reaction: states of charge, or times [h]."""
+    shift, unit = (offset, HOUR) if degrees.is_time else (0.0, 1.0)
+    return (degrees.progress + shift) / unit
 
 
 @styled
 def half_cycles_figure(
-    traces: Traces, found: Sequence[HalfOnsets], charge: StateOfCharge | None = None
+    traces: Traces,
+    found: Sequence[HalfOnsets],
+    charge: StateOfCharge | None = None,
+    *,
+    offset: float = 0.0,
 ) -> Figure:
     """Intensity above, its slope below, one column a half cycle (the paper's Fig. 1c).
 
@@ -109,7 +124,7 @@ def half_cycles_figure(
     )
     colors = colors_of(shown[0])
     for one, (upper, lower) in zip(shown, panels.T, strict=True):
-        _half_cycle(upper, lower, traces, one, charge, colors)
+        _half_cycle(upper, lower, traces, one, charge, offset, colors)
     unit = "(per h)" if charge is None else "(–)"
     slope = "dI/dt" if charge is None else "dI/dSOC"
     panels[0, 0].set_ylabel("intensity I (of scale)")
@@ -135,10 +150,10 @@ def half_cycles_figure(
     return figure
 
 
-def _half_cycle(upper, lower, traces, one, charge, colors) -> None:
+def _half_cycle(upper, lower, traces, one, charge, offset, colors) -> None:
     """One column: traces and their slopes."""
     inside = one.half.holds(traces.time)
-    along = _along(traces.time[inside], charge)
+    along = _along(traces.time[inside], charge, offset)
     known = along[np.isfinite(along)]
     low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
     places = np.linspace(low, high, _NUM_SLOPES)
@@ -154,7 +169,7 @@ def _half_cycle(upper, lower, traces, one, charge, colors) -> None:
             good = np.isfinite(row)
             height = np.interp(time, traces.time[inside][good], row[good])
             fill = "full" if onset.outcome is Outcome.EXACT else "none"
-            place = _along(time, charge)
+            place = _along(time, charge, offset)
             upper.plot(place, height, "v", color=color, ms=4, fillstyle=fill, mew=0.8)
         slope = local_slope(along, row, places, width)
         lower.plot(places, slope, color=color, linewidth=0.8)
@@ -166,7 +181,11 @@ def _half_cycle(upper, lower, traces, one, charge, colors) -> None:
 
 @styled
 def raster_figure(
-    one: HalfOnsets, people: Population, charge: StateOfCharge | None = None
+    one: HalfOnsets,
+    people: Population,
+    charge: StateOfCharge | None = None,
+    *,
+    offset: float = 0.0,
 ) -> Figure:
     """Degree of reaction of every particle, the earliest at the top.
 
@@ -175,8 +194,7 @@ def raster_figure(
     degrees = people.degrees
     labels = [k for k in sorted_labels(one) if k in degrees.particles]
     rows = degrees.degree[[degrees.particles.index(k) for k in labels]]
-    unit = HOUR if degrees.is_time else 1.0
-    along = degrees.progress / unit
+    along = _progress(degrees, offset)
     figure = blank(170, float(np.clip(25 + 4 * len(labels), 50, 180)))
     axes = figure.add_subplot()
     middle = 0.5 * (along[1:] + along[:-1])
@@ -191,7 +209,8 @@ def raster_figure(
         vmin=0,
         vmax=1,
     )
-    _mark_midpoints(axes, one, labels, None if degrees.is_time else charge)
+    known = None if degrees.is_time else charge
+    _mark_midpoints(axes, one, labels, known, offset)
     named = len(labels) <= _MOST_NAMED
     axes.set_yticks(np.arange(len(labels)) + 0.5 if named else [])
     axes.set_yticklabels(legend_names(labels) if named else [])
@@ -204,12 +223,12 @@ def raster_figure(
     return figure
 
 
-def _mark_midpoints(axes, one: HalfOnsets, labels, charge) -> None:
+def _mark_midpoints(axes, one: HalfOnsets, labels, charge, offset: float) -> None:
     by_label = {onset.particle: onset for onset in one.onsets}
     for k, label in enumerate(labels):
         onset = by_label[label]
         if onset.outcome is Outcome.EXACT:
-            place = _along(np.array([onset.midpoint]), charge)
+            place = _along(np.array([onset.midpoint]), charge, offset)
             axes.plot([place, place], [k, k + 1], color="white", linewidth=1.4)
 
 
@@ -229,7 +248,11 @@ def _hatch(axes, edges, count: int) -> None:
 
 @styled
 def reacted_figure(
-    one: HalfOnsets, people: Population, charge: StateOfCharge | None = None
+    one: HalfOnsets,
+    people: Population,
+    charge: StateOfCharge | None = None,
+    *,
+    offset: float = 0.0,
 ) -> Figure:
     """Share of particles that have reacted, with its 95 % band.
 
@@ -239,14 +262,14 @@ def reacted_figure(
     axes = figure.add_subplot()
     degrees, curve = people.degrees, people.reacted
     known = None if degrees.is_time else charge
-    along = _along(people.steps, known)
+    along = _along(people.steps, known, offset)
     _band(axes, along, curve, OKABE_ITO[0], step="post")
     axes.step(along, curve.value, where="post", color=OKABE_ITO[0])
     censored = [o.after for o in one.of(Outcome.RIGHT)]
     if censored:
         inside = np.clip(censored, people.steps[0], people.steps[-1])
         last = np.searchsorted(people.steps, inside, "right") - 1
-        places = _along(inside, known)
+        places = _along(inside, known, offset)
         axes.plot(places, curve.value[last], "|k", markersize=8, label="censored")
         axes.legend(frameon=False, loc="upper left")
     beyond = _BEYOND * (along[-1] - along[0])  # what is censored last is seen, too
@@ -267,15 +290,17 @@ def _band(axes, along, curve: Curve, color, **fields) -> None:
 
 @styled
 def activity_figure(
-    people: Sequence[Population], charge: StateOfCharge | None = None
+    people: Sequence[Population],
+    charge: StateOfCharge | None = None,
+    *,
+    offset: float = 0.0,
 ) -> Figure:
     """Active share above and segregation index below, against the state of charge."""
     figure = blank(170, 100)
     shown = list(people)[:_MOST_COLUMNS]
     panels = figure.subplots(2, len(shown), sharex="col", sharey=True, squeeze=False)
     for one, (upper, lower) in zip(shown, panels.T, strict=True):
-        unit = HOUR if one.degrees.is_time else 1.0
-        along = one.degrees.progress / unit
+        along = _progress(one.degrees, offset)
         for axes, curve, color in (
             (upper, one.curves.active, OKABE_ITO[2]),
             (lower, one.curves.segregation, OKABE_ITO[5]),

@@ -124,6 +124,10 @@ def test_what_is_not_known_is_null_in_json():
     data = onset_tables.measures_as_json(people)
     assert data["measures"]["coherence"] == {"value": None, "interval_95": [None] * 2}
     assert data["measures"]["restricted_mean_h"]["value"] == pytest.approx(5, abs=0.1)
+    later = onset_tables.measures_as_json(people, offset=7200.0)
+    hours = np.array(data["curves"].pop("time_h"))
+    np.testing.assert_allclose(later["curves"].pop("time_h"), hours + 2)
+    assert later == data
     words = onset_tables.measure_lines(people)
     assert "reacted by the last frame: 1.00 (interval not known)" in words
     assert not any(

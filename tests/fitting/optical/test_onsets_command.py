@@ -118,6 +118,30 @@ def test_the_population_is_written_for_each_half_cycle(done):
     assert len(halves[0]["curves"]["soc"]) == len(halves[0]["curves"]["active"])
 
 
+def test_without_a_current_all_that_is_written_is_on_the_cycler_s_clock(
+    tmp_path, monkeypatch
+):
+    traces, recording = made()
+    recording = Recording(recording.time + 359400.0, recording.voltage)
+    table = types.SimpleNamespace(recording=lambda: recording, notes=())
+    monkeypatch.setattr(trace_tables, "read_traces", lambda path, **_: traces)
+    monkeypatch.setattr(cycler, "read_cycler", lambda path, **_: table)
+    ends = {}
+
+    def look(figure, path):
+        panels = [axes.get_xlim() for axes in figure.axes if axes.get_xlabel()]
+        ends[path.name] = panels or [figure.axes[0].get_xlim()]
+
+    monkeypatch.setattr(fitting.style, "save", look)
+    words = "onsets t.csv --cycler c.csv --clock-offset-s 360000 --out o"
+    found = onsets.find(cli.parser().parse_args(words.split()))
+    onset_files.write(tmp_path, found)
+    (half, *_) = json.loads((tmp_path / "population.json").read_text())
+    assert min(half["curves"]["time_h"]) >= 99.0
+    assert {"half_cycles.png", "raster_1.png", "reacted_1.png"} < set(ends)
+    assert all(low > 99.0 for panels in ends.values() for low, _ in panels)
+
+
 @pytest.mark.parametrize("sure", [True, False])
 def test_a_drift_of_the_film_s_clock_that_is_sure_is_taken_off_all_times(
     sure, monkeypatch

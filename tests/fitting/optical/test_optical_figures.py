@@ -89,6 +89,24 @@ def test_the_axis_names_the_reference_of_the_state_of_charge(shown):
     assert expected in words(optical_figures.activity_figure([people], charge))
 
 
+def test_all_axes_of_time_are_those_of_the_cycler_s_clock(shown):
+    traces, one, _, _ = shown
+    people = population(degrees_of(traces, one), one, num_draws=5)
+    drawn = (
+        (optical_figures.half_cycles_figure, (traces, [one])),
+        (optical_figures.raster_figure, (one, people)),
+        (optical_figures.reacted_figure, (one, people)),
+        (optical_figures.activity_figure, ([people],)),
+    )
+    for draw, given in drawn:
+        ends = []
+        for offset in (0.0, 2 * HOUR):
+            axes = draw(*given, offset=offset).axes[0]
+            lines = np.concatenate([line.get_xdata() for line in axes.get_lines()])
+            ends.append([*axes.get_xlim(), *np.unique(lines)])
+        np.testing.assert_allclose(ends[1], np.add(ends[0], 2.0))
+
+
 def test_a_local_slope_is_that_of_a_straight_line():
     x = np.linspace(0, 1, 200)
     y = 3 * x + np.where(x > 2, 1.0, 0.0)
