@@ -30,6 +30,7 @@ _STATISTIC = re.compile(
 _SURE = ("Area", "Mean", "Median", "Min", "Max", "IntDen", "RawIntDen")
 _LABELS = ("label", "particle", "roi", "name")
 _VALUES = ("mean", "intensity", "value", "median", "gray")
+_OWN = ("frame", "time_s")  # as `trace_files.write_traces` begins
 
 
 class Series(NamedTuple):
@@ -61,9 +62,12 @@ def series(sheet: Sheet, statistic: str) -> tuple[Sheet, Series]:
     valued = [
         k for k, n in enumerate(small) if n.split()[:1] and n.split()[0] in _VALUES
     ]
+    long = labelled is not None and bool(valued)
+    if sheet.header[:2] == _OWN and not long:  # whatever particles are called
+        return sheet, _wide(sheet)
     if any(k["what"] in _SURE for k in wide):
         return sheet, _multi_measure(sheet, statistic)
-    if labelled is not None and valued:
+    if long:
         return sheet, _long(sheet, labelled, valued, statistic)
     if any(matches(sheet.header, _CLOCK)) or any(n in small for n in _FRAMES):
         return sheet, _wide(sheet)
@@ -101,14 +105,7 @@ def _ways(sheet: Sheet, indices: Sequence[int]):
 
 def _multi_measure(sheet: Sheet, statistic: str) -> Series:
     """ImageJ's Multi Measure, one row a slice; frames are rows."""
-    found, others = {}, {}
-    for index, label in enumerate(sheet.header):
-        kind = _STATISTIC.fullmatch(label)
-        if kind and (kind["number"] or kind["name"]):
-            name = kind["name"] or kind["number"]
-            (found if kind["what"] == statistic else others).setdefault(name, index)
-            if kind["what"] != statistic:
-                others.setdefault(kind["what"], index)
+    found = _columns_of(sheet, statistic)
     if not found:
         raise ValueError(
             f"{sheet.name} must have the columns {statistic}1, {statistic}2, …, but "
@@ -128,6 +125,24 @@ def _multi_measure(sheet: Sheet, statistic: str) -> Series:
     time = _clock(sheet, clock[0][1], ways) if clock else None
     number = None if clock else _frame_numbers(sheet)
     return Series(time, number, tuple(found), np.array(values), tuple(notes))
+
+
+def _columns_of(sheet: Sheet, statistic: str) -> dict[str, int]:
+    """The column of a statistic of each particle, by its name or number."""
+    found: dict[str, int] = {}
+    for index, label in enumerate(sheet.header):
+        kind = _STATISTIC.fullmatch(label)
+        name = kind and (kind["name"] or kind["number"])
+        if not name or kind["what"] != statistic:
+            continue
+        if name in found:
+            raise ValueError(
+                f"{sheet.name} must have one column a particle, but columns "
+                f"{found[name] + 1} and {index + 1}, {sheet.header[found[name]]} and "
+                f"{label}, are both of particle '{name}'; rename one."
+            )
+        found[name] = index
+    return found
 
 
 def _clock(sheet: Sheet, column, ways) -> Float[np.ndarray, " row"]:
@@ -154,9 +169,8 @@ def _wide(sheet: Sheet) -> Series:
         )
     clock = known or clock
     aside = {c.index for c in clock}
-    aside |= {
-        k for k, n in enumerate(sheet.header) if plain(n) in ("", *_FRAMES, "label")
-    }
+    first = sheet.header[:2] if sheet.header[:2] == _OWN else sheet.header
+    aside |= {k for k, n in enumerate(first) if plain(n) in ("", *_FRAMES, "label")}
     kept = [k for k in range(len(sheet.header)) if k not in aside]
     if not kept:
         raise ValueError(

@@ -224,3 +224,20 @@ def test_real_traces_are_read(name, shape):
     first = {6: 2.582, 5: 0.543}[shape[0]]
     assert found.time[0] == pytest.approx(first * HOUR)
     assert np.all(found.valid)
+
+
+@pytest.mark.parametrize("word", ["Area", "Mean", "Slice", "Mean(1)", "Label"])
+def test_particles_may_be_called_as_columns_of_imagej_are(word, tmp_path):
+    labels = (f"{word}1", word)
+    write_traces(tmp_path / "t.csv", Traces(TIME, labels, INTENSITY / 255.0, 255.0))
+    read = read_traces(tmp_path / "t.csv")
+    assert read.labels == labels
+    np.testing.assert_allclose(read.intensity, INTENSITY / 255.0, rtol=1e-6)
+
+
+def test_two_columns_of_one_particle_are_refused(tmp_path):
+    lines = [" ,Mean1,Mean(1),Mean3"]
+    lines += [f"{k + 1},{10 + k},{100 + k},{50 + k}" for k in range(10)]
+    (tmp_path / "mm.csv").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=r"2 and 3, Mean1 and Mean\(1\), are both"):
+        read_traces(tmp_path / "mm.csv", interval=10.0)
