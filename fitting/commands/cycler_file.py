@@ -2,7 +2,12 @@
 
 import argparse
 
+from .idle import Rule, as_typed
+
 _MILLIGRAM = 1e-6  # kg
+_OF_CURRENT = ("mass_mg", "current_unit", "discharge_positive", "capacity_mAh")
+RULES = (Rule((*_OF_CURRENT[:3], "repair_time", "day_first"), ("cycler",)),)
+"""What has no effect without a cycler's file."""
 
 
 def add_arguments(group: argparse.ArgumentParser) -> None:
@@ -43,7 +48,7 @@ def read(arguments):
 
     mass = arguments.mass_mg
     try:
-        return cycler.read_cycler(
+        table = cycler.read_cycler(
             arguments.cycler,
             current_unit=arguments.current_unit,
             mass=None if mass is None else _MILLIGRAM * mass,
@@ -53,6 +58,13 @@ def read(arguments):
         )
     except ValueError as error:
         raise ValueError(_as_option(str(error))) from None
+    given = [name for name in _OF_CURRENT if getattr(arguments, name, None)]
+    if given and table.current is None:
+        raise ValueError(
+            f"{as_typed(given[0])} must come with a current, but {table.source} holds "
+            "none; leave it out."
+        )
+    return table
 
 
 def words(arguments) -> list[str]:

@@ -147,6 +147,11 @@ def check(arguments) -> None:
         if not value >= 0:
             raise ValueError(f"{option} must be 0 or more, but is {value:g}.")
     _check_extent(arguments)
+    if arguments.rises is not None and arguments.protocol != list(_PROTOCOL):
+        raise ValueError(
+            "--protocol must not be given with --rises, which are made up and know "
+            "none; leave one of them out."
+        )
     if arguments.frames is not None and arguments.hours is not None:
         raise ValueError("Either --hours or --frames must be given, not both.")
     for name in ("rises", "frames"):
@@ -298,11 +303,13 @@ def _write(path: Path, plan, circles, intensities, arguments) -> None:
 
 def _study(arguments, names: list[str]) -> dict:
     """What was asked for, from which the film can be made again."""
+    made_up = arguments.rises is not None
+    own = {"preset": None, "protocol": None} if made_up else {}  # no electrode's
     return {
         "format": "diffelec film",
         "version": 1,
         "date": study.date(),
-        "arguments": study.asked(arguments),
+        "arguments": study.asked(arguments) | own,
         "versions": study.versions(_VERSIONS),
         "files": names,
     }

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import film_clock, onset_files, onsets, traces
+from .idle import Rule
 
 TRACES, ONSETS, INTENSITIES = "traces", "onsets", "intensities.csv"
 """Folders of the two commands' results inside that of the fit, and a table."""
@@ -22,6 +23,18 @@ _QUALITY = "quality.csv"
 _TABLES = ("onsets", "cycler", "intensities")  # that are read from copies
 _SOURCES = ("onsets", "film", "regions", "traces", "intensities", "cycler", "example")
 _HOUR, _MINUTE = 3600.0, 60.0
+RULES = (
+    Rule((*traces.MEASURE, "search_px"), ("film",)),
+    Rule(
+        (
+            *("interval_s", "times", "clock_offset_s", "reversals_h", "whole_traces"),
+            *("discharge_first", "noise", "exposure_s", "change", "inverted"),
+        ),
+        ("film", "traces"),
+    ),
+    Rule(("intensity_sd",), ("intensities", "whole_traces")),
+)
+"""What says nothing of a table of events, or nothing of traces."""
 
 
 class Stages(NamedTuple):
@@ -81,8 +94,6 @@ def check(arguments) -> None:
     if arguments.film is None and arguments.regions is not None:
         raise ValueError("--regions must come with --film, on which they are drawn.")
     if not begins(arguments):
-        _refuse(arguments, ("--interval-s", "--times", "--clock-offset-s"))
-        _refuse(arguments, ("--reversals-h", "--change", "--whole-traces"))
         return
     if arguments.intensities is not None:
         raise ValueError(
@@ -101,14 +112,6 @@ def check(arguments) -> None:
         )
     traces.check(arguments)
     onsets.check(_for_onsets(arguments, arguments.traces))
-
-
-def _refuse(arguments, options) -> None:
-    """Refuses options that say nothing of a table of events."""
-    for option in options:
-        value = getattr(arguments, option[2:].replace("-", "_"))
-        if value is not None and value != [] and value is not False:
-            raise ValueError(f"{option} must come with --film or --traces.")
 
 
 def _for_onsets(arguments, table: Path | None, film=None, regions=None):

@@ -4,10 +4,15 @@ import argparse
 import math
 from pathlib import Path
 
-from . import cycler_file, from_film, study
+from . import cycler_file, from_film, idle, study
 
 _EDGE = "default 0.083; of a film or its traces the time of a frame"
 _KINDS = ("onset", "midpoint", "completion", "duration")
+_RULES = (
+    *from_film.RULES,
+    *cycler_file.RULES,
+    idle.Rule(("series_ohm",), ("cycler", "example")),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, rivals: bool = False) -> None:
@@ -222,6 +227,7 @@ def check(arguments) -> None:
         raise ValueError(
             f"{given[0]} must not be given with --example, which brings its own."
         )
+    idle.refuse(arguments, _RULES, add_arguments)
     _check_drive(arguments)
     for name in ("starts", "max_steps", "half_cycle"):
         value = getattr(arguments, name)

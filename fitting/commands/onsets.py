@@ -8,11 +8,16 @@ import sys
 from pathlib import Path
 
 from . import cycler_file, film_clock, study
+from .idle import Rule, refuse
 from .onset_files import Found, write
 from .traces import add_times
 
 _HOUR, _MILLIAMPERE_HOUR = 3600.0, 3.6
 _STEPS = "Charge at C/20 until 4.3 V", "Discharge at C/20 until 3 V"  # for one to mend
+_RULES = (
+    Rule(("clock_offset_s", "clock_sd_s", "capacity_mAh"), ("cycler",)),
+    *cycler_file.RULES,
+)
 _CHANGE = "(default 0.25, of a jump from 1 to about 0.5)"
 
 
@@ -167,12 +172,7 @@ def check(arguments) -> None:
             "--reversals-h and --discharge-first must not be given with --cycler, "
             "whose current tells both (without a current, whether its voltage falls)."
         )
-    alone = {"--clock-offset-s": arguments.clock_offset_s}
-    alone |= {"--clock-sd-s": arguments.clock_sd_s}
-    alone |= {"--capacity-mAh": arguments.capacity_mAh}
-    given = [name for name, value in alone.items() if value is not None]
-    if arguments.cycler is None and given:
-        raise ValueError(f"{given[0]} must come with --cycler, but that is not given.")
+    refuse(arguments, _RULES, _add_clock)
     if arguments.clock_sd_s is not None and not arguments.clock_sd_s >= 0:
         raise ValueError(
             f"--clock-sd-s must be 0 or more, but is {arguments.clock_sd_s:g}."

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import study
+from .idle import Rule, refuse
 
 _PACKAGES = ("numpy", "scipy", "tifffile", "roifile", "pillow", "matplotlib")
 _STATISTICS = ("trimmed-mean", "mean", "median")
 _HOUR = 3600.0
+_SEARCH = 64.0  # px
+MEASURE = ("pixel_um", "erode_px", "statistic", "dark", "flat")
+"""Arguments of what is measured in regions."""
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -23,6 +27,13 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "particle (traces.csv) with figures and tables of its quality to the folder "
         "--out.",
     )
+    _add_arguments(parser)
+    study.add_folder(parser, required=True)
+    return parser
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    """All but where the results go."""
     parser.add_argument(
         "film",
         metavar="FILM",
@@ -32,8 +43,6 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     _add_regions(parser)
     add_times(parser)
     add_measure(parser)
-    study.add_folder(parser, required=True)
-    return parser
 
 
 def _add_regions(parser: argparse.ArgumentParser) -> None:
@@ -104,8 +113,8 @@ def add_measure(parser: argparse.ArgumentParser) -> None:
         "--search-px",
         metavar="RANGE",
         type=float,
-        default=64.0,
-        help="largest shift of the stage (default 64)",
+        default=_SEARCH,
+        help=f"largest shift of the stage (default {_SEARCH:g})",
     )
 
 
@@ -123,6 +132,7 @@ def run(arguments) -> None:
     from .. import folders
 
     check(arguments)
+    refuse(arguments, (Rule(MEASURE, ("regions",)),), _add_arguments)
     folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     film = opened(arguments)
     if arguments.propose:
@@ -200,17 +210,20 @@ def propose(arguments, film) -> None:
     print(f"look at {arguments.out / 'regions.png'}, correct regions.csv beside it")
     print(
         f"next: {again} --regions {shlex.quote(str(arguments.out / 'regions.csv'))}"
-        f"{_time_words(arguments)} --out traces"
+        f"{_words(arguments)} --out traces"
     )
 
 
-def _time_words(arguments) -> str:
-    """The arguments of times again, for the next command."""
+def _words(arguments) -> str:
+    """The arguments of times and of the search again, for the next command."""
+    found = []
     if arguments.interval_s is not None:
-        return f" --interval-s {arguments.interval_s}"
+        found += ["--interval-s", str(arguments.interval_s)]
     if arguments.times is not None:
-        return f" --times {shlex.quote(str(arguments.times))}"
-    return ""
+        found += ["--times", str(arguments.times)]
+    if arguments.search_px != _SEARCH:
+        found += ["--search-px", str(arguments.search_px)]
+    return "".join(f" {shlex.quote(word)}" for word in found)
 
 
 def measure(arguments, film) -> Measured:

@@ -33,7 +33,10 @@ def test_a_film_comes_with_its_cycler_file_regions_and_truth(tmp_path, capsys):
     names = {path.name for path in out.iterdir()}
     files = {"film.tif", "particles.zip", "circles.csv", "cycler.csv", "frames.csv"}
     assert names == files | {"truth.json", "truth.csv", "study.json"}
-    assert sorted(names) == json.loads((out / "study.json").read_text())["files"]
+    study = json.loads((out / "study.json").read_text())
+    assert sorted(names) == study["files"]
+    asked = study["arguments"]
+    assert (asked["rises"], asked["preset"], asked["protocol"]) == (3, None, None)
     assert tifffile.imread(out / "film.tif").shape == (20, 96, 96)
     printed = capsys.readouterr().out
     assert "20 frames of 96 x 96 px, 120 s apart, of 3 particles" in printed
@@ -124,6 +127,7 @@ def test_images_need_their_interval_told(tmp_path, capsys):
         (("--hours", "1e12"), "--hours must be 8766 or less, but is 1e+12"),
         (("--hours", "99", "--interval-s", "0.01"), "99 h of 0.01 s have 3.56e+07"),
         (("--frames", "9999", "--interval-s", "1e5"), "last 1.157e+04 days"),
+        (("--protocol", "Charge at 1C until 4 V"), "must not be given with --rises"),
         (("--rises", "1"), "--rises must be 2 or more, but is 1"),
         (("--rises", "100000000"), "--rises must be 10000 or less, but is 1e+08"),
         (("--frames", "1"), "--frames must be 2 or more, but is 1"),

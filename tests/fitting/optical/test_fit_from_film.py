@@ -178,6 +178,37 @@ def test_the_study_names_its_sources_and_a_command_that_repeats_the_fit(done):
     assert known["clock_offset_s"] == 60.0
 
 
+IDLE = {
+    "--onsets o --cycler c": (
+        *("inverted", "discharge-first", "noise 0.1", "exposure-s 60", "dark d"),
+        *("flat d", "erode-px 3", "statistic median", "search-px 9", "pixel-um 0.1"),
+        *("intensity-sd 0.3", "clock-offset-s 0", "reversals-h 3"),
+    ),
+    "--traces t --cycler c": (
+        *("dark d", "erode-px 5", "statistic mean", "search-px 3", "intensity-sd 1"),
+    ),
+    "--onsets o --protocol Rest": ("mass-mg 3", "discharge-positive", "series-ohm 2"),
+    "--example sharma2022": (
+        *("mass-mg 3", "current-unit mA", "repair-time", "no-day-first", "inverted"),
+        *("intensity-sd 0.3", "dark d"),
+    ),
+}
+
+
+@pytest.mark.parametrize("source", IDLE)
+@pytest.mark.parametrize("name", ["fit", "infer", "design", "compare"])
+def test_an_option_without_an_effect_is_refused(source, name):
+    command = [name, *source.split(), "--out", "x"]
+    names = (["network", "diffusion"],) if name == "compare" else ()
+    check = {"fit": fit, "infer": infer, "design": design, "compare": compare}[name]
+    check.check(cli.parser().parse_args(command), *names)
+    for words in IDLE[source]:
+        given = cli.parser().parse_args([*command, *f"--{words}".split()])
+        option = words.split()[0].removeprefix("no-")
+        with pytest.raises(ValueError, match=f"--{option} must come with --"):
+            check.check(given, *names)
+
+
 @pytest.mark.parametrize("name", ["infer", "design", "compare"])
 def test_other_commands_name_one_that_repeats_theirs(name, done, tmp_path, monkeypatch):
     folder, (_, _, fitted) = done
@@ -239,7 +270,7 @@ def test_a_vague_clock_of_the_film_is_that_of_the_fit(done):
         ("--traces t --cycler c --intensities i", "--intensities must come with --on"),
         ("--example sharma2022 --intensities i", "--intensities must not be given"),
         (
-            "--example sharma2022 --intensity-sd 0",
+            "--onsets o --cycler c --intensities i --intensity-sd 0",
             "--intensity-sd must be finite and p",
         ),
         ("--example sharma2022 --interval-s 9", "--interval-s must come with --film"),

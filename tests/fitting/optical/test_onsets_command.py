@@ -142,6 +142,29 @@ def test_without_a_current_all_that_is_written_is_on_the_cycler_s_clock(
     assert all(low > 99.0 for panels in ends.values() for low, _ in panels)
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["mass-mg 3", "current-unit mA", "discharge-positive", "capacity-mAh 3"],
+)
+def test_what_is_said_of_a_current_must_come_with_one(words, tmp_path):
+    (tmp_path / "v.csv").write_text(
+        "time_s,voltage_V\n" + "".join(f"{60 * k},{3 + 0.01 * k}\n" for k in range(50))
+    )
+    command = ["onsets", "t.csv", "--cycler", str(tmp_path / "v.csv"), "--out", "o"]
+    given = cli.parser().parse_args([*command, *f"--{words}".split()])
+    option = words.split()[0]
+    with pytest.raises(ValueError, match=f"--{option} must come with a current, but v"):
+        onsets._recording(given)
+    onsets._recording(cli.parser().parse_args(command))
+
+
+@pytest.mark.parametrize("option", ["mass-mg 3", "repair-time", "day-first"])
+def test_what_is_said_of_a_cycler_s_file_must_come_with_it(option):
+    words = f"onsets t.csv --out o --{option}"
+    with pytest.raises(ValueError, match=f"--{option.split()[0]} must come with --cyc"):
+        onsets.check(cli.parser().parse_args(words.split()))
+
+
 @pytest.mark.parametrize("sure", [True, False])
 def test_a_drift_of_the_film_s_clock_that_is_sure_is_taken_off_all_times(
     sure, monkeypatch

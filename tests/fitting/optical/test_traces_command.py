@@ -84,10 +84,15 @@ def test_proposed_regions_can_be_given_back(inputs, tmp_path, capsys):
     pytest.importorskip("skimage")
     film, out = inputs / "film.tif", tmp_path / "regions"
     assert (
-        run("traces", film, "--propose", "--interval-s", 60.000125, "--out", out) == 0
+        run(
+            *("traces", film, "--propose", "--interval-s", 60.000125),
+            *("--search-px", 30, "--out", out),
+        )
+        == 0
     )
     words = capsys.readouterr().out.rpartition("next: diffelec ")[2].split()
     assert words[words.index("--interval-s") + 1] == "60.000125"
+    assert words[words.index("--search-px") + 1] == "30.0"
     words[-1] = str(tmp_path / "traces")
     assert run(*words) == 0
     assert "as asked" in capsys.readouterr().out
@@ -104,6 +109,8 @@ REFUSED = [
     (["--propose", "--search-px", "0", "--out", "x"], "--search-px must be positive"),
     (["--propose", "--erode-px", "-1", "--out", "x"], "--erode-px must be 0 or more"),
     (["--propose", "--erode-px", "100", "--out", "x"], "and below 100, but is 100."),
+    (["--propose", "--erode-px", "0", "--out", "x"], "must come with --regions"),
+    (["--propose", "--dark", "no.tif", "--out", "x"], "--dark must come with --reg"),
 ]
 
 
