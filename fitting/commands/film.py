@@ -209,6 +209,11 @@ def _simulated(arguments):
             "The first half cycle of a film must be a charge, in which particles rise, "
             f"but '{arguments.protocol[0]}' discharges; begin with a charge."
         )
+    if not arguments.delay_s < end:
+        raise ValueError(
+            f"--delay-s must be less than {end:.0f}, as the charge ends then and no "
+            f"particle would be seen to rise, but is {arguments.delay_s:g}."
+        )
     imaged = np.asarray(solution.topology.imaged)
 
     def values(time):

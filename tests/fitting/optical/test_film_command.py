@@ -95,6 +95,15 @@ def test_a_film_that_begins_with_a_discharge_is_refused(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_camera_that_starts_after_the_charge_is_refused(tmp_path, capsys):
+    command = ["film", "--preset", "single_particle", "--size", "64", "--frames", "5"]
+    steps = "Charge at C/2 for 30 minutes", "Discharge at C/9 for 5 minutes"
+    command += ["--protocol", *steps, "--perfect", "--delay-s", "2000"]
+    assert cli.main([*command, "--out", str(tmp_path / "out")]) == cli.BAD_INPUT
+    assert "--delay-s must be less than 1800, as the" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_later_camera_sees_rises_earlier_on_its_own_clock(tmp_path):
     told = []
     for delay in (0, 1800):
