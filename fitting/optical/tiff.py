@@ -17,6 +17,7 @@ from .stamps import UNITS, Stamps, date_seconds, read_stamps, zone_seconds
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DATE_TAG = 306
 _TIME_AXES = "TZIQ"  # as which a film may be stored; ImageJ often says Z
+_LUMA = np.array([0.299, 0.587, 0.114])  # of red, green, blue
 _MOST_CHANNELS = 7  # of ImageJ; tifffile says C of a film whose axes it is not told
 
 
@@ -91,6 +92,7 @@ def _source(path: Path, stack: tifffile.TiffFile, said: list[str]) -> Source:
     else:
         _check_alike(path, stack)
         pages, num_frames, notes = stack.pages, len(stack.pages), ()
+    notes += _tint_notes(path, stack)
     in_one_piece = single and series.dataoffset is not None
     _check_whole(path, stack, num_frames, in_one_piece, said)
     stamps, interval, origin = _stamps(stack, num_frames)
@@ -155,6 +157,36 @@ def _count_frames(path: Path, axes: str, shape) -> tuple[int, tuple[str, ...]]:
             "taken for frames in time.",
         )
     return sizes[moving[0]], ()
+
+
+def _tint_notes(path: Path, stack) -> tuple[str, ...]:
+    """Notes on numbers that are not shown as grays from black to white.
+
+    ImageJ measures numbers, and only shows them in the colours of a table.
+
+    Raises:
+        ValueError: where numbers name colours in no order of brightness.
+    """
+    page = stack.pages[0]
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        return (
+            f"{path.name} shows small numbers bright (MinIsWhite); they were read as "
+            "stored, so that what is shown bright is dark here.",
+        )
+    if page.photometric != tifffile.PHOTOMETRIC.PALETTE or page.colormap is None:
+        return ()
+    colors = np.asarray(page.colormap, float)
+    if np.ptp(colors, axis=0).max() == 0 and np.all(np.diff(colors[0]) > 0):
+        return ()  # grays
+    if not stack.is_imagej and np.any(np.diff(_LUMA @ colors) < 0):
+        raise ValueError(
+            f"{path.name} must hold brightness, but its numbers name colours of a "
+            "table (palette); save it as gray or RGB."
+        )
+    return (
+        f"{path.name} shows its numbers in the colours of a table (palette); the "
+        "numbers were read, not the colours.",
+    )
 
 
 def _check_whole(path, stack, num_frames: int, in_one_piece: bool, said) -> None:
