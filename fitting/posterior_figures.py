@@ -5,10 +5,11 @@ truths.
 import textwrap
 
 import numpy as np
+from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from scipy.stats import rankdata
+from scipy.stats import hypergeom, rankdata
 
 from .calibration import Uniformity
 from .fit_figures import colors_of, curve_handles, draw_curves, marker_of
@@ -193,16 +194,13 @@ def ranks_figure(found: Inference) -> Figure:
     chosen = _hardest(found, _SHOWN)
     figure = blank(170, 20 + 24 * ((len(chosen) + 1) // 2))
     panels = figure.subplots((len(chosen) + 1) // 2, 2, squeeze=False, sharex=True)
-    num_draws = found.values.shape[1]
-    even = num_draws / _BINS
-    wide = 2.58 * np.sqrt(even * (1 - 1 / _BINS))
+    low, high = even_band(*found.values.shape[:2])
     for axes, k in zip(panels.ravel(), chosen, strict=False):
-        chains = found.values[..., k]
-        ranks = rankdata(chains, axis=None).reshape(chains.shape) / chains.size
-        axes.axhspan(even - wide, even + wide, color="0.9")
-        for chain, color in zip(ranks, _cycled(found), strict=True):
-            counts, sides = np.histogram(chain, _BINS, (0, 1))
-            axes.stairs(counts, sides, color=color, linewidth=1.0)
+        axes.axhspan(low, high, color="0.9")
+        counts = rank_counts(found.values[..., k])
+        for chain, color in zip(counts, _cycled(found), strict=True):
+            sides = np.linspace(0, 1, _BINS + 1)
+            axes.stairs(chain, sides, color=color, linewidth=1.0)
         axes.set_title(_wrapped(found.labels[k]), loc="left")
         axes.set_ylim(0, None)
         axes.set_xlim(0, 1)
@@ -213,6 +211,26 @@ def ranks_figure(found: Inference) -> Figure:
     band = Patch(color="0.9", label="99 % of bins of independent draws")
     figure.legend(handles=[band], loc="outside lower center", frameon=False)
     return figure
+
+
+def rank_counts(
+    values: Float[np.ndarray, "chain draw"],
+) -> Int[np.ndarray, "chain bin"]:
+    """How many ranks each chain has in each of even bins, among all draws."""
+    # The k-th of N ranks lies in the middle of the k-th of N even parts.
+    shares = (rankdata(values, axis=None) - 0.5).reshape(values.shape) / values.size
+    return np.array([np.histogram(row, _BINS, (0, 1))[0] for row in shares])
+
+
+def even_band(num_chains: int, num_draws: int) -> tuple[float, float]:
+    """Between what 99 % of the counts of a chain's ranks in a bin lie, or somewhat
+    more, where draws are independent and of one law.
+
+    The chains share the ranks of a bin among them, so that counts are hypergeometric.
+    """
+    total = num_chains * num_draws
+    low, high = hypergeom.interval(0.99, total, round(total / _BINS), num_draws)
+    return float(low) - 0.5, float(high) + 0.5
 
 
 def _lowest(panels, count: int) -> list:

@@ -110,3 +110,26 @@ def test_an_interval_of_one_time_is_seen():
     figure.canvas.draw()
     red, green, _ = np.asarray(figure.canvas.buffer_rgba())[..., :3].T.astype(int)
     assert np.sum(red - green > 100) > 3
+
+
+@pytest.mark.parametrize(("count", "num_draws"), [(4, 500), (2, 500), (1, 200)])
+def test_the_band_holds_as_many_bins_of_ranks_as_its_legend_says(count, num_draws):
+    generator, found = np.random.default_rng(7), chains(1)
+    found.values = generator.normal(size=(count, num_draws, 1))
+    axes = posterior_figures.ranks_figure(found).axes[0]
+    band = axes.patches[0].get_extents().transformed(axes.transData.inverted())
+    bins = []
+    for _ in range(100):
+        order = generator.permutation(count * num_draws).reshape(count, num_draws)
+        bins += [np.bincount(row * 20 // order.size, minlength=20) for row in order]
+    share = np.mean((np.array(bins) < band.y0) | (np.array(bins) > band.y1))
+    if count > 1:
+        assert 0.003 < share < 0.011
+    else:  # alone, a chain has the same number in each bin
+        assert share == 0
+        assert band.height == pytest.approx(1.0)
+
+
+def test_ranks_fall_into_even_bins_at_both_ends():
+    counts = posterior_figures.rank_counts(np.arange(200.0).reshape(4, 50))
+    assert counts.sum(axis=0).tolist() == [10] * 20
