@@ -268,14 +268,14 @@ def kymograph(
 
 
 def _profiles(film, circle: Circle, frames, angle):
-    """(places [px], (frame, place) intensities) along a line or over rings."""
+    """(places [px], (frame, place) intensities) along a line or over rings; NaN where
+    nothing of them is on the frame.
+    """
     if angle is not None:
         line = lines_through(circle, angle)
         place = np.hypot(*(line - [[circle.y], [circle.x]]))
         place[: len(place) // 2] *= -1
-        return place, np.array(
-            [map_coordinates(film.frame(int(k)), line, order=1) for k in frames]
-        )
+        return place, np.array([_values(film.frame(int(k)), line) for k in frames])
     angles = np.linspace(0, 2 * math.pi, max(int(2 * math.pi * circle.radius), 8))
     place = np.arange(0.0, 1.3 * circle.radius, 1.0)
     rings = np.stack(
@@ -284,9 +284,12 @@ def _profiles(film, circle: Circle, frames, angle):
             circle.x + place[:, None] * np.cos(angles),
         ]
     )
-    return place, np.array(
-        [
-            map_coordinates(film.frame(int(k)), rings, order=1).mean(axis=1)
-            for k in frames
-        ]
-    )
+    rows = np.array([_values(film.frame(int(k)), rings) for k in frames])
+    seen = np.isfinite(rows)
+    total, count = np.where(seen, rows, 0.0).sum(axis=-1), seen.sum(axis=-1)
+    return place, np.divide(total, count, np.full(total.shape, np.nan), where=count > 0)
+
+
+def _values(image, places):
+    """Brightness at places (y, x) between pixels; NaN outside of the frame."""
+    return map_coordinates(np.asarray(image, float), places, order=1, cval=np.nan)

@@ -269,11 +269,13 @@ def _evaluation(degrees, one, used, intervals, steps) -> Callable:
         mine = np.array([weights[label] for label in degrees.particles])
         theirs = np.array([weights[o.particle] for o in used])
         index, segregated = segregation(degrees.degree, mine)
+        if len(degrees.particles) < 2:  # one is alike with itself, which tells nothing
+            index, segregated = np.full_like(index, np.nan), math.nan
         share, active = active_share(degrees.degree, mine)
         reacted = intervals.reacted(theirs)
         numbers = (
             asynchrony(reacted, durations, theirs) if len(used) > 1 else math.nan,
-            segregated if len(degrees.particles) > 1 else math.nan,
+            segregated,
             coherence(alike, mine),
             active,
             float(reacted.at(np.array([end]))[0]),

@@ -219,6 +219,20 @@ def test_the_kymograph_leaves_masked_frames_white(shown):
     assert np.isfinite(values[:, kept]).all()
 
 
+@pytest.mark.parametrize("angle", [None, 0.0])
+def test_what_lies_outside_of_the_frame_is_not_black_in_a_kymograph(shown, angle):
+    """Of a field without a particle that is bright everywhere."""
+    _, one, _, _ = shown
+    film = StillFilm()
+    film.frame = lambda k: np.full(film.shape, 0.5, np.float32)
+    rim = Circle("a", 2.0, 12.0, 6.0)
+    figure = film_figures.kymograph(film, rim, one, angle=angle)
+    values = np.ma.filled(figure.axes[0].collections[0].get_array(), np.nan)
+    np.testing.assert_allclose(values[np.isfinite(values)], 0.5, rtol=1e-6)
+    outside = np.isnan(values).all(axis=1).sum()
+    assert outside == (0 if angle is None else 6)  # 7.8 px beyond the middle
+
+
 def test_figures_fit_a_page_and_are_written(shown, tmp_path):
     traces, one, people, charge = shown
     for figure in (

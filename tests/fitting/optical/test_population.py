@@ -39,6 +39,13 @@ def test_identical_particles_are_not_segregated():
     assert index == pytest.approx(0.0, abs=1e-12)
 
 
+def test_one_particle_is_not_known_to_be_like_others():
+    people = people_of({"a": rise(5.0)}, num_draws=5)
+    assert math.isnan(people.measures.segregation.value)
+    assert np.isnan(people.curves.segregation.value).all()
+    assert np.isfinite(people.curves.mean.value).all()
+
+
 def test_particles_at_zero_or_one_are_wholly_segregated():
     steps = np.arange(50) > np.arange(5, 50, 10)[:, None]
     curve, index = segregation(steps.astype(float), np.ones(5))
