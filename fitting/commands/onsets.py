@@ -348,6 +348,10 @@ def _next(found: Found) -> str:
         words += ["--cycler", str(arguments.cycler), *cycler_file.words(arguments)]
     if number + before > 1:
         words += ["--half-cycle", str(number + before)]
+    # As of a fit that begins at the traces.
+    words += ["--edge-h", f"{film_clock.frame_time(found.traces) / _HOUR:.6g}"]
+    if found.offset_sd:
+        words += ["--clock-sd-s", f"{found.offset_sd:.6g}"]
     seen = "half_cycles" if arguments.film is None else f"onset_map_{number}"
     fit = shlex.join([*words, "--seen", "surface", "--out", "fit"])
     return f"look at {arguments.out / seen}.png\nnext: {fit}"

@@ -16,9 +16,8 @@ from .. import wording
 from ..files import read_times
 from .cycler_text import Sheet, read_sheet
 from .trace_layouts import Series, check_clock, is_header, series
-from .traces import Traces
+from .traces import LEAST_FRAMES, Traces
 
-_FEW_FRAMES = 8
 _SCALES = (1.0, 3.0, 255.0, 765.0, 4095.0, 65535.0)  # of 1, RGB sums, 8, 12, 16 bit
 _COMMENT = re.compile(r"#\s*(scale|start)\s*[:=]\s*(\S+)")
 
@@ -165,8 +164,11 @@ def _remarks(file: str, labels, intensity, scale: float) -> list[str]:
     notes, count = [], intensity.shape[1]
     if count < 2:
         raise ValueError(f"{file} must have two frames or more, but has {count}.")
-    if count < _FEW_FRAMES:
-        notes.append(f"{file} has {count} frames only; events are known to intervals.")
+    if count < LEAST_FRAMES:
+        notes.append(
+            f"{file} has {count} frames only; an onset is looked for in "
+            f"{LEAST_FRAMES} or more."
+        )
     if not np.any(np.isfinite(intensity)):
         raise ValueError(
             f"{file} must have an intensity in one frame or more, but has none for any "

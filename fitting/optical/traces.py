@@ -5,6 +5,9 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float
 
+LEAST_FRAMES = 8
+"""With an intensity, from which on an onset is looked for in a trace."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Traces:

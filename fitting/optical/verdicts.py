@@ -22,8 +22,8 @@ from .jump_fit import (
     steps_down,
 )
 from .midpoints import Rise, find_rise
+from .traces import LEAST_FRAMES
 
-LEAST_FRAMES = 8
 FALLS = "falls instead of rising"
 LEAST_SHARE = 0.2  # of the median amplitude of those that clearly jump
 _DOUBT = 0.5  # of these limits, from which a jump is ambiguous

@@ -370,7 +370,7 @@ def test_without_a_cycler_a_table_counts_from_the_start_of_its_half_cycle(
     late = dataclasses.replace(late, time=late.time + 5 * HOUR)
     status, _, said = command(capsys, traces=late)
     assert status == cli.SUCCESS
-    assert "--protocol 'Charge at C/20 until 4.3 V' --seen surface" in said
+    assert "--protocol 'Charge at C/20 until 4.3 V' --edge-h 0.05 --seen" in said
     events = read_events(tmp_path / "out" / "onsets.csv", surface=True)
     midpoint = events.time[events.exact & ~events.is_duration]
     np.testing.assert_allclose(midpoint, [3 * HOUR, 4 * HOUR], atol=120)

@@ -179,7 +179,7 @@ NOTED = {
         {},
         "particle 'p' is constant at 0.5",
     ),
-    "few frames": ([TOP, *rows(5)], {}, "has 5 frames only; events are known to int"),
+    "few frames": ([TOP, *rows(5)], {}, "has 5 frames only; an onset is .* 8 or more"),
     "no scale": (
         [TOP, *(f"{60 * k},{20 * k},{10 * k}" for k in range(10))],
         {},

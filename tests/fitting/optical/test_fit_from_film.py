@@ -19,7 +19,7 @@ from fitting import (
     review,
     style,
 )
-from fitting.commands import compare, design, fit, infer, onset_files
+from fitting.commands import compare, design, fit, infer, onset_files, onsets
 from fitting.commands.job import prepare as job_of
 from fitting.optical import quality_figures, trace_tables
 from fitting.readers import read_events
@@ -125,6 +125,20 @@ def test_one_command_finds_what_three_find(done):
         assert copy.read_text() == (folder / name / "onsets.csv").read_text()
     same = (folder / "traces" / "traces.csv").read_text()
     assert (folder / "a" / "traces" / "traces.csv").read_text() == same
+
+
+def test_the_command_that_onsets_prints_fits_as_one_that_begins_at_the_film(done):
+    folder, (film, *_) = done
+    drive = ["--cycler", folder / "cycler.csv", "--clock-offset-s", "60"]
+    words = ["onsets", folder / "traces" / "traces.csv", *drive]
+    words += ["--out", folder / "onsets"]
+    given = cli.parser().parse_args([str(word) for word in words])
+    printed = onsets._next(onsets.find(given)).rpartition("next: ")[2]
+    again = cli.parser().parse_args(shlex.split(printed)[1:])
+    fit.check(again)
+    choices = job_of(again).choices
+    assert choices.edge_sd == pytest.approx(film.choices.edge_sd, rel=1e-5)
+    assert choices.clock_sd == pytest.approx(film.choices.clock_sd)
 
 
 def test_whole_traces_are_fitted_on_the_clock_of_the_events(done, monkeypatch):

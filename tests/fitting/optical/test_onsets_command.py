@@ -107,7 +107,8 @@ def test_both_half_cycles_are_printed_with_what_to_do_next(done):
     assert "note: Was read." in said
     assert "note: Frames are drawn as they are" in said
     assert "next: diffelec fit --onsets" in said
-    assert "--cycler c.csv --seen surface --out fit" in said
+    frame = f"--edge-h {(TIMES[1] - TIMES[0]) / HOUR:.6g} --clock-sd-s 30"
+    assert f"--cycler c.csv {frame} --seen surface --out fit" in said
 
 
 def test_the_population_is_written_for_each_half_cycle(done):
@@ -236,6 +237,8 @@ def test_the_next_command_runs_the_half_cycles_before_the_one_that_was_seen(
     half = types.SimpleNamespace(number=number, charges=charges)
     found = types.SimpleNamespace(
         arguments=types.SimpleNamespace(out=Path("o"), cycler=None, film=None),
+        traces=types.SimpleNamespace(time=TIMES),
+        offset_sd=0.0,
         chosen=types.SimpleNamespace(half=half),
     )
     monkeypatch.setattr(onsets, "can_fit", lambda found: True)
