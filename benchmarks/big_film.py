@@ -55,10 +55,10 @@ def traces(folder: Path) -> None:
     from fitting.optical import frames, measure, region_files, registration
 
     film = frames.open_film(folder / "film.tif", times=folder / "frames.csv")
-    opened = time.perf_counter()
-    shifts = registration.register(film)
-    registered = time.perf_counter()
     regions = region_files.read_regions(folder / "circles.csv", film.shape)
+    opened = time.perf_counter()
+    shifts = registration.register(film, away=regions.around)
+    registered = time.perf_counter()
     found, _ = measure.measure(film, regions, shifts=shifts)
     ended = time.perf_counter()
     truth = np.array(

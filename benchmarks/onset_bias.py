@@ -78,9 +78,14 @@ def closed_form(duration: float, signal: float, spacing: float = SPACING) -> flo
     return math.sqrt(6 * duration / (2 * LN9) * spacing) / signal
 
 
+def draws_of(name: str, minutes: int, signal: int, saturating: bool):
+    """The generator of a case, which no other case shares."""
+    return np.random.default_rng([minutes, signal, saturating, *name.encode()])
+
+
 def case(name: str, minutes: int, signal: int, saturating: bool, count: int) -> dict:
     """Errors and intervals of one case."""
-    generator = np.random.default_rng([minutes, signal, saturating, len(name)])
+    generator = draws_of(name, minutes, signal, saturating)
     errors, deviations, outcomes, held = [], [], [], 0
     for _ in range(count):
         times, trace, middle = made_trace(

@@ -22,9 +22,13 @@ SETS = {
 }
 
 
+PAUSE = 600.0
+"""Seconds without a file after which a run was stopped: it writes several a minute."""
+
+
 def inferred(name: str, folder: pathlib.Path) -> tuple[dict, float]:
     """The summary of a set's posterior, and the seconds from its first file to its
-    last draws.
+    last draws, without those in which it was stopped.
     """
     out, chunks = folder / name, folder / f"{name}.chunks"
     if not (out / "summary.json").exists():
@@ -34,9 +38,14 @@ def inferred(name: str, folder: pathlib.Path) -> tuple[dict, float]:
         if (chunks / "manifest.json").exists():
             command.append("--resume")
         subprocess.run(command, check=True)
-    begin = (chunks / "manifest.json").stat().st_mtime
-    end = max(path.stat().st_mtime for path in chunks.rglob("*.npz"))
-    return json.loads((out / "summary.json").read_text(encoding="utf-8")), end - begin
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    return summary, seconds_between([chunks / "manifest.json", *chunks.rglob("*.npz")])
+
+
+def seconds_between(paths: list[pathlib.Path]) -> float:
+    """From the oldest file to the newest [s], without pauses."""
+    steps = np.diff(sorted(path.stat().st_mtime for path in paths))
+    return float(np.sum(steps[steps < PAUSE]))
 
 
 def inside(event: dict, low: str, high: str) -> bool | None:
