@@ -15,7 +15,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .problem import Problem
 
-_REJECTED = 8  # steps in a row after which Levenberg-Marquardt gives up
+_REJECTED = 8  # steps in a row after which Levenberg-Marquardt may give up
+_LONGEST = 2.0  # of one step, in standard deviations of the prior
 
 
 class Iterate(eqx.Module):
@@ -63,7 +64,10 @@ class LevenbergMarquardt(AbstractOptimiser):
 
     It has settled where a full step promises to lower the loss by less than
     `tolerance`, $$ \tfrac12 g^T (J^T J)^{-1} g < \epsilon $$: 1e-3 means within
-    sqrt(2e-3) = 0.045 standard deviations of the optimum, in every direction.
+    sqrt(2e-3) = 0.045 standard deviations of the optimum, in every direction. It has
+    stalled where steps are refused though the next one, damped, promises no more than
+    that. No step is longer than two deviations of the prior: precise times that are far
+    off ask for longer ones, which end where nothing has a slope any more.
     """
 
     tolerance: float = eqx.field(static=True, default=1e-3)
@@ -108,6 +112,7 @@ class LevenbergMarquardt(AbstractOptimiser):
         raw, state, _ = self._solver.step(
             linear, iterate.raw, None, options, iterate.inner, tags
         )
+        state = _shortened(raw, state)
         done, result = self._solver.terminate(linear, raw, None, options, state, tags)
         rows, slopes = state.f_info.residual, state.f_info.jac.as_matrix()
         gradient = slopes.T @ rows
@@ -115,7 +120,10 @@ class LevenbergMarquardt(AbstractOptimiser):
         settled = (promised < self.tolerance) & ~state.aux[1].failed
         rejected = state.num_steps_since_acceptance
         nearly = (promised < 10.0 * self.tolerance) & (rejected >= 3)
-        settled = settled | nearly | (rejected >= _REJECTED)
+        change = slopes @ (state.y_eval - raw)  # of the rows, by the step to come
+        left = -(rows + 0.5 * change) @ change
+        stalled = (rejected >= _REJECTED) & (left < self.tolerance)
+        settled = settled | nearly | stalled
         return Iterate(
             raw=raw,
             loss=0.5 * jnp.sum(rows**2),
@@ -129,6 +137,25 @@ class LevenbergMarquardt(AbstractOptimiser):
     def finish(self, problem, iterate):
         state, size = iterate.inner, problem.space.size
         return state.f_info.residual[:-size], *state.aux
+
+
+def _shortened(raw, state):
+    """The state of a search with the step to come damped until it is no longer than
+    `_LONGEST`.
+    """
+    slopes, rows = state.f_info.jac.as_matrix(), state.f_info.residual
+    squares, axes = jnp.linalg.eigh(slopes.T @ slopes)
+    along = axes.T @ (slopes.T @ rows)
+    step = lambda damping: -along / (squares + damping)
+    least = 1.0 / state.search_state.step_size
+    damping = jax.lax.while_loop(
+        lambda damping: jnp.linalg.norm(step(damping)) > _LONGEST,
+        lambda damping: 2.0 * damping,
+        least,
+    )
+    y_eval = jnp.where(damping > least, raw + axes @ step(damping), state.y_eval)
+    parts = lambda state: (state.y_eval, state.search_state.step_size)
+    return eqx.tree_at(parts, state, (y_eval, 1.0 / damping))
 
 
 class FirstOrder(AbstractOptimiser):

@@ -1,5 +1,6 @@
 """Fits: the truth comes back, failures are counted, progress is told."""
 
+import itertools
 from typing import ClassVar
 
 import equinox as eqx
@@ -11,6 +12,7 @@ import pytest
 import scipy.optimize
 import scipy.stats
 
+from fitting.events import Event, Events
 from fitting.optimise import (
     FIT_RESULTS,
     FirstOrder,
@@ -18,7 +20,14 @@ from fitting.optimise import (
     fit,
     latin_hypercube,
 )
-from tests.fitting.stand_in import TRUTH, ClosedForm, closed_events, closed_problem
+from tests.fitting.stand_in import (
+    HOUR,
+    PARTICLES,
+    TRUTH,
+    ClosedForm,
+    closed_events,
+    closed_problem,
+)
 
 PRECISE = LevenbergMarquardt(1e-12)
 
@@ -169,6 +178,30 @@ def test_a_search_that_its_solver_holds_up_says_so():
     assert found.result == FIT_RESULTS.stalled
     assert "Tighten `rtol` (--rtol)" in found.message()
     assert found.num_evaluations < 60
+
+
+class Saturating(ClosedForm):
+    """Onsets between 2.5 and 40.5 h, which have no slope at either end."""
+
+    def __call__(self, electrode):
+        found = super().__call__(electrode)
+        share = jax.nn.sigmoid(found.times[::2] / HOUR - 9.0)
+        onset = HOUR * (2.5 + 38.0 * share)
+        return eqx.tree_at(lambda p: p.times, found, found.times.at[::2].set(onset))
+
+
+@pytest.mark.parametrize("start", [-1.5, -1.0, 1.0, 1.5])
+def test_precise_times_are_met_from_starts_that_are_far_off(start):
+    times = np.asarray(Saturating()(TRUTH).times)
+    named = itertools.product(PARTICLES, ("onset", "duration"))
+    rows = [
+        Event(*name, time=time, sd=60.0)
+        for name, time in zip(named, times.tolist(), strict=True)
+    ]
+    problem = closed_problem(Events.from_rows(rows), forward=Saturating())
+    found = fit(problem, start * np.ones(7), LevenbergMarquardt())
+    assert found.result == FIT_RESULTS.converged
+    assert found.loss < 1.0  # half the square of the prior's numbers
 
 
 def test_the_callback_sees_every_iteration_and_can_stop(problem):
