@@ -57,15 +57,19 @@ def text(found: Findings) -> str:
     rows = [("candidate", "gain (bits)", "of the curves", "told", "sd: now", "then")]
     names = ["of what is sharpened most"]
     for one in found.expected:
-        most = _sharpest(one)
-        if most is None:
+        if not math.isfinite(one.mean):
             rows.append((one.name, "failed", *[""] * 4))
             names.append("")
             continue
         spread = f" ± {one.spread:.1f}" if math.isfinite(one.spread) else ""
-        gains = f"{one.mean:.1f}{spread}", f"{one.curve_mean:.1f}", f"{one.num_told}"
+        gains = f"{one.mean:.1f}{spread}", f"{one.curve_mean:.1f}"
+        most = _sharpest(one)
+        if most is None:
+            rows.append((one.name, *gains, "", "", ""))
+            names.append("(fails at the optimum)")
+            continue
         sds = f"{one.sd_before[most]:.2g}", f"{one.sd_after[most]:.2g}"
-        rows.append((one.name, *gains, *sds))
+        rows.append((one.name, *gains, f"{one.num_told}", *sds))
         names.append(found.labels[most])
     columns = zip(aligned(rows, left=1), names, strict=True)
     lines = [*(f"{row}  {name}".rstrip() for row, name in columns), ""]
@@ -122,7 +126,9 @@ def _profile_summary(one) -> dict:
 
 
 def write(folder: Path, found: Findings) -> None:
-    """summary.json, tables and figures."""
+    """summary.json, tables and figures; no figure of what is sharpened where every
+    candidate fails at the optimum.
+    """
     files.write_json(folder / "summary.json", summary(found))
     rows = [_row(found, one) for one in found.expected]
     files.write_csv(folder / "design.csv", _CANDIDATES, rows)
@@ -138,7 +144,8 @@ def write(folder: Path, found: Findings) -> None:
     ]
     files.write_csv(folder / "spectrum.csv", _SPECTRUM, rows)
     figures = {"gains": design_figures.gains_figure(found)}
-    figures["sharpening"] = design_figures.sharpening_figure(found)
+    if any(math.isfinite(one.gain) for one in found.expected):
+        figures["sharpening"] = design_figures.sharpening_figure(found)
     figures["spectrum"] = design_figures.spectrum_figure(found)
     if found.profiles:
         rows = [

@@ -163,9 +163,9 @@ def _expected(prepared, fitted, offered) -> list:
                     callback=lambda name=one.name: shown(name),
                 )
             )
-    if not any(math.isfinite(one.gain) for one in found):
+    if not any(math.isfinite(one.mean) for one in found):
         raise diffelec.SimulationError(
-            "The model fails at the optimum in every candidate. Tighten --rtol, or "
+            "The model fails in every candidate. Tighten --rtol, or "
             "name others by --candidates."
         )
     return found

@@ -258,6 +258,20 @@ def test_a_candidate_that_failed_has_a_row_without_numbers(tmp_path):
     )
 
 
+def test_a_candidate_that_failed_at_the_optimum_alone_is_told_by_its_draws(tmp_path):
+    found = made_up(failed=1)
+    draws = np.array([3.0, 3.2, 3.1, np.nan])
+    half = found.expected[2]._replace(name="half", gains=draws, curve_gains=0.5 * draws)
+    ranked = tuple(design.ranked([*found.expected, half]))
+    lines = design_files.text(found._replace(expected=ranked)).splitlines()
+    told = [*("half", "3.1", "±", "0.1", "1.6"), *["(fails", "at", "the", "optimum)"]]
+    assert lines[1].split() == told
+    assert lines[4].split() == ["lost", "failed"]
+    design_files.write(tmp_path, found._replace(expected=(half,)))
+    assert (tmp_path / "gains.png").exists()
+    assert not (tmp_path / "sharpening.png").exists()
+
+
 def test_bars_of_gains_are_their_means(tmp_path):
     found = made_up()
     axes = design_figures.gains_figure(found).axes[0]
