@@ -22,6 +22,7 @@ from .setup import Setup
 SURE = 0.95
 """Probability from which on a mechanism is said to be favoured."""
 _HOPELESS = -5.0  # ln evidence below the best, from which on it does not matter
+_ABOVE = float(np.log(20.0))  # by which ln Z is above the true one in 1 of 20 cases
 _BAD_FIT = 1e-3  # probability of a larger chi-square, below which none explains them
 
 
@@ -164,18 +165,29 @@ class Comparison(NamedTuple):
 
 
 def least_probability(evidences: Sequence[Evidence]) -> float:
-    """Of the first, if Monte Carlo errors are two deviations to its harm."""
+    """Of the first, if Monte Carlo errors are two deviations to its harm.
+
+    Where its own weights do not hold, their mean is too small rather than too large: it
+    is above 20 times the evidence in 1 of 20 cases at most (Markov's inequality).
+    """
     best, *others = evidences
     off = [2.0 * np.hypot(best.sd, other.sd) for other in others]
-    logs = [best.log_evidence]
+    logs = [best.log_evidence - (0.0 if best.reliable else _ABOVE)]
     logs += [o.log_evidence + d for o, d in zip(others, off, strict=True)]
     return float(softmax(logs)[0])
 
 
 def doubtful(evidences: Sequence[Evidence]) -> list[bool]:
-    """Which are not known, and may be that of the first, which is the best."""
-    least = evidences[0].log_evidence + _HOPELESS
-    return [not one.reliable and one.bound > least for one in evidences]
+    """Which are not known, and may be that of the first, which is the best; that one's
+    own where it need not be ahead of all others.
+    """
+    best, *others = evidences
+    least = best.log_evidence + _HOPELESS
+    behind = least_probability(evidences) < SURE
+    return [
+        not best.reliable and behind,
+        *(not one.reliable and one.bound > least for one in others),
+    ]
 
 
 def compared(title: str, contenders: Sequence[Contender]) -> Comparison:

@@ -90,8 +90,22 @@ def test_weights_that_do_not_hold_matter_only_where_they_could_change_the_answer
     closed = compared(contender("network", -5.0), far)
     assert closed.unreliable == ()
     assert closed.favoured == "network"
-    own = compared(contender("network", -5.0, **bad), contender("diffusion", -30.0))
-    assert own.favoured is None
+
+
+def test_weights_of_the_best_that_do_not_hold_put_it_too_low_rather_than_too_high():
+    bad = {"shape": 0.9}
+    far = compared(contender("network", -5.0, **bad), contender("diffusion", -30.0))
+    assert far.unreliable == ()
+    assert far.favoured == "network"
+    # Within ln 20 = 3.0 of being sure (ln 19 = 2.9 ahead), it may be luck.
+    near = compared(contender("network", -5.0, **bad), contender("diffusion", -10.8))
+    assert near.probabilities[0] > 0.99
+    assert near.unreliable == ("network",)
+    assert near.favoured is None
+    ahead = compared(contender("network", -5.0, **bad), contender("diffusion", -11.2))
+    assert ahead.favoured == "network"
+    sure = compared(contender("network", -5.0), contender("diffusion", -10.8))
+    assert sure.favoured == "network"
 
 
 def test_a_best_mechanism_that_does_not_fit_is_named():
