@@ -27,6 +27,7 @@ from benchmarks.forward import END, TIMES, measure, our_solver
 from benchmarks.machine import write_result
 from diffelec.solver.consistent import consistent_algebraic
 from diffelec.solver.parts import Parts
+from diffelec.solver.settled import begun
 from tests.reference import ida
 
 RTOLS = {"diffelec Rodas4P2": (1e-3, 1e-4, 1e-5), "IDA": (1e-5, 1e-6, 1e-7)}
@@ -56,15 +57,16 @@ def by_kvaerno(rtol: float):
     system = charged_system()
     guess = ida.start_of(system).algebraic
 
-    def found(t, columns):
-        return consistent_algebraic(system, t, columns, guess).algebraic
+    def state(t, columns):
+        found = consistent_algebraic(system, t, columns, guess).algebraic
+        return begun(system, Parts(columns, found), t)  # with their derivative
 
     def rates(t, columns, _):
-        return system.residual(t, Parts(columns, found(t, columns))).columns
+        return system.residual(t, state(t, columns)).columns
 
     def saved(t, columns, _):
         means = system.electrode.mesh.weights @ columns
-        return means, system.voltage(found(t, columns))
+        return means, system.voltage(state(t, columns).algebraic)
 
     @functools.partial(jax.jit, compiler_options=diffelec.compiler_options())
     def solve(columns):

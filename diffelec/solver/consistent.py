@@ -42,7 +42,7 @@ class _Search(NamedTuple):
 
 def consistent_algebraic(system, time, columns, guess) -> Consistent:
     """Solves balance(time, columns, z) = 0 for z, from any guess. Without derivative:
-    see `settled`.
+    `settled.begun` adds it.
     """
     frozen = jax.lax.stop_gradient((system, time, columns, guess))
     arrays, together = arrays_of(frozen)

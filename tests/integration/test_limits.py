@@ -267,6 +267,7 @@ def test_kvaerno_with_potentials_solved_inside_agrees():
     """A method with other failure modes: ESDIRK on the columns alone."""
     from diffelec.solver.consistent import consistent_algebraic
     from diffelec.solver.parts import Parts
+    from diffelec.solver.settled import begun
     from tests.reference.ida import initial_columns, system_of
 
     electrode = diffelec.presets.sharma2022(obstructions=(0, 1), num_shells=8)
@@ -276,7 +277,8 @@ def test_kvaerno_with_potentials_solved_inside_agrees():
 
     def field(t, columns, args):
         found = consistent_algebraic(args, t, columns, guess)
-        return args.residual(t, Parts(columns, found.algebraic)).columns
+        state = begun(args, Parts(columns, found.algebraic), t)
+        return args.residual(t, state).columns
 
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(field),
