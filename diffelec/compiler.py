@@ -18,8 +18,8 @@ _LEVEL, _EMITTERS = "xla_backend_optimization_level", "xla_cpu_use_fusion_emitte
 # what does not change within them: which row it is.
 _EXTRA, _ROLLED = "xla_backend_extra_options", "-unroll-full-max-count=7"
 # Of what does not change in a loop, what matters is written outside of it. To look for
-# more, loop within loop, is a quarter of compiling a charge, and makes it no faster; of
-# a gradient it is a twentieth, and makes that 2 % faster.
+# more, loop within loop, is an eighth or more of compiling a charge, which gets no
+# faster; of a gradient it is a twentieth, and makes that 2 % faster.
 _LEFT_OUT, _HOISTING = "xla_disable_hlo_passes", "while-loop-invariant-code-motion"
 _KNOWN = ("0.10.", "0.11.")  # versions of jaxlib that have these
 
@@ -61,7 +61,7 @@ def set_compiler(environment=os.environ) -> None:
 
     as a program's first line after its imports: JAX reads these flags once, when it
     starts. They hold for all that this process compiles, and those that it starts; so
-    does the command line. A solve then takes a quarter less time, a gradient a fifth,
+    does the command line. A solve or a gradient then takes a fifth less time, and
     a first call as long (`benchmarks/emitters.py`). Where accelerators are, whose code
     they would reach, only those that are for CPUs alone are added.
     """
