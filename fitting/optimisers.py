@@ -15,8 +15,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .problem import Problem
 
-_REJECTED = 8  # steps in a row after which Levenberg-Marquardt may give up
+_DOUBTED, _REJECTED = 6, 8  # steps in a row after which a search may end
 _LONGEST = 2.0  # of one step, in standard deviations of the prior
+_ALIKE = 0.5  # squared cosine between steps that go the same way
+_SHARE = 0.375  # of a step, that its bend may add at most
 
 
 class Iterate(eqx.Module):
@@ -67,7 +69,8 @@ class LevenbergMarquardt(AbstractOptimiser):
     sqrt(2e-3) = 0.045 standard deviations of the optimum, in every direction. It has
     stalled where steps are refused though the next one, damped, promises no more than
     that. No step is longer than two deviations of the prior: precise times that are far
-    off ask for longer ones, which end where nothing has a slope any more.
+    off ask for longer ones, which end where nothing has a slope any more. Few precise
+    times leave narrow valleys that bend, and steps bend with them (see `_bent`).
     """
 
     tolerance: float = eqx.field(static=True, default=1e-3)
@@ -113,13 +116,14 @@ class LevenbergMarquardt(AbstractOptimiser):
             linear, iterate.raw, None, options, iterate.inner, tags
         )
         state = _shortened(raw, state)
+        state = _bent(iterate, (at, slopes, aux[1].failed), raw, state)
         done, result = self._solver.terminate(linear, raw, None, options, state, tags)
         rows, slopes = state.f_info.residual, state.f_info.jac.as_matrix()
         gradient = slopes.T @ rows
         promised = 0.5 * gradient @ jnp.linalg.solve(slopes.T @ slopes, gradient)
         settled = (promised < self.tolerance) & ~state.aux[1].failed
         rejected = state.num_steps_since_acceptance
-        nearly = (promised < 10.0 * self.tolerance) & (rejected >= 3)
+        nearly = (promised < 10.0 * self.tolerance) & (rejected >= _DOUBTED)
         change = slopes @ (state.y_eval - raw)  # of the rows, by the step to come
         left = -(rows + 0.5 * change) @ change
         stalled = (rejected >= _REJECTED) & (left < self.tolerance)
@@ -156,6 +160,33 @@ def _shortened(raw, state):
     y_eval = jnp.where(damping > least, raw + axes @ step(damping), state.y_eval)
     parts = lambda state: (state.y_eval, state.search_state.step_size)
     return eqx.tree_at(parts, state, (y_eval, 1.0 / damping))
+
+
+def _bent(iterate, tried, raw, state):
+    r"""The state of a search whose step to come goes along the bend of the rows.
+
+    A step $v$ changes rows by $J v + \tfrac12 \partial_v^2 r$; what parameters can take
+    back of the second term is another
+    $$ a = -\tfrac12 (J^T J + \lambda)^{-1} J^T \partial_v^2 r $$
+    (geodesic acceleration: Transtrum and Sethna, arXiv:1201.5885). It costs no solve
+    where the step before, $d$, went the same way: by the slopes at both of its ends,
+    $\partial_v^2 r \approx (v^T d / d^T d) \Delta J\, v$. Left out where it did not,
+    where a solve failed, and where the bend is too strong to be told. `tried` holds
+    where that step led, the slopes there and whether its solve failed.
+    """
+    at, slopes, failed = tried
+    before = iterate.inner.f_info.jac.as_matrix()
+    last, ahead = at - iterate.raw, state.y_eval - raw
+    inner, lengths = ahead @ last, (last @ last, ahead @ ahead)
+    alike = inner**2 > _ALIKE * lengths[0] * lengths[1]
+    bend = (slopes - before) @ ahead * (inner / jnp.where(alike, lengths[0], 1.0))
+    base = state.f_info.jac.as_matrix()
+    damping = jnp.eye(raw.size) / state.search_state.step_size
+    more = -0.5 * jnp.linalg.solve(base.T @ base + damping, base.T @ bend)
+    told = more @ more < _SHARE**2 * lengths[1]
+    known = (iterate.num_evaluations > 0) & ~(failed | iterate.inner.aux[1].failed)
+    y_eval = jnp.where(known & alike & told, state.y_eval + more, state.y_eval)
+    return eqx.tree_at(lambda state: state.y_eval, state, y_eval)
 
 
 class FirstOrder(AbstractOptimiser):

@@ -204,6 +204,29 @@ def test_precise_times_are_met_from_starts_that_are_far_off(start):
     assert found.loss < 1.0  # half the square of the prior's numbers
 
 
+class Bent(ClosedForm):
+    """Onsets that contacts may hold while a curve moves: along a parabola."""
+
+    def __call__(self, electrode):
+        found = super().__call__(electrode)
+        bend = 0.9 * HOUR * electrode.diffusivity[2] ** 2
+        return eqx.tree_at(lambda p: p.times, found, found.times.at[::2].add(-bend))
+
+
+@pytest.mark.parametrize("start", [-1.5, -1.0])
+def test_a_search_follows_a_bent_valley(start):
+    """By straight steps these take 105 and 70 solves."""
+    rows = []
+    for k, name in enumerate(PARTICLES):
+        onset = (6.3 + 0.9 * k) * HOUR
+        rows.append(Event(name, "onset", time=onset, sd=60.0))
+        rows.append(Event(name, "duration", time=0.5 * HOUR, sd=3.0 * HOUR))
+    problem = closed_problem(Events.from_rows(rows), forward=Bent())
+    found = fit(problem, start * np.ones(7), LevenbergMarquardt(), max_steps=200)
+    assert found.result == FIT_RESULTS.converged
+    assert found.num_evaluations < 50
+
+
 def test_the_callback_sees_every_iteration_and_can_stop(problem):
     told = []
 
