@@ -16,6 +16,7 @@ class Rule(NamedTuple):
 
     options: tuple[str, ...]
     beside: tuple[str, ...]
+    values: tuple[str, ...] = ()  # of which one it must be; any, where there are none
 
 
 def refuse(
@@ -34,16 +35,23 @@ def refuse(
     """
     parser = argparse.ArgumentParser(add_help=False)
     add_arguments(parser)
-    for options, beside in rules:
-        if any(getattr(arguments, n) != parser.get_default(n) for n in beside):
+    for options, beside, values in rules:
+        if any(_given(arguments, parser, name, values) for name in beside):
             continue
+        partners = " or ".join(map(as_typed, beside))
+        partners += f" {' or '.join(values)}" if values else ""
         for name in options:
             if getattr(arguments, name) != parser.get_default(name):
                 raise ValueError(
-                    f"{as_typed(name)} must come with "
-                    f"{' or '.join(map(as_typed, beside))}, without which it has no "
-                    "effect; leave it out."
+                    f"{as_typed(name)} must come with {partners}, without which it has "
+                    "no effect; leave it out."
                 )
+
+
+def _given(arguments, parser, name: str, values: tuple[str, ...]) -> bool:
+    """Whether an option is given, as one of some values if there are any."""
+    value = getattr(arguments, name)
+    return value in values if values else value != parser.get_default(name)
 
 
 def as_typed(name: str) -> str:

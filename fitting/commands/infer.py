@@ -9,7 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from . import from_film, job, job_arguments, study
+from . import from_film, idle, job, job_arguments, study
 
 _ADAPTATION = (8, 300)  # rounds, draws of each
 _ADAPTING = ("adapted", "slice")  # samplers that want a law
@@ -20,6 +20,11 @@ _JUMPERS = ("hmc", "slice")  # samplers that have a pilot
 _NUMPYRO = ("nuts", "hmc")  # samplers that are its own
 _PARTS_OF_LAW = ("middle", "factor", "alone")
 _PACKAGES = ("jax", "jaxlib", "diffrax", "equinox", "numpyro", "numpy")
+_RULES = (
+    idle.Rule(("warmup",), ("sampler",), _NUMPYRO),
+    idle.Rule(("pilot",), ("sampler",), _JUMPERS),
+    idle.Rule(("walkers",), ("sampler",), ("tempered",)),
+)
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -44,7 +49,7 @@ def _add_chains(parser: argparse.ArgumentParser) -> None:
     texts = {
         "chains": "that run, two or more at a time",
         "draws": "of each chain that are kept",
-        "warmup": "of each chain in front, which adapt",
+        "warmup": "of each chain of nuts or hmc in front, which adapt",
         "pilot": "of each chain behind those of hmc, or in front of slice: to a law "
         "fitted to them chains jump from then on; 0 for none",
         "walkers": "of tempered, which go from the prior to the posterior",
@@ -114,6 +119,7 @@ def check(arguments) -> None:
     study.check_most(arguments, *leasts)
     if 0 < arguments.pilot < 10:
         raise ValueError(f"--pilot must be 0, or 10 or more, but is {arguments.pilot}.")
+    idle.refuse(arguments, _RULES, _add_chains)
 
 
 def _store(arguments):

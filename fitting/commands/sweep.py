@@ -8,11 +8,12 @@ import contextlib
 import shlex
 import sys
 
-from . import simulate, study
+from . import idle, simulate, study
 
 _CHUNKS = {"cpu": 64}  # lanes a file
 _CHUNK_ELSEWHERE = 1024
 _PACKAGES = ("jax", "jaxlib", "diffrax", "equinox", "numpy")
+_RULES = (idle.Rule(("seed",), ("draws",)),)
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -242,6 +243,7 @@ def _check(arguments) -> None:
             f"--draws takes ranges without a count, but '{counts[0]}' has one; leave "
             "it out, or leave --draws out for a grid."
         )
+    idle.refuse(arguments, _RULES, _add_varied)
 
 
 def solve(store, asked):

@@ -194,6 +194,12 @@ def refused(capsys, *arguments):
         (["--example", "sharma2022", "--pilot", "9"], "--pilot must be 0, or 10 or"),
         (["--example", "sharma2022", "--pilot", "-1"], "--pilot must be 0 or more"),
         (["--example", "sharma2022", "--walkers", "1"], "--walkers must be 2 or more"),
+        (
+            ["--example", "sharma2022", "--warmup", "50", *DRAWS],
+            "with --sampler nuts or",
+        ),
+        (["--example", "sharma2022", "--pilot", "50"], "with --sampler hmc or slice,"),
+        (["--example", "sharma2022", "--walkers", "8"], "with --sampler tempered, w"),
         (["--example", "wolfman2023-nmc333", "--resume"], "must be a run in 'out.chun"),
     ],
 )

@@ -257,6 +257,7 @@ def test_results_of_another_sweep_are_not_joined(command, tmp_path, capsys):
         (("--vary", "diffusivity=1:2", "--draws", 0), "1 to 10000000 lanes"),
         (("--vary", "radius=1:2:9999", "--vary", "current=1:2:9999"), "99980001"),
         (("--vary", "radius=1:2", "--draws", 4, "--seed", -1), "must be 0 or more"),
+        (("--vary", "radius=1:2:3", "--seed", 4), "--seed must come with --draws"),
         (("--vary", "radius=1:2:3", "--chunk", 0), "--chunk must be 1 or more"),
         (("--vary", "radius=1:2:3", "--cycles", 0), "--cycles must be 1 or more"),
         (("--vary", "radius=1:2:3", "--max-steps", 10**12), "must be 1000000 or less"),
