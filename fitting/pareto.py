@@ -69,7 +69,8 @@ def smooth_weights(log_weights: Float[np.ndarray, " draw"]) -> Smoothed:
         shape, scale = _fitted(np.sort(excess))
         chance = (np.arange(count) + 0.5) / count
         smoothed = np.log(threshold + _quantiles(chance, shape, scale))
-        logs[tail] = np.minimum(smoothed, 0.0)
+        above_zero = np.isfinite(logs[tail])  # few may be, where most solves failed
+        logs[tail] = np.where(above_zero, np.minimum(smoothed, 0.0), -np.inf)
     elif count >= 5 and np.ptp(excess) == 0:
         shape = -np.inf
     weights = np.exp(logs - np.max(logs))

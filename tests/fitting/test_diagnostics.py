@@ -73,6 +73,16 @@ def test_weights_of_zero_count_for_nothing():
             pareto.smooth_weights(np.array([0.0, bad, 1.0]))
 
 
+def test_weights_of_zero_count_for_nothing_where_most_of_them_are():
+    """As where nine solves in ten fail: the tail is longer than what is above zero."""
+    logs = np.full(1200, -np.inf)  # 104 in the tail
+    logs[::13] = np.random.default_rng(0).standard_normal(93)
+    smoothed = pareto.smooth_weights(logs)
+    assert np.isfinite(smoothed.shape)
+    np.testing.assert_array_equal(smoothed.weights > 0, np.isfinite(logs))
+    assert smoothed.weights.sum() == pytest.approx(1.0)
+
+
 def test_a_tail_of_equal_weights_tells_nothing():
     logs = np.repeat(np.random.default_rng(0).standard_normal(12), 40)
     assert pareto.smooth_weights(logs).shape == np.inf
