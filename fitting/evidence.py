@@ -56,7 +56,7 @@ class Evidence(NamedTuple):
         times: of the events that they predict [s] (draw, event).
         log_likelihood: of each (draw,).
         bound: what ln Z cannot exceed, since priors integrate to 1: the largest log
-            likelihood of all that were solved, whatever their weights.
+            likelihood of all that were solved, optima and draws of any weight.
         num_solves, num_failed: counts.
     """
 
@@ -198,7 +198,8 @@ def adapted(
             raise ValueError(f"`{name}` must be 1 or more, but is {value}.")
     target, rng = Posterior.about(problem, found), np.random.default_rng(seed)
     alone = np.zeros(target.size, bool) if alone is None else np.asarray(alone)
-    folds = _Folds.about(_first_laws(target, found), count, alone)
+    first = _first_laws(target, found)
+    folds = _Folds.about(first, count, alone)
     parts: list[_Drawn] = []
     for number in range(rounds if most is None else max(rounds, most)):
         # Asked once: to stop at the first round that looks good chooses lucky ones.
@@ -215,7 +216,8 @@ def adapted(
             )
         folds = folds.adapted(drawn.u, log_weights)
     law = _parted(matched(drawn.u, log_weights), alone)
-    return _concluded(drawn, log_weights, rng), law
+    optima = _solved(target, np.stack([law.loc for law in first]), 0, None)
+    return _concluded(drawn, log_weights, rng, optima), law
 
 
 def _hold(log_weights) -> bool:
@@ -325,11 +327,12 @@ def _solved(target, u, done: int, callback) -> _Drawn:
     return _Drawn(u, log_density, raw, times, total, failed)
 
 
-def _concluded(drawn: _Drawn, log_weights, rng) -> Evidence:
+def _concluded(drawn: _Drawn, log_weights, rng, optima: _Drawn) -> Evidence:
     smoothed = smooth_weights(log_weights)
     count = len(log_weights)
     relative = 1.0 / smoothed.effective - 1.0 / count
     chosen = rng.choice(count, count, p=smoothed.weights)
+    met = [part.log_likelihood[~part.failed] for part in (drawn, optima)]
     return Evidence(
         log_evidence=float(logsumexp(log_weights) - np.log(count)),
         sd=float(np.sqrt(max(relative, 0.0))),
@@ -338,7 +341,7 @@ def _concluded(drawn: _Drawn, log_weights, rng) -> Evidence:
         raw=drawn.raw[chosen],
         times=drawn.times[chosen],
         log_likelihood=drawn.log_likelihood[chosen],
-        bound=float(np.max(drawn.log_likelihood[~drawn.failed])),
+        bound=float(np.max(np.concatenate(met))),
         num_solves=count,
         num_failed=int(drawn.failed.sum()),
     )
