@@ -161,12 +161,10 @@ def draw_measured(axes, setup, k: int, height: float, width: float) -> None:
 
 
 def _hardest(found: Inference, count: int) -> list[int]:
-    """The numbers whose chains agree least, then those told least often."""
+    """The numbers without diagnostics, then those of the least effective size."""
     described = found.diagnosis.quantities
-    order = sorted(
-        range(len(described)),
-        key=lambda k: (described[k].bulk, -np.nan_to_num(described[k].rhat)),
-    )
+    told = [np.nan_to_num((q.bulk, q.rhat)) for q in described]
+    order = sorted(range(len(told)), key=lambda k: (told[k][0], -told[k][1]))
     return order[:count]
 
 

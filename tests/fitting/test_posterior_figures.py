@@ -133,3 +133,12 @@ def test_the_band_holds_as_many_bins_of_ranks_as_its_legend_says(count, num_draw
 def test_ranks_fall_into_even_bins_at_both_ends():
     counts = posterior_figures.rank_counts(np.arange(200.0).reshape(4, 50))
     assert counts.sum(axis=0).tolist() == [10] * 20
+
+
+@pytest.mark.parametrize("still", [0, 1, 6])
+def test_numbers_that_never_moved_do_not_hide_those_told_worst(still):
+    found = chains(8)
+    for k, bulk in ((still, np.nan), (7, 10.0)):
+        found.diagnosis.quantities[k].bulk = bulk
+    found.diagnosis.quantities[still].rhat = np.nan
+    assert posterior_figures._hardest(found, 6)[:2] == [still, 7]
