@@ -157,11 +157,7 @@ class Diagnosis(NamedTuple):
         if self.num_diverging:
             paths = counted(self.num_diverging, "trajectory", "trajectories")
             found.append(f"{paths} diverged")
-        if self.num_failed > _FEW_FAILURES * total:
-            found.append(
-                f"{counted(self.num_failed, 'solve')} failed on the way to {total} "
-                "draws, so the posterior is cut off where the model cannot be solved"
-            )
+        found += _doubts_of_failures(self)
         if self.num_deep > _FEW_FAILURES * total:
             paths = counted(self.num_deep, "trajectory was", "trajectories were")
             found.append(f"{paths} cut off at full depth")
@@ -243,6 +239,16 @@ def _doubts_of_unknown(found: Diagnosis) -> list[str]:
     return doubts
 
 
+def _doubts_of_failures(found: Diagnosis) -> list[str]:
+    total = found.num_chains * found.num_draws
+    if found.num_failed <= _FEW_FAILURES * total:
+        return []
+    return [
+        f"{counted(found.num_failed, 'solve')} failed on the way to {total} draws, so "
+        "the posterior is cut off where the model cannot be solved"
+    ]
+
+
 def _doubts_of_weights(found: Diagnosis) -> tuple[str, ...]:
     doubts = _doubts_of_unknown(found)
     if found.shape > found.limit:
@@ -253,7 +259,7 @@ def _doubts_of_weights(found: Diagnosis) -> tuple[str, ...]:
     least = min((q.bulk for q in found.known), default=np.inf)
     if least < MIN_SIZE:
         doubts.append(f"the weights are worth {least:.0f} draws (below {MIN_SIZE})")
-    return tuple(doubts)
+    return tuple(doubts + _doubts_of_failures(found))
 
 
 def quantities(

@@ -194,6 +194,7 @@ def test_a_good_run_may_be_trusted():
         (diagnosis(num_chains=2), "only 2 chains ran"),
         (diagnosis(shape=0.9), "have the shape 0.90"),
         (diagnosis(quantity(bulk=20.0), shape=0.3), "worth 20 draws"),
+        (diagnosis(num_failed=21, shape=0.3), "21 solves failed on the way to 2000 dr"),
     ],
 )
 def test_every_reason_for_doubt_is_told(found, words):
