@@ -24,6 +24,7 @@ SURE = 0.95
 _HOPELESS = -5.0  # ln evidence below the best, from which on it does not matter
 _ABOVE = float(np.log(20.0))  # by which ln Z is above the true one in 1 of 20 cases
 _BAD_FIT = 1e-3  # probability of a larger chi-square, below which none explains them
+_FAILED = 0.1  # share of an evidence's solves, from which on that is said
 
 
 class Contender(NamedTuple):
@@ -95,6 +96,12 @@ class Comparison(NamedTuple):
         return tuple(c.name for c, *why in triples if any(why))
 
     @property
+    def failing(self) -> tuple[str, ...]:
+        """Mechanisms of whose solves so many failed that the evidence may be larger."""
+        found = [(c.name, c.evidence) for c in self.contenders]
+        return tuple(n for n, e in found if e.num_failed >= _FAILED * e.num_solves)
+
+    @property
     def unsettled(self) -> tuple[str, ...]:
         """Mechanisms whose search did not end at an optimum."""
         return tuple(c.name for c in self.contenders if not c.fit.settled)
@@ -144,10 +151,21 @@ class Comparison(NamedTuple):
                     if p > 0.01
                 )
             )
+        return "; ".join([*parts, *self._caveats()]) + "."
+
+    def _caveats(self) -> list[str]:
+        """What stands in the way of the verdict."""
+        best, parts = self.contenders[0], []
         if self.unreliable:
             parts.append(
                 f"the weights behind the evidence of {', '.join(self.unreliable)} do "
                 "not hold (shapes too large for so few); raise --draws"
+            )
+        if self.failing:
+            names = ", ".join(f"'{name}'" for name in self.failing)
+            parts.append(
+                f"a tenth or more of the solves behind the evidence of {names} failed, "
+                "and count as impossible, so that it may be larger; tighten --rtol"
             )
         if self.unsettled:
             names = ", ".join(f"'{name}'" for name in self.unsettled)
@@ -161,7 +179,7 @@ class Comparison(NamedTuple):
                 "even the best of them does not explain the data (a larger chi-square "
                 f"has a probability of {best.probability_of_larger:.1g})"
             )
-        return "; ".join(parts) + "."
+        return parts
 
 
 def least_probability(evidences: Sequence[Evidence]) -> float:

@@ -132,6 +132,16 @@ def test_the_likelihood_that_a_cut_off_search_met_bounds_nothing():
     assert found.favoured is None
 
 
+@pytest.mark.parametrize(("failed", "named"), [(119, ()), (120, ("diffusion",))])
+def test_a_mechanism_of_which_many_solves_failed_is_named(failed, named):
+    best, other = contender("network", -5.0), contender("diffusion", -30.0)
+    own = other.evidence._replace(num_solves=1200, num_failed=failed)
+    found = compared(best, other._replace(evidence=own))
+    assert found.failing == named
+    said = "behind the evidence of 'diffusion' failed" in found.verdict()
+    assert said == bool(named)
+
+
 def test_differences_of_left_out_particles_have_the_scatter_among_them():
     first, second = [-3.0, -2.0, -4.0, -1.0], [-3.5, -3.0, -4.2, -2.3]
     found = compared(
