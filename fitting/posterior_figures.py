@@ -224,11 +224,13 @@ def even_band(num_chains: int, num_draws: int) -> tuple[float, float]:
     """Between what 99 % of the counts of a chain's ranks in a bin lie, or somewhat
     more, where draws are independent and of one law.
 
-    The chains share the ranks of a bin among them, so that counts are hypergeometric.
+    The chains share the ranks of a bin among them, so that counts are hypergeometric;
+    bins differ by a rank where their number is no divisor of that of ranks.
     """
     total = num_chains * num_draws
-    low, high = hypergeom.interval(0.99, total, round(total / _BINS), num_draws)
-    return float(low) - 0.5, float(high) + 0.5
+    sizes = np.array([total // _BINS, -(-total // _BINS)])
+    low, high = hypergeom.interval(0.99, total, sizes, num_draws)
+    return float(low[0]) - 0.5, float(high[1]) + 0.5
 
 
 def _lowest(panels, count: int) -> list:

@@ -130,6 +130,15 @@ def test_the_band_holds_as_many_bins_of_ranks_as_its_legend_says(count, num_draw
         assert band.height == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("num_draws", [4, 50, 70, 210])
+def test_the_band_holds_bins_of_a_rank_more_or_less(num_draws):
+    """A chain alone has all ranks, which no 20 bins share evenly here."""
+    low, high = posterior_figures.even_band(1, num_draws)
+    counts = posterior_figures.rank_counts(np.arange(1.0 * num_draws)[None])
+    assert len(np.unique(counts)) == 2
+    assert np.all((counts > low) & (counts < high))
+
+
 def test_ranks_fall_into_even_bins_at_both_ends():
     counts = posterior_figures.rank_counts(np.arange(200.0).reshape(4, 50))
     assert counts.sum(axis=0).tolist() == [10] * 20
