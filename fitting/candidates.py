@@ -83,9 +83,9 @@ def slower(bench: Bench) -> Candidate:
 
 
 def _speed(bench: Bench) -> str:
-    if bench.setup.drive == "voltage":
-        return "the recorded voltage run through"
-    return "charged and discharged"
+    """What is done faster or slower: a protocol may charge and nothing else."""
+    drive = bench.setup.drive
+    return f"the {'' if drive == 'protocol' else 'recorded '}{drive} run through"
 
 
 def hold(bench: Bench) -> Candidate:

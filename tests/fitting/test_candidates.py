@@ -312,6 +312,14 @@ def test_a_protocol_is_run_faster_by_its_rates(charged):
     assert labels.particle_labels[:3] == ("new 1", "new 2", "bath 0")
 
 
+def test_what_is_run_through_faster_is_what_drove_the_fit(bench, charged):
+    """That protocol only charges."""
+    end = "run through 4 times as fast"
+    assert candidates.faster(charged).text == f"a fresh cell, the protocol {end}"
+    assert candidates.faster(bench).text == f"a fresh cell, the recorded voltage {end}"
+    assert candidates.slower(charged).text.endswith("through in 4 times the time")
+
+
 def test_a_protocol_is_charged_again_after_a_discharge(charged):
     model = candidates.second_cycle(charged).parts[0].forward.simulated
     assert model.protocol.half_cycles == (0, 0, 1, 2, 2)
