@@ -206,6 +206,8 @@ class Diagnosis(NamedTuple):
             return (
                 "Sample with another seed; hold fixed what does not move then either."
             )
+        if self.doubts == tuple(_doubts_of_failures(self)):
+            return "Tighten --rtol, or hold fixed what leads to where solves fail."
         if self.shape is None:
             return "More draws or a longer warm-up may mend it."
         if self.shape > self.limit:

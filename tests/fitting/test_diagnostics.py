@@ -157,6 +157,13 @@ def test_the_remedy_is_one_that_the_sampler_has():
     assert far.endswith(
         "to the posterior. Sample with chains (--sampler nuts, hmc or slice) instead."
     )
+    for shape in (None, 0.3):  # more draws fail as often
+        cut = diagnosis(num_failed=21, shape=shape).verdict()
+        assert cut.endswith(
+            "solved. Tighten --rtol, or hold fixed what leads to where solves fail."
+        )
+    both = diagnosis(num_failed=21, num_diverging=2).verdict()
+    assert both.endswith("longer warm-up may mend it.")
 
 
 def test_one_divergence_is_no_plural():
