@@ -16,9 +16,13 @@ _ZONES = 2  # that a film may have, one of them in summer; counters of frames ha
 _SUNDAY, _LATEST = 6, 4  # day of the week; hour
 _EVEN, _TWICE, _LEAST = 0.6, 1.6, 3  # of pictures in hours beside each other
 _EPOCH = re.compile(r"(?<!\d)(1\d{9})(\d{3})?(?!\d)")
+_N = r"(\d+(?:\.\d+)?)\s?"
+# Of `2.5 min` or `1d_2h_30min`, parts from days to ms, of which days are none alone.
 _ELAPSED = re.compile(
-    r"(?:^|[\s_\-(\[=t])(\d+(?:\.\d+)?)\s?(ms|s|sec|min|h|hours?)(?=$|[\s_\-)\].,])"
+    rf"(?:^|[\s_\-(\[=t])(?=\d)(?:{_N}d[\s_-]?(?=\d))?(?:{_N}(?:h|hours?)[\s_-]?)?"
+    rf"(?:{_N}min[\s_-]?)?(?:{_N}(?:s|sec)[\s_-]?)?(?:{_N}ms)?(?=$|[\s_\-)\].,])"
 )
+_PARTS = (86400.0, 3600.0, 60.0, 1.0, 1e-3)  # s
 _HMS = re.compile(r"(?<!\d)(\d+):(\d{2}):(\d{2}(?:\.\d+)?)(?!\d)")
 _DAY_FIRST = re.compile(r"(?<!\d)\d{1,2}[-_./]\d{1,2}[-_./]\d{4}(?!\d)")
 UNITS = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "min": 60.0}
@@ -99,12 +103,15 @@ def epoch_seconds(text: str) -> float | None:
 
 
 def elapsed_seconds(text: str) -> float | None:
-    """Seconds of `120s`, `2.5 min`, `t=0.5h` or `00:02:00`; else None."""
+    """Seconds of `120s`, `2.5 min`, `t=0.5h`, `1h_20min` or `00:02:00`; else None."""
     clock = _HMS.search(text)
     if clock is not None:
         return 3600.0 * int(clock[1]) + 60.0 * int(clock[2]) + float(clock[3])
     found = _ELAPSED.search(text)
-    return None if found is None else float(found[1]) * UNITS[found[2]]
+    if found is None:
+        return None
+    parts = zip(found.groups(), _PARTS, strict=True)
+    return sum(float(number) * unit for number, unit in parts if number)
 
 
 def is_day_first(text: str) -> bool:

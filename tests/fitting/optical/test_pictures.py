@@ -10,7 +10,7 @@ import pytest
 
 from fitting.optical import frames, pictures
 from fitting.optical.sources import natural_key
-from fitting.optical.stamps import read_stamps
+from fitting.optical.stamps import elapsed_seconds, read_stamps
 
 GREY = np.random.default_rng(7).integers(20, 200, (5, 40, 50), dtype=np.uint8)
 
@@ -89,3 +89,27 @@ def test_stamps_may_have_up_to_nine_decimals(decimals):
     zero = 1704103200 + float(f"0.{decimals}")
     np.testing.assert_allclose(stamps.seconds - zero, [0, 1], atol=2e-6)
     assert not stamps.note
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["f_{h}h_{m}min", "f {h}h {m} min", "f_{h:02d}h{m:02d}min{s}s", "0d-{h}h{m}min"],
+)
+def test_instants_in_hours_and_minutes_are_their_sum(tmp_path, form):
+    names = [form.format(h=k // 3, m=20 * (k % 3), s=0) for k in range(5)]
+    film = frames.open_film(written(tmp_path, [f"{name}.png" for name in names]))
+    assert "names of the files" in film.time_source
+    np.testing.assert_allclose(film.time, 1200.0 * np.arange(5))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1d_2h", 93600.0),
+        ("map_3d_001_120s", 120.0),
+        ("2h_SOC5", 7200.0),
+        ("T=3d", None),
+    ],
+)
+def test_days_are_read_before_smaller_parts_only(text, seconds):
+    assert elapsed_seconds(text) == seconds
