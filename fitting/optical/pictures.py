@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -37,11 +38,11 @@ def open_folder(path: Path) -> Source:
             f"{files[0].name if files else 'no files'}; name the folder of the frames."
         )
     heads = [_head(p) for p in images]
-    check_one_size([p.name for p in images], [head[0] for head in heads])
+    check_one_size([p.name for p in images], [head.size for head in heads])
     names = [p.stem for p in images]
     notes = _folder_notes(images, heads, len(files) - len(images))
     stamps = [
-        read_stamps([head[3] for head in heads], "dates of the pictures"),
+        read_stamps([head.date for head in heads], "dates of the pictures"),
         read_stamps(names, "names of the files"),
     ]
     if stamps[-1] is None and is_day_first(names[0]):
@@ -124,8 +125,18 @@ def _check_depth(path: Path, mode: str) -> None:
         )
 
 
-def _head(path: Path) -> tuple[tuple[int, ...], str, int, str]:
-    """(height, width), mode, orientation and date of a picture, without its pixels."""
+class _Head(NamedTuple):
+    """What a picture tells without its pixels."""
+
+    size: tuple[int, ...]  # height, width
+    mode: str
+    orientation: int
+    date: str
+    notes: tuple[str, ...] = ()
+
+
+def _head(path: Path) -> _Head:
+    """What a picture tells without its pixels."""
     check_content(path)
     if path.suffix.lower() in _TIFFS:
         return _tiff_head(path)
@@ -139,7 +150,7 @@ def _head(path: Path) -> tuple[tuple[int, ...], str, int, str]:
             if _PART in taken:
                 date += f".{str(taken[_PART]).strip()}"
             size = (image.height, image.width)
-            return size, image.mode, exif.get(_ORIENTATION, 1), date
+            return _Head(size, image.mode, exif.get(_ORIENTATION, 1), date)
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(
             f"{path.name} must be a picture, but cannot be read ({error}); copy it "
@@ -147,7 +158,7 @@ def _head(path: Path) -> tuple[tuple[int, ...], str, int, str]:
         ) from None
 
 
-def _tiff_head(path: Path) -> tuple[tuple[int, ...], str, int, str]:
+def _tiff_head(path: Path) -> _Head:
     """As `_head`, of a TIFF."""
     import tifffile
 
@@ -157,6 +168,7 @@ def _tiff_head(path: Path) -> tuple[tuple[int, ...], str, int, str]:
             shape = (page.imagelength, page.imagewidth)
             tag = page.tags.get("DateTime")
             orientation = page.tags.get("Orientation")
+            notes = tiff.tint_notes(path, stack)
     except (tifffile.TiffFileError, IndexError) as error:
         raise ValueError(
             f"{path.name} must be a whole TIFF, but cannot be read ({error}); copy it "
@@ -168,7 +180,8 @@ def _tiff_head(path: Path) -> tuple[tuple[int, ...], str, int, str]:
             f"but holds {pages}; name the stack itself, or save its images one by one."
         )
     value = 1 if orientation is None else int(orientation.value)
-    return shape, "TIFF", value, "" if tag is None else str(tag.value)
+    date = "" if tag is None else str(tag.value)
+    return _Head(shape, "TIFF", value, date, notes)
 
 
 def _folder_notes(images: Sequence[Path], heads, num_others: int) -> list[str]:
@@ -177,7 +190,8 @@ def _folder_notes(images: Sequence[Path], heads, num_others: int) -> list[str]:
         several = "files of the folder are no pictures"
         others = counted(num_others, "file of the folder is no picture", several)
         notes.append(f"{others}; left aside.")
-    turned = [p.name for p, head in zip(images, heads, strict=True) if head[2] != 1]
+    pairs = list(zip(images, heads, strict=True))
+    turned = [p.name for p, head in pairs if head.orientation != 1]
     if 0 < len(turned) < len(images):
         raise ValueError(
             f"All frames must be turned alike, but {turned[0]} is marked as turned "
@@ -188,7 +202,7 @@ def _folder_notes(images: Sequence[Path], heads, num_others: int) -> list[str]:
             f"{turned[0]} and all others are marked as turned (EXIF); pixels were left "
             "as stored, as ImageJ does, so draw regions on them unturned."
         )
-    modes = {head[1] for head in heads}
+    modes = {head.mode for head in heads}
     if modes & {"P", "PA"}:
         notes.append("Pictures with a palette were turned into colours.")
     if any(p.suffix.lower() in (".jpg", ".jpeg") for p in images):
@@ -196,6 +210,10 @@ def _folder_notes(images: Sequence[Path], heads, num_others: int) -> list[str]:
             "JPEG keeps brightness on a curve (gamma) and loses detail: times of jumps "
             "hold, slopes and durations may not."
         )
+    tinted = [note for head in heads for note in head.notes]
+    if tinted:
+        so = f"So it is in {len(tinted)} of {len(images)} pictures."
+        notes.append(f"{tinted[0]} {so}")
     if len(modes) > 1:
         notes.append(f"Pictures are of several kinds: {', '.join(sorted(modes))}.")
     return notes

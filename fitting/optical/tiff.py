@@ -92,7 +92,7 @@ def _source(path: Path, stack: tifffile.TiffFile, said: list[str]) -> Source:
     else:
         _check_alike(path, stack)
         pages, num_frames, notes = stack.pages, len(stack.pages), ()
-    notes += _tint_notes(path, stack)
+    notes += tint_notes(path, stack)
     in_one_piece = single and series.dataoffset is not None
     _check_whole(path, stack, num_frames, in_one_piece, said)
     stamps, interval, origin = _stamps(stack, num_frames)
@@ -159,7 +159,7 @@ def _count_frames(path: Path, axes: str, shape) -> tuple[int, tuple[str, ...]]:
     return sizes[moving[0]], ()
 
 
-def _tint_notes(path: Path, stack) -> tuple[str, ...]:
+def tint_notes(path: Path, stack) -> tuple[str, ...]:
     """Notes on numbers that are not shown as grays from black to white.
 
     ImageJ measures numbers, and only shows them in the colours of a table.

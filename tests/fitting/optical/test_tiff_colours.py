@@ -51,3 +51,13 @@ def test_a_film_that_shows_small_numbers_bright_is_noted(tmp_path):
     read = frames.open_film(tmp_path / "f.tif", interval=9.0)
     np.testing.assert_allclose(read.frame(0), GREY[0] / 255, atol=1e-6)
     assert any("(MinIsWhite); they were read as stored" in n for n in read.notes)
+
+
+def test_a_folder_of_tiffs_has_the_notes_of_its_pictures(tmp_path):
+    for k, kind in enumerate(["minisblack", "miniswhite", "miniswhite"]):
+        name = tmp_path / f"{k}.tif"
+        tifffile.imwrite(name, GREY[k], photometric=kind, metadata=None)
+    read = frames.open_film(tmp_path, interval=9.0)
+    (note,) = read.notes
+    assert note.startswith("1.tif shows small numbers bright (MinIsWhite)")
+    assert note.endswith("dark here. So it is in 2 of 3 pictures.")
