@@ -9,6 +9,7 @@ import numpy as np
 from .sources import Source, check_content
 
 ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".wmv")
+_UNEVEN = 1.5  # usual steps from a frame to the next, from which on one is longer
 
 
 def open_video(path: Path) -> Source:
@@ -47,7 +48,26 @@ def open_video(path: Path) -> Source:
             f"{path.name} declares {declared} frames, but {num_frames} can be decoded; "
             "those were counted."
         )
+    notes += _step_notes(path, decoder.played)
     return Source(decoder, num_frames, notes=tuple(notes))
+
+
+def _step_notes(path: Path, played) -> tuple[str, ...]:
+    """A note where frames are not played evenly, so that no interval can be theirs."""
+    if len(played) < 3 or None in played:
+        return ()
+    steps = np.diff(np.array(played, float))
+    usual = float(np.median(steps))
+    longer = np.flatnonzero(steps > _UNEVEN * usual)
+    if not (longer.size and usual > 0):
+        return ()
+    k = int(longer[np.argmax(steps[longer])])
+    what = "a longer step" if longer.size == 1 else f"{longer.size} longer steps, one"
+    return (
+        f"{path.name} plays its frames {usual:.3g} s apart, but with {what} of "
+        f"{steps[k]:.3g} s after frame {k + 1}, as where frames were dropped; if so, "
+        "with an interval later times are too early: give the times of all frames.",
+    )
 
 
 def _pixels(frame) -> np.ndarray:
@@ -68,10 +88,11 @@ class _Decoder:
 
     Attributes:
         exact: whether they are coded without loss, once they were counted.
+        played: when each is played [s], None where that is not told, likewise.
     """
 
     def __init__(self, path: Path):
-        self.path, self.exact = path, False
+        self.path, self.exact, self.played = path, False, []
         self._lock = threading.Lock()
         self._container, self._frames, self._next = None, None, 0
         self._rewind()
@@ -105,6 +126,7 @@ class _Decoder:
             try:
                 for frame in self._frames:
                     total += 1
+                    self.played.append(frame.time)
                     # Some codecs can do both, and do not tell which they did.
                     self.exact = codec.lossless and not codec.lossy
                     self.exact &= _is_gray(frame) or frame.format.is_rgb

@@ -27,7 +27,7 @@ def fake_av(num_frames, declared):
         )
 
         def __init__(self, k):
-            self.k = k
+            self.k, self.time = k, None
 
         def to_ndarray(self, format):
             assert format == "rgb24"
@@ -171,3 +171,19 @@ def test_a_file_that_is_no_video_or_has_no_pictures_is_refused(tmp_path):
         container.mux(stream.encode())
     with pytest.raises(ValueError, match=r"sound.mp4 must hold pictures"):
         frames.open_film(sound, interval=60.0)
+
+
+@pytest.mark.parametrize(("dropped", "noted"), [((), False), ((17, 18, 30), True)])
+def test_a_video_of_which_frames_were_dropped_is_noted(tmp_path, dropped, noted):
+    av = pytest.importorskip("av", reason="the extra `video` is not installed")
+    with av.open(str(tmp_path / "film.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=Fraction(30))
+        stream.height, stream.width, stream.pix_fmt = 64, 96, "gray"
+        for k, image in enumerate(brightening()):
+            frame = av.VideoFrame.from_ndarray(image, format="gray")
+            frame.pts = k
+            container.mux(stream.encode(frame) if k not in dropped else [])
+        container.mux(stream.encode())
+    film = frames.open_film(tmp_path / "film.mkv", interval=60.0)
+    words = "0.033 s apart, but with 2 longer steps, one of 0.1 s after frame 17, as"
+    assert [words in note for note in film.notes] == [True] * noted
