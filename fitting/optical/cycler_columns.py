@@ -76,6 +76,8 @@ def read_columns(sheet: Sheet, instrument: str, options: Options) -> Found:
     _check_present(sheet, found)
     needed = [found[key] for key in _NEEDED if found[key]]
     texts = [sheet.cells(column.index) for column in needed]
+    # Points and commas of dates and clocks are not those of numbers.
+    texts = [column for column in texts if not _is_instant(column)]
     table = Table(sheet, found, cells.separators_of(sheet.name, texts), options)
     clock = cycler_time.read(table, restarts=instrument == NEWARE)
     table = table._replace(sheet=clock.sheet)
@@ -90,6 +92,12 @@ def read_columns(sheet: Sheet, instrument: str, options: Options) -> Found:
     result |= {key: v for key, v in counts.items() if v is not None}
     notes = (*_choices(table), *clock.notes, *notes)
     return _without_twins(table, result, notes)
+
+
+def _is_instant(texts: Sequence[str]) -> bool:
+    """Whether a column is of dates, or of readings of a clock."""
+    first = next((text for text in texts if text), "")
+    return cells.is_date(first) or cells.is_clock(first)
 
 
 def _with_units_row(sheet: Sheet) -> Sheet:

@@ -221,3 +221,15 @@ def test_a_decimal_sign_may_stand_beside_groups_of_thousands(swap, tmp_path):
 def test_points_that_part_both_decimals_and_thousands_are_refused():
     with pytest.raises(ValueError, match=r"one way, but has '1.200,5' and '0.5'"):
         separators_of("cell.csv", [["1.200,5", "0.5"]])
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%Y %H:%M:%S", "%H:%M:%S.000"])
+def test_points_of_dates_and_clocks_are_no_decimal_points(form, tmp_path):
+    first = datetime(2025, 4, 13, tzinfo=UTC)
+    times = [f"{first + timedelta(minutes=k):{form}}" for k in range(30)]
+    rows = [f"{at};{3500 + k},{k:02d};0,5" for k, at in enumerate(times)]
+    path = written(tmp_path / "cell.csv", "Time;Voltage(mV);Current(mA)", rows)
+    table = read_cycler(path)
+    np.testing.assert_allclose(table.time, MINUTE * np.arange(30))
+    np.testing.assert_allclose(table.voltage, 3.5 + 1.01e-3 * np.arange(30))
+    np.testing.assert_allclose(table.current, 5e-4)
