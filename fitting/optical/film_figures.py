@@ -23,10 +23,15 @@ _GRAY = (1, 99)  # percentiles of a frame that are drawn black and white
 
 def _show(axes, image: Float[np.ndarray, "height width"], limits=None) -> None:
     """A frame in grays, without axes."""
-    low, high = np.nanpercentile(image, _GRAY) if limits is None else limits
+    low, high = _limits(image) if limits is None else limits
     axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-12))
     axes.set_xticks([])
     axes.set_yticks([])
+
+
+def _limits(images) -> tuple[float, float]:
+    """What is drawn black and white, by the pixels that hold a finite number."""
+    return tuple(np.percentile(images[np.isfinite(images)], _GRAY))
 
 
 def check_circles(circles: Sequence[Circle], shape: tuple[int, int], one: HalfOnsets):
@@ -140,7 +145,7 @@ def montage(
     shown = _evenly(film, one, charge, num_frames, kept)
     figure, panels = _panels(len(shown), film.shape)
     images = [np.asarray(film.frame(int(k)), float) for k in shown]
-    limits = np.nanpercentile(np.stack(images), _GRAY)
+    limits = _limits(np.stack(images))
     colors = colors_of(one)
     reacted = {onset.particle: when(onset) for onset in one.onsets}
     reacted |= {onset.particle: -math.inf for onset in one.of(Outcome.LEFT)}

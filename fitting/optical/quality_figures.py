@@ -26,7 +26,7 @@ def regions_figure(frame: np.ndarray, regions: Regions, title: str = "") -> Figu
     height, width = frame.shape
     figure = blank(_WIDTH, min(_WIDTH * height / width, 220) + 12)
     axes = figure.add_subplot()
-    low, high = np.percentile(frame, _PERCENTILES)
+    low, high = np.percentile(frame[np.isfinite(frame)], _PERCENTILES)
     axes.imshow(frame, cmap="gray", vmin=low, vmax=max(high, low + 1e-9))
     angle = np.linspace(0, 2 * np.pi, 73)
     for k, (label, (y, x), r) in enumerate(

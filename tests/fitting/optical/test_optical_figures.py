@@ -275,3 +275,19 @@ def test_a_particle_has_one_colour_in_all_figures():
         [matplotlib.colors.to_hex(c) for c in row] for row in (lines, rings, marks)
     ]
     assert as_hex[0] == as_hex[1] == as_hex[2]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_without_a_number_leave_the_rest_of_a_frame_visible(shown, value):
+    image = StillFilm().frame(200)
+    image[0, :20] = value
+    place = np.array([[12.0, 15.0]]), np.array([6.0])
+    regions = Regions(("a",), ((),), *place, StillFilm.shape)
+    figures = (
+        quality_figures.regions_figure(image, regions),
+        film_figures.onset_map(image, CIRCLES, shown[1]),
+    )
+    for figure in figures:
+        (drawn,) = figure.axes[0].get_images()
+        assert drawn.norm.vmin == pytest.approx(0.1)
+        assert drawn.norm.vmax == pytest.approx(image[12, 15], rel=0.05)
