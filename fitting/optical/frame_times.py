@@ -63,7 +63,7 @@ def frame_times(path: Path, source: Source, interval, times) -> FrameTimes:
 
 
 def _from_stamps(name: str, stamps: Stamps) -> FrameTimes:
-    _check_order(name, stamps.seconds, stamps.origin)
+    check_order(name, stamps.seconds, stamps.origin)
     zero = float(stamps.seconds[0])
     return FrameTimes(
         stamps.seconds - zero,
@@ -113,7 +113,7 @@ def _given_times(times, name: str, count: int) -> tuple[np.ndarray, str]:
             f"Times of frames must be finite, but {origin} gives {values[bad[0]]} for "
             f"frame {bad[0] + 1}."
         )
-    _check_order(name, values, f"times from {origin}")
+    check_order(name, values, f"times from {origin}")
     return values, origin
 
 
@@ -138,7 +138,8 @@ def read_times(path: str | os.PathLike) -> Float[np.ndarray, " frame"]:
     return unit * np.array([read_number(path, n, column, c[column]) for n, c in rows])
 
 
-def _check_order(name: str, seconds, origin: str) -> None:
+def check_order(name: str, seconds, origin: str) -> None:
+    """Raises ValueError for instants of a film that do not increase."""
     back = np.flatnonzero(np.diff(seconds) <= 0)
     if not back.size:
         return

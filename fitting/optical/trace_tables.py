@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float
 
 from .. import wording
-from ..files import read_times
 from .cycler_text import Sheet, read_sheet
+from .frame_times import check_order, read_times
 from .trace_layouts import Series, check_clock, is_header, series
 from .traces import LEAST_FRAMES, Traces
 
@@ -37,7 +37,8 @@ def read_traces(
         path: a text file; commas, semicolons or tabs.
         interval: between frames [s], for tables without times; where they number
             their frames, times are those of these numbers, the first being at 0.
-        times: of the frames [s], or a CSV with the column `time_s`, likewise.
+        times: of the frames [s], or a CSV with a column of them (`time_s`, `time_min`,
+            `time_h`), likewise.
         scale: raw value that is to be 1; None: as the table says, else it is left as
             it is.
         inverted: whether particles darken when they give off lithium; their traces are
@@ -121,12 +122,14 @@ def _times(file: str, found: Series, interval, times) -> Float[np.ndarray, " fra
         return interval * (number - np.min(number))
     named = isinstance(times, str | os.PathLike)
     given = np.asarray(read_times(times) if named else times, float)
+    where = Path(times).name if named else "`times`"
     if given.shape != (count,):
-        where = Path(times).name if named else "`times`"
         raise ValueError(
             f"{where} must have one time per frame of {file}, {count}, but has "
             f"{given.size}."
         )
+    if named:
+        check_order(file, given, f"times from {where}")
     if found.number is not None:
         return given[np.argsort(np.argsort(found.number))]
     return given

@@ -155,11 +155,16 @@ def test_the_statistic_that_is_read_may_be_another(tmp_path):
     assert "Mean was read of its statistics, not Area, Min" in mean.notes[0]
 
 
-def test_times_may_come_from_a_table_of_their_own(tmp_path):
+@pytest.mark.parametrize(("unit", "size"), [("s", 1.0), ("min", 60.0), ("h", HOUR)])
+def test_times_may_come_from_a_table_of_their_own(unit, size, tmp_path):
     times = tmp_path / "times.csv"
-    times.write_text("time_s\n" + "\n".join(map(str, TIME)) + "\n")
+    given = [f"time_{unit}", *map(str, TIME / size)]
+    times.write_text("\n".join(given) + "\n")
     found = read_traces(written(tmp_path, numbered()), times=times)
-    np.testing.assert_array_equal(found.time, TIME)
+    np.testing.assert_allclose(found.time, TIME)
+    times.write_text("\n".join([*given[:2], given[3], given[2], *given[4:]]))
+    with pytest.raises(ValueError, match=r"traces.csv: the times from times.csv must"):
+        read_traces(tmp_path / "traces.csv", times=times)
 
 
 NUMBERED_FRAMES = {
