@@ -14,6 +14,7 @@ from .. import columns as names
 from ..columns import CYCLER, Column, first, is_clock, plain
 from . import cells, time_axis
 from .cycler_text import Sheet
+from .stamps import hour_missing
 
 _TIME, _UNIX = "test_time_second", "unix_time_second"
 _START = re.compile(
@@ -85,6 +86,7 @@ def read(table: Table, *, restarts: bool) -> Clock:
     if is_date:
         axis = time_axis.in_seconds(axis, repair=options.repair_time)
         unix = mended = axis.time
+        notes += _skipped(axis) if options.zone is None else ()
         axis = axis._replace(time=axis.time - axis.time[0])
     else:
         unix, told = _dates(table) if table.found[_UNIX] else (None, ())
@@ -99,6 +101,18 @@ def read(table: Table, *, restarts: bool) -> Clock:
         mended = None if unix is None else time_axis.without_set_clock(axis, unix)
     notes = (*note, *notes, *axis.notes, *time_axis.remarks(axis, unix, mended))
     return Clock(table.sheet, axis.time, mended, notes)
+
+
+def _skipped(axis: time_axis.Axis) -> tuple[str, ...]:
+    """A note where a clock on the wall seems to have been set forward."""
+    k = hour_missing(axis.time)
+    if k is None:
+        return ()
+    return (
+        f"{axis.file}: dates leave out an hour before line {axis.lines[k]}, in the "
+        "night to a Sunday, as where a clock is set forward in spring; if so, later "
+        "times are an hour late; give a column of the time of the test.",
+    )
 
 
 def _raw(table: Table):

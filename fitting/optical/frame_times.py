@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from ..sheets import read_number, read_rows
 from .sources import Source
-from .stamps import UNITS, Stamps
+from .stamps import UNITS, Stamps, hour_missing
 
 _YEAR = 365.25 * 86400.0
 _GAP = 3.0  # median intervals
@@ -65,11 +65,19 @@ def frame_times(path: Path, source: Source, interval, times) -> FrameTimes:
 def _from_stamps(name: str, stamps: Stamps) -> FrameTimes:
     check_order(name, stamps.seconds, stamps.origin)
     zero = float(stamps.seconds[0])
+    notes = (stamps.note,) if stamps.note else ()
+    skipped = hour_missing(stamps.seconds) if stamps.local else None
+    if skipped is not None:
+        notes += (
+            f"The {stamps.origin} leave out an hour before frame {skipped + 1}, in the "
+            "night to a Sunday, as where a clock is set forward in spring; if so, "
+            "times from there on are an hour late: give the interval, or all times.",
+        )
     return FrameTimes(
         stamps.seconds - zero,
         f"Times of frames are from the {stamps.origin}.",
         zero if stamps.dated else float("nan"),
-        (stamps.note,) if stamps.note else (),
+        notes,
     )
 
 

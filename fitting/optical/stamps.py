@@ -15,6 +15,7 @@ _ZONE = re.compile(r"\s?(?:Z|([+-])(\d{2}):?(\d{2}))(?![A-Za-z\d:])")
 _ZONES = 2  # that a film may have, one of them in summer; counters of frames have more
 _SUNDAY, _LATEST = 6, 4  # day of the week; hour
 _EVEN, _TWICE, _LEAST = 0.6, 1.6, 3  # of pictures in hours beside each other
+_LONGEST = 1800.0  # s between frames, of which an hour too much is told from others
 _EPOCH = re.compile(r"(?<!\d)(1\d{9})(\d{3})?(?!\d)")
 _N = r"(\d+(?:\.\d+)?)\s?"
 # Of `2.5 min` or `1d_2h_30min`, parts from days to ms, of which days are none alone.
@@ -154,4 +155,20 @@ def hour_twice(seconds: Float[np.ndarray, " frame"]) -> str | None:
         even = min(beside) >= max(_EVEN * max(beside), _LEAST)
         if night and even and count >= _TWICE * max(beside):
             return f"{date:%Y-%m-%d %H} h"
+    return None
+
+
+def hour_missing(seconds: Float[np.ndarray, " frame"]) -> int | None:
+    """The frame before which a clock on the wall leaves out an hour, or None.
+
+    Clocks are set forward by an hour in the night to a Sunday, before four.
+    """
+    steps = np.diff(seconds)
+    usual = float(np.median(steps)) if steps.size else np.inf
+    if not 0 < usual < _LONGEST:
+        return None
+    for k in np.flatnonzero(np.abs(steps - usual - 3600.0) < 0.5 * usual) + 1:
+        date = datetime.fromtimestamp(float(seconds[k]), UTC)
+        if date.weekday() == _SUNDAY and date.hour < _LATEST:
+            return int(k)
     return None

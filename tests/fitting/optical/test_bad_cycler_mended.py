@@ -132,6 +132,14 @@ MENDED = {
         "the clock of the dates was set by an hour at line 14; dates go on",
         60 * SECONDS,
     ),
+    "dates set forward": (
+        dated(
+            [f"2025-03-30 {k // 6 + (k >= 12):02d}:{k % 6}0:00" for k in range(40)],
+        ),
+        {},
+        "dates leave out an hour before line 14, .* a column of the time of the test",
+        60 * SECONDS + 3600.0 * (np.arange(40) >= 12),
+    ),
     # table
     "a header that is repeated": (
         with_line(20, TOP),

@@ -304,6 +304,16 @@ def test_a_night_to_a_sunday_is_no_clock_set_back(tmp_path, minutes):
     assert frames.open_film(named(tmp_path, names)).num_frames == len(minutes)
 
 
+def test_pictures_by_a_clock_that_was_set_forward_are_noted(tmp_path):
+    minutes = [7 * k + 60 * (k > 16) for k in range(30)]  # no 2 o'clock
+    names = [f"20250330_{m // 60:02d}{m % 60:02d}00" for m in minutes]
+    film = frames.open_film(named(tmp_path, names))
+    assert any("leave out an hour before frame 18," in note for note in film.notes)
+    assert stamps.hour_missing(film.start + film.time) == 17
+    assert stamps.hour_missing(film.start + 86400.0 + film.time) is None
+    assert stamps.hour_missing(film.start + 420.0 * np.arange(30)) is None
+
+
 def test_what_the_user_says_outranks_the_camera(tmp_path):
     path = imagej(tmp_path, GREY, Labels=LABELS)
     times = 7.0 + 30.0 * np.arange(12)
