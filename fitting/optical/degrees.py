@@ -20,7 +20,8 @@ _MOST_POINTS = 100
 
 @dataclasses.dataclass(frozen=True)
 class Degrees:
-    """Degrees of reaction at equal steps along a half cycle; NaN where not seen.
+    """Degrees of reaction at equal steps along a half cycle; NaN where not seen or
+    not known.
 
     `progress` is the state of charge, or the time [s] where `is_time` holds; points are
     in the order of time, so that it falls in a discharge.
@@ -83,16 +84,19 @@ def _rows(traces: Traces, one: HalfOnsets, used, amplitude: float | None):
     rows = []
     for onset in used:
         row = one.sign * traces.intensity[traces.labels.index(onset.particle)]
-        rows.append(_degree(row, onset, typical, amplitude))
+        rows.append(_degree(traces.time, row, onset, typical, amplitude))
     return np.array(rows)
 
 
-def _degree(row, onset: Onset, typical: float, amplitude: float | None):
-    """Above the level before the rise, over the rise, between 0 and 1."""
+def _degree(time, row, onset: Onset, typical: float, amplitude: float | None):
+    """Above the level before the rise, over the rise, between 0 and 1; NaN before the
+    bound of what is over by then, as its level before is not known.
+    """
+    if onset.outcome is Outcome.LEFT:
+        over = np.isfinite(row) & (time >= onset.before)
+        return np.where(over, 1.0, np.nan)
     if math.isnan(typical):
         return np.where(np.isfinite(row), 0.0, np.nan)
-    if onset.outcome is Outcome.LEFT:
-        return np.where(np.isfinite(row), 1.0, np.nan)
     own = onset.amplitude if onset.has_reacted else typical
     if onset.outcome is Outcome.STEADY and onset.change > 0:
         # By the same yardstick as others, whose slide beyond their jump does not count.

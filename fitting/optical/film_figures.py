@@ -148,7 +148,7 @@ def montage(
     limits = _limits(np.stack(images))
     colors = colors_of(one)
     reacted = {onset.particle: when(onset) for onset in one.onsets}
-    reacted |= {onset.particle: -math.inf for onset in one.of(Outcome.LEFT)}
+    reacted |= {onset.particle: onset.before for onset in one.of(Outcome.LEFT)}
     for axes, k, image in zip(panels, shown, images, strict=False):
         time = float(film.time[k])
         _show(axes, image, limits)

@@ -189,7 +189,7 @@ def raster_figure(
 ) -> Figure:
     """Degree of reaction of every particle, the earliest at the top.
 
-    White lines are midpoints; hatched is what no frame shows.
+    White lines are midpoints; hatched is what no frame shows, or is not told by any.
     """
     degrees = people.degrees
     labels = [k for k in sorted_labels(one) if k in degrees.particles]

@@ -12,6 +12,7 @@ from fitting.optical.half_cycles import from_bounds, state_of_charge
 from fitting.optical.onsets import find_onsets
 from fitting.optical.population import population
 from fitting.optical.regions import Regions
+from fitting.optical.verdicts import Outcome
 from fitting.recording import Recording
 from fitting.style import save
 
@@ -196,6 +197,15 @@ def test_the_montage_says_when_its_frames_are(shown):
     styles = [[p.get_linestyle() for p in axes.patches] for axes in figure.axes]
     assert styles[0] == ["--", "--"]
     assert styles[-1] == ["-", "--"]
+
+
+def test_the_montage_has_what_is_over_by_a_bound_over_from_there(shown):
+    one, left = shown[1], {"outcome": Outcome.LEFT, "before": 7 * HOUR}
+    onsets = [dataclasses.replace(onset, **left) for onset in one.onsets]
+    one = dataclasses.replace(one, onsets=tuple(onsets))
+    figure = film_figures.montage(StillFilm(), CIRCLES, one, num_frames=3)
+    styles = [axes.patches[0].get_linestyle() for axes in figure.axes]
+    assert styles == ["--", "--", "-"]
 
 
 @pytest.mark.parametrize("angle", [None, 0.5])

@@ -266,3 +266,17 @@ def test_a_particle_as_bright_as_others_has_reacted_as_far_without_a_jump():
     found = degrees_of(traces, one)
     late = found.time > 8 * HOUR
     assert (found.degree[:, late] > 0.95).all()
+
+
+def test_what_is_over_by_a_bound_has_no_degree_before_it():
+    hours = TIMES / HOUR
+    early = 0.15 * (1.0 - np.exp(-hours))  # the end of a rise
+    for rows in ({"a": early}, {"a": early, "b": rise(8.0)}):
+        traces = traces_of(rows, 0.003)
+        (one,) = find_onsets(traces)
+        assert one.onsets[0].outcome is Outcome.LEFT
+        degrees = degrees_of(traces, one)
+        over = degrees.time >= one.onsets[0].before
+        assert 0.05 < np.mean(~over) < 0.7
+        assert np.all(degrees.degree[0, over] == 1.0)
+        assert np.all(np.isnan(degrees.degree[0, ~over][:-1]))
