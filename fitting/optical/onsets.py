@@ -15,12 +15,14 @@ from jaxtyping import Float
 
 from ..wording import counted
 from .half_cycles import HalfCycle, check_overlap, whole_film
+from .jump_fit import LEAST_SIGNAL
 from .traces import Traces
 from .verdicts import FALLS, LEAST_FRAMES, Onset, Outcome, Seen, judge, look_at
 
 _APART = 3.0  # spreads of levels before rises, by which rises must exceed to tell
 _FEW = 6  # levels, of which the median deviation may be that of those that agree
 _STEADY = 1 / 3  # of a rise, from which on a change without one is not "unchanged"
+_DOUBTFUL = 0.5  # of a rise, from which on a step without one may be one
 _UNEVEN = 1.5  # times that shares of changes at midpoints may differ
 _ENDS = 20  # of all frames, the part at each end that a change is taken from
 _PAUSE = 3.0  # spacings of frames that make a pause of the camera
@@ -190,7 +192,7 @@ def _coverage(half: HalfCycle, all_time, time) -> tuple[str, ...]:
 
 
 def _with_steady(one: HalfOnsets, found: Sequence[HalfOnsets]) -> HalfOnsets:
-    """Tells those that change throughout from those that stay, both without a rise.
+    """Tells those that change throughout, or may have risen, from those that stay.
 
     A change is measured by the particle's own rises in other half cycles, else by those
     of others in this one, else in any; by noise alone where nothing rose.
@@ -199,7 +201,7 @@ def _with_steady(one: HalfOnsets, found: Sequence[HalfOnsets]) -> HalfOnsets:
     for onset in one.onsets:
         if onset.outcome is Outcome.RIGHT:
             usual = _usual_rise(onset.particle, one, found)
-            onsets.append(_steady_or_not(onset, one.sign, usual))
+            onsets.append(_or_doubtful(_steady_or_not(onset, one.sign, usual), usual))
         else:
             onsets.append(onset)
     return dataclasses.replace(one, onsets=tuple(onsets))
@@ -217,6 +219,23 @@ def _steady_or_not(onset: Onset, sign: float, usual: float) -> Onset:
         outcome=Outcome.STEADY,
         reasons=(f"{way} by {size:.2g} throughout, without a jump", *onset.reasons[1:]),
         level=onset.early,
+        after=math.nan,
+        before=math.nan,
+    )
+
+
+def _or_doubtful(onset: Onset, usual: float) -> Onset:
+    """The verdict "ambiguous" for a step that may be a rise, as of few frames, whose
+    noise is not known well.
+    """
+    least = _DOUBTFUL * usual or LEAST_SIGNAL * onset.noise
+    if onset.outcome is not Outcome.RIGHT or not onset.step > least:
+        return onset
+    reason = f"no clear rise, but a step of {onset.step:.2g}"
+    return dataclasses.replace(
+        onset,
+        outcome=Outcome.AMBIGUOUS,
+        reasons=(reason, *onset.reasons[1:]),
         after=math.nan,
         before=math.nan,
     )

@@ -63,8 +63,8 @@ class Onset:
     where there is none of all or of the first frames (the lower), in units of the
     trace; `first` is the particle's first valid frame. Of what is right-censored,
     `early` is the level of the first frames and `change` what the last (those before
-    `after`, where a rise begins) have more, 0 where noise may make it. `reasons` say
-    why.
+    `after`, where a rise begins) have more, 0 where noise may make it; `step` is the
+    best single step up where there is no rise. `reasons` say why.
     """
 
     particle: str
@@ -86,6 +86,7 @@ class Onset:
     noise: float = math.nan
     early: float = math.nan
     change: float = 0.0
+    step: float = 0.0
     evidence: float = math.nan
     first: float = math.nan
     num_frames: int = 0
@@ -236,6 +237,8 @@ def _silent(row: Seen, known: dict, reason: str) -> Onset:
     early = row.trace[: max(len(row.trace) // 10, LEAST_FRAMES)]
     level = min(float(np.median(row.trace)), float(np.median(early)))
     known |= {"level": level, "amplitude": math.nan} | _change(row, row.time[-1])
+    k = best_step(row.trace)
+    known["step"] = float(np.mean(row.trace[k:]) - np.mean(row.trace[:k]))
     bounds = {"after": float(row.time[-1]), "before": math.inf}
     return Onset(outcome=Outcome.RIGHT, reasons=(reason,), **known, **bounds)
 

@@ -367,3 +367,23 @@ def test_a_stub_at_the_start_of_a_record_is_no_reference():
     assert "(half cycle 2)" in charge.source
     assert charge.reference > 3600.0 * 10 * 2e-3
     assert np.ptp(charge.share) < 1.1
+
+
+def test_what_may_have_risen_within_few_frames_is_not_censored_after_them():
+    times, outcomes = HOUR * np.arange(8), []
+    for seed in range(12):
+        draws = np.random.default_rng(seed)
+        middles = {name: draws.uniform(1.0, 5.5) for name in "abcd"}
+        rows = {k: rise(m, 0.3, times=times) for k, m in middles.items()}
+        (one,) = find_onsets(traces_of(rows | {"silent": 0 * times}, 0.04, times, seed))
+        silent = by_label(one)["silent"].outcome
+        outcomes += [(o.outcome, silent) for o in one.onsets if o.particle != "silent"]
+    told, silent = (np.array(row) for row in zip(*outcomes, strict=True))
+    assert np.mean(np.isin(told, (Outcome.RIGHT, Outcome.LEFT))) < 0.05
+    assert np.mean(silent == Outcome.RIGHT) > 0.9
+
+
+def test_a_published_rise_beyond_the_noise_of_few_frames_is_not_censored():
+    orange = by_label(measured("nmc532_charge1", None))["orange"]
+    assert orange.outcome is Outcome.AMBIGUOUS
+    assert orange.reasons == ("no clear rise, but a step of 2.3",)
