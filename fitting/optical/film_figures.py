@@ -11,7 +11,7 @@ from matplotlib.patches import Circle as Disc
 from matplotlib.patheffects import withStroke
 from scipy.ndimage import map_coordinates
 
-from ..style import blank, styled
+from ..style import OKABE_ITO, blank, styled
 from .circles import Circle
 from .half_cycles import StateOfCharge
 from .onsets import HalfOnsets
@@ -19,6 +19,7 @@ from .optical_figures import HOUR, colors_of, when
 from .verdicts import Outcome
 
 _GRAY = (1, 99)  # percentiles of a frame that are drawn black and white
+_LINES = OKABE_ITO[5]  # in a kymograph, in which masked frames are white
 
 
 def _show(axes, image: Float[np.ndarray, "height width"], limits=None) -> None:
@@ -260,14 +261,17 @@ def kymograph(
     painted = axes.pcolormesh(
         *(hours, place * (pixel or 1.0), profiles.T), cmap="cividis", shading="nearest"
     )
+    title = f"particle {circle.particle}, {one.half.name}"
     for onset in one.of(Outcome.EXACT):
         if onset.particle == circle.particle:
+            title += "; lines: 10 % (dotted) and 50 % of its rise"
             for time, style in ((onset.onset, ":"), (onset.midpoint, "-")):
-                axes.axvline((time + offset) / HOUR, color="white", lw=0.9, ls=style)
+                at = (time + offset) / HOUR
+                axes.axvline(at, color=_LINES, lw=0.9, ls=style)
     axes.set_xlabel("time (h)")
     what = "distance from centre" if angle is None else "place along the line"
     axes.set_ylabel(f"{what} ({'px' if pixel is None else 'µm'})")
-    axes.set_title(f"particle {circle.particle}, {one.half.name}")
+    axes.set_title(title)
     figure.colorbar(painted, ax=axes, label="intensity (of scale)", pad=0.02)
     return figure
 

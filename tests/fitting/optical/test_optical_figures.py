@@ -218,6 +218,10 @@ def test_the_kymograph_shows_the_particle_brighten(shown, angle):
     middle = values.shape[0] // 2 if angle is not None else 0
     assert values[middle, -1] > values[middle, 0] + 0.2
     assert any("(µm)" in text for text in words(figure))
+    assert "lines: 10 % (dotted) and 50 % of its rise" in figure.axes[0].get_title()
+    colors = {line.get_color() for line in figure.axes[0].get_lines()}
+    assert len(colors) == 1
+    assert "white" not in colors  # as masked frames are
 
 
 def test_the_kymograph_leaves_masked_frames_white(shown):
