@@ -13,6 +13,8 @@ from .sampling import filled, moved_back
 _SAMPLES = 24  # frames that are compared
 _SMOOTH = 1.5  # px
 _LEAST_RADIUS = 3.0  # px
+_SADDLE = 1.0  # px, by which what joins two particles is narrower than both
+_ROUND = 0.8  # of a circle of a particle's area, that lies on the particle
 
 
 def propose_regions(
@@ -28,6 +30,8 @@ def propose_regions(
     cut at Otsu's threshold, and what touches is split by a watershed of the distance to
     the outside.
 
+    The circle of what is not round is the largest one that lies on it.
+
     Args:
         film: that has particles which react.
         shifts: of its frames; found here where they are not given.
@@ -38,7 +42,7 @@ def propose_regions(
         ValueError: where nothing changes, or scikit-image is absent.
     """
     try:
-        from skimage import feature, filters, segmentation
+        from skimage import filters, morphology, segmentation
     except ImportError:
         raise ValueError(
             "Proposing regions needs scikit-image; install it with "
@@ -50,12 +54,8 @@ def propose_regions(
     mask = change > filters.threshold_otsu(change)
     mask = scipy.ndimage.binary_fill_holes(scipy.ndimage.binary_opening(mask))
     depth = scipy.ndimage.gaussian_filter(scipy.ndimage.distance_transform_edt(mask), 1)
-    areas, _ = scipy.ndimage.label(mask)
-    peaks = feature.peak_local_max(
-        depth, min_distance=round(least_radius), labels=areas, exclude_border=False
-    )
-    seeds = np.zeros(film.shape, int)
-    seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    # The ridge of what is elongated has many peaks, but no saddle between them.
+    seeds, _ = scipy.ndimage.label(morphology.h_maxima(depth, _SADDLE))
     labels = segmentation.watershed(-depth, seeds, mask=mask)
     return _circles(film, labels, least_radius)
 
@@ -94,11 +94,9 @@ def _circles(film: Film, labels: np.ndarray, least_radius: float) -> Regions:
     """Circles of the areas of a label image, from left to right and top to bottom."""
     found = []
     for k, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
-        mask = labels[box] == k
-        area = mask.sum()
-        if area >= np.pi * least_radius**2:
-            y, x = np.argwhere(mask).mean(axis=0) + [b.start for b in box]
-            found.append((y, x, np.sqrt(area / np.pi)))
+        y, x, radius = _circle(labels[box] == k)
+        if radius >= least_radius:
+            found.append((y + box[0].start, x + box[1].start, radius))
     if not found:
         raise ValueError(
             f"{film.name} must show particles that change to propose regions, but "
@@ -107,3 +105,14 @@ def _circles(film: Film, labels: np.ndarray, least_radius: float) -> Regions:
     labels = [str(k + 1) for k in range(len(found))]
     masks = [ellipse(y, x, r, r) for y, x, r in found]
     return regions_of(film.name, labels, masks, film.shape)
+
+
+def _circle(mask: np.ndarray) -> tuple[float, float, float]:
+    """Middle (y, x) and radius [px] of a circle on an area of an image."""
+    rows, columns = np.nonzero(mask)
+    y, x, radius = rows.mean(), columns.mean(), np.sqrt(rows.size / np.pi)
+    if np.mean(np.hypot(rows - y, columns - x) <= radius) < _ROUND:
+        depth = scipy.ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+        y, x = np.unravel_index(np.argmax(depth), depth.shape)
+        radius = depth[y, x] - 0.5  # depths are to the centres of pixels
+    return float(y), float(x), float(radius)

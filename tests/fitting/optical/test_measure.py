@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from fitting.optical import illumination, measure, proposal, trace_files
+from fitting.optical.frames import Film
 from fitting.optical.regions import ellipse, regions_of
 from fitting.optical.registration import register
 
@@ -180,3 +181,33 @@ def test_a_film_without_change_proposes_nothing():
     still = dataclasses.replace(film, read=lambda k: truth["frames"][0])
     with pytest.raises(ValueError, match="shows none; draw them"):
         proposal.propose_regions(still)
+
+
+def test_what_is_elongated_or_touches_another_is_proposed_once():
+    pytest.importorskip("skimage")
+    y, x = np.mgrid[:120, :160]
+    shapes = (
+        np.hypot(x - 35, y - 35) < 14,
+        np.hypot(x - 64, y - 35) < 14,
+        np.hypot((x - 115) / 28, (y - 30) / 9) < 1,
+        (np.abs(x - 115) < 25) & (np.abs(y - 80) < 12),
+    )
+    draws = np.random.default_rng(3)
+    ground = made_film(2, (120, 160), 1, blurred=())[1]["frames"][0] / 255
+    ground[ground > 0.28] = 0.2  # without its disc
+    images = []
+    for k in range(40):
+        image = ground + draws.normal(0, 0.01, ground.shape)
+        for j, shape in enumerate(shapes):
+            image[shape] = 0.3 + 0.3 * (k > 6 + 8 * j)
+        images.append(np.rint(255 * image.clip(0, 1)).astype(np.uint8))
+    time = 60.0 * np.arange(40)
+    film = Film("f.tif", time, "", images.__getitem__, (120, 160), 255.0)
+    found = proposal.propose_regions(film)
+    assert len(found.labels) == 4
+    owners = [
+        [s for s, shape in enumerate(shapes) if np.mean(shape[tuple(pixels)]) > 0.9]
+        for pixels in found.pixels
+    ]
+    assert sorted(owners) == [[0], [1], [2], [3]]
+    assert found.notes == ()
