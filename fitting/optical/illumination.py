@@ -21,6 +21,8 @@ _WINDOW = 31  # frames of the running median
 _LEAST_BLUR = 0.05  # relative change of the focus score that can be a flag
 _FOCUS_GONE = 1 / 3  # of the film's typical focus score
 _NORMAL = 1.4826  # standard deviation over median deviation, of a normal distribution
+_OWN_LIGHT = 1.25  # ratio of brightest to darkest, from which light changes much
+_KEEPING, _MANY = 0.3, 0.05  # of that change; share of the ground that keeps its own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +198,7 @@ def find_ground(
     lit, kept, brightness = _steadiest(seen, film.white)
     if kept.size < _LEAST:
         return _no_ground("what lies between the particles is not lit")
+    notes += _reacting_notes(seen[:, lit])
     grain = np.mean(
         [_grain(*one) for one in zip(seen[:, lit], laplacian[:, lit], strict=True)],
         axis=0,
@@ -250,6 +253,29 @@ def _steadiest(seen: np.ndarray, white: float):
     kept = np.flatnonzero(lit & (spread <= np.median(spread[lit])))
     # The mean has no steps of grey levels in it, which the median has.
     return np.flatnonzero(lit), kept, level.mean(axis=0)
+
+
+def _reacting_notes(seen: np.ndarray) -> tuple[str, ...]:
+    """A note where the ground seems to react, by its lit pixels in some frames.
+
+    No lamp leaves a part of what it lights as it is.
+    """
+    order, third = np.argsort(np.median(seen, axis=1)), max(len(seen) // 3, 1)
+    dark, bright = (
+        np.maximum(np.median(seen[part], axis=0), 1e-12)
+        for part in (order[:third], order[-third:])
+    )
+    change = np.log(bright / dark)
+    usual = float(np.median(change))
+    share = float(np.mean(np.abs(change) < _KEEPING * usual))
+    if not (usual > np.log(_OWN_LIGHT) and share > _MANY):
+        return ()
+    return (
+        f"The light on the ground changes by {np.expm1(usual):.0%}, but {share:.0%} of "
+        "the ground keeps its brightness, as where particles react together that no "
+        "region is of: their reaction is then taken for the lamp's, and out of all "
+        "traces. Look at quality.png; give regions of all particles.",
+    )
 
 
 def is_dark(gain) -> Bool[np.ndarray, " frame"]:

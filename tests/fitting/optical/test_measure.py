@@ -211,3 +211,26 @@ def test_what_is_elongated_or_touches_another_is_proposed_once():
     ]
     assert sorted(owners) == [[0], [1], [2], [3]]
     assert found.notes == ()
+
+
+@pytest.mark.parametrize(("radius", "noted"), [(11, True), (6, False)])
+def test_a_ground_that_reacts_itself_is_noted(radius, noted):
+    """25 discs double in brightness together; one of them is drawn."""
+    y, x = np.mgrid[:125, :125]
+    discs = np.hypot(x % 25 - 12, y % 25 - 12) < radius
+    grain = 1 + 0.1 * np.random.default_rng(5).standard_normal(discs.shape)
+    lamp = 1 + 0.08 * np.sin(1.7 * np.arange(40))
+    images = [
+        np.rint(255 * lamp[k] * grain * np.where(discs, 0.3 + 0.3 * (k > 19), 0.2))
+        for k in range(40)
+    ]
+    time, read = 60.0 * np.arange(40), [i.astype(np.uint8) for i in images]
+    film = Film("f.tif", time, "", read.__getitem__, discs.shape, 255.0)
+    drawn = regions_of("c", ["a"], [ellipse(62, 62, radius, radius)], film.shape)
+    traces, _ = measure.measure(film, drawn)
+    rise = np.nanmedian(traces.intensity[0, 25:]) - np.nanmedian(
+        traces.intensity[0, :15]
+    )
+    assert (rise < 0.05) == noted
+    words = "of the ground keeps its brightness, as where particles react together"
+    assert any(words in note for note in traces.notes) == noted
