@@ -94,7 +94,7 @@ def _source(path: Path, stack: tifffile.TiffFile, said: list[str]) -> Source:
         pages, num_frames, notes = stack.pages, len(stack.pages), ()
     notes += tint_notes(path, stack)
     in_one_piece = single and series.dataoffset is not None
-    _check_whole(path, stack, num_frames, in_one_piece, said)
+    _check_whole(path, stack, pages, num_frames, in_one_piece, said)
     stamps, interval, origin = _stamps(stack, num_frames)
     if in_one_piece:
         stack.close()
@@ -189,29 +189,38 @@ def tint_notes(path: Path, stack) -> tuple[str, ...]:
     )
 
 
-def _check_whole(path, stack, num_frames: int, in_one_piece: bool, said) -> None:
-    """Raises ValueError for a file that ends before its last frame."""
+def _check_whole(path, stack, pages, num_frames: int, in_one_piece: bool, said) -> None:
+    """Raises ValueError for a file that ends before its last frame; of OME, frames may
+    go on in files beside it.
+    """
     declared = num_frames
     if stack.is_imagej:
         declared = max(num_frames, int(stack.imagej_metadata.get("images", 1)))
-    size = path.stat().st_size
     series = stack.series[0]
     if in_one_piece:
         each = series.nbytes // num_frames
-        held = max(0, size - series.dataoffset) // each
+        held = max(0, path.stat().st_size - series.dataoffset) // each
     else:
-        ends = [
-            max(a + b for a, b in zip(p.dataoffsets, p.databytecounts, strict=True))
-            for p in stack.pages
-        ]
-        held = next((k for k, end in enumerate(ends) if end > size), len(ends))
+        cut = (k for k, page in enumerate(pages) if not _is_whole(page))
+        held = next(cut, len(pages))
     broken = any("invalid page offset" in text for text in said)
     if held < declared or (broken and held <= declared):
         whole = f"of {declared} frames" if declared > 1 else "of frames"
+        absent = any("failed to read" in text for text in said)
+        rest = ", and beside it the files that hold the rest" if absent else ""
         raise ValueError(
             f"{path.name} must be a whole stack {whole}, but is cut off after "
-            f"frame {min(held, declared)}; copy it again."
+            f"frame {min(held, declared)}; copy it again{rest}."
         )
+
+
+def _is_whole(page) -> bool:
+    """Whether all of a page is in its file; not where there is no page."""
+    if page is None:
+        return False
+    parts = zip(page.dataoffsets, page.databytecounts, strict=True)
+    size = Path(page.parent.filehandle.path).stat().st_size
+    return max(start + count for start, count in parts) <= size
 
 
 def _read_plain(path: Path, series, num_frames: int) -> Callable[[int], np.ndarray]:
@@ -242,6 +251,9 @@ class _Pages:
 
     def __init__(self, name: str, stack, pages):
         self.name, self.pages = name, pages
+        for page in pages:  # of OME, those of other files are closed
+            if page is not None:
+                page.parent.filehandle.open()
         self._lock = threading.Lock()
         weakref.finalize(self, stack.close)
 
