@@ -1,5 +1,6 @@
 """Opens folders of pictures (PNG, JPEG, TIFF), one per frame, and single pictures."""
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -169,7 +170,7 @@ def _tiff_head(path: Path) -> _Head:
             tag = page.tags.get("DateTime")
             orientation = page.tags.get("Orientation")
             notes = tiff.tint_notes(path, stack)
-    except (tifffile.TiffFileError, IndexError) as error:
+    except (tifffile.TiffFileError, struct.error, IndexError) as error:
         raise ValueError(
             f"{path.name} must be a whole TIFF, but cannot be read ({error}); copy it "
             "again."

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import struct
 import threading
 import weakref
 from collections.abc import Callable
@@ -40,7 +41,12 @@ def open_tiff(path: Path) -> Source:
             except BaseException:
                 stack.close()
                 raise
-    except (tifffile.TiffFileError, IndexError, OverflowError) as error:
+    except (
+        tifffile.TiffFileError,
+        struct.error,
+        IndexError,
+        OverflowError,
+    ) as error:
         raise ValueError(
             f"{path.name} must be a whole TIFF, but cannot be read ({error}); copy it "
             "again."

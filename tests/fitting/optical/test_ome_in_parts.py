@@ -55,3 +55,10 @@ def test_a_file_that_is_absent_or_cut_off_is_told(tmp_path):
     words = r"after frame 4; copy it again, and beside it the files that hold the rest"
     with pytest.raises(ValueError, match=words):
         frames.open_film(first, interval=60.0)
+
+
+def test_a_file_that_is_cut_off_among_its_tags_is_no_whole_one(tmp_path):
+    path = written(tmp_path) / NAMES[1]
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(ValueError, match=r"must be a whole TIFF, .*; copy it again"):
+        frames.open_film(path, interval=60.0)
