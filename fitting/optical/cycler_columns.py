@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .. import columns as names
+from .. import wording
 from ..columns import CYCLER, Column, find, first, matches, plain
-from ..wording import counted
 from . import cells, cycler_current, cycler_time
 from .cycler_text import Sheet, looks_numeric
 from .cycler_time import Options, Table
@@ -206,9 +206,12 @@ def _unread_currents(sheet: Sheet) -> tuple[str, ...]:
                 "pA, or per gram; convert it, multiplying what is per area by the "
                 "area, or rename the column if it is none."
             )
-    labels = ", ".join(label for label, _ in others)
-    note = f"{sheet.name}: {labels} was not read as a current."
-    return (note,) if others else ()
+    labels = [label for label, _ in others]
+    # Such as one for charges beside one for discharges.
+    labels += [label for label in sheet.header if "current" in plain(label).split()]
+    labels = list(dict.fromkeys(labels))
+    was = wording.verb(labels, "was not read as a current", "were not read as currents")
+    return (f"{sheet.name}: {', '.join(labels)} {was}.",) if labels else ()
 
 
 def _amperes(table: Table, column: Column, instrument: str):
@@ -268,9 +271,10 @@ def _without_twins(table: Table, result: dict, notes) -> Found:
     lines = np.asarray(table.sheet.lines, int)
     if twin.any():
         first = lines[np.flatnonzero(twin)[0]]
+        rows = wording.counted(twin.sum(), "row repeats", "rows repeat")
         notes += (
-            f"{table.sheet.name}: {counted(twin.sum(), 'row repeats', 'rows repeat')} "
-            f"the row before (first line {first}); left aside.",
+            f"{table.sheet.name}: {rows} the row before (first line "
+            f"{first}); left aside.",
         )
     kept = {key: values[~twin] for key, values in result.items()}
     labels = {key: c.label for key, c in table.found.items() if c is not None}

@@ -173,6 +173,13 @@ MENDED = {
         "has no current; half cycles cannot be told",
         SECONDS,
     ),
+    "currents of charge and discharge apart": (
+        ["time_s,voltage_V,Charge Current(A),Discharge Current(A)"]
+        + [f"{10 * k},{v},0.1,0" for k, v in enumerate(CHARGE)],
+        {},
+        r"Charge Current\(A\), Discharge Current\(A\) were not read as currents",
+        SECONDS,
+    ),
     "a current's range and no current": (
         ["time_s,voltage_V,I Range"]
         + [f"{10 * k},{v},1 mA" for k, v in enumerate(CHARGE)],
