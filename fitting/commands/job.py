@@ -89,22 +89,42 @@ def _times(unit: float, value: float | None) -> float | None:
 
 def _from_files(arguments, choices, half_cycle: int, quiet: bool):
     """The setup of a table and a recording or a protocol."""
+    driven = _behind_protocol if arguments.cycler is None else _behind_recording
+    found, span, origin = driven(arguments, choices, half_cycle, quiet)
+    if arguments.intensities is None:
+        return found
+    if choices.robust and not quiet:
+        print("note: --robust bears with no outliers of whole traces.", file=sys.stderr)
+    return _whole(arguments, choices, found, span, origin, quiet)
+
+
+def _behind_protocol(arguments, choices, half_cycle: int, quiet: bool):
+    """The setup, and as `_behind_recording` of instants on the events' own clock."""
     import diffelec
 
     from .. import readers, setup
+
+    del quiet
+    protocol = diffelec.Protocol.from_strings(arguments.protocol)
+    events = readers.read_events(
+        arguments.onsets,
+        half_cycle=half_cycle,
+        surface=arguments.seen == "surface",
+    )
+    found = setup.by_protocol(
+        *(events, protocol, choices, half_cycle),
+        from_start=arguments.clock == "cycler",
+    )
+    return found, (-math.inf, math.inf), 0.0
+
+
+def _behind_recording(arguments, choices, half_cycle: int, quiet: bool):
+    """The setup, the half cycle's start and end on the cycler's clock, and what that
+    reads where tables read 0 [s].
+    """
+    from .. import readers, setup
     from ..optical import cycler
 
-    surface = arguments.seen == "surface"
-    if arguments.cycler is None:
-        protocol = diffelec.Protocol.from_strings(arguments.protocol)
-        events = readers.read_events(
-            arguments.onsets, half_cycle=half_cycle, surface=surface
-        )
-        found = setup.by_protocol(
-            *(events, protocol, choices, half_cycle),
-            from_start=arguments.clock == "cycler",
-        )
-        return _whole(arguments, choices, found, (-math.inf, math.inf), 0.0)
     table = cycler_file.read(arguments)
     recording = table.recording()
     if choices.series_resistance and recording.current is None:
@@ -123,7 +143,7 @@ def _from_files(arguments, choices, half_cycle: int, quiet: bool):
         recording=recording,
         half_cycle=half_cycle,
         origin=origin,
-        surface=surface,
+        surface=arguments.seen == "surface",
     )
     several = set(events.half_cycles(half_cycle))
     if arguments.clock == "half-cycle" and several != {half_cycle}:
@@ -131,16 +151,11 @@ def _from_files(arguments, choices, half_cycle: int, quiet: bool):
             f"{arguments.onsets.name}: times of several half cycles must be on the "
             "cycler's clock, but --clock half-cycle is given; leave it out."
         )
-    driven = recording.part(0, max(several))
+    part = recording.part(0, max(several))
     if not quiet:
         print(*cycler.describe(table), sep="\n", file=sys.stderr)
     drive = setup.by_current if arguments.drive == "current" else setup.by_voltage
-    found = drive(events, driven, choices, half_cycle)
-    if arguments.intensities is None:
-        return found
-    if choices.robust and not quiet:
-        print("note: --robust bears with no outliers of whole traces.", file=sys.stderr)
-    return _whole(arguments, choices, found, (seen.start, seen.end), origin, quiet)
+    return drive(events, part, choices, half_cycle), (seen.start, seen.end), origin
 
 
 def _whole(arguments, choices, found, span, origin: float, quiet: bool):

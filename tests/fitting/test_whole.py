@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fitting import fit_files, optimise, review, setup, summary, whole
+from fitting import cli, fit_files, optimise, review, setup, summary, whole
 from fitting.commands import job
 from fitting.events import Event, Events
 from fitting.fit_figures import brightness_figure
@@ -59,6 +59,21 @@ def test_traces_of_no_particle_are_noted(tmp_path, capsys):
     )
     job._whole(*given, quiet=True)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("whole_traces", [False, True])
+def test_a_protocol_drives_tables_of_times_and_of_traces(tmp_path, whole_traces):
+    onsets, traces = tmp_path / "onsets.csv", tmp_path / "traces.csv"
+    onsets.write_text("particle,event,time_h,sd_h\np,midpoint,3,0.2\n")
+    rows = [f"{k},{3600 * k},{0.1 * k}" for k in range(1, 9)]
+    traces.write_text("\n".join(["frame,time_s,p", *rows]))
+    words = ["fit", "--onsets", str(onsets), "--protocol", "Charge at C/20 until 4.3 V"]
+    words += ["--intensities", str(traces)] * whole_traces
+    arguments = cli.parser().parse_args([*words, "--shells", "5", "--out", "out"])
+    found = job.prepare(arguments).setup
+    assert found.drive == "protocol"
+    assert (found.seen is not None) == whole_traces
+    assert found.fitted.tolist() == [not whole_traces]
 
 
 def test_traces_take_the_place_of_times_and_leave_bounds():
