@@ -72,8 +72,7 @@ def prepare_one(
         if not quiet:
             _note_disorder(found.events)
         source = arguments.film or arguments.traces or arguments.onsets
-        title = f"{source.name}, half cycle {half_cycle + 1}"
-        return Job(arguments, choices, found, title)
+        return Job(arguments, choices, found, f"{source.name}, {_of_events(found)}")
     example = examples.load(arguments.example)
     if example.recording is None:
         driven, drive = setup.by_protocol, example.protocol
@@ -81,6 +80,14 @@ def prepare_one(
         driven, drive = setup.by_voltage, example.recording
     found = driven(example.events, drive, choices, half_cycle)
     return Job(arguments, choices, found, f"{example.title}: {example.citation}")
+
+
+def _of_events(found) -> str:
+    """The half cycles that events are of, 1 first."""
+    from ..wording import named, verb
+
+    numbers = [str(k + 1) for k in sorted(set(found.forward.half_cycles))]
+    return f"{verb(numbers, 'half cycle', 'half cycles')} {named(numbers)}"
 
 
 def _times(unit: float, value: float | None) -> float | None:
@@ -151,7 +158,7 @@ def _behind_recording(arguments, choices, half_cycle: int, quiet: bool):
             f"{arguments.onsets.name}: times of several half cycles must be on the "
             "cycler's clock, but --clock half-cycle is given; leave it out."
         )
-    part = recording.part(0, max(several))
+    part = recording.part(0, max(several | {half_cycle}))
     if not quiet:
         print(*cycler.describe(table), sep="\n", file=sys.stderr)
     drive = setup.by_current if arguments.drive == "current" else setup.by_voltage

@@ -178,6 +178,19 @@ def test_an_event_is_on_the_clock_that_is_named(tmp_path):
         assert prepared.forward.origin == pytest.approx(7200)
 
 
+def test_the_half_cycle_that_was_seen_drives_after_those_of_all_events(tmp_path):
+    rows = ["0,3.2,1", "9,4.3,1", "9.1,4.2,-1", "18,3,-1", "18.1,3.4,1", "26,4.3,1"]
+    onsets = ["particle,event,time_h,sd_h,half_cycle", "p,midpoint,3,0.2,1"]
+    files = written(tmp_path, onsets, ["time_h,voltage_V,current_mA", *rows])
+    command = ["fit", *files, "--half-cycle", "3", "--out", "out"]
+    for more in ([], ["--drive", "current", "--voltage-sd-mV", "40"]):
+        arguments = cli.parser().parse_args([*command, *more])
+        job = fit.prepare(arguments)
+        forward = job.setup.forward
+        assert (forward.half_cycle, forward.half_cycles) == (2, (0,))
+        assert job.title == "o.csv, half cycle 1"
+
+
 @pytest.mark.parametrize(
     ("onsets", "cycler", "words"),
     [
