@@ -209,7 +209,7 @@ class Events(eqx.Module):
         """Rows whose times are differences, which no clock shifts."""
         return np.array([kind == "duration" for kind in self.kind])
 
-    def shift(self, offset: float) -> "Events":
+    def shift(self, offset: float | Float[np.ndarray, " event"]) -> "Events":
         """The same events on a clock that reads `offset` [s] more; not durations."""
         moved = np.where(self.is_duration, 0.0, offset)
         return dataclasses.replace(

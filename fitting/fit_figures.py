@@ -222,7 +222,7 @@ def lithium_figure(report: Report) -> Figure:
     The observed quantity (mean, or surface) is solid; each event stands where its
     particle has moved by the event's change since its half cycle began.
     """
-    run, events = report.trajectories, report.events
+    run, events = report.trajectories, report.placed
     hours = run.time / HOUR
     seen = run.surface if events.surface else run.mean
     figure = blank(170, 85)
@@ -236,9 +236,9 @@ def lithium_figure(report: Report) -> Figure:
     halves = events.half_cycles(run.half_cycle)
     for k in np.flatnonzero(~events.is_duration):
         j = run.labels.index(events.particles[events.particle[k]])
-        start, leaves = run.halves[halves[k]]
-        moved = -events.change[k] if leaves else events.change[k]
-        height = np.interp(start, run.time, seen[:, j]) + moved
+        half = run.halves[halves[k]]
+        moved = -events.change[k] if half.leaves else events.change[k]
+        height = np.interp(half.start, run.time, seen[:, j]) + moved
         _draw_measured(axes, events, k, height, colors[j], span)
     axes.set_xlim(*span)
     axes.set_xlabel("time (h)")
@@ -275,7 +275,7 @@ def raster_figure(report: Report) -> Figure:
     when = np.full(len(run.labels), np.inf)
     for k in np.flatnonzero(~events.is_duration):
         j = run.labels.index(events.particles[events.particle[k]])
-        when[j] = min(when[j], report.predicted[k])
+        when[j] = min(when[j], report.when[k])
     order = np.argsort(when, kind="stable")[::-1]
     named = len(order) <= _MOST_NAMED
     tall = max(6 * min(len(order), 20), min(_ROW * len(order), _TALLEST - 26), _LEAST)
@@ -315,7 +315,7 @@ def voltage_figure(report: Report) -> Figure:
     for j, name in enumerate(legend_names(events.particles)):
         named = {*events.kind} if many else set()
         for k in np.flatnonzero((events.particle == j) & ~events.is_duration):
-            at, kind = report.predicted[k], events.kind[k]
+            at, kind = report.when[k], events.kind[k]
             if clock[0] <= at <= clock[-1]:
                 label = None if kind in named else f"{name}, {kind} fitted"
                 height = np.interp(at, clock, shown)

@@ -60,8 +60,23 @@ class Parameter(NamedTuple):
     determined: bool
 
 
+class Half(NamedTuple):
+    """A half cycle with events, on the clock of the run.
+
+    Attributes:
+        start: [s].
+        leaves: whether lithium leaves in it.
+        zero: what that clock reads where that of its events reads 0 [s]; 0 unless
+            each half cycle has a clock of its own.
+    """
+
+    start: float
+    leaves: bool
+    zero: float = 0.0
+
+
 class Trajectories(NamedTuple):
-    """The fitted model's run, on the events' clock.
+    """The fitted model's run, on the clock of the events of `half_cycle`.
 
     Attributes:
         time: saved instants [s].
@@ -70,8 +85,7 @@ class Trajectories(NamedTuple):
         labels: of the particles of the table of events.
         mean, surface: stoichiometries (time, particle).
         half_cycle: that events are of which name none.
-        halves: of each half cycle with events, its start [s] and whether lithium
-            leaves in it.
+        halves: those with events, by their numbers.
     """
 
     time: Float[np.ndarray, " time"]
@@ -81,7 +95,7 @@ class Trajectories(NamedTuple):
     mean: Float[np.ndarray, "time particle"]
     surface: Float[np.ndarray, "time particle"]
     half_cycle: int
-    halves: dict[int, tuple[float, bool]]
+    halves: dict[int, Half]
 
 
 class Brightness(NamedTuple):
@@ -155,3 +169,20 @@ class Report(NamedTuple):
     statistics: dict
     drive: str = "voltage"
     brightness: Brightness | None = None
+
+    @property
+    def _zeros(self) -> Float[np.ndarray, " event"]:
+        """What the clock of the run reads where that of each event reads 0 [s]."""
+        run = self.trajectories
+        numbers = self.events.half_cycles(run.half_cycle)
+        return np.array([run.halves[number].zero for number in numbers])
+
+    @property
+    def placed(self) -> Events:
+        """The events, on the clock of the run."""
+        return self.events.shift(self._zeros)
+
+    @property
+    def when(self) -> Float[np.ndarray, " event"]:
+        """Predicted times of all but durations, on the clock of the run [s]."""
+        return self.predicted + self._zeros

@@ -15,7 +15,7 @@ import diffelec
 
 from .ends import clock_offset, ends_in, within
 from .optimise import Fit
-from .report import Band, Brightness, Parameter, Report, Trajectories
+from .report import Band, Brightness, Half, Parameter, Report, Trajectories
 from .setup import Setup
 from .uncertainty import Estimate, band, directions, estimates, goodness
 
@@ -222,17 +222,20 @@ def _trajectories(setup: Setup, solution, offset: float) -> Trajectories:
     """The run on the events' clock, of the particles of the table."""
     labels = solution.topology.particle_labels
     columns = [labels.index(label) for label in setup.events.particles]
-    origin = setup.forward.origin
-    if origin is None:
-        origin = -float(solution.half_cycle_span(setup.forward.half_cycle)[0])
+    forward = setup.forward
+    begins = lambda number: float(solution.half_cycle_span(number)[0])
+    own_clocks = forward.origin is None
+    origin = -begins(forward.half_cycle) if own_clocks else forward.origin
     rows = np.stack([solution.time, solution.voltage, solution.current], axis=1)
     # What is saved of the whole and of a half cycle meets; a leap has one instant too.
     new = np.append(True, np.any(np.diff(rows, axis=0) != 0, axis=1))
     time, voltage, current = rows[new].T
     clock = origin + offset
-    forward = setup.forward
     halves = {
-        number: (float(solution.half_cycle_span(number)[0]) + clock, leaves)
+        number: Half(
+            *(begins(number) + clock, leaves),
+            zero=begins(number) + origin if own_clocks else 0.0,
+        )
         for number, leaves in zip(forward.half_cycles, forward.delithiates, strict=True)
     }
     return Trajectories(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fitting.events import Event, Events
-from fitting.report import Band, Parameter, Report, Trajectories
+from fitting.report import Band, Half, Parameter, Report, Trajectories
 
 HOUR = 3600.0
 
@@ -38,7 +38,7 @@ def made_up_report(**changes):
     mean = 0.999 - 0.5 / (1 + np.exp(-(time[:, None] - middles) / 1200.0))
     run = Trajectories(
         *(time, np.linspace(3.4, 4.6, 200), np.full(200, 1e-9)),
-        *(events.particles, mean, mean - 0.02, 0, {0: (time[0], True)}),
+        *(events.particles, mean, mean - 0.02, 0, {0: Half(time[0], True)}),
     )
     fields = {
         "title": "made up",

@@ -7,6 +7,7 @@ from matplotlib.lines import Line2D
 
 from fitting import fit_figures, style
 from fitting.events import CHANGES, Event, Events
+from fitting.report import Half
 
 from .made_up import HOUR, made_up_events, made_up_report
 
@@ -99,13 +100,14 @@ def only(*rows):
     events, count = Events.from_rows(list(rows)), len(rows)
     run = made_up_report().trajectories
     first = {name: getattr(run, name)[:, :count] for name in ("mean", "surface")}
+    halves = {number: run.halves[0] for number in events.half_cycles(0)}
     return made_up_report(
         events=events,
         fitted=np.ones(count, bool),
         predicted=HOUR * np.linspace(6.7, 9.2, count),
         predicted_sd=np.full(count, 0.1 * HOUR),
         ends=np.full(count, 14.0 * HOUR),
-        trajectories=run._replace(labels=events.particles, **first),
+        trajectories=run._replace(labels=events.particles, halves=halves, **first),
     )
 
 
@@ -158,11 +160,30 @@ def test_events_stand_where_particles_have_moved_since_their_half_cycle_began():
         Event("a", "midpoint", time=5.0 * HOUR, sd=60.0),
         Event("a", "midpoint", time=11.5 * HOUR, sd=60.0, half_cycle=1),
     )
-    both = {0: (run.time[0], True), 1: (9.0 * HOUR, False)}
+    both = {0: Half(run.time[0], True), 1: Half(9.0 * HOUR, False)}
     run = report.trajectories._replace(mean=mean, surface=mean, halves=both)
     axes = fit_figures.lithium_figure(report._replace(trajectories=run)).axes[0]
     heights = [float(bars[0].get_ydata()[0]) for bars in axes.containers]
     np.testing.assert_allclose(heights, [0.99 - 0.25, 0.45 + 0.25], atol=3e-3)
+
+
+def test_events_that_count_from_their_half_cycle_stand_in_it():
+    report = only(
+        Event("a", "midpoint", time=3.0 * HOUR, sd=60.0),
+        Event("b", "midpoint", time=1.0 * HOUR, sd=60.0, half_cycle=1),
+    )
+    run = report.trajectories
+    own = {0: Half(run.time[0], True), 1: Half(9.0 * HOUR, True, zero=9.0 * HOUR)}
+    predicted = HOUR * np.array([4.0, 1.5])
+    report = report._replace(
+        predicted=predicted, drive="protocol", trajectories=run._replace(halves=own)
+    )
+    lithium = fit_figures.lithium_figure(report).axes[0]
+    assert [bars[0].get_xdata()[0] for bars in lithium.containers] == [3.0, 10.0]
+    voltage = fit_figures.voltage_figure(report).axes[0]
+    assert [line.get_xdata()[0] for line in voltage.lines[-2:]] == [4.0, 10.5]
+    lanes = fit_figures.raster_figure(report).axes[0]
+    assert [text.get_text() for text in lanes.get_yticklabels()] == ["b", "a"]
 
 
 def test_lithium_has_room_for_events_after_the_end_of_the_run():
@@ -199,7 +220,7 @@ def test_the_map_has_the_first_to_react_on_top():
 def test_the_map_of_a_discharge_has_the_first_to_react_on_top():
     report = made_up_report()
     run = report.trajectories
-    up = run._replace(mean=0.4 + (1.0 - run.mean), halves={0: (run.time[0], False)})
+    up = run._replace(mean=0.4 + (1.0 - run.mean), halves={0: Half(run.time[0], False)})
     axes = fit_figures.raster_figure(report._replace(trajectories=up)).axes[0]
     names = [text.get_text() for text in axes.get_yticklabels()]
     assert names == ["purple", "red", "blue", "brown"]

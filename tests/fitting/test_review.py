@@ -80,3 +80,21 @@ def test_a_trajectory_holds_each_row_once_and_both_sides_of_a_leap(run):
         assert len(rows) == len(np.unique(times)) + more
         assert len(found.mean) == len(found.surface) == len(rows)
         assert set(found.time) == set(times)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1200.0])
+def test_half_cycles_with_a_clock_each_begin_where_the_run_has_them(run, offset):
+    """Within a free clock of both, the clock of the run is that of the second."""
+    prepared, solution = run
+    forward = dataclasses.replace(
+        prepared.forward,
+        **{"origin": None, "half_cycle": 1, "half_cycles": (0, 1)},
+        delithiates=(True, False),
+    )
+    own = SimpleNamespace(forward=forward, events=prepared.events)
+    (first, second) = (float(solution.half_cycle_span(k)[0]) for k in (0, 1))
+    halves = review._trajectories(own, solution, offset).halves
+    assert halves[0] == (first - second + offset, True, first - second)
+    assert halves[1] == (offset, False, 0.0)
+    one = review._trajectories(prepared, solution, offset).halves
+    assert [half.zero for half in one.values()] == [0.0]
