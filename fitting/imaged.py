@@ -157,12 +157,21 @@ def voltage_drive(
         potential = potential - series_resistance * flow - metal
     if tolerance > 0:
         kept = rows_needed(time, potential, tolerance)
-        if current is not None:  # half cycles begin where they did
-            turns = np.flatnonzero(np.diff(np.sign(current)) != 0)
-            kept[turns] = kept[turns + 1] = True
+        if current is not None:
+            kept |= rows_of_turns(current)
             current = np.asarray(current, float)[kept]
         time, potential = np.asarray(time, float)[kept], potential[kept]
     return diffelec.Protocol.from_recording(time, voltage=potential, current=current)
+
+
+def rows_of_turns(current: Float[np.ndarray, " row"]) -> Bool[np.ndarray, " row"]:
+    """The rows on both sides of each change of sign: without them, half cycles of a
+    thinned record would begin elsewhere.
+    """
+    kept = np.zeros(len(current), bool)
+    turns = np.flatnonzero(np.diff(np.sign(current)) != 0)
+    kept[turns] = kept[turns + 1] = True
+    return kept
 
 
 def rows_needed(

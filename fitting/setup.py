@@ -15,7 +15,7 @@ from . import bath, parameters
 from .choices import Choices as Choices
 from .choices import material as material
 from .events import Events, check_informative
-from .imaged import imaged_electrode, rows_needed, voltage_drive
+from .imaged import imaged_electrode, rows_needed, rows_of_turns, voltage_drive
 from .intensities import Intensities
 from .mechanisms import NETWORK, mechanism
 from .noise import EventNoise, Normal, StudentT, TraceNoise
@@ -205,7 +205,7 @@ def _scaled_current(recording: Recording, scale: float) -> diffelec.Protocol:
     """Drives by the recorded current times `scale`, thinned to the rows it needs."""
     current = scale * np.asarray(recording.protocol("current").drive.value)
     tolerance = _CURRENT_TOLERANCE * float(np.abs(current).max())
-    kept = rows_needed(recording.time, current, tolerance)
+    kept = rows_needed(recording.time, current, tolerance) | rows_of_turns(current)
     return diffelec.Protocol.from_recording(
         recording.time[kept], current=current[kept], control="current"
     )

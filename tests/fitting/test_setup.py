@@ -84,6 +84,23 @@ def test_what_a_cycler_s_zero_reads_in_a_rest_begins_no_half_cycle(build):
 
 
 @pytest.mark.parametrize("build", [setup.by_voltage, setup.by_current])
+def test_half_cycles_begin_where_they_did_in_a_current_that_ramps(build):
+    """From charge to discharge along a line, of which thinning needs the ends alone."""
+    time = HOUR * np.arange(21.0)
+    current = 1e-3 * np.interp(time / HOUR, [7.5, 17.5], [1.0, -1.0])
+    volts = np.interp(time / HOUR, [0, 12, 20], [3.4, 4.3, 3.3])
+    ramped = Recording(time, volts, current)
+    rows = [
+        Event("p", "midpoint", time=t * HOUR, sd=600.0, half_cycle=k)
+        for k, t in enumerate((3, 18))
+    ]
+    prepared = build(Events.from_rows(rows), ramped, setup.Choices(num_shells=3), 1)
+    found = prepared.problem.forward.protocol.spans
+    np.testing.assert_allclose(found, ramped.half_cycles(), atol=1e-6)
+    assert found[1][0] == pytest.approx(13 * HOUR)
+
+
+@pytest.mark.parametrize("build", [setup.by_voltage, setup.by_current])
 @pytest.mark.parametrize("known", [True, False])
 def test_a_recording_that_begins_with_a_discharge_is_refused(build, known):
     hours = np.array([1.0, 5.0, 9.0, 9.1, 15.0])
