@@ -132,7 +132,11 @@ class Report(NamedTuple):
         predicted_sd: what the parameters' uncertainty makes of it [s], 0 of events with
             a bound on one side only.
         ends: the latest time that each event can have within its half cycle [s].
-        misfit: standardised rows, one an event.
+        misfit: how far off each event is, in standard deviations: of a time so many as
+            are as improbable under the normal law, above 0 where it was measured later
+            than predicted; of bounds sqrt(2 ln(p / q)) with their probability q and
+            that of the best prediction, p: 0 amid an interval, and far beyond a bound
+            on one side.
         bands: of the material curves.
         parameters: in the order of the fit.
         trajectories: of the fitted model.

@@ -37,6 +37,16 @@ def _residual(noise, predicted, offset):
     return noise.residual(predicted, offset)
 
 
+def _misfits(noise, predicted, offset: float) -> np.ndarray:
+    """How many standard deviations off each event is, as `Report.misfit` says."""
+    rows, closed = np.asarray(_residual(noise, predicted, offset)), noise.closed
+    low, high = (np.where(closed, end, 0.0) for end in (noise.after, noise.before))
+    amid = 0.5 * (low + high) - noise.moves * offset
+    best = np.where(closed, _residual(noise, jnp.asarray(amid), offset), 0.0)
+    bounded = np.sqrt(np.maximum(rows**2 - best**2, 0.0))
+    return np.where(noise.exact, noise.scores(predicted, offset), bounded)
+
+
 @eqx.filter_jit
 def _row_slopes(noise, predicted, offset):
     """Of each row along its own predicted time, as the fit's slopes are meant."""
@@ -73,7 +83,7 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
     halves = set(setup.forward.half_cycles)
     spans = {h: solution.half_cycle_span(h) for h in halves}
     ends = ends_in(setup.forward, spans, offset)
-    rows = _residual(problem.noise.over(setup.events), prediction.times, offset)
+    noise = problem.noise.over(setup.events)
     quality = goodness(problem, fit)
     weak = [d for d in directions(space, fit) if not d.determined]
     return Report(
@@ -83,7 +93,7 @@ def review(setup: Setup, fit: Fit, title: str, seed: int) -> Report:
         predicted=within(np.asarray(prediction.stated) + moved, ends),
         predicted_sd=_predicted_deviation(setup, fit, offset),
         ends=ends,
-        misfit=np.asarray(rows),
+        misfit=_misfits(noise, prediction.times, offset),
         bands=_bands(problem, fit, seed),
         parameters=tuple(_parameter(found) for found in estimates(space, fit)),
         trajectories=_trajectories(setup, solution, offset),

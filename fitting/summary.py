@@ -36,8 +36,8 @@ def _hours(value: float) -> float | None:
 def event_rows(report: Report) -> list[list]:
     """One row an event, in the order of `EVENT_COLUMNS`; None where nothing is known.
 
-    `misfit` is in standard deviations; of a bound it is 0 where the model keeps it. A
-    prediction beyond the end of the half cycle is None.
+    `misfit` is in standard deviations, as `Report` says. A prediction beyond the end of
+    the half cycle is None.
     """
     events = report.events
     rows = []

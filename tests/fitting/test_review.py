@@ -4,12 +4,14 @@ import dataclasses
 from types import SimpleNamespace
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from fitting import review, setup, summary
 from fitting.events import Event, Events
-from fitting.noise import Normal, StudentT
+from fitting.noise import EventNoise, Normal, StudentT
 from fitting.optimise import fit
 from fitting.optimisers import LevenbergMarquardt
 from fitting.recording import Recording
@@ -36,6 +38,26 @@ def test_deviations_of_predicted_times_are_those_of_the_numbers(scatter, off):
     exact = np.sqrt(np.einsum("ri,ij,rj->r", slopes, best.covariance, slopes))
     exact[4] = 0.0  # only a bound on one side
     np.testing.assert_allclose(found, exact, rtol=1e-6)
+
+
+@pytest.mark.parametrize("law", [scipy.stats.norm(), scipy.stats.t(4.0)])
+@pytest.mark.parametrize("offset", [0.0, 900.0])
+def test_a_misfit_is_how_far_off_an_event_is_however_narrow_its_interval(law, offset):
+    """The interval of a minute is met, and told to 5; one time is 10 deviations off."""
+    rows = [
+        Event("0", "onset", time=6 * HOUR, sd=HOUR / 10),
+        Event("1", "onset", after=HOUR, before=HOUR + 60.0),
+        Event("2", "onset", after=HOUR, before=HOUR + 60.0),
+        Event("3", "onset", after=4 * HOUR, before=np.inf),
+    ]
+    scatter = StudentT() if law.dist.name == "t" else Normal()
+    noise = EventNoise.of(Events.from_rows(rows), scatter, edge_sd=300.0)
+    predicted = np.array([5 * HOUR, HOUR + 30.0, HOUR + 630.0, 4 * HOUR])
+    found = review._misfits(noise, jnp.asarray(predicted - offset), offset)
+    held = law.cdf(0.1) - law.cdf(-0.1), law.cdf(-1.9) - law.cdf(-2.1)
+    off = -scipy.stats.norm.ppf(law.sf(10.0))
+    due = [off, 0.0, np.sqrt(2 * np.log(held[0] / held[1])), np.sqrt(2 * np.log(2.0))]
+    np.testing.assert_allclose(found, due, atol=1e-6)
 
 
 @pytest.fixture(scope="module")
