@@ -329,18 +329,20 @@ def _setup(
     chosen = events.select(fitted)
     check_informative(chosen)
     times, noise = trace or ((), None)
+    # Of those left out too, which are weighed where a fit is reviewed.
+    of_all = EventNoise.of(
+        events,
+        _scatter(choices),
+        discrepancy=choices.discrepancy,
+        edge_sd=choices.edge_sd,
+    )
     problem = Problem(
         electrode=electrode,
         space=space,
         forward=Simulated.of(
             *(electrode, protocol, chosen), trace_times=times, **fields
         ),
-        noise=EventNoise.of(
-            chosen,
-            _scatter(choices),
-            discrepancy=choices.discrepancy,
-            edge_sd=choices.edge_sd,
-        ),
+        noise=of_all.select(np.flatnonzero(fitted)),
         trace=noise,
     )
     fine = max(401, problem.forward.num_saved)

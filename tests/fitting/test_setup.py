@@ -132,6 +132,16 @@ def test_kinds_left_out_are_predicted_only():
     assert len(prepared.forward.change) == 3
 
 
+def test_intervals_without_a_scale_are_refused_before_a_search_also_if_left_out():
+    rows = [
+        Event("p", "midpoint", time=3 * HOUR, sd=600.0),
+        Event("p", "duration", after=HOUR, before=2 * HOUR),
+    ]
+    choices = setup.Choices(edge_sd=0.0, left_out=("duration",))
+    with pytest.raises(ValueError, match="give `edge_sd` or `discrepancy`"):
+        setup.by_voltage(Events.from_rows(rows), recording().half_cycle(), choices)
+
+
 def test_one_level_of_the_conductivity_is_held():
     prepared = setup.by_voltage(events(), recording().half_cycle(), setup.Choices())
     labels = prepared.problem.space.labels
