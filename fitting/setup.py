@@ -229,9 +229,16 @@ def by_protocol(
         from_start: the clock reads 0 at the start of the protocol instead.
 
     Raises:
-        ValueError: for a half cycle that the protocol does not have.
+        ValueError: for a half cycle that the protocol does not have, and for a series
+            resistance.
     """
     _check_alone(choices, "give a recording of it by --cycler")
+    if choices.series_resistance != 0:
+        raise ValueError(
+            "The series resistance must be 0 behind a protocol, whose current is that "
+            f"of the particles and no cell's, but is {choices.series_resistance:g} "
+            "ohm; leave --series-ohm out."
+        )
     if not 0 <= half_cycle <= max(protocol.half_cycles):
         raise ValueError(
             f"The half cycle must be among the first {max(protocol.half_cycles) + 1}, "

@@ -185,6 +185,12 @@ def test_a_protocol_counts_from_its_half_cycle_or_from_its_start():
         setup.by_protocol(events(), protocol, setup.Choices(), 2)
 
 
+def test_a_protocol_has_no_current_of_a_cell_for_a_resistance_to_drop():
+    protocol = diffelec.Protocol.from_strings(["Charge at C/20 until 4.3 V"])
+    with pytest.raises(ValueError, match=r"must be 0 behind a protocol, .* is 100"):
+        setup.by_protocol(events(), protocol, setup.Choices(series_resistance=100.0))
+
+
 @pytest.mark.parametrize("amount", ["C/5", "50 pA", "200 pW"])
 def test_a_discharge_lithiates_whatever_controls_it(amount):
     protocol = diffelec.Protocol.from_strings(
