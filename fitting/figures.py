@@ -14,6 +14,7 @@ from .style import (
     OKABE_ITO,
     SpanName,
     blank,
+    lay_out,
     left_out,
     legend_names,
     name_below,
@@ -159,6 +160,7 @@ def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Fig
         aspect=30,
         pad=0.02,
     )
+    lay_out(figure)
     return figure
 
 

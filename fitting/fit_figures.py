@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from .report import Band, Brightness, Report
-from .style import OKABE_ITO, blank, legend_names, row_names, styled
+from .style import OKABE_ITO, blank, lay_out, legend_names, row_names, styled
 
 HOUR = 3600.0
 _MARKERS = {"onset": "^", "midpoint": "o", "completion": "v", "duration": "s"}
@@ -128,7 +128,7 @@ def parity_figure(report: Report) -> Figure:
         if len(events.particles) <= len(OKABE_ITO)
     ]
     figure.legend(handles=handles, loc="outside right center", frameon=False)
-    figure.draw_without_rendering()  # squares are placed at the second time only
+    lay_out(figure)
     return figure
 
 

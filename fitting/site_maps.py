@@ -9,7 +9,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from .figures import LEAST_HEIGHT, STATES, at_instant, panel_title, time_of_state
 from .results import AlongSteps, half_cycles
-from .style import blank, left_out, name_below, styled
+from .style import blank, lay_out, left_out, name_below, styled
 
 _PIXELS = 64  # across the median particle
 _LEAST_PIXELS, _MOST_PIXELS = 480, 1200  # along the longer side of the map
@@ -140,6 +140,7 @@ def site_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Figure
     draw_scale(panels[-1, 0], seen)
     name_below(figure, left_out(len(rows), len(found)))
     figure.colorbar(painted, ax=panels, label=_LABEL, shrink=0.8, aspect=30, pad=0.02)
+    lay_out(figure)
     return figure
 
 

@@ -55,10 +55,8 @@ def save(figure: Figure, path) -> None:
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         figure.dpi = DPI
         # By itself Matplotlib goes through all that there is twice more for it.
-        layout = figure.get_layout_engine()
-        if layout is not None:
-            layout.execute(figure)
-            figure.set_layout_engine("none")
+        lay_out(figure)
+        figure.set_layout_engine("none")
         FigureCanvasAgg(figure).print_png(path)
 
 
@@ -127,6 +125,15 @@ class SpanName(Text):
         ends = [self.get_transform().transform((x, 0))[0] for x in self._span]
         if self.get_window_extent(renderer).width <= ends[1] - ends[0]:
             super().draw(renderer)
+
+
+def lay_out(figure: Figure) -> None:
+    """Places panels of an equal aspect, as a figure needs to be asked twice for: what
+    they leave free is not known before the first time, and titles are cut.
+    """
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
 
 
 def blank(width_mm: float, height_mm: float) -> Figure:

@@ -5,11 +5,12 @@ import jax
 import matplotlib
 import numpy as np
 import pytest
+from PIL import Image
 
 import diffelec
 from diffelec.solver import Track
 from diffelec.topology import Topology
-from fitting import figures, results, style
+from fitting import figures, results, site_maps, style
 
 HOUR = 3600.0
 
@@ -184,6 +185,14 @@ def test_the_words_beside_the_scale_of_a_flat_network_are_drawn_whole():
         figure.draw_without_rendering()
         words = figure.axes[-1].yaxis.label.get_window_extent()
     assert figure.bbox.y0 < words.y0 < words.y1 < figure.bbox.y1
+
+
+@pytest.mark.parametrize("draw", [figures.network_figure, site_maps.site_figure])
+def test_titles_of_the_first_of_three_half_cycles_are_whole(draw, tmp_path):
+    electrode = diffelec.presets.sharma2022()
+    style.save(draw(electrode, made_up(electrode)), tmp_path / "network.png")
+    image = np.asarray(Image.open(tmp_path / "network.png").convert("L"))
+    assert np.all(image[:6] == 255)
 
 
 def circles_of(figure):
