@@ -95,9 +95,12 @@ def quantiles_within(
     return np.where(found > 1e-9 * _NEVER, np.inf, found)
 
 
-def told(time: float, end: float) -> str:
+def told(time: float, end: float, decimals: int = 2) -> str:
     """A time of `within`, in h."""
-    return f"{time / HOUR:.2f}" if np.isfinite(time) else f"after {end / HOUR:.2f}"
+    style = f".{decimals}f"
+    if np.isfinite(time):
+        return f"{time / HOUR:{style}}"
+    return f"after {end / HOUR:{style}}"
 
 
 def told_interval(low: float, high: float, end: float) -> str:

@@ -128,16 +128,27 @@ def voltage_difference(report: Report) -> float | None:
     return float(np.sqrt(np.mean(off**2)))
 
 
+def decimals_of(events: Events) -> int:
+    """Decimals of hours in which every deviation and interval of a table has a digit:
+    2, or more.
+    """
+    widths = events.before - events.after
+    known = np.where(events.exact, events.sd, widths) / HOUR
+    least = np.min(known, initial=1.0, where=np.isfinite(known))
+    return max(2, math.ceil(-math.log10(least)))
+
+
 def known(events: Events, k: int) -> str:
     """What was measured of an event, in h."""
+    style = f".{decimals_of(events)}f"
     if events.exact[k]:
-        return f"{events.time[k] / HOUR:.2f} ± {events.sd[k] / HOUR:.2f}"
+        return f"{events.time[k] / HOUR:{style}} ± {events.sd[k] / HOUR:{style}}"
     after, before = events.after[k] / HOUR, events.before[k] / HOUR
     if math.isinf(before):
-        return f"after {after:.2f}"
+        return f"after {after:{style}}"
     if math.isinf(after):
-        return f"before {before:.2f}"
-    return f"{after:.2f} to {before:.2f}"
+        return f"before {before:{style}}"
+    return f"{after:{style}} to {before:{style}}"
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
@@ -154,7 +165,7 @@ def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
 
 def text(report: Report) -> str:
     """The events with their predictions, the misfit, and what stayed open."""
-    events = report.events
+    events, decimals = report.events, decimals_of(report.events)
     rows = [("particle", "event", "measured (h)", "model (h)", "misfit (sd)")]
     for k in range(len(events.kind)):
         rows.append(
@@ -162,7 +173,7 @@ def text(report: Report) -> str:
                 events.particles[events.particle[k]],
                 events.title_of(k) + ("" if report.fitted[k] else " (not fitted)"),
                 known(events, k),
-                told(report.predicted[k], report.ends[k]),
+                told(report.predicted[k], report.ends[k], decimals),
                 f"{report.misfit[k]:.1f}",
             )
         )

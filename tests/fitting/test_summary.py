@@ -1,9 +1,11 @@
 import json
+import math
 
 import numpy as np
 import pytest
 
 from fitting import summary
+from fitting.events import Event, Events
 
 from .made_up import made_up_report
 
@@ -50,6 +52,21 @@ def test_the_text_says_what_is_known_of_each_event():
         assert words in text
     assert "log10 contact radius blue" not in text
     assert "nan" not in text
+
+
+def test_deviations_of_seconds_have_a_digit():
+    rows = [
+        Event("a", "midpoint", time=1872.0, sd=9.0),
+        Event("b", "midpoint", after=1860.0, before=1890.0),
+        Event("c", "midpoint", after=1890.0, before=math.inf),
+    ]
+    known = {"events": Events.from_rows(rows), "fitted": np.ones(3, bool)}
+    report = made_up_report(**known)
+    report.predicted[:3] = 1880.0, 1881.0, math.inf
+    lines = summary.text(report).splitlines()
+    assert lines[1].split()[2:6] == ["0.520", "±", "0.003", "0.522"]
+    assert lines[2].split()[2:6] == ["0.517", "to", "0.525", "0.522"]
+    assert lines[3].split()[2:6] == ["after", "0.525", "after", "14.000"]
 
 
 def test_an_event_that_the_model_never_shows_has_no_time():
