@@ -41,17 +41,23 @@ def _clock(solution) -> tuple[np.ndarray, float, str]:
 
 
 def _mark_half_cycles(axes, solution, *, named: bool) -> None:
-    """Shades every second half cycle and names above the axes those with room."""
+    """Shades every second half cycle and names above the axes those with room; of each
+    what lies between the first and the last instant.
+    """
     time, seconds, _ = _clock(solution)
+    finite = time[np.isfinite(time)]
+    ends = finite.min(), finite.max()
     spans = half_cycles(solution)
     for number, half in enumerate(spans):
-        span = half.start / seconds, half.end / seconds
+        span = np.clip([half.start / seconds, half.end / seconds], *ends)
+        if not span[0] < span[1]:
+            continue
         if number % 2:
             axes.axvspan(*span, color="0.92", zorder=0, linewidth=0)
         if named and len(spans) <= _MOST_NAMED:
-            SpanName(axes, span, half.name)
-    finite = time[np.isfinite(time)]
-    axes.set_xlim(finite.min(), finite.max())
+            SpanName(axes, tuple(span), half.name)
+    if ends[0] < ends[1]:
+        axes.set_xlim(*ends)
 
 
 @styled

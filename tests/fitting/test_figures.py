@@ -89,6 +89,24 @@ def test_stoichiometry_of_imaged_particles_only(solution):
     np.testing.assert_allclose(solid[1].get_xdata(), solution.time / HOUR)
 
 
+@pytest.mark.parametrize("draw", [figures.stoichiometry_figure, figures.voltage_figure])
+@pytest.mark.parametrize("kept", [slice(0, 3), slice(4, 5)], ids=["two hours", "one"])
+def test_instants_of_a_part_of_the_run_fill_their_figure(
+    draw, kept, solution, tmp_path
+):
+    """Names of half cycles that are far away would leave the axes no room."""
+    names = ("time", "voltage", "current", "potentials", "site_stoichiometry")
+    names += ("site_surface_stoichiometry",)
+    few = {name: getattr(solution, name)[kept] for name in names}
+    figure = draw(dataclasses.replace(solution, **few))
+    style.save(figure, tmp_path / "figure.png")
+    image = np.asarray(Image.open(tmp_path / "figure.png").convert("L"))
+    border = [image[:2], image[-2:], image[:, :2].T, image[:, -2:].T]
+    assert all(np.all(rows == 255) for rows in border)
+    told = [n for n in figure.findobj(style.SpanName) if n.get_text() == "charge 1"]
+    assert len(told) == (kept.stop == 3)
+
+
 def test_current_is_drawn_with_a_fitting_prefix(solution):
     figure = figures.voltage_figure(solution)
     assert labels(figure) == [
