@@ -20,7 +20,7 @@ from .wording import counted
 _CYCLER = "cycler"  # the copy of a cycler's own file, of whatever layout
 _MOST_ROWS, _MOST_COLUMNS = 60, 20  # of a table that is shown
 _DIGITS = 4
-_NAMES = {"particle", "region", "curve", "parameter", "mechanism"}  # columns of them
+_NAMES = {"particle", "site", "region", "curve", "parameter", "mechanism"}  # columns
 _STYLE = """
 body { font: 15px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em }
 h2 { border-top: 1px solid #999; padding-top: 1em; margin-top: 2em }

@@ -138,6 +138,11 @@ def test_a_page_does_not_replace_the_results_on_it(tmp_path, capsys):
             "particle,time_h\n2.1,0.123456\n2.10,0.5\n",
             ["<td>2.1</td><td>0.1235</td>", "<td>2.10</td><td>0.5</td>"],
         ),
+        (
+            "sites.csv",
+            "site,particle\n2.10,2.10\n1.0/0,1.0\n",
+            ["<td>2.10</td><td>2.10</td>", "<td>1.0/0</td><td>1.0</td>"],
+        ),
     ],
 )
 def test_a_copy_of_a_users_file_is_shown_as_its_reader_takes_it(
