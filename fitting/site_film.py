@@ -59,11 +59,19 @@ def _write(path: Path, frames) -> None:
 
 @styled
 def site_frames(electrode, solution, num_frames: int) -> np.ndarray:
-    """Pictures (frame, row, column, 3) of the map of sites, 8 bits a colour."""
-    time = np.asarray(solution.time)
-    time = time[np.isfinite(time)]
-    x = np.asarray(solution.site_surface_stoichiometry)
-    norm = matplotlib.colors.Normalize(np.nanmin(x), np.nanmax(x))
+    """Pictures (frame, row, column, 3) of the map of sites, 8 bits a colour; of the
+    instants within the run, if others were asked for as well.
+    """
+    time, voltage = np.asarray(solution.time), np.asarray(solution.voltage)
+    known = np.isfinite(time) & np.isfinite(voltage)
+    if not known.any():
+        raise ValueError(
+            "A film of sites needs an instant within the run, but none was saved; "
+            "correct the instants."
+        )
+    time, voltage = time[known], voltage[known, None]
+    x = np.asarray(solution.site_surface_stoichiometry)[known]
+    norm = matplotlib.colors.Normalize(np.min(x), np.max(x))
     seen = SiteMap.of(electrode)
     left, right, bottom, top = seen.extent
     aspect = (top - bottom) / (right - left)
@@ -78,11 +86,10 @@ def site_frames(electrode, solution, num_frames: int) -> np.ndarray:
     axes.set_title(f"0.0 {unit}, 0.00 V")
     figure.canvas.draw()
     figure.set_layout_engine("none")  # all frames alike
-    voltage = np.asarray(solution.voltage)[:, None]
     frames = []
     for instant in np.linspace(time[0], time[-1], num_frames):
-        image.set_data(seen.picture(at_instant(solution.time, x, instant)))
-        volt = at_instant(solution.time, voltage, instant)[0]
+        image.set_data(seen.picture(at_instant(time, x, instant)))
+        volt = at_instant(time, voltage, instant)[0]
         passed = (instant - time[0]) / seconds
         axes.set_title(f"{passed:.1f} {unit}, {volt:.2f} V")
         figure.canvas.draw()

@@ -15,7 +15,7 @@ import diffelec
 from fitting import cli, cuts, figures, site_film, site_maps, style
 from fitting.site_files import site_labels
 
-from .test_figures import labels, made_up, tracks_of
+from .test_figures import HOUR, labels, made_up, tracks_of
 
 SHORT = ["Charge at C/5 until 4.0 V", "Discharge at C/5 until 3.7 V"]
 
@@ -192,6 +192,25 @@ def test_a_film_has_the_frames_asked_for(name, electrode, solution, tmp_path):
         assert np.any(lower[0] != lower[1])
         size = stack.shape[2:0:-1]
     assert min(size) > 100
+
+
+def test_a_film_is_of_the_instants_within_the_run(electrode, solution):
+    """Beyond the end nothing is known of what was asked for."""
+    beyond = dataclasses.replace(
+        solution,
+        time=np.append(solution.time, 100 * HOUR),
+        voltage=np.append(solution.voltage, np.nan),
+        site_surface_stoichiometry=np.pad(
+            solution.site_surface_stoichiometry,
+            ((0, 1), (0, 0)),
+            constant_values=np.nan,
+        ),
+    )
+    frames = [site_film.site_frames(electrode, one, 3) for one in (solution, beyond)]
+    np.testing.assert_array_equal(*frames)
+    none = dataclasses.replace(solution, voltage=np.nan * solution.voltage)
+    with pytest.raises(ValueError, match="needs an instant within the run"):
+        site_film.site_frames(electrode, none, 3)
 
 
 def rows_of(path):
