@@ -14,7 +14,8 @@ def with_intensities(setup: Setup, seen: Intensities, sd: float) -> Setup:
     """The same fit, to traces in place of the times that were found in them.
 
     A particle of which only one-sided bounds are known keeps them: a trace without a
-    jump cannot tell a particle that did not react from one without contrast.
+    jump cannot tell a particle that did not react from one without contrast. Behind a
+    recording, traces are of the half cycle that was seen, and times of others stay.
 
     Args:
         setup: fits the times.
@@ -36,7 +37,9 @@ def with_intensities(setup: Setup, seen: Intensities, sd: float) -> Setup:
             "; correct the names."
         )
     seen = seen.select(labels)
-    kept = setup.fitted & ~np.isin(owner, labels)
+    traced = np.array(setup.forward.half_cycles) == setup.forward.half_cycle
+    traced |= setup.recording is None
+    kept = setup.fitted & ~(np.isin(owner, labels) & traced)
     chosen = np.flatnonzero(kept[setup.fitted])
     forward, names = problem.forward, problem.electrode.network.topology.particle_labels
     forward = dataclasses.replace(

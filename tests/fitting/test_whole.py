@@ -89,6 +89,22 @@ def test_traces_take_the_place_of_times_and_leave_bounds():
     assert after.forward is before.forward
 
 
+def test_times_of_other_half_cycles_stay_beside_the_traces_of_one():
+    hours, current = np.array([1.0, 9.0, 9.1, 17.0]), 1e-3 * np.array([1, 1, -1, -1])
+    recording = Recording(HOUR * hours, np.array([3.3, 4.3, 4.2, 3.4]), current)
+    rows = [
+        Event("p", "midpoint", time=3 * HOUR, sd=600.0, half_cycle=0),
+        Event("p", "midpoint", time=12 * HOUR, sd=600.0),
+        Event("p", "duration", time=HOUR, sd=600.0, half_cycle=1),
+    ]
+    before = setup.by_voltage(Events.from_rows(rows), recording, CHOICES, 1)
+    after = whole.with_intensities(before, blank(("p",)), 0.05)
+    assert after.fitted.tolist() == [True, False, False]
+    assert after.problem.forward.half_cycles == (0,)
+    without = dataclasses.replace(before, recording=None)  # traces of the whole run
+    assert not whole.with_intensities(without, blank(("p",)), 0.05).fitted.any()
+
+
 def test_traces_of_other_particles_are_refused():
     with pytest.raises(ValueError, match=r"such as p, q, but are of never, r"):
         whole.with_intensities(prepared(), blank(("never", "r")), 0.05)
