@@ -21,7 +21,7 @@ _BAND = 0.18  # opacity
 _PRIOR = "0.93"  # grey of its band
 _TALLEST = 230  # mm
 _ROW = 3.3  # mm, that a line of words needs
-_LEAST = 20  # mm, that the words beside a scale of colours need
+_LEAST = 25  # mm, that the words beside a scale of colours need
 _MOST_NAMED = int((_TALLEST - 26) / _ROW)  # rows of a map
 _LIGHT, _LIGHTEST = (0.299, 0.587, 0.114), 0.9  # of red, green, blue; of all
 _ARROW = 0.12  # of the axis, of censored events
@@ -74,7 +74,9 @@ def draw_curves(figure: Figure, bands: Sequence[Band]) -> None:
         axes.set_xlabel("stoichiometry x (–)")
         axes.set_ylabel(band.label)
         source = f"not fitted: {band.source}" if held else band.source
-        axes.set_title(textwrap.fill(source, 30), color="0.35")
+        axes.set_title(
+            textwrap.fill(source, 30 if len(bands) < 3 else 24), color="0.35"
+        )
 
 
 def curve_handles(literature: str, prior: str) -> list:

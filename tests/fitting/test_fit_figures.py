@@ -4,6 +4,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.lines import Line2D
+from PIL import Image
 
 from fitting import fit_figures, style
 from fitting.events import CHANGES, Event, Events
@@ -69,6 +70,15 @@ def test_curves_have_log_axes_units_bands_and_the_table_beside_them():
         assert any(np.array_equal(line, band.values) for line in lines)
 
 
+def test_sources_above_three_curves_are_drawn_whole(tmp_path):
+    bands = made_up_report().bands
+    names = "Amin and Chiang 2016 (NMC532), x = 1 chosen"
+    report = made_up_report(bands=(*bands, bands[1]._replace(source=names)))
+    style.save(fit_figures.curves_figure(report), tmp_path / "curves.png")
+    image = np.asarray(Image.open(tmp_path / "curves.png").convert("L"))
+    assert all(np.all(side == 255) for side in (image[:2], image[:, :2], image[:, -2:]))
+
+
 def _ends(band, prefix=""):
     low, high = (getattr(band, f"{prefix}{end}") for end in ("low", "high"))
     return low.min(), high.max()
@@ -121,8 +131,6 @@ def test_bars_of_predictions_stand_on_times_and_amid_intervals():
 
 
 def test_labels_of_one_parity_panel_are_whole(tmp_path):
-    from PIL import Image
-
     times = [(6.5, "blue"), (9.0, "red")]
     rows = [Event(name, "midpoint", time=h * HOUR, sd=HOUR / 5) for h, name in times]
     style.save(fit_figures.parity_figure(only(*rows)), tmp_path / "parity.png")
@@ -302,8 +310,11 @@ def test_names_beside_the_map_do_not_overlap(count):
     assert np.all(np.array(tops[:-1]) < np.array(bottoms[1:]) + 1.0)
 
 
-def test_the_map_of_one_particle_has_the_words_beside_its_scale_whole():
-    figure = fit_figures.raster_figure(many_of(1))
+@pytest.mark.parametrize("surface", [False, True])
+def test_the_map_of_one_particle_has_the_words_beside_its_scale_whole(surface):
+    report = many_of(1)
+    seen = dataclasses.replace(report.events, surface=surface)
+    figure = fit_figures.raster_figure(report._replace(events=seen))
     with matplotlib.rc_context(style._STYLE):
         figure.draw_without_rendering()
         words = figure.axes[-1].yaxis.label.get_window_extent()
