@@ -27,6 +27,7 @@ _PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 _TITLE = 24  # letters in a line above one of three panels
 STATES = (0.02, 0.25, 0.5, 0.75, 0.98)
 _MOST_NAMED = 40  # half cycles
+_MOST_WORDS = 5  # panels in a row that have room for words above them
 _BAR, _BAR_OF_ALL = 0.25, 0.03  # height of the bar: of the least radius, of the sides
 _DRAWN, _RIM = 0.92, OKABE_ITO[5]  # share of a radius; of what others would hide
 _FLAT = 8.0  # width over height of a network of which panels stand below each other
@@ -154,7 +155,7 @@ def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Fig
             axes.add_collection(contacts)
             painted = _draw_particles(axes, electrode, places, rimmed, here, norm)
             _draw_collector(axes, electrode, places, collector)
-            axes.set_title(panel_title(half, state, time))
+            axes.set_title(panel_title(half, state, time, len(states)))
         line[0].set_ylabel(half.name, visible=True)
     rims = "orange rim: on carbon or the collector" if rimmed.any() else ""
     name_below(figure, left_out(len(rows), len(found)), rims)
@@ -170,13 +171,16 @@ def network_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Fig
     return figure
 
 
-def panel_title(half, state: float, time: float) -> str:
-    """What share of a half cycle has passed, and after how long."""
+def panel_title(half, state: float, time: float, count: int) -> str:
+    """What share of a half cycle has passed, and after how long; of what, where a row
+    of so many panels has room for it.
+    """
     passed = state if half.charges else 1.0 - state
     seconds, unit = time_unit(half.end - half.start)
     after = (time - half.start) / seconds
     word = half.name.split()[0]  # the row has its number
-    return f"{100 * passed:.3g} % of {word}\n{after:.1f} {unit}"
+    what = f" of {word}" if count <= _MOST_WORDS else ""
+    return f"{100 * passed:.3g} %{what}\n{after:.1f} {unit}"
 
 
 def _panels(places, rows: int, columns: int):

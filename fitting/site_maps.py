@@ -135,7 +135,7 @@ def site_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Figure
         for state, axes in zip(ordered, line, strict=True):
             time = time_of_state(electrode, along, half, state)
             painted = draw_map(axes, seen, at_instant(along.time, x, time), norm)
-            axes.set_title(panel_title(half, state, time))
+            axes.set_title(panel_title(half, state, time, len(states)))
         line[0].set_ylabel(half.name, visible=True)
     draw_scale(panels[-1, 0], seen)
     name_below(figure, left_out(len(rows), len(found)))

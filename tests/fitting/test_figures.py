@@ -213,6 +213,18 @@ def test_titles_of_the_first_of_three_half_cycles_are_whole(draw, tmp_path):
     assert np.all(image[:6] == 255)
 
 
+@pytest.mark.parametrize("draw", [figures.network_figure, site_maps.site_figure])
+@pytest.mark.parametrize("count", [5, 12])
+def test_titles_of_panels_beside_each_other_are_apart(draw, count):
+    electrode = diffelec.presets.sharma2022()
+    states = tuple(np.linspace(0.0, 1.0, count))
+    figure = draw(electrode, made_up(electrode, 1), states)
+    with matplotlib.rc_context(style._STYLE):
+        figure.draw_without_rendering()
+        titles = [axes.title.get_window_extent() for axes in figure.axes[:count]]
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(titles))
+
+
 def circles_of(figure):
     return figure.axes[0].collections[1].get_paths()
 
