@@ -214,8 +214,10 @@ class Goodness(NamedTuple):
 
     @property
     def degrees(self) -> float:
-        """Degrees of freedom left."""
-        return self.num_independent - self.num_fitted
+        """Degrees of freedom left; none where neighbours that err alike stand for fewer
+        numbers than the fit used up in their rows.
+        """
+        return max(self.num_independent - self.num_fitted, 0.0)
 
     def describe(self) -> str:
         """As a sentence."""

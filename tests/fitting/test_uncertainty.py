@@ -218,6 +218,13 @@ def test_chi_square_is_of_rows_with_a_time_only(problem, fitted):
     assert "of 7 rows" in found.describe()
 
 
+def test_no_fewer_degrees_than_none_are_left():
+    """Eight bins of two traces stand for 4 numbers; a level and a gain each use 4."""
+    found = uncertainty.Goodness(7.3, 16, 4.0, 6.0, np.nan, 1.3)
+    assert found.degrees == 0.0
+    assert found._replace(num_fitted=1.5).degrees == 2.5
+
+
 def test_a_profile_is_that_of_an_independent_optimiser(problem, fitted):
     def quantity(values):
         return values["log10 D"][0]
