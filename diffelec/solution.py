@@ -158,9 +158,8 @@ class Solution(eqx.Module):
         """(start, end) of a half cycle [s from the start of the protocol]."""
         first, last = self._steps_of(half_cycle)
         if self.spans is not None:
-            return tuple(
-                jnp.asarray(t, self.time.dtype) for t in self.spans[half_cycle]
-            )
+            own = self.spans[half_cycle]
+            return tuple(jnp.asarray(t, self.time.dtype) for t in own)
         return self.step_start_times[first], self.step_end_times[last]
 
     def half_cycle_capacity(self, half_cycle: int = 0) -> Float[Array, ""]:
@@ -250,7 +249,7 @@ class Solution(eqx.Module):
             return values[0], values[-1]
         start, end = self.half_cycle_span(half_cycle)
         track = Track(times, values, higher)
-        return track.at(0.0 * start), track.at(end - start)
+        return tuple(_value_at(track, time) for time in (0.0 * start, end - start))
 
     @_compiled
     def crossing_times(
@@ -352,6 +351,16 @@ class Solution(eqx.Module):
         instants = jnp.concatenate([times[:1], apart.reshape(-1)])
         every = jnp.concatenate([values[:1], found.reshape(-1, values.shape[1])])
         return jnp.where(self._failed_in(half_cycle), jnp.nan, instants), every
+
+
+def _value_at(track: Track, time):
+    """What a track is at an instant: at a knot its value there, which a polynomial has
+    but for rounding, so that what ends there reaches all of its change.
+    """
+    found, last = track.at(time), track.time.size - 1
+    index = jnp.minimum(jnp.searchsorted(track.time, time), last)
+    off = jax.lax.stop_gradient(track.value[index] - found)
+    return found + jnp.where(track.time[index] == time, off, 0.0)
 
 
 def _first_crossings(times, values, higher, target, direction, inside):

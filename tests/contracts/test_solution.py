@@ -1,0 +1,57 @@
+"""What a solution tells between the instants saved, on made-up trajectories."""
+
+import jax.numpy as jnp
+import numpy as np
+
+import diffelec
+from diffelec.solver import Track
+from diffelec.topology import Topology
+
+COUNT = 40  # particles, of one site each
+
+
+def made_up(value, time, spans=None, higher=0.0):
+    """A solution of one protocol step, in which means, and surfaces alike, take the
+    values (knot, particle) at the times, between which they bend.
+    """
+    count = value.shape[1]
+    end = np.asarray(time[-1:])
+    bends = jnp.full((1, *value.shape[:1], 1, 2 * count), higher)
+    return diffelec.Solution(
+        time=jnp.asarray(time, float),
+        voltage=None,
+        current=None,
+        potentials=None,
+        site_stoichiometry=value,
+        site_surface_stoichiometry=value,
+        step_start_times=np.zeros(1),
+        step_end_times=end,
+        step_capacities=np.ones(1),
+        step_results=None,
+        result=None,
+        failed_step=np.array(-1),
+        num_steps=np.ones((1, 2), int),
+        tracks=Track(
+            jnp.asarray(time, float)[None], jnp.concatenate([value] * 2, 1)[None], bends
+        ),
+        topology=Topology(
+            [0] * count,
+            1 + np.arange(count),
+            [f"p{k}" for k in range(count)],
+        ),
+        texts=("recorded current",),
+        half_cycles=(0,),
+        spans=spans,
+    )
+
+
+def test_all_of_a_change_is_made_by_the_end_of_a_recorded_half_cycle(rng):
+    fall = rng.uniform(0.1, 0.4, (2, COUNT))
+    values = np.stack([np.full(COUNT, 0.9), *(0.9 - np.cumsum(fall, axis=0))])
+    values = np.vstack([values, values[:1]])
+    spans = ((0.0, 20.0), (20.0, 30.0))
+    found = made_up(jnp.asarray(values), [0.0, 10.0, 20.0, 30.0], spans, higher=0.03)
+    np.testing.assert_allclose(found.onset_times(0, 1.0), 20.0, rtol=1e-12)
+    np.testing.assert_allclose(found.onset_times(1, 1.0), 10.0, rtol=1e-12)
+    for half_cycle, ends in ((0, values[[0, 2]]), (1, values[[2, 3]])):
+        np.testing.assert_array_equal(found.half_cycle_ends(half_cycle), ends)
