@@ -9,8 +9,9 @@ from jax.custom_derivatives import SymbolicZero
 
 def differentiable_once(tree):
     """The pytree; a derivative of a derivative in its arrays raises
-    NotImplementedError, for `simulate` does not have it: neither the sizes of steps nor
-    the written-out adjoint have a derivative, and zeros would be wrong.
+    NotImplementedError, for `simulate` and `Solution` do not have it: neither the sizes
+    of steps, nor the written-out adjoint, nor the slope by which a crossing moves have
+    a derivative, and zeros would be wrong.
     """
     arrays, rest = eqx.partition(tree, eqx.is_array)
     return eqx.combine(_once(arrays), rest)
@@ -37,8 +38,9 @@ def _never_again_jvp(primals, tangents):
     leaves = jax.tree.leaves(tangents, is_leaf=_is_zero)
     if not all(_is_zero(leaf) for leaf in leaves):
         raise NotImplementedError(
-            "`simulate` can be differentiated once, but was asked for a second "
-            "derivative; take differences of its gradient, or J^T J of its Jacobian J."
+            "`simulate` and the onsets of its solution can be differentiated once, but "
+            "were asked for a second derivative; take differences of the gradient, or "
+            "J^T J of the Jacobian J."
         )
     return primals[0], tangents[0]
 

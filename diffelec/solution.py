@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from ._typing import is_traced
 from .checks import as_floats, check_whole, is_number
+from .once import differentiable_once
 from .results import RESULTS
 from .solver import Track, evaluate_polynomial
 from .solver.serial import serial_or_plain
@@ -218,8 +219,7 @@ class Solution(eqx.Module):
         where a step failed: slopes at NaN would be NaN for all that is asked.
         """
         first, last = self._steps_of(half_cycle)
-        sites = self.topology.num_sites
-        start, _ = self.half_cycle_span(half_cycle)
+        start, sites = self.half_cycle_span(half_cycle)[0], self.topology.num_sites
         wanted = slice(sites, 2 * sites) if surface else slice(0, sites)
 
         def joined(leaf):
@@ -269,12 +269,10 @@ class Solution(eqx.Module):
 
     def _crossings(self, knots, target, half_cycle: int):
         """First times at which trajectories have moved from their start to `target`."""
-        times, values, higher = knots
-        start, _ = self._ends_of(half_cycle, times, values, higher)
-        span = self.half_cycle_span(half_cycle)
-        direction = jnp.sign(target - start)
+        times, (start, _) = knots[0], self._ends_of(half_cycle, *knots)
+        span, direction = self.half_cycle_span(half_cycle), jnp.sign(target - start)
         inside = (times[1:] > 0.0) & (times[:-1] < span[1] - span[0])
-        found = _first_crossings(times, values, higher, target, direction, inside)
+        found = _first_crossings(*knots, target, direction, inside)
         unknown = self._failed_in(half_cycle) | jnp.isnan(target)
         return jnp.where(unknown, jnp.nan, found)
 
@@ -370,6 +368,7 @@ def _first_crossings(times, values, higher, target, direction, inside):
     index, own = jnp.argmax(crossed, axis=0), np.arange(target.size)
     start, end = values[index, own], values[index + 1, own]
     bend = jnp.moveaxis(higher[index + 1, :, own], -1, 0)
+    start, end, bend, target = differentiable_once((start, end, bend, target))
     frozen = jax.lax.stop_gradient((start, end, bend, target, direction))
     theta = serial_or_plain(_halved, _halved)(frozen)
 

@@ -1,7 +1,9 @@
 """What a solution tells between the instants saved, on made-up trajectories."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import diffelec
 from diffelec.solver import Track
@@ -55,3 +57,21 @@ def test_all_of_a_change_is_made_by_the_end_of_a_recorded_half_cycle(rng):
     np.testing.assert_allclose(found.onset_times(1, 1.0), 10.0, rtol=1e-12)
     for half_cycle, ends in ((0, values[[0, 2]]), (1, values[[2, 3]])):
         np.testing.assert_array_equal(found.half_cycle_ends(half_cycle), ends)
+
+
+def onset(steepness, level):
+    """Of one particle that falls by 0.6 in 10 s along a bent line."""
+    values = 0.9 - jnp.array([0.0, 0.6]) * steepness
+    return made_up(values[:, None], [0.0, 10.0], higher=0.2).onset_times(0, level)[0]
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_second_derivatives_of_an_onset_are_refused(one, other):
+    """Of a mixed one, each of the two is a first derivative."""
+    slope = jax.grad(onset, one)
+    up, down = (
+        onset(*(np.array([1.0, 0.3]) + h * np.eye(2)[one])) for h in (1e-5, -1e-5)
+    )
+    np.testing.assert_allclose(slope(1.0, 0.3), (up - down) / 2e-5, rtol=1e-6)
+    with pytest.raises(NotImplementedError, match="asked for a second derivative"):
+        jax.grad(slope, other)(1.0, 0.3)
