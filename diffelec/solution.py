@@ -38,10 +38,11 @@ def _compiled(method):
             else:
                 _check_share(name, value)
             given.arguments[name] = jnp.asarray(value, float)
-        half_cycle = given.arguments.get("half_cycle")
-        known = isinstance(half_cycle, np.generic | np.ndarray | jax.Array)
-        if known and not is_traced(half_cycle) and half_cycle.ndim == 0:
-            given.arguments["half_cycle"] = half_cycle.item()
+        for name in {"half_cycle", "surface"}.intersection(given.arguments):
+            value = given.arguments[name]
+            known = isinstance(value, np.generic | np.ndarray | jax.Array)
+            if known and not is_traced(value) and value.ndim == 0:
+                given.arguments[name] = value.item()
         return run(*given.args, **given.kwargs)
 
     return called

@@ -75,3 +75,12 @@ def test_second_derivatives_of_an_onset_are_refused(one, other):
     np.testing.assert_allclose(slope(1.0, 0.3), (up - down) / 2e-5, rtol=1e-6)
     with pytest.raises(NotImplementedError, match="asked for a second derivative"):
         jax.grad(slope, other)(1.0, 0.3)
+
+
+def test_whether_surfaces_are_meant_may_be_a_truth_of_numpy():
+    found = made_up(jnp.array([[0.9], [0.3]]), [0.0, 10.0])
+    for surface in (np.bool_(True), np.array(False), jnp.array(True)):
+        np.testing.assert_array_equal(
+            found.site_change_times(surface=surface), found.change_times()
+        )
+        assert len(found.half_cycle_ends(surface=surface)) == 2
