@@ -282,10 +282,11 @@ def _check_sites(topology: Topology) -> None:
     """Raises ValueError unless every particle is cut into sites that make it up."""
     count, shares = topology.num_particles, topology.site_share
     owners = topology.site_particle
-    if set(owners.tolist()) != set(range(count)):
+    disordered = len(owners) == count and np.any(owners != np.arange(count))
+    if set(owners.tolist()) != set(range(count)) or disordered:
         raise ValueError(
-            f"`site_particle` must name each of {count} particles, numbered from 0, "
-            f"but names {sorted(set(owners.tolist()))[:8]}."
+            f"`site_particle` must name each of {count} particles, numbered from 0 (in "
+            f"order, where each is one site), but is {owners.tolist()[:8]}."
         )
     for name in ("site_share", "site_electrolyte", "site_centres"):
         value = getattr(topology, name)

@@ -278,6 +278,10 @@ def test_whole_floats_are_numbers_of_nodes():
             {"site_particle": [0, 0.5]},
             "`site_particle` must hold whole .*, but has 0.5",
         ),
+        (
+            {"site_particle": [1, 0]},
+            r"`site_particle` must name .*in order, where each is .* is \[1, 0\]",
+        ),
         ({"site_electrolyte": [0, 0.5]}, "`site_electrolyte` must .*, but has 0.5"),
         ({"exchange": [[0, 0.5]]}, "`exchange` must hold whole numbers, but has 0.5"),
         (
