@@ -269,7 +269,7 @@ def _check_wires(electrode: Electrode) -> None:
     numbers = (*cell, electrode.maximum_concentration, network.series_resistance)
     if not all(isinstance(v, np.ndarray) for v in (*numbers, *shapes)):
         return
-    if electrode.radius.ndim != 1 or network.series_resistance.ndim != 1:
+    if [v.ndim for v in (*numbers, *shapes)] != [1, 1, 0, 0, 1, 1, 1]:
         return  # a batch
     volume = np.sum(electrode.multiplicity * 4.0 / 3.0 * np.pi * electrode.radius**3)
     charge = electrode.one_c_range * FARADAY * electrode.maximum_concentration * volume

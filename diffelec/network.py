@@ -236,19 +236,18 @@ def multiplicity_of_edges(topology: Topology, site_multiplicity):
 def check_multiplicity(topology: Topology, multiplicity: np.ndarray) -> None:
     """Raises ValueError where an edge joins sites of unequal multiplicity."""
     first, after = topology.first_site, topology.first_site + topology.num_sites
-    tail, head = topology.tail, topology.head
-    ends = np.stack([tail, head])
-    inner = np.flatnonzero(np.all((ends >= first) & (ends < after), axis=0))
-    site = multiplicity[topology.site_particle]
-    unequal = site[tail[inner] - first] != site[head[inner] - first]
-    if np.any(unequal):
-        e = int(inner[np.flatnonzero(unequal)[0]])
-        labels = topology.node_labels
+    ends = np.stack([topology.tail, topology.head])
+    inner = ends[:, np.all((ends >= first) & (ends < after), axis=0)]
+    site = multiplicity[..., topology.site_particle].reshape(-1, topology.num_sites)
+    at_tail, at_head = site[:, inner[0] - first], site[:, inner[1] - first]
+    unequal = np.argwhere(at_tail != at_head)
+    if unequal.size:
+        lane, k = unequal[0]
+        tail, head = (topology.node_labels[node] for node in inner[:, k])
         raise ValueError(
             "`multiplicity` must be equal at both ends of an edge between particles, "
-            f"but {labels[tail[e]]} has {site[tail[e] - first]:g} and "
-            f"{labels[head[e]]} has {site[head[e] - first]:g}; it belongs to a whole "
-            "branch between carbon nodes."
+            f"but {tail} has {at_tail[lane, k]:g} and {head} has "
+            f"{at_head[lane, k]:g}; it belongs to a whole branch between carbon nodes."
         )
 
 
@@ -382,10 +381,10 @@ def _check_edge_numbers(network: Network) -> None:
             )
         bad = np.flatnonzero(~(np.isfinite(column) & (column >= 0)))
         if bad.size:
-            e = int(bad[0])
+            e = int(bad[0]) % topology.num_edges
             raise ValueError(
-                f"`{name}` must be 0 or more, but is {column[e]} on the edge from "
-                f"{labels[topology.tail[e]]} to {labels[topology.head[e]]}."
+                f"`{name}` must be 0 or more, but is {column.flat[bad[0]]} on the edge "
+                f"from {labels[topology.tail[e]]} to {labels[topology.head[e]]}."
             )
     series, *shapes = columns
     first, last = topology.first_site, topology.first_site + topology.num_sites - 1
@@ -393,7 +392,7 @@ def _check_edge_numbers(network: Network) -> None:
         series = series + shape * ((end >= first) & (end <= last))
     empty = np.flatnonzero(series <= 0)
     if empty.size:
-        e = int(empty[0])
+        e = int(empty[0]) % topology.num_edges
         raise ValueError(
             f"The edge from {labels[topology.tail[e]]} to {labels[topology.head[e]]} "
             "must have some resistance, but all of its numbers are 0 (shapes count at "

@@ -360,6 +360,22 @@ def test_copies_of_unequal_number_cannot_touch():
     network.check_multiplicity(graphs.star(2).topology, np.array([2.0, 3.0]))
 
 
+def test_numbers_of_a_batch_are_checked_lane_by_lane():
+    topology = graphs.chain(3).topology
+    network.check_multiplicity(topology, np.array([[2.0] * 3, [1.0] * 3]))
+    with pytest.raises(ValueError, match="but p1 has 1 and p2 has 3; it belongs"):
+        network.check_multiplicity(topology, np.array([[2.0] * 3, [1.0, 1.0, 3.0]]))
+    whole = graphs.chain(3)
+    lanes = {"shape_head": np.stack([whole.shape_head] * 2)}
+    dataclasses.replace(whole, **lanes)
+    lanes["shape_head"][1, 2] = -1.0
+    with pytest.raises(ValueError, match=r"`shape_head` .* is -1.0 .* from p1 to p2"):
+        dataclasses.replace(whole, **lanes)
+    lanes["shape_head"][1, 2], lanes["shape_tail"] = 0.0, 0.0 * lanes["shape_head"]
+    with pytest.raises(ValueError, match="edge from p1 to p2 must have some resista"):
+        dataclasses.replace(whole, **lanes)
+
+
 def test_an_edge_stands_as_often_as_the_branch_it_is_in():
     topology = bridge().topology
     copies = network.multiplicity_of_edges(topology, jnp.array([2.0, 2.0, 2.0]))
