@@ -36,11 +36,13 @@ def _check_shapes(electrode: Electrode) -> None:
     network = electrode.network
     particles = (network.topology.num_particles,)
     edges = (network.topology.num_edges,)
+    pairs = (len(network.topology.exchange),)
     for owner, names, shapes in (
         (electrode, _OF_CELL, ((),)),
         (electrode, _OF_PARTICLES, (particles,)),
         (electrode, ("reactivity",), (particles, ())),
         (network, _OF_EDGES, (edges,)),
+        (network, ("exchange_shape",), (pairs,) if pairs[0] else (pairs, ())),
     ):
         for name in names:
             shape = np.shape(getattr(owner, name))

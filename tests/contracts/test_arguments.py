@@ -130,6 +130,20 @@ def test_numbers_of_other_particles_are_refused_also_under_transformations(name,
             run(jnp.asarray(value))
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 2)])
+def test_exchange_of_other_pairs_is_refused_also_under_transformations(shape):
+    cut = diffelec.resolve(diffelec.graphs.star(1), 5e-6, diffelec.bodies.slices(3))
+    electrode = diffelec.presets.electrode_of(cut, num_shells=5)
+
+    def solve(value):
+        other = eqx.tree_at(lambda e: e.network.exchange_shape, electrode, value)
+        return diffelec.simulate(other, HOUR).voltage
+
+    for run in (solve, jax.jit(solve)):
+        with pytest.raises(ValueError, match=r"`exchange_shape` must .* shape \(2,\)"):
+            run(jnp.full(shape, 1e-5))
+
+
 @pytest.mark.parametrize("level", [None, "0.1", [0.1, 0.5], jnp.asarray(2.0), np.nan])
 def test_a_level_is_one_number(level):
     rested = diffelec.simulate(ELECTRODE, HOUR, num_saved=2)
