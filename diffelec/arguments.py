@@ -66,6 +66,7 @@ def _check_steps(protocol: Protocol) -> None:
                 f"{protocol.num_steps} steps, but has the shape {np.shape(value)}; "
                 f"{several}"
             )
+        _check_numbers_of_steps(name, value, protocol.texts)
     if protocol.drive is None:
         return
     time, value = np.shape(protocol.drive.time), np.shape(protocol.drive.value)
@@ -74,6 +75,18 @@ def _check_steps(protocol: Protocol) -> None:
             "A recorded series must be one list of values at as many instants, but has "
             f"the shapes {value} and {time}; {several}"
         )
+
+
+def _check_numbers_of_steps(name: str, values, texts) -> None:
+    """Raises ValueError for what is no number, or for a step that takes no time."""
+    if is_traced(values):
+        return
+    for text, value in zip(texts, np.asarray(values).tolist(), strict=True):
+        if not (value > 0 if name == "duration" else value == value):  # not NaN
+            must = "be above 0 [s]" if name == "duration" else "hold numbers"
+            raise ValueError(
+                f"`rows.{name}` of a protocol must {must}, but of '{text}' is {value}."
+            )
 
 
 def check_precision(dtype) -> None:

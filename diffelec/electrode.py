@@ -20,7 +20,7 @@ from .constants import (
 )
 from .curves import AbstractCurve
 from .kinetics import AbstractKinetics, ButlerVolmer
-from .network import Network, check_multiplicity
+from .network import Network, check_edge_numbers, check_multiplicity
 from .open_circuit import AbstractOpenCircuitPotential
 from .sums import total
 
@@ -171,11 +171,12 @@ class Electrode(eqx.Module):
 
 
 def check_values(electrode: Electrode) -> None:
-    """Raises ValueError for numbers of the particles, or of the cell, that cannot be;
-    of those alone that no transformation holds.
+    """Raises ValueError for numbers of the particles, the edges or the cell that cannot
+    be; of those alone that no transformation holds.
     """
     _check_particles(electrode)
     _check_cell(electrode)
+    _check_edges(electrode.network)
 
 
 def _known(value):
@@ -257,6 +258,17 @@ def _check_cell(electrode: Electrode) -> None:
         value = _known(getattr(electrode, name))
         if value is not None and _first_wrong(holds, value) is not None:
             raise ValueError(f"`{name}` must {phrase.format(value)}.")
+
+
+def _check_edges(network: Network) -> None:
+    for name in ("series_resistance", "shape_tail", "shape_head"):
+        values = _known(getattr(network, name))
+        if values is not None and _first_wrong(_is_resistance, values) is not None:
+            check_edge_numbers(network)  # which tells the edge
+
+
+def _is_resistance(value: float) -> bool:
+    return 0 <= value < np.inf
 
 
 def _check_wires(electrode: Electrode) -> None:

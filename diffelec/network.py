@@ -49,7 +49,7 @@ class Network(eqx.Module):
         _check_lengths(topology)
         _check_ends(topology)
         _check_sites(topology)
-        _check_edge_numbers(self)
+        check_edge_numbers(self)
         _check_exchange(self)
         for lost, home in zip(
             topology.unreachable(), ("the collector", "the separator"), strict=True
@@ -366,10 +366,10 @@ def _check_ends(topology: Topology) -> None:
         )
 
 
-def _check_edge_numbers(network: Network) -> None:
+def check_edge_numbers(network: Network) -> None:
     """Raises ValueError for negative or missing resistances (concrete values only)."""
     names = ("series_resistance", "shape_tail", "shape_head")
-    columns = [getattr(network, name) for name in names]
+    columns = [as_leaf(getattr(network, name)) for name in names]
     if not all(isinstance(c, np.ndarray) for c in columns):
         return
     labels, topology = network.topology.node_labels, network.topology

@@ -92,6 +92,32 @@ def test_numbers_put_in_one_by_one_are_checked_too(array, name, value, message):
         diffelec.simulate(wrong, HOUR, throw=False)
 
 
+@pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
+@pytest.mark.parametrize("name", ["series_resistance", "shape_tail", "shape_head"])
+def test_so_are_those_of_edges(array, name):
+    place = lambda electrode: getattr(electrode.network, name)
+    wrong = eqx.tree_at(place, ELECTRODE, array([-3.0]))
+    with pytest.raises(ValueError, match=f"`{name}` .* is -3.0 .* collector to p0"):
+        diffelec.simulate(wrong, HOUR, throw=False)
+
+
+@pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("duration", -60.0, r"be above 0 \[s\], but of 'Rest for 2 hours' is -60"),
+        ("duration", np.nan, r"be above 0 \[s\], but of 'Rest for 2 hours' is nan"),
+        ("upper_voltage", np.nan, "hold numbers, but of 'Rest for 2 hours' is nan"),
+    ],
+)
+def test_so_are_those_of_steps(array, name, value, message):
+    protocol = diffelec.Protocol.from_strings(["Rest for 1 hour", "Rest for 2 hours"])
+    place = lambda protocol: getattr(protocol.rows, name)
+    wrong = eqx.tree_at(place, protocol, array([60.0, value]))
+    with pytest.raises(ValueError, match=f"`rows.{name}` .* must {message}"):
+        diffelec.simulate(ELECTRODE, wrong, throw=False)
+
+
 @pytest.mark.parametrize("value", [["a"], np.array(["a"]), 1j, object(), [[1.0], 2.0]])
 def test_what_holds_no_numbers_is_refused_by_its_name(value):
     with pytest.raises(ValueError, match="`temperature` must hold numbers, but is "):
