@@ -13,6 +13,7 @@ import re
 import jax
 import numpy as np
 
+from ._typing import is_traced
 from .control import Row
 
 _HOURS = 3600.0
@@ -49,7 +50,8 @@ class CutOff:
         limits = {}
         if self.voltage is not None:
             limits["lower_voltage" if sign == -1 else "upper_voltage"] = self.voltage
-        ends = self.voltage is not None or self.current > 0 or self.rate > 0
+        least = [is_traced(v) or v > 0 for v in (self.current, self.rate)]
+        ends = self.voltage is not None or any(least)
         if self.duration is None and not ends:
             raise ValueError("it has no end; add 'until 4.3 V' or 'for 2 hours'")
         return limits | {

@@ -227,6 +227,19 @@ def test_the_set_point_of_a_hold_may_be_of_a_transformation_but_not_a_sign():
         )
 
 
+@pytest.mark.parametrize("name", ["current", "rate", "voltage", "duration"])
+def test_where_a_step_ends_may_be_of_a_transformation(name):
+    row = {"current": "least_current", "rate": "least_rate", "voltage": "upper_voltage"}
+
+    def ended(value):
+        step = protocol.ConstantVoltage(4.1, CutOff(**{name: value}))
+        if name == "voltage":
+            step = protocol.ConstantCurrent(1e-9, end=CutOff(voltage=value))
+        return getattr(Protocol.from_steps([step]).rows, row.get(name, name))
+
+    assert jax.jit(ended)(0.02) == 0.02
+
+
 def test_dates_of_a_recording_are_refused():
     dates = np.array(["2026-01-01T00", "2026-01-01T01"], "datetime64[ns]")
     with pytest.raises(ValueError, match=r"`time` must be a list of numbers \[s\]"):
