@@ -165,6 +165,8 @@ def _checked(row: Row, drive: Drive | None) -> Row:
         endless = name in ("upper_voltage", "lower_voltage", "duration")
         if value.ndim or np.isnan(value) or (np.isinf(value) and not endless):
             raise ValueError(f"its {name} must be one finite number, but is {value}")
+        if name in ("least_current", "least_rate") and value < 0:
+            raise ValueError(f"its {name} is a magnitude, 0 or more, but is {value}")
         if name == "duration" and not value > 0:
             raise ValueError(f"its duration must be above 0 [s], but is {value}")
         if name == "follow" and value != 0 and drive is None:

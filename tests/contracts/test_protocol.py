@@ -198,6 +198,14 @@ def test_a_step_of_ones_own_opens_a_half_cycle_by_its_sign(sign):
             "must be one finite number.*nan",
         ),
         (
+            [protocol.ConstantVoltage(2.5, CutOff(current=-1e-12, duration=60.0))],
+            "its least_current is a magnitude, 0 or more, but is -1e-12",
+        ),
+        (
+            [protocol.ConstantVoltage(2.5, CutOff(rate=-0.02, duration=60.0))],
+            "its least_rate is a magnitude, 0 or more, but is -0.02",
+        ),
+        (
             [protocol.ConstantVoltage(np.inf, HOUR)],
             "its voltage must be one finite number",
         ),
