@@ -107,6 +107,12 @@ class Protocol(eqx.Module):
             raise ValueError(
                 f"`{control}` must be given to drive by it; pass the recorded column."
             )
+        if is_traced((time, current)):
+            raise ValueError(
+                "`time` and `current` must be known, as half cycles are read off them, "
+                "but a transformation holds their numbers; make the protocol of plain "
+                "numbers, and put the others into `drive` by equinox.tree_at."
+            )
         time = as_series("time", time, "s")
         for name, unit in (("current", "A"), ("voltage", "V")):
             if series[name] is not None:

@@ -248,6 +248,20 @@ def test_where_a_step_ends_may_be_of_a_transformation(name):
     assert jax.jit(ended)(0.02) == 0.02
 
 
+@pytest.mark.parametrize("name", ["time", "current"])
+def test_what_half_cycles_are_read_off_may_not_be_of_a_transformation(name):
+    series = {"time": np.arange(3.0), "current": np.ones(3)}
+
+    def made(values):
+        known = series | {name: values}
+        return Protocol.from_recording(**known, control="current").drive
+
+    with pytest.raises(
+        ValueError, match=r"`time` and `current` must be known.*tree_at"
+    ):
+        jax.jit(made)(series[name])
+
+
 def test_dates_of_a_recording_are_refused():
     dates = np.array(["2026-01-01T00", "2026-01-01T01"], "datetime64[ns]")
     with pytest.raises(ValueError, match=r"`time` must be a list of numbers \[s\]"):
