@@ -72,7 +72,10 @@ def _saved(system, outcome, start, end, failed, wanted) -> Saved:
     else:
         time, unknown = wanted, failed | (wanted < start) | (wanted > end)
         # Not clipped: at the very start and end, that would halve slopes in `wanted`.
-        grid = jnp.where(unknown, 0.0, wanted - start)
+        # What rounding puts beyond the end is taken off: there a track has no slope.
+        grid = wanted - start
+        beyond = jnp.maximum(grid - outcome.duration, 0.0)
+        grid = jnp.where(unknown, 0.0, grid - jax.lax.stop_gradient(beyond))
     seen = jax.vmap(outcome.track.at)(grid).astype(start.dtype)
     sites, nodes = system.topology.num_sites, system.topology.num_nodes
     # Of zeros where the step failed: slopes at NaN would be NaN for all steps.
