@@ -50,6 +50,8 @@ def prepare_one(
     given = {"clock_sd": arguments.clock_sd_s}
     given["edge_sd"] = _times(_HOUR, arguments.edge_h)
     given = {name: value for name, value in given.items() if value is not None}
+    if arguments.clock_sd_s and "clock" not in free:
+        free = (*free, "clock")  # what is not known of it is in no time's deviation
     choices = setup.Choices(
         mechanism=mechanism,
         free=free,

@@ -108,7 +108,8 @@ def add_offset(clock) -> None:
         "--clock-sd-s",
         metavar="SECONDS",
         type=float,
-        help="standard deviation of the offset (default one frame)",
+        help="standard deviation of the offset (default one frame), with which a fit "
+        "carries it as a number of its own; 0 holds it",
     )
     clock.add_argument(
         "--reversals-h",

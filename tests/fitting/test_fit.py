@@ -178,6 +178,28 @@ def test_an_event_is_on_the_clock_that_is_named(tmp_path):
         assert prepared.forward.origin == pytest.approx(7200)
 
 
+@pytest.mark.parametrize(
+    ("words", "deviation"),
+    [
+        ((), None),
+        (("--clock-sd-s", "0"), None),
+        (("--clock-sd-s", "90"), 90.0),
+        (("--free", "diffusivity", "--clock-sd-s", "90"), 90.0),
+        (("--mechanism", "autocatalytic", "--clock-sd-s", "90"), 90.0),
+        (("--free", "clock", "--clock-sd-s", "90"), 90.0),
+        (("--free", "clock"), 300.0),
+    ],
+)
+def test_a_clock_of_which_a_deviation_is_told_is_free(words, deviation, tmp_path):
+    cycler = ["time_h,voltage_V,current_mA", "0,3.3,1", "9,4.3,1"]
+    onsets = ["particle,event,time_h,sd_h", "p,midpoint,3,0.2"]
+    command = ["fit", *written(tmp_path, onsets, cycler), *words, "--out", "out"]
+    clock = fit.prepare(cli.parser().parse_args(command)).setup.problem.space.clock
+    assert (clock is None) == (deviation is None)
+    if clock is not None:
+        np.testing.assert_allclose(clock.prior.constrain(np.ones(1)), deviation)
+
+
 def test_the_half_cycle_that_was_seen_drives_after_those_of_all_events(tmp_path):
     rows = ["0,3.2,1", "9,4.3,1", "9.1,4.2,-1", "18,3,-1", "18.1,3.4,1", "26,4.3,1"]
     onsets = ["particle,event,time_h,sd_h,half_cycle", "p,midpoint,3,0.2,1"]

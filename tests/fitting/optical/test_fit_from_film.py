@@ -261,9 +261,11 @@ def vars_of(arguments):
     return argparse.Namespace(**(blank | vars(arguments)))
 
 
-def test_a_vague_clock_of_the_film_is_that_of_the_fit(done):
-    _, (film, *_) = done
-    assert film.choices.clock_sd == INTERVAL
+def test_a_vague_clock_of_the_film_is_a_number_of_the_fit(done):
+    for job in done[1]:
+        assert job.choices.clock_sd == INTERVAL
+        prior = job.setup.problem.space.clock.prior
+        np.testing.assert_allclose(prior.constrain(np.ones(1)), INTERVAL)
 
 
 @pytest.mark.parametrize(
