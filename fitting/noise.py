@@ -20,7 +20,7 @@ from .events import Events
 from .scatter import AbstractScatter as AbstractScatter
 from .scatter import Normal as Normal
 from .scatter import StudentT as StudentT
-from .scatter import check_number, check_scatter, normal_score
+from .scatter import check_number, check_scatter, interval_row, normal_score
 from .scatter import log_surprise as log_surprise
 
 
@@ -164,11 +164,17 @@ class EventNoise(AbstractNoise):
         return jnp.where(self.exact, known, bounded)
 
     def residual(self, predicted, shift=0.0):
-        """As the class says; a row of an interval is sqrt(-2 log of its probability),
-        positive, and falls to 0 with its slope where the event is certain.
+        """As the class says. The row of a bound on one side is sqrt(-2 log of its
+        probability), positive, and falls to 0 with its slope where the event is
+        certain; that of an interval is `interval_row`.
         """
         z, lower, upper = self._scaled(predicted, shift)
+        ends = (
+            jnp.where(self.closed, end, at) for end, at in ((lower, -1), (upper, 1))
+        )
+        within = interval_row(self.scatter, *ends)
         bounded = jnp.exp(0.5 * (log_surprise(self.scatter, lower, upper) + np.log(2)))
+        bounded = jnp.where(self.closed, within, bounded)
         return jnp.where(self.exact, self.scatter.residual(z), bounded)
 
     @property
@@ -180,8 +186,8 @@ class EventNoise(AbstractNoise):
         """Rows with slopes J of which J^T J is what the data tell; they are meant for
         their slopes only.
 
-        Those of `residual`, but for a closed interval. There the row is flat, and its
-        slope depends on where in the interval a search happened to stop; it counts as
+        Those of `residual`, but for a closed interval. Amid a wide one the row is flat,
+        and its slope depends on where in it a search happened to stop; it counts as
         the time itself over `interval_sd`.
         """
         centre = predicted + self.moves * shift

@@ -39,11 +39,7 @@ def _residual(noise, predicted, offset):
 
 def _misfits(noise, predicted, offset: float) -> np.ndarray:
     """How many standard deviations off each event is, as `Report.misfit` says."""
-    rows, closed = np.asarray(_residual(noise, predicted, offset)), noise.closed
-    low, high = (np.where(closed, end, 0.0) for end in (noise.after, noise.before))
-    amid = 0.5 * (low + high) - noise.moves * offset
-    best = np.where(closed, _residual(noise, jnp.asarray(amid), offset), 0.0)
-    bounded = np.sqrt(np.maximum(rows**2 - best**2, 0.0))
+    bounded = np.abs(_residual(noise, predicted, offset))
     return np.where(noise.exact, noise.scores(predicted, offset), bounded)
 
 

@@ -19,6 +19,7 @@ from scipy.special import ndtri_exp
 _FAR = 32.0  # scales beyond which tails of Student's law are series; e-512 within
 _TERMS = 8  # of the series, the last one below 1e-17 there
 _NEVER = -1e30  # log of the probability beyond an infinite bound, finite for slopes
+_AMID = 1e-3  # scales from an interval's middle within which rows are lines
 _SURE = 1e-8  # probability outside an interval below which -log(1 - p) is p
 
 
@@ -193,6 +194,30 @@ def log_surprise(
     top = scatter.log_cdf(high)
     logarithm = top + _log1mexp(top - _log_below(scatter, low))
     return jnp.where(inside, certain, jnp.log(-logarithm))
+
+
+def interval_row(
+    scatter: AbstractScatter, lower: Float[Array, "..."], upper: Float[Array, "..."]
+) -> Float[Array, "..."]:
+    r"""The row r of an interval (l, u) in scales from the prediction, above 0 where the
+    interval lies later,
+    $$ \tfrac12 r^2 = \ln P_0 - \ln[F(u) - F(l)], $$
+    $P_0$ being the probability of an interval about the prediction.
+
+    Least squares would go astray by rows of $-\ln[F(u) - F(l)]$ itself: where that is
+    least it is not 0, but has no slope. Amid the interval, $$ r = d \sqrt{-2 f'(h)/P_0}
+    $$ for its middle, d off, and half its width, h.
+    """
+    half, middle = 0.5 * (upper - lower), 0.5 * (upper + lower)
+    least = log_surprise(scatter, -half, half)
+    amid = jnp.abs(middle) < _AMID
+    off = jnp.where(amid, 1.0, middle)
+    more = log_surprise(scatter, off - half, off + half) - least
+    log_of_more = more + _log1mexp(more)  # log(exp(more) - 1)
+    beyond = jnp.exp(0.5 * (np.log(2.0) + least + log_of_more))
+    density, slope = jax.jvp(scatter.log_density, (half,), (jnp.ones_like(half),))
+    bend = jnp.exp(0.5 * (np.log(2.0) + density + jnp.exp(least))) * jnp.sqrt(-slope)
+    return jnp.where(amid, bend * middle, jnp.sign(off) * beyond)
 
 
 def normal_score(

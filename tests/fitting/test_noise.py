@@ -12,6 +12,7 @@ import scipy.special
 import scipy.stats
 
 from fitting import noise
+from fitting import scatter as scatter_laws
 from fitting.events import Event, Events
 from fitting.scatter import normal_score
 from tests.helpers import examples
@@ -86,7 +87,7 @@ def test_rows_that_inform_have_the_slopes_of_rows_but_within_an_interval(scatter
         others = [0, 1, 3, 4]
         np.testing.assert_allclose(told[others], slopes[others], rtol=1e-12)
     # 44 h outside, the interval of an hour is a time.
-    np.testing.assert_allclose(abs(told[2]), slopes[2], rtol=0.05)
+    np.testing.assert_allclose(told[2], slopes[2], rtol=0.05)
 
 
 @pytest.mark.parametrize("predicted", [5.1, 5.5, 5.9])
@@ -226,6 +227,26 @@ def test_bounded_rows_fall_towards_the_side_that_they_allow():
     assert np.all(np.diff(each[:, 3]) >= 0)
     assert np.all(np.diff(each[:, 4]) <= 0)
     assert np.all(each[:, 2:] <= 0)
+
+
+@pytest.mark.parametrize("scatter", SCATTERS)
+@pytest.mark.parametrize("width", [0.01, 0.3, 2.0, 20.0, 3000.0])
+def test_the_row_of_an_interval_crosses_zero_amid_it(scatter, width):
+    """Steeply where it is narrow: it is nearly a time. Flat amid a wide one."""
+    row = lambda d: scatter_laws.interval_row(scatter, d - width / 2, d + width / 2)
+    far = np.geomspace(1e-5, 2e3, 41)
+    off = np.concatenate([-far[::-1], [0.0], far])
+    rows, slopes = np.asarray(row(off)), np.asarray(jax.vmap(jax.grad(row))(off))
+    assert np.all(np.isfinite(slopes) & (slopes >= 0))
+    assert np.all(np.diff(rows) >= -1e-9)
+    assert row(0.0) == 0.0
+    if width < 1:
+        exact = scatter.residual(off)
+        np.testing.assert_allclose(rows, exact, atol=0.6 * width)
+        steep = np.diff(np.asarray(scatter.residual(off[40:43])))
+        np.testing.assert_allclose(np.diff(rows[40:43]), steep, rtol=0.02)
+    else:
+        assert abs(row(0.25 * width)) < 0.7
 
 
 def test_a_shift_of_the_clock_moves_times_but_not_durations():

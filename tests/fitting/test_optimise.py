@@ -227,6 +227,21 @@ def test_a_search_follows_a_bent_valley(start):
     assert found.num_evaluations < 50
 
 
+@pytest.mark.parametrize("start", [-0.5, 1.0])
+def test_intervals_as_narrow_as_their_edges_are_met_as_times_are(start):
+    """As of a film with a frame every ten minutes."""
+    rows = []
+    for name, time in zip(PARTICLES, (5.4, 8.1, 10.2, 13.5), strict=True):
+        between = {"after": time * HOUR - 300.0, "before": time * HOUR + 300.0}
+        rows.append(Event(name, "onset", **between))
+        rows.append(Event(name, "duration", time=0.5 * HOUR, sd=3.0 * HOUR))
+    problem = closed_problem(Events.from_rows(rows), edge_sd=600.0, forward=Bent())
+    found = fit(problem, start * np.ones(7), LevenbergMarquardt(), max_steps=200)
+    assert found.result == FIT_RESULTS.converged
+    assert found.num_evaluations < 30
+    np.testing.assert_allclose(found.residual[::2], 0.0, atol=0.1)
+
+
 def test_the_callback_sees_every_iteration_and_can_stop(problem):
     told = []
 
