@@ -174,7 +174,7 @@ def text(report: Report) -> str:
                 events.title_of(k) + ("" if report.fitted[k] else " (not fitted)"),
                 known(events, k),
                 told(report.predicted[k], report.ends[k], decimals),
-                f"{report.misfit[k]:.1f}",
+                f"{report.misfit[k]:z.1f}",
             )
         )
     lines = [*aligned(rows, left=2), "", _quality(report)]

@@ -54,6 +54,12 @@ def test_the_text_says_what_is_known_of_each_event():
     assert "nan" not in text
 
 
+def test_a_misfit_that_rounds_to_zero_has_no_sign():
+    report = made_up_report()
+    text = summary.text(report._replace(misfit=np.full(len(report.misfit), -0.04)))
+    assert "-0.0" not in text
+
+
 def test_deviations_of_seconds_have_a_digit():
     rows = [
         Event("a", "midpoint", time=1872.0, sd=9.0),
