@@ -169,9 +169,7 @@ class EventNoise(AbstractNoise):
         certain; that of an interval is `interval_row`.
         """
         z, lower, upper = self._scaled(predicted, shift)
-        ends = (
-            jnp.where(self.closed, end, at) for end, at in ((lower, -1), (upper, 1))
-        )
+        ends = jnp.where(self.closed, lower, -1.0), jnp.where(self.closed, upper, 1.0)
         within = interval_row(self.scatter, *ends)
         bounded = jnp.exp(0.5 * (log_surprise(self.scatter, lower, upper) + np.log(2)))
         bounded = jnp.where(self.closed, within, bounded)

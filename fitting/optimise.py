@@ -78,7 +78,7 @@ class Fit(eqx.Module):
         residual: rows of the data, in standard deviations (row,).
         slopes: J, of the rows with respect to raw numbers (row, component); that of an
             event known to a closed interval is of the time that it counts as
-            (`EventNoise.informing`), since its own row is flat.
+            (`EventNoise.informing`), since a wide one has a flat row.
         covariance: of raw numbers, (J^T J + I)^-1.
         prediction: event times and voltage there.
         loss: half the sum of squared rows, prior included.
