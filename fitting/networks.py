@@ -224,6 +224,7 @@ def _joined(labels, data: dict, imaged, positions) -> diffelec.Network:
     radii = {p["label"]: p["radius_m"] for p in data["particles"]}
     edges = [_edge(edge, carbon, radii, k) for k, edge in enumerate(data["edges"])]
     exchange = data.get("exchange")
+    _check_owners(data.get("site_particle", ()), len(labels))
     keys = ("site_particle", "site_share", "site_centres", "site_electrolyte")
     sites = {key: data[key] for key in keys if key in data}
     return diffelec.Network.from_edges(
@@ -233,6 +234,19 @@ def _joined(labels, data: dict, imaged, positions) -> diffelec.Network:
         electrolyte_labels=data.get("electrolyte_nodes", ()),
         **sites,
     )
+
+
+def _check_owners(owners, count: int) -> None:
+    """Raises ValueError for a site of a particle that is not listed, by whose label it
+    would be named.
+    """
+    for site, owner in enumerate(owners):
+        if owner >= count:
+            raise ValueError(
+                f"electrode.network.site_particle[{site}] must be the number of a "
+                f"particle, 0 to {count - 1}, but is {owner}; add the particle, or "
+                "correct the number."
+            )
 
 
 def _edge(data: dict, carbon, radii: dict, number: int) -> Edge:

@@ -235,6 +235,12 @@ def test_schema_violation_is_one_sentence(path, value, message):
         ),
         (("particles",), {"radius_m": 1e-6}, "particles must be left out"),
         (
+            ("network", "site_particle"),
+            [0, 1, 2],
+            r"network\.site_particle\[2\] must be the number of a particle, 0 to 1, "
+            r"but is 2; add the particle",
+        ),
+        (
             ("curves",),
             {"rate_constant": {"form": "constant", "value": -1.0}},
             r"electrode\.curves\.rate_constant\.value must lie .* not its log10",
