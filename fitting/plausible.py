@@ -73,8 +73,10 @@ def check_curve(name: str, curve: Mapping) -> None:
 
 
 def check_radii(labels: Iterable[str], radii: Sequence[float]) -> None:
-    """Raises ValueError for a particle that is smaller than a few atoms [m]."""
-    for label, radius in zip(labels, radii, strict=True):
+    """Raises ValueError for a particle that is smaller than a few atoms [m]; that there
+    is a radius of each is asked elsewhere.
+    """
+    for label, radius in zip(labels, radii, strict=False):
         if 0 < radius < SMALLEST_RADIUS:
             raise ValueError(
                 f"electrode: the radius of '{label}' must be {SMALLEST_RADIUS:g} m or "

@@ -252,6 +252,16 @@ def test_impossible_electrode_is_refused_by_name(path, value, message):
         files.electrode_from_dict(changed(path, value))
 
 
+@pytest.mark.parametrize("radii", [[], [5e-6], [5e-6, 5e-6, 5e-6]])
+@pytest.mark.parametrize("cut", [{}, {"sites": {"form": "slices", "number": 2}}])
+def test_radii_are_one_a_particle(radii, cut):
+    network = {"builder": "star", "num_particles": 2, **cut}
+    with pytest.raises(ValueError, match=r"`radius` must .* for 2 particles"):
+        files.electrode_from_dict(
+            {"network": network, "particles": {"radius_m": radii}}
+        )
+
+
 def test_nan_in_json_is_refused(tmp_path):
     (tmp_path / "e.json").write_text('{"temperature_K": NaN}')
     with pytest.raises(ValueError, match=r"e\.json cannot be used: it holds NaN"):
