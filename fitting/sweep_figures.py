@@ -16,6 +16,10 @@ from .sweep import Lanes, Sweep
 from .sweep_files import spreads
 
 _PANELS = 6
+_EDGES = (
+    "not all react (upper edge, ranked highest), or failed (lower edge, not ranked)"
+)
+_LETTERS = {1: 26, 2: 42}  # of a line of that, by the columns of a legend
 _MARKERS = "o^sD"  # of half cycles; later ones are not drawn
 _DASHES = ("-", "--")
 _DECADES = 5  # with a tick; of more, every second or third has one
@@ -102,8 +106,13 @@ def spread_figure(sweep: Sweep, lanes: Lanes) -> Figure:
     rows = -(-len(shown) // columns)
     halves = min(spread.shape[1], len(_MARKERS))
     title = left_out(halves, spread.shape[1]) or None
-    lines = -(-halves // min(columns, 2)) + (title is not None)
-    figure = blank(60 + 55 * (columns - 1), 16 + 4 * lines + 45 * rows)
+    wide = min(columns, 2)
+    lines = -(-halves // wide) + (title is not None)
+    handles = _half_handles(halves)
+    if not np.isfinite(spread[:, 0]).all():
+        handles.append(_edge_handle(_LETTERS[wide]))
+        lines += 3 * (wide == 1)
+    figure = blank(max(5 + 55 * columns, 70), 16 + 4 * lines + 45 * rows)
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, (component, correlation) in zip(panels.flat, shown, strict=False):
         values, label, scale = _axis(sweep, component)
@@ -120,10 +129,7 @@ def spread_figure(sweep: Sweep, lanes: Lanes) -> Figure:
         axes.remove()
     for axes in panels[:, 0]:
         axes.set_ylabel("spread of midpoints (h)")
-    handles = _half_handles(halves)
-    if not np.isfinite(spread[:, 0]).all():
-        handles.append(_edge_handle())
-    place = {"loc": "outside lower center", "ncols": min(columns, 2)}
+    place = {"loc": "outside lower center", "ncols": wide}
     figure.legend(handles=handles, title=title, frameon=False, **place)
     return figure
 
@@ -137,9 +143,8 @@ def _mark_edges(axes, values, spread, failed) -> None:
         axes.plot(values[mask], heights, "|", color="0.2", transform=whole)
 
 
-def _edge_handle() -> Line2D:
-    text = "not all react (upper edge, ranked highest),\n"
-    text += "or failed (lower edge, not ranked)"
+def _edge_handle(letters: int) -> Line2D:
+    text = textwrap.fill(_EDGES, letters)
     return Line2D([], [], label=text, marker="|", color="0.2", linestyle="")
 
 

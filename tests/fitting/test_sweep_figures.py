@@ -83,8 +83,13 @@ def test_lanes_that_do_not_all_react_rank_above_all_others(halves):
     # Without the stalled lane 1.00; with it, ranks 4, 1, 2, 3 at rising factors.
     which = "" if halves == 1 else ", half cycle 1"
     assert figure.axes[0].get_title() == f"rank correlation -0.20{which}"
-    told = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "upper edge, ranked highest" in told[-1]
+    words = figure.legends[0].get_texts()
+    assert "upper edge, ranked highest" in words[-1].get_text().replace("\n", " ")
+    with matplotlib.rc_context(style._STYLE):
+        figure.draw_without_rendering()
+    for drawn in figure.legends[0], figure.axes[0].title:
+        box = drawn.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
 
 
 def test_factors_over_many_decades_are_named_at_some_of_them():
