@@ -90,8 +90,7 @@ def site_frames(electrode, solution, num_frames: int) -> np.ndarray:
     for instant in np.linspace(time[0], time[-1], num_frames):
         image.set_data(seen.picture(at_instant(time, x, instant)))
         volt = at_instant(time, voltage, instant)[0]
-        passed = (instant - time[0]) / seconds
-        axes.set_title(f"{passed:.1f} {unit}, {volt:.2f} V")
+        axes.set_title(f"{instant / seconds:.1f} {unit}, {volt:.2f} V")
         figure.canvas.draw()
         frames.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
     return np.stack(frames)

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 import tifffile
+from matplotlib.axes import Axes
 from PIL import Image
 
 import diffelec
@@ -335,3 +336,13 @@ def test_bad_argument(arguments, words, tmp_path, capsys, monkeypatch):
     assert words in printed
     assert printed.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_film_tells_the_clock_of_the_run(electrode, solution, monkeypatch):
+    told = []
+    later = dataclasses.replace(solution, time=solution.time + 5 * HOUR)
+    with monkeypatch.context() as patch:
+        patch.setattr(Axes, "set_title", lambda *args: told.append(args[1]))
+        site_film.site_frames(electrode, later, 2)
+    ends = [f"{time / HOUR:.1f} h" for time in later.time[[0, -1]]]
+    assert [text.split(",")[0] for text in told[-2:]] == ends
