@@ -184,10 +184,10 @@ def write(arguments, electrode, solution, settings: dict, also=None) -> None:
             site_files.write_site_tables(folder, electrode, solution)
         _write_figures(folder, electrode, solution, arguments.soc)
         names = sorted([path.name for path in folder.iterdir()] + [files.STUDY])
-        files.write_json(
-            folder / files.STUDY, _study(electrode, solution, settings, names)
-        )
-        for name, fill in (also or {}).items():
+        inside = also or {}
+        told = _study(electrode, solution, settings, [*names, *inside])
+        files.write_json(folder / files.STUDY, told)
+        for name, fill in inside.items():
             (folder / name).mkdir()
             fill(folder / name)
             names.append(f"{name}/")

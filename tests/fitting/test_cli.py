@@ -10,6 +10,7 @@ import pytest
 
 import diffelec
 from fitting import cli, files
+from fitting.commands import demo
 
 SHORT = ["Charge at C/20 until 3.75 V", "Discharge at C/10 for 2 hours"]
 
@@ -122,6 +123,24 @@ def test_onsets_have_a_row_per_half_cycle_and_particle(run_once):
     assert 0 < times[0] < times[1] < times[2]
     charge_end = float(columns(out / "steps.csv")["end_s"][0]) / 3600
     assert times[1] == pytest.approx(0.5 * charge_end, rel=0.02)
+
+
+def test_a_fit_goes_with_the_demo_that_it_belongs_to(tmp_path, monkeypatch):
+    """As all files that a study lists do where its folder is used again."""
+    monkeypatch.setattr(demo, "_fit", lambda: fill)
+
+    def fill(folder):
+        files.write_json(folder / "study.json", {"files": ["study.json", "a.csv"]})
+        (folder / "a.csv").write_text("1")
+
+    command = ["demo", "--quick", "--cycles", "1", "--out", str(tmp_path / "out")]
+    assert cli.main(command) == 0
+    study = json.loads((tmp_path / "out" / "study.json").read_text())
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "fit" in written
+    assert written == set(study["files"])
+    assert cli.main([*command, "--no-fit", "--overwrite"]) == 0
+    assert not (tmp_path / "out" / "fit").exists()
 
 
 def test_study_repeats_the_run(run_once):
