@@ -35,10 +35,18 @@ LEAST_HEIGHT = 44  # mm, of a network: the words beside its scale need as much
 
 
 def _clock(solution) -> tuple[np.ndarray, float, str]:
-    """(the instants in a unit for an axis, that unit in s, its name)."""
-    time = np.asarray(solution.time)
+    """(the instants in a unit for an axis, that unit in s, its name); NaN those outside
+    the run, of which nothing is known.
+    """
+    known = np.isfinite(np.asarray(solution.voltage))
+    time = np.where(known, np.asarray(solution.time), np.nan)
     seconds, name = time_unit(float(np.ptp(time[np.isfinite(time)])))
     return time / seconds, seconds, name
+
+
+def _marker(time) -> str:
+    """Of lines over time: a dot where there is one instant, of which no line is."""
+    return "o" if np.isfinite(time).sum() == 1 else ""
 
 
 def _mark_half_cycles(axes, solution, *, named: bool) -> None:
@@ -75,6 +83,7 @@ def stoichiometry_figure(solution) -> Figure:
     surface = np.asarray(solution.surface_stoichiometry)
     figure = blank(170, 85)
     axes = figure.add_subplot()
+    marks = {"marker": _marker(time), "markersize": 3}
     many = len(shown) > len(OKABE_ITO)
     shades = matplotlib.colormaps["cividis"](np.linspace(0, 1, len(shown)))
     names = [] if many else legend_names([topology.particle_labels[k] for k in shown])
@@ -82,9 +91,10 @@ def stoichiometry_figure(solution) -> Figure:
         color = shades[number] if many else OKABE_ITO[number]
         label = None if many else names[number]
         if not many:
-            axes.plot(time, surface[:, k], "--", color=color, linewidth=0.7)
-        width = 0.6 if many else 1.2
-        axes.plot(time, mean[:, k], color=color, label=label, linewidth=width)
+            look = {"color": color, "linewidth": 0.7, "markerfacecolor": "white"}
+            axes.plot(time, surface[:, k], "--", **look, **marks)
+        look = {"color": color, "linewidth": 0.6 if many else 1.2}
+        axes.plot(time, mean[:, k], label=label, **look, **marks)
     axes.plot([], [], color="0.4", label="volume mean")
     if not many:
         axes.plot([], [], "--", color="0.4", linewidth=0.7, label="surface")
@@ -112,10 +122,11 @@ def voltage_figure(solution) -> Figure:
     divisor, prefix = _prefixed(current)
     figure = blank(170, 95)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    upper.plot(time, np.asarray(solution.voltage), color=OKABE_ITO[0])
+    marks = {"marker": _marker(time), "markersize": 3}
+    upper.plot(time, np.asarray(solution.voltage), color=OKABE_ITO[0], **marks)
     upper.set_ylabel("cell voltage (V)")
     lower.axhline(0.0, color="0.6", linewidth=0.6)
-    lower.plot(time, current / divisor, color=OKABE_ITO[5])
+    lower.plot(time, current / divisor, color=OKABE_ITO[5], **marks)
     lower.set_ylabel(f"current ({prefix}A)\n(> 0 charges)")
     lower.set_xlabel(f"time ({unit})")
     _mark_half_cycles(upper, solution, named=True)

@@ -146,9 +146,36 @@ def run(arguments) -> None:
     else:
         settings["num_saved"] = arguments.saved
     solution = study.solve(electrode, protocol, settings)
+    _check_instants(arguments, solution)
     study.write(arguments, electrode, solution, settings)
     if arguments.film_sites is not None:
         _film(arguments, electrode, solution)
+
+
+def _check_instants(arguments, solution) -> None:
+    """Says which of `--times` lie outside the run, where nothing is known; refuses to
+    write of nothing else.
+    """
+    if arguments.times is None:
+        return
+    import numpy as np
+
+    from ..wording import counted
+
+    outside = np.isnan(np.asarray(solution.voltage))
+    name, end = arguments.times.name, float(solution.step_end_times[-1])
+    if outside.all():
+        raise ValueError(
+            f"{name}, column time_s, must hold an instant within the run, which ends at"
+            f" {end:.8g} s, but has {float(solution.time[0]):g} first; correct it."
+        )
+    if outside.any():
+        rows = counted(int(outside.sum()), "row")
+        print(
+            f"note: {name}: {rows} of {outside.size} outside the run, which ends at "
+            f"{end:.8g} s, left empty.",
+            file=sys.stderr,
+        )
 
 
 def _film(arguments, electrode, solution) -> None:

@@ -125,6 +125,24 @@ def test_onsets_have_a_row_per_half_cycle_and_particle(run_once):
     assert times[1] == pytest.approx(0.5 * charge_end, rel=0.02)
 
 
+def test_instants_outside_the_run_are_told_or_refused(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("time_s\n0\n60\n1e9\n")
+    (tmp_path / "none.csv").write_text("time_s\n1e9\n")
+    command = ["simulate", "--preset", "single_particle", "--protocol", *SHORT]
+    command += ["--times", str(tmp_path / "t.csv"), "--out", str(tmp_path / "out")]
+    assert cli.main(command) == 0
+    end = float(columns(tmp_path / "out" / "steps.csv")["end_s"][-1])
+    note = f"t.csv: 1 row of 3 outside the run, which ends at {end:.8g} s, left empty."
+    assert note in capsys.readouterr().err
+    voltages = columns(tmp_path / "out" / "timeseries.csv")["voltage_V"]
+    assert [v != "" for v in voltages] == [True, True, False]
+    command[-3:] = [str(tmp_path / "none.csv"), "--out", str(tmp_path / "none")]
+    assert "none.csv, column time_s, must hold an instant within" in refused(
+        capsys, *command
+    )
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_fit_goes_with_the_demo_that_it_belongs_to(tmp_path, monkeypatch):
     """As all files that a study lists do where its folder is used again."""
     monkeypatch.setattr(demo, "_fit", lambda: fill)

@@ -107,6 +107,20 @@ def test_instants_of_a_part_of_the_run_fill_their_figure(
     assert len(told) == (kept.stop == 3)
 
 
+@pytest.mark.parametrize("draw", [figures.stoichiometry_figure, figures.voltage_figure])
+def test_instants_outside_the_run_take_no_room_and_one_is_a_dot(draw, solution):
+    time, voltage = np.array(solution.time), np.array(solution.voltage)
+    time[-1], voltage[-1] = 4000 * HOUR, np.nan
+    late = dataclasses.replace(solution, time=time, voltage=voltage)
+    assert draw(late).axes[-1].get_xlim() == (0, time[-2] / HOUR)
+    first = np.where(np.arange(len(time)) == 0, voltage, np.nan)
+    one = dataclasses.replace(solution, voltage=first)
+    for figure, mark in ((draw(late), "None"), (draw(one), "o")):
+        lines = [line for axes in figure.axes for line in axes.lines]
+        drawn = [line for line in lines if len(line.get_xdata()) > 2]
+        assert {line.get_marker() or "None" for line in drawn} == {mark}
+
+
 def test_current_is_drawn_with_a_fitting_prefix(solution):
     figure = figures.voltage_figure(solution)
     assert labels(figure) == [
