@@ -105,6 +105,9 @@ def main_and_exit() -> NoReturn:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, terminate)
+    with contextlib.suppress(AttributeError):  # without a stdout, or of another kind
+        # A letter that a terminal does not know is no reason to lose results.
+        sys.stdout.reconfigure(errors="replace")
     try:
         status = _main(None)
     except KeyboardInterrupt as stopped:

@@ -1,5 +1,6 @@
 """How the process of a command ends: interrupted, terminated, or as usual."""
 
+import io
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 import diffelec
 from fitting import cli
+from fitting.commands import demo
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,6 +61,18 @@ def test_a_process_that_is_not_interrupted_exits_as_usual(capsys, monkeypatch):
     assert "unrecognized arguments: --seed" in capsys.readouterr().err
     # What libraries still do at the end is not to be interrupted.
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def test_letters_that_the_output_does_not_know_end_nothing(monkeypatch):
+    known = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(demo, "run", lambda _: print("0, 1, … ± 2 µm"))
+    monkeypatch.setattr(sys, "stdout", known)
+    monkeypatch.setattr(sys, "argv", ["diffelec", "demo", "--no-fit"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main_and_exit()
+    assert ended.value.code == 0
+    known.seek(0)
+    assert known.read() == "0, 1, ? ± 2 µm\n"
 
 
 PROGRAM = """
