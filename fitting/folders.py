@@ -17,6 +17,7 @@ from pathlib import Path
 from .files import STUDY, read_json
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
+_OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}  # of who looked inside
 
 
 def check_folder(folder: str | os.PathLike, *, overwrite: bool) -> None:
@@ -34,7 +35,8 @@ def check_folder(folder: str | os.PathLike, *, overwrite: bool) -> None:
             f"--out must name a folder that can be made, but '{above}' {kind}; choose "
             "another one."
         )
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if inside - _OF_THE_SYSTEM and not overwrite:
         raise ValueError(
             f"--out must name a new or empty folder, but '{folder}' holds files; "
             "choose another one or add --overwrite."

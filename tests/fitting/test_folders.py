@@ -107,6 +107,16 @@ def test_a_folder_that_cannot_be_made_is_refused_before_any_work(tmp_path, monke
         folders.check_folder(tmp_path / "a" / "b", overwrite=False)
 
 
+def test_a_folder_that_was_only_looked_at_is_empty(tmp_path):
+    (tmp_path / ".DS_Store").write_text("")
+    folders.check_folder(tmp_path, overwrite=False)
+    with folders.result_folder(tmp_path) as folder:
+        files.write_json(folder / "study.json", {"files": ["study.json"]})
+    assert names_in(tmp_path) == [".DS_Store", "study.json"]
+    with pytest.raises(ValueError, match="holds files"):
+        folders.check_folder(tmp_path, overwrite=False)
+
+
 def test_a_link_to_nothing_is_refused_before_any_work(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "gone")
     for folder in (tmp_path / "link", tmp_path / "link" / "in"):
