@@ -89,6 +89,19 @@ def test_stoichiometry_of_imaged_particles_only(solution):
     np.testing.assert_allclose(solid[1].get_xdata(), solution.time / HOUR)
 
 
+def test_a_scale_of_colours_names_some_of_many_particles():
+    many = diffelec.presets.electrode_of(diffelec.graphs.star(30))
+    axes, scale = figures.stoichiometry_figure(made_up(many)).axes
+    what = "mean stoichiometry x in Li$_x$MO$_2$ (–)"
+    assert labels(axes.figure) == ["time (h)", what, "particle"]
+    named = [text.get_text() for text in scale.get_yticklabels()]
+    assert named == ["p0", "p4", "p7", "p11", "p14", "p18", "p22", "p25", "p29"]
+    shown = matplotlib.cm.ScalarMappable(scale._colorbar.norm, scale._colorbar.cmap)
+    for name, place in zip(named, scale.get_yticks(), strict=True):
+        (line,) = [line for line in axes.lines if line.get_label() == name]
+        np.testing.assert_allclose(line.get_color(), shown.to_rgba(place), atol=0.01)
+
+
 @pytest.mark.parametrize("draw", [figures.stoichiometry_figure, figures.voltage_figure])
 @pytest.mark.parametrize("kept", [slice(0, 3), slice(4, 5)], ids=["two hours", "one"])
 def test_instants_of_a_part_of_the_run_fill_their_figure(
