@@ -1,14 +1,16 @@
 """`diffelec demo`: the paper's network over full cycles, then a fit to events."""
 
 import argparse
+from functools import partial
 
-from . import fit, from_film, study
+from . import fit, from_film, idle, study
 
 _CYCLE = (
     "Charge at C/20 until 4.3 V",
     "Hold at 4.3 V until C/50",
     "Discharge at C/20 until 2.5 V",
 )
+_RULES = (idle.Rule(("soc", "overwrite"), ("out",)),)
 _QUICK_SHELLS, _QUICK_TOLERANCE = 12, 1e-4
 _FIT = [
     "--example",
@@ -52,6 +54,7 @@ def run(arguments) -> None:
     if arguments.cycles < 1:
         raise ValueError(f"--cycles must be 1 or more, but is {arguments.cycles}.")
     study.check_most(arguments, "cycles")
+    idle.refuse(arguments, _RULES, partial(study.add_output, required=False))
     import diffelec
 
     study.check_output(arguments)

@@ -5,8 +5,9 @@ import inspect
 import sys
 from pathlib import Path
 
-from . import study
+from . import idle, study
 
+_RULES = (idle.Rule(("film_frames",), ("film_sites",)),)
 _FORMS = ("slices", "sectors", "patches")
 _PROTOCOL = (
     "Charge at C/20 until 4.3 V",
@@ -130,6 +131,7 @@ def run(arguments) -> None:
     if arguments.cycles < 1:
         raise ValueError(f"--cycles must be 1 or more, but is {arguments.cycles}.")
     study.check_most(arguments, "cycles", "saved", "max_steps", "film_frames")
+    idle.refuse(arguments, _RULES, _add_sites)
     import diffelec
 
     from .. import files

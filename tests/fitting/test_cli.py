@@ -331,6 +331,19 @@ def test_bad_argument(arguments, words, tmp_path, capsys, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["simulate", "--film-frames", "5", "--out", "out"], "come with --film-sites"),
+        (["demo", "--soc", "0.5"], "--soc must come with --out"),
+        (["demo", "--overwrite"], "--overwrite must come with --out"),
+    ],
+)
+def test_options_without_an_effect_are_refused(command, words, capsys, monkeypatch):
+    monkeypatch.setattr(diffelec, "simulate", None)
+    assert f"{words}, without which it has no effect" in refused(capsys, *command)
+
+
 def test_a_path_may_begin_at_home(tmp_path, monkeypatch, capsys):
     home = tmp_path / "home"
     home.mkdir()
