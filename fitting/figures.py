@@ -206,7 +206,8 @@ def panel_title(half, state: float, time: float, count: int) -> str:
     after = (time - half.start) / seconds
     word = half.name.split()[0]  # the row has its number
     what = f" of {word}" if count <= _MOST_WORDS else ""
-    return f"{100 * passed:.3g} %{what}\n{after:.1f} {unit}"
+    decimals = 1 if after >= 0.95 else 2  # 2 % of two hours are some, too
+    return f"{100 * passed:.3g} %{what}\n{after:.{decimals}f} {unit}"
 
 
 def _panels(places, rows: int, columns: int):

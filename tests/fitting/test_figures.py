@@ -362,6 +362,8 @@ def test_short_runs_are_told_in_short_units(electrode, solution, factor, unit):
     short = dataclasses.replace(solution, **scaled, tracks=track)
     figure = figures.network_figure(electrode, short, (0.25,))
     assert figure.axes[0].get_title() == f"25 % of charge\n2.5 {unit}"
+    early = figures.network_figure(electrode, short, (0.004,)).axes[0].get_title()
+    assert early == f"0.4 % of charge\n0.04 {unit}"
     for draw in (figures.voltage_figure, figures.stoichiometry_figure):
         axes = draw(short).axes[-1]
         assert axes.get_xlabel() == f"time ({unit})"
