@@ -90,9 +90,9 @@ def legend_names(names: Sequence[str], longest: int = _LONGEST) -> list[str]:
     return found
 
 
-def left_out(shown: int, count: int) -> str:
-    """What a figure says where there are more half cycles than it shows."""
-    return f"the first {shown} of {count} half cycles" if shown < count else ""
+def left_out(shown: int, count: int, what: str = "half cycles") -> str:
+    """What a figure says where there are more half cycles, or others, than it shows."""
+    return f"the first {shown} of {count} {what}" if shown < count else ""
 
 
 def name_below(figure: Figure, *lines: str) -> None:

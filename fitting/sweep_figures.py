@@ -167,7 +167,8 @@ def onsets_figure(sweep: Sweep, lanes: Lanes, component: int) -> Figure:
     style of line for each half cycle; up to seven particles.
     """
     topology = sweep.electrode.network.topology
-    imaged = np.flatnonzero(topology.imaged)[: len(OKABE_ITO)]
+    known = np.flatnonzero(topology.imaged)
+    imaged = known[: len(OKABE_ITO)]
     values, label, scale = _axis(sweep, component)
     order = np.argsort(values)
     figure = blank(120, 75)
@@ -189,7 +190,11 @@ def onsets_figure(sweep: Sweep, lanes: Lanes, component: int) -> Figure:
     if np.isfinite(midpoints).any():
         axes.set_ylim(0.0, 1.05 * np.nanmax(midpoints) / HOUR)
     axes.set_xlabel(label)
-    name_below(figure, left_out(len(halves), midpoints.shape[1]))
+    name_below(
+        figure,
+        left_out(len(halves), midpoints.shape[1]),
+        left_out(len(imaged), len(known), "imaged particles"),
+    )
     axes.set_ylabel("midpoint after the start\nof the half cycle (h)")
     figure.legend(loc="outside right center", frameon=False)
     return figure

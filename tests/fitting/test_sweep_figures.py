@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+import diffelec
 from fitting import quantities, style, sweep, sweep_figures, sweep_files
 
 from . import shared_sweep
@@ -131,3 +132,12 @@ def test_half_cycles_that_figures_of_a_sweep_leave_out_are_counted():
         assert 0 < words.y0 < words.y1 < drawn["spread"].bbox.y1
         shown = ["the first 4 of 5 half cycles", "the first 2 of 5 half cycles"]
         assert told == (shown if count == 5 else ["", ""])
+
+
+def test_particles_that_figures_of_a_sweep_leave_out_are_counted():
+    many = diffelec.presets.electrode_of(diffelec.graphs.star(9))
+    asked = shared_sweep.made_up(count=5)._replace(electrode=many)
+    drawn = sweep_figures.onsets_figure(asked, lanes_of(asked), 0)
+    names = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert names == [f"p{k}" for k in range(7)]
+    assert drawn.get_supxlabel() == "the first 7 of 9 imaged particles"
