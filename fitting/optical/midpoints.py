@@ -40,6 +40,8 @@ class Rise:
         duration: from 10 to 90 %.
         midpoint_sd, onset_sd, completion_sd, duration_sd: their deviations.
         inflation: of the noise's variance by what no shape explains.
+        later: what the slope after the rise, as it sets in, adds to that before it in
+            one duration, in amplitudes.
         shares: probability of each of `SHAPES`.
     """
 
@@ -52,6 +54,7 @@ class Rise:
     completion_sd: float
     duration_sd: float
     inflation: float
+    later: float
     shares: Float[np.ndarray, " shape"]
 
 
@@ -89,10 +92,10 @@ def find_rise(
     centre = (jump.midpoint, math.log(max(jump.duration, frames.spacing)))
     grids = [_close_in(shape, frames, centre, spread, 1.0) for shape in SHAPES]
     best = max(range(len(SHAPES)), key=lambda k: grids[k].height)
-    inflation = _inflation(SHAPES[best], frames, grids[best])
+    inflation, later = _beside(SHAPES[best], frames, grids[best])
     if inflation > 1.0:
         grids = [_close_in(s, frames, centre, spread, inflation) for s in SHAPES]
-    return _averaged(grids, inflation)
+    return _averaged(grids, inflation, later)
 
 
 def _near(time, trace, noise, jump: Jump) -> _Frames:
@@ -191,25 +194,29 @@ def _columns(shape, frames: _Frames, midpoint, duration):
     return columns
 
 
-def _inflation(shape, frames: _Frames, grid: _Grid) -> float:
-    """By how much residuals exceed white noise, in size and in likeness of neighbours.
+def _beside(shape, frames: _Frames, grid: _Grid) -> tuple[float, float]:
+    """(inflation, later slope) of a `Rise`, where a grid is highest.
 
-    Only what is beyond chance (two deviations) counts.
+    Residuals exceed white noise in size and in likeness of neighbours; only what is
+    beyond chance (two deviations) counts.
     """
     best = int(np.argmax(grid.share))
     at = grid.midpoint[best : best + 1], np.exp(grid.log_duration[best : best + 1])
     normal, right, _ = _normal(shape, frames, *at)
     columns = _columns(shape, frames, *at)[0]
-    rest = frames.weight * frames.trace - np.linalg.solve(normal[0], right[0]) @ columns
+    solved = np.linalg.solve(normal[0], right[0])
+    rest = frames.weight * frames.trace - solved @ columns
     count = len(rest)
     scatter = float(np.sum(rest**2)) / max(count - NUM_JUMP, 1)
     scatter = scatter if scatter > 1 + 2 * math.sqrt(2 / count) else 1.0
     alike = float(rest[1:] @ rest[:-1]) / max(float(rest @ rest), 1e-300)
     alike = min(alike, 2 / 3) if alike > 2 / math.sqrt(count) else 0.0
-    return scatter * (1 + alike) / (1 - alike)
+    span = frames.time[-1] - frames.time[0]
+    later = solved[3] / solved[2] * at[1][0] / span
+    return scatter * (1 + alike) / (1 - alike), float(later)
 
 
-def _averaged(grids, inflation: float) -> Rise:
+def _averaged(grids, inflation: float, later: float) -> Rise:
     """Moments over all points of all shapes, by the shapes' evidence."""
     evidence = np.array([grid.evidence for grid in grids])
     shares = np.exp(evidence - evidence.max())
@@ -229,4 +236,4 @@ def _averaged(grids, inflation: float) -> Rise:
         mean = float(share @ value)
         found[name] = mean
         found[f"{name}_sd"] = math.sqrt(float(share @ (value - mean) ** 2))
-    return Rise(**found, inflation=inflation, shares=shares)
+    return Rise(**found, inflation=inflation, later=later, shares=shares)

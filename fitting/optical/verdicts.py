@@ -33,6 +33,7 @@ _ODD = 8.0  # noises by which a single frame is an outlier
 _LEAST_FOR_OUTLIERS = 20  # frames, of which one may be left aside
 _DISAGREE = 3.0  # deviations between two estimators that are worth a reason
 _UNSHAPED = 0.01  # of a duration, by which shapes that no one knows differ
+_SETS_IN = 0.3  # of a duration, by which it is not known where a later slope sets in
 _MEDIAN_COST = 1.25  # standard error of a median over that of a mean
 _PER_UNIFORM = 1 / math.sqrt(12)  # deviation of a uniform law of width 1
 
@@ -336,9 +337,11 @@ def _times(rise: Rise, shape: float, exposure: float) -> dict:
     """Times with deviations that hold exposure, shape and the difference of estimators.
 
     Rises that none of the shapes describes came out up to 1 % of their duration off.
+    What a later slope gains until it is sure to have set in may be of the rise.
     """
     blur, values = _PER_UNIFORM * exposure, dataclasses.asdict(rise)
-    shape = math.hypot(shape, _UNSHAPED * rise.duration)
+    unshaped = math.hypot(_UNSHAPED, _SETS_IN * rise.later) * rise.duration
+    shape = math.hypot(shape, unshaped)
     found = {}
     for name in ("midpoint", "onset", "completion", "duration"):
         found[name] = values[name]

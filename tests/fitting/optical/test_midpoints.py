@@ -53,6 +53,20 @@ def test_deviations_of_midpoints_hold(found):
     assert np.mean((errors / deviations) ** 2) < 1.6
 
 
+def test_deviations_of_slow_rises_hold_that_a_later_slope_sets_in_somewhere():
+    generator, found = np.random.default_rng(3), []
+    for shape in ALL.values():
+        for _ in range(5):
+            times, trace, middle = made_trace(
+                generator, shape, 120 * MINUTE, 20, saturating=True
+            )
+            onset = judge(look_at("p", times, trace, None), 1.0, 0.0)
+            found.append((onset.midpoint - middle) / onset.midpoint_sd)
+    away = np.abs([z for z in found if np.isfinite(z)])
+    assert np.mean(away < 1.96) > 0.75  # 42 % if it set in at midpoints
+    assert np.sqrt(np.mean(away**2)) < 1.8
+
+
 def test_deviations_are_near_the_closed_form_without_a_term_for_frames(found):
     ratios = [
         np.mean(deviations) * MINUTE / closed_form(minutes * MINUTE, signal)
