@@ -123,8 +123,10 @@ def numbers(
     Raises:
         ValueError: naming file, line and column of the first cell that is none.
     """
+    # Of points that part thousands, Python would make decimal ones.
+    as_they_are = separators.thousands != "." and is_plain("".join(cells))
     try:
-        found = np.array(cells, float) if is_plain("".join(cells)) else None
+        found = np.array(cells, float) if as_they_are else None
     except ValueError:
         found = None
     if found is None:

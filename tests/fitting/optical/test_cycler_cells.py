@@ -218,6 +218,15 @@ def test_a_decimal_sign_may_stand_beside_groups_of_thousands(swap, tmp_path):
     np.testing.assert_allclose(table.voltage, 3 + 0.1 * (np.arange(30) % 10))
 
 
+def test_a_column_of_thousands_alone_is_parted_as_the_others_are(tmp_path):
+    swapped = str.maketrans(",.", ".,")
+    rows = [f"{k * 100:,.1f}\t{3500 + k:,d}\t0.5".translate(swapped) for k in range(30)]
+    table = read_cycler(
+        written(tmp_path / "cell.txt", "time_s\tvoltage_mV\tcurrent_mA", rows)
+    )
+    np.testing.assert_allclose(table.voltage, 3.5 + 1e-3 * np.arange(30))
+
+
 def test_points_that_part_both_decimals_and_thousands_are_refused():
     with pytest.raises(ValueError, match=r"one way, but has '1.200,5' and '0.5'"):
         separators_of("cell.csv", [["1.200,5", "0.5"]])
