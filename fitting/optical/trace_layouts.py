@@ -62,7 +62,7 @@ def series(sheet: Sheet, statistic: str) -> tuple[Sheet, Series]:
     valued = [
         k for k, n in enumerate(small) if n.split()[:1] and n.split()[0] in _VALUES
     ]
-    long = labelled is not None and bool(valued)
+    long = labelled is not None and bool(valued) and _names_rows(sheet, labelled)
     if sheet.header[:2] == _OWN and not long:  # whatever particles are called
         return sheet, _wide(sheet)
     if any(k["what"] in _SURE for k in wide):
@@ -75,6 +75,31 @@ def series(sheet: Sheet, statistic: str) -> tuple[Sheet, Series]:
         f"{sheet.name} must be a table of intensities, with time_h and a column a "
         f"particle, or of ImageJ's Multi Measure, but has {', '.join(sheet.header)}."
     )
+
+
+def _names_rows(sheet: Sheet, index: int) -> bool:
+    """Whether a column says whose each row is, and is not the trace of a particle that
+    is called so: numbers with fractions, and an instant of its own in every row.
+    """
+    instants = [column.index for _, column in matches(sheet.header, _CLOCK)]
+    instants += [k for k, n in enumerate(sheet.header) if plain(n) in _FRAMES]
+    alone = any(len(set(sheet.cells(k))) == len(sheet.rows) for k in instants)
+    return not (alone and _are_fractions(sheet.cells(index)))
+
+
+def _are_fractions(texts: Sequence[str]) -> bool:
+    """Whether cells are numbers that change, some of them with a decimal sign."""
+    known = {text for text in texts if text}
+    some = any(set(",.") & set(text) for text in known)
+    return some and len(known) > 1 and all(map(looks_numeric, known))
+
+
+def _is_remark(sheet: Sheet, index: int) -> bool:
+    """Whether a column of a wide table is no trace: blank, or labels of slices."""
+    name = plain(sheet.header[index])
+    if name == "label":
+        return not _are_fractions(sheet.cells(index))
+    return name in ("", *_FRAMES)
 
 
 def _numbers(sheet: Sheet, index: int, ways, *, required: bool):
@@ -170,7 +195,7 @@ def _wide(sheet: Sheet) -> Series:
     clock = known or clock
     aside = {c.index for c in clock}
     first = sheet.header[:2] if sheet.header[:2] == _OWN else sheet.header
-    aside |= {k for k, n in enumerate(first) if plain(n) in ("", *_FRAMES, "label")}
+    aside |= {k for k in range(len(first)) if _is_remark(sheet, k)}
     kept = [k for k in range(len(sheet.header)) if k not in aside]
     if not kept:
         raise ValueError(

@@ -240,6 +240,19 @@ def test_particles_may_be_called_as_columns_of_imagej_are(word, tmp_path):
     np.testing.assert_allclose(read.intensity, INTENSITY / 255.0, rtol=1e-6)
 
 
+@pytest.mark.parametrize("first", ["frame,time_s", "time_s", "Frame"])
+@pytest.mark.parametrize("labels", [("Label", "Mean"), ("intensity", "name")])
+def test_traces_are_not_taken_for_a_column_of_labels(labels, first, tmp_path):
+    lines = [",".join([first, *labels])]
+    for time, values in zip(TIME, INTENSITY.T, strict=True):
+        cells = [time] * (1 + first.count(",")) + [*values]
+        lines.append(",".join(map(str, cells)))
+    given = {"interval": 1.0} if first == "Frame" else {}
+    found = read_traces(written(tmp_path, lines), **given)
+    assert found.labels == labels
+    np.testing.assert_allclose(found.intensity, INTENSITY)
+
+
 def test_two_columns_of_one_particle_are_refused(tmp_path):
     lines = [" ,Mean1,Mean(1),Mean3"]
     lines += [f"{k + 1},{10 + k},{100 + k},{50 + k}" for k in range(10)]
