@@ -98,7 +98,7 @@ def _source(path: Path, stack: tifffile.TiffFile, said: list[str]) -> Source:
     else:
         _check_alike(path, stack)
         pages, num_frames, notes = stack.pages, len(stack.pages), ()
-    notes += tint_notes(path, stack)
+    notes += _turned_notes(path, stack) + tint_notes(path, stack)
     in_one_piece = single and series.dataoffset is not None
     _check_whole(path, stack, pages, num_frames, in_one_piece, said)
     stamps, interval, origin = _stamps(stack, num_frames)
@@ -163,6 +163,17 @@ def _count_frames(path: Path, axes: str, shape) -> tuple[int, tuple[str, ...]]:
             "taken for frames in time.",
         )
     return sizes[moving[0]], ()
+
+
+def _turned_notes(path: Path, stack) -> tuple[str, ...]:
+    """A note on frames that are shown turned or mirrored."""
+    orientation = stack.pages[0].tags.get("Orientation")
+    if orientation is None or orientation.value == 1:
+        return ()
+    return (
+        f"{path.name} is marked as turned (Orientation); pixels were left as stored, "
+        "as ImageJ does, so draw regions on them unturned.",
+    )
 
 
 def tint_notes(path: Path, stack) -> tuple[str, ...]:

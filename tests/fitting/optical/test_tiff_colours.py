@@ -53,6 +53,14 @@ def test_a_film_that_shows_small_numbers_bright_is_noted(tmp_path):
     assert any("(MinIsWhite); they were read as stored" in n for n in read.notes)
 
 
+def test_a_film_that_is_marked_as_turned_is_noted(tmp_path):
+    fields = {"photometric": "minisblack", "extratags": [(274, "H", 1, 6, True)]}
+    tifffile.imwrite(tmp_path / "f.tif", GREY, metadata=None, **fields)
+    read = frames.open_film(tmp_path / "f.tif", interval=9.0)
+    np.testing.assert_allclose(read.frame(0), GREY[0] / 255, atol=1e-6)
+    assert any("as turned (Orientation); pixels were left" in n for n in read.notes)
+
+
 def test_a_folder_of_tiffs_has_the_notes_of_its_pictures(tmp_path):
     for k, kind in enumerate(["minisblack", "miniswhite", "miniswhite"]):
         name = tmp_path / f"{k}.tif"
