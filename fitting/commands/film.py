@@ -152,6 +152,11 @@ def check(arguments) -> None:
             "--protocol must not be given with --rises, which are made up and know "
             "none; leave one of them out."
         )
+    if arguments.png and arguments.no_interval:
+        raise ValueError(
+            "--no-interval must not be given with --png, as images tell none anyway; "
+            "leave it out."
+        )
     if arguments.frames is not None and arguments.hours is not None:
         raise ValueError("Either --hours or --frames must be given, not both.")
     for name in ("rises", "frames"):

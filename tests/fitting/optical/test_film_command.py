@@ -139,6 +139,7 @@ def test_images_need_their_interval_told(tmp_path, capsys):
         (("--protocol", "Charge at 1C until 4 V"), "must not be given with --rises"),
         (("--rises", "1"), "--rises must be 2 or more, but is 1"),
         (("--rises", "100000000"), "--rises must be 10000 or less, but is 1e+08"),
+        (("--png", "--no-interval"), "--no-interval must not be given with --png"),
         (("--frames", "1"), "--frames must be 2 or more, but is 1"),
         (("--bits", "12"), "--bits must be 8 or 16"),
         (("--size", "20"), "--size must be 32 or more, but is 20."),
