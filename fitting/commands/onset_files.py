@@ -64,13 +64,30 @@ def write(folder: Path, found: Found) -> list[str]:
     return names
 
 
+def check_kymographs(arguments: argparse.Namespace, traces) -> None:
+    """Refuses to draw particles that the regions do not know."""
+    from ..optical import frames, region_files
+
+    if not arguments.kymograph:
+        return
+    film = frames.open_film(arguments.film, times=traces.time)
+    marks = region_files.read_circles(arguments.regions, film.shape)
+    known = {circle.particle for circle in marks}
+    for label in arguments.kymograph:
+        if label not in known:
+            raise ValueError(
+                f"--kymograph must name particles of {arguments.regions.name}, but has "
+                f"'{label}'."
+            )
+
+
 def _comments(found: Found) -> tuple[str, ...]:
     """What a reader of the tables must know."""
     clock = "on the film's clock where nothing else is said"
     if found.arguments.cycler is not None:
         gains = f" and {film_clock.gained(found.drift)}" if found.drift else ""
         clock = (
-            f"on the cycler's clock, which reads {found.offset:g} s when the film's "
+            f"on the cycler's clock, which reads {found.offset:.10g} s when the film's "
             f"reads 0{gains}; that offset's deviation of {found.offset_sd:g} s is "
             "common to all particles and not in sd_h"
         )
@@ -127,11 +144,6 @@ def _draw_film(folder: Path, found: Found) -> None:
         save(drawn, folder / f"montage_{n}.png")
     by_label = {circle.particle: circle for circle in marks}
     for label in arguments.kymograph:
-        if label not in by_label:
-            raise ValueError(
-                f"--kymograph must name particles of {arguments.regions.name}, but has "
-                f"'{label}'."
-            )
         drawn = film_figures.kymograph(
             film, by_label[label], found.chosen, offset=found.offset, kept=kept
         )

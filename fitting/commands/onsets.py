@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import cycler_file, film_clock, study
 from .idle import Rule, refuse
-from .onset_files import Found, write
+from .onset_files import Found, check_kymographs, write
 from .traces import add_times
 
 _HOUR, _MILLIAMPERE_HOUR = 3600.0, 3.6
@@ -205,6 +205,7 @@ def find(arguments) -> Found:
     traces = trace_tables.read_traces(
         arguments.traces, interval=arguments.interval_s, times=arguments.times
     )
+    check_kymographs(arguments, traces)
     offset, sd, drift, charge, notes = 0.0, 0.0, 0.0, None, list(traces.notes)
     if arguments.cycler is None:
         halves = _given_halves(arguments, traces)

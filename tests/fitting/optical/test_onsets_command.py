@@ -312,3 +312,18 @@ def test_particles_of_like_names_have_kymographs_of_their_own(tmp_path, monkeypa
     more = ["--kymograph", *traces.labels]
     draw_film(monkeypatch, tmp_path, traces, recording, StillFilm(), *more)
     assert len(list(tmp_path.glob("kymograph_a_b*.png"))) == 3
+
+
+def test_a_kymograph_of_an_unknown_particle_is_refused_before_onsets_are_found(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("fitting.optical.onsets.find_onsets", None)
+    with pytest.raises(ValueError, match=r"--kymograph must name .* but has 'x'"):
+        draw_film(monkeypatch, tmp_path, *made(), StillFilm(), "--kymograph", "p1", "x")
+
+
+def test_the_offset_of_clocks_is_told_to_the_second():
+    arguments = types.SimpleNamespace(traces=Path("t.csv"), cycler=Path("c.csv"))
+    known = {"offset": 1234567.8, "offset_sd": 30.0, "drift": 0.0, "charge": None}
+    found = types.SimpleNamespace(arguments=arguments, **known)
+    assert "reads 1234567.8 s when" in onset_files._comments(found)[0]
