@@ -23,6 +23,7 @@ _APART = 3.0  # spreads of levels before rises, by which rises must exceed to te
 _FEW = 6  # levels, of which the median deviation may be that of those that agree
 _STEADY = 1 / 3  # of a rise, from which on a change without one is not "unchanged"
 _DOUBTFUL = 0.5  # of a rise, from which on a step without one may be one
+_UNSURE = 1.2  # of a noise, its deviation if one frame told it; goes with their root
 _UNEVEN = 1.5  # times that shares of changes at midpoints may differ
 _ENDS = 20  # of all frames, the part at each end that a change is taken from
 _PAUSE = 3.0  # spacings of frames that make a pause of the camera
@@ -228,7 +229,8 @@ def _or_doubtful(onset: Onset, usual: float) -> Onset:
     """The verdict "ambiguous" for a step that may be a rise, as of few frames, whose
     noise is not known well.
     """
-    least = _DOUBTFUL * usual or LEAST_SIGNAL * onset.noise
+    noise = onset.noise / (1 + _UNSURE / math.sqrt(onset.num_frames))  # or less
+    least = _DOUBTFUL * usual or LEAST_SIGNAL * noise
     if onset.outcome is not Outcome.RIGHT or not onset.step > least:
         return onset
     reason = f"no clear rise, but a step of {onset.step:.2g}"

@@ -383,6 +383,19 @@ def test_what_may_have_risen_within_few_frames_is_not_censored_after_them():
     assert np.mean(silent == Outcome.RIGHT) > 0.9
 
 
+def test_a_rise_alone_at_five_noises_of_few_frames_is_seldom_censored():
+    times, told = HOUR * np.arange(10), []
+    for seed in range(60):
+        middle = np.random.default_rng(seed).uniform(1.5, 7.5)
+        for amplitude in (0.3, 0.0):
+            row = {"a": rise(middle, 1.0, amplitude, times)}
+            (one,) = find_onsets(traces_of(row, 0.06, times, seed))
+            told.append(one.onsets[0].outcome)
+    censored = np.array(told) == Outcome.RIGHT
+    assert np.mean(censored[::2]) < 0.1
+    assert np.mean(censored[1::2]) > 0.7
+
+
 def test_a_published_rise_beyond_the_noise_of_few_frames_is_not_censored():
     orange = by_label(measured("nmc532_charge1", None))["orange"]
     assert orange.outcome is Outcome.AMBIGUOUS
