@@ -126,11 +126,14 @@ def _find_header(name: str, lines: Sequence[str], is_header):
     ]
     if not kept:
         raise ValueError(f"{name} must have a header line, but is empty.")
-    for k, line in kept[:5]:
-        counted = _BIOLOGIC.search(line)
-        if counted:
-            return _counted_header(name, lines, k, int(counted[1]))
     first = None
+    for k, line in kept[:5]:
+        told = _BIOLOGIC.search(line)
+        if told:
+            first = _counted_header(name, lines, k, int(told[1]))
+            if is_header(first[1]):  # not where lines were added above
+                return first
+            break
     pairs = itertools.zip_longest(kept, kept[1:], fillvalue=(0, ""))
     for (k, line), (_, below) in pairs:
         delimiter = delimiter_of(line, below)

@@ -271,3 +271,15 @@ def test_a_time_that_falls_to_zero_at_steps_is_named_and_repaired_on_request():
 def test_a_table_is_frozen(tables):
     with pytest.raises(dataclasses.FrozenInstanceError):
         tables[1]["plain"].source = "other"
+
+
+@pytest.mark.parametrize("added", ["# Cell 7, second charge", None])
+def test_a_header_is_found_though_lines_above_it_came_or_went(added, tmp_path):
+    data = vendor.made()
+    path = vendor.biologic(tmp_path / "cell", data)
+    head, *rest = path.read_bytes().split(b"\r\n")
+    rest = rest[:2] + rest[3:] if added is None else [added.encode(), *rest]
+    path.write_bytes(b"\r\n".join([head, *rest]))
+    table = read_cycler(path)
+    assert table.instrument == "BioLogic"
+    np.testing.assert_allclose(table.time, data.time, atol=1e-4)
