@@ -19,6 +19,7 @@ from .trace_layouts import Series, check_clock, is_header, series
 from .traces import LEAST_FRAMES, Traces
 
 _SCALES = (1.0, 3.0, 255.0, 765.0, 4095.0, 65535.0)  # of 1, RGB sums, 8, 12, 16 bit
+_TOLD_APART, _UNSTEADY = 0.9, 0.25  # of frames, by values and by turns of a noisy trace
 _COMMENT = re.compile(r"#\s*(scale|start)\s*[:=]\s*(\S+)")
 
 
@@ -61,6 +62,8 @@ def read_traces(
     order, time, told = _in_order(sheet.name, time)
     intensity = intensity[:, order]
     notes += [*told, *_remarks(sheet.name, found.labels, intensity, given)]
+    intensity, told = _without_repeats(sheet.name, intensity)
+    notes += told
     if inverted:
         intensity = _turned(intensity)
         notes.append(f"{sheet.name}: traces were turned over (inverted contrast).")
@@ -150,6 +153,33 @@ def _in_order(file: str, time):
         twins = wording.counted(int(np.sum(~later)), "frame")
         notes.append(f"{file}: {twins} at the time of another; left aside.")
     return order[later], time[order[later]], notes
+
+
+def _without_repeats(file: str, intensity):
+    """(intensities, notes): none where all are those of the frame before.
+
+    Masked in a film as well, such frames show an instant that is past. Values of few
+    grey levels, and traces without noise, may come twice by themselves.
+    """
+    known = np.isfinite(intensity)
+    same = intensity[:, 1:] == intensity[:, :-1]
+    same |= ~(known[:, 1:] | known[:, :-1])
+    repeated = np.append(False, np.all(same, axis=0)) & np.any(known, axis=0)
+    if not repeated.any() or not any(map(_is_noisy, intensity[:, ~repeated])):
+        return intensity, []
+    return np.where(repeated, np.nan, intensity), [
+        f"{file}: {wording.counted(int(repeated.sum()), 'frame')} of {repeated.size} "
+        "repeat the one before in every particle, as where a camera stood still or a "
+        "film was given another rate; left aside."
+    ]
+
+
+def _is_noisy(trace) -> bool:
+    """Whether hardly any value comes twice, and the trace goes up and down."""
+    known = trace[np.isfinite(trace)]
+    turns = np.sum(np.diff(np.sign(np.diff(known))) != 0)
+    distinct = np.unique(known).size
+    return distinct > _TOLD_APART * known.size and turns > _UNSTEADY * known.size
 
 
 def _turned(intensity):

@@ -253,6 +253,20 @@ def test_traces_are_not_taken_for_a_column_of_labels(labels, first, tmp_path):
     np.testing.assert_allclose(found.intensity, INTENSITY)
 
 
+@pytest.mark.parametrize(("noise", "digits"), [(0.01, 6), (0.01, 1), (0.0, 6)])
+def test_frames_that_repeat_the_one_before_are_left_aside(noise, digits, tmp_path):
+    times = 60.0 * np.arange(60)
+    rows = 0.2 + 0.3 / (1 + np.exp(-(times - np.array([[900.0], [2000.0]])) / 9.0))
+    rows += noise * np.random.default_rng(2).standard_normal(rows.shape)
+    rows = np.round(rows, digits)
+    rows[:, 30::10] = rows[:, 29:59:10]
+    write_traces(tmp_path / "t.csv", Traces(times, LABELS, rows, 1.0))
+    read, told = read_traces(tmp_path / "t.csv"), noise > 0 and digits > 1
+    assert np.all(np.isnan(read.intensity[:, 30::10])) == told
+    assert np.isfinite(read.intensity).sum() == 2 * (57 if told else 60)
+    assert any("3 frames of 60 repeat the one" in note for note in read.notes) == told
+
+
 def test_two_columns_of_one_particle_are_refused(tmp_path):
     lines = [" ,Mean1,Mean(1),Mean3"]
     lines += [f"{k + 1},{10 + k},{100 + k},{50 + k}" for k in range(10)]
