@@ -18,6 +18,7 @@ from . import bath, imaged, setup
 from .design import Experiment
 from .events import Event, Events
 from .problem import AbstractForward, Simulated
+from .scatter import information
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,7 +271,14 @@ class Bench:
         sd = (frames or self.frames).deviations(
             events.is_duration, self.choices.discrepancy
         )
-        return Experiment(electrode, space, Watched(simulated), sd)
+        return Experiment(electrode, space, Watched(simulated), self.worth * sd)
+
+    @functools.cached_property
+    def worth(self) -> float:
+        """Deviation of normal times that tell as much, over that of the candidates':
+        above 1 where the fit bears with outliers.
+        """
+        return information(self.setup.problem.noise.scatter) ** -0.5
 
     def on_fresh_cell(self, protocol: diffelec.Protocol, **fields) -> tuple:
         """As many particles as were fitted, of another cell, under a protocol."""

@@ -40,7 +40,7 @@ class Experiment(eqx.Module):
         space: its free quantities. A number whose label the fit has too is that number;
             any other one is new, and standard normal.
         forward: from an electrode to the times that would be measured.
-        sd: of those times [s].
+        sd: of those times [s], or of normal ones that tell as much.
     """
 
     electrode: PyTree

@@ -211,10 +211,16 @@ def _remarks(bench, expected, num_draws: int) -> list[str]:
     over = f"mean and standard deviation over {num_draws} draws of it"
     if num_draws < 2:
         over = "at one draw of it" if num_draws else "without draws of it"
+    outliers = ""
+    if bench.worth > 1.0:
+        outliers = (
+            f"; times that may be outliers tell as normal ones to {bench.worth:.3g} "
+            "times as much"
+        )
     return [
         f"A candidate measures {kinds} of every particle; a time to {sd:.3g} min (a "
         f"frame every {frames.interval / _MINUTE:.3g} min, and "
-        f"{frames.floor / _MINUTE:.3g} min besides).",
+        f"{frames.floor / _MINUTE:.3g} min besides){outliers}.",
         f"Gains are of the normal law at the optimum: {over}; {failed} of {total} "
         "solves failed.",
     ]

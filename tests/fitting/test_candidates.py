@@ -70,6 +70,14 @@ def test_a_time_is_known_to_a_frame_and_no_better_than_the_floor():
     np.testing.assert_allclose(more**2, sd**2 + 500.0**2)
 
 
+def test_times_that_may_be_outliers_tell_less_of_every_candidate(bench):
+    plain, _ = candidates.build(bench, ["again"])
+    robust, _ = candidates.build(bench_of(robust=True), ["again"])
+    sd, wider = (found[0].parts[0].sd for found in (plain, robust))
+    # Of Student's law of 4 degrees: (4 + 1) / (4 + 3) of the information.
+    np.testing.assert_allclose(wider**2, 7.0 / 5.0 * sd**2, rtol=1e-6)
+
+
 def test_the_frames_of_a_table_are_those_its_deviations_suggest():
     fitted = np.array([True, True, True])
     widths = [np.sqrt(12.0) * 600.0, HOUR, np.sqrt(6.0) * 900.0]

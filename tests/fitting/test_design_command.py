@@ -156,11 +156,21 @@ def test_what_gains_take_for_granted_is_stated(designed):
 )
 def test_means_are_stated_of_as_many_draws_as_there_are(num_draws, said):
     frames = bench.Frames(600.0, 60.0)
-    made = types.SimpleNamespace(frames=frames, kinds=())
+    made = types.SimpleNamespace(frames=frames, kinds=(), worth=1.0)
     expected = [one._replace(gains=np.ones(num_draws)) for one in made_up().expected]
     last = command._remarks(made, expected, num_draws)[-1]
     start = "Gains are of the normal law at the optimum: "
     assert last == f"{start}{said} solves failed."
+
+
+def test_what_times_tell_that_may_be_outliers_is_stated():
+    frames = bench.Frames(600.0, 60.0)
+    made = types.SimpleNamespace(frames=frames, kinds=(), worth=1.1832)
+    first = command._remarks(made, made_up().expected, 2)[0]
+    assert first.endswith(
+        "and 1 min besides); times that may be outliers tell as normal ones to 1.18 "
+        "times as much."
+    )
 
 
 def test_the_command_is_repeatable():

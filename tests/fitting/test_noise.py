@@ -75,6 +75,13 @@ def test_half_the_square_of_the_row_is_the_loss_of_log_density(scatter):
     assert np.all(slope > 0)
 
 
+@pytest.mark.parametrize("degrees", [1.0, 4.0, 30.0])
+def test_times_under_students_law_tell_less_than_normal_ones(degrees):
+    told = scatter_laws.information(noise.StudentT(degrees))
+    np.testing.assert_allclose(told, (degrees + 1) / (degrees + 3), rtol=1e-6)
+    assert scatter_laws.information(noise.Normal()) == 1.0
+
+
 @pytest.mark.parametrize("scatter", SCATTERS)
 def test_rows_that_inform_have_the_slopes_of_rows_but_within_an_interval(scatter):
     law = event_noise(scatter)
