@@ -85,4 +85,5 @@ def _as_option(sentence: str) -> str:
     """The sentence, naming options of the command in place of arguments."""
     for name in ("current_unit", "repair_time", "day_first", "discharge_positive"):
         sentence = sentence.replace(name, f"--{name.replace('_', '-')}")
+    sentence = sentence.replace("give its zone, or ", "")  # which no option tells
     return sentence.replace("give time_unit", "correct it in the column's name")

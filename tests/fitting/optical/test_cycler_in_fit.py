@@ -9,6 +9,7 @@ from fitting import cli, fit_files
 from fitting.commands import fit
 
 from . import vendor_files as vendor
+from .bad_rows import dated, spring_dates
 
 ONSETS = "particle,event,time_h,sd_h\np,midpoint,1.2,0.1\nq,midpoint,1.9,0.1\n"
 LAYOUTS = {
@@ -53,6 +54,15 @@ def test_a_time_is_repaired_on_request(tmp_path):
     given = arguments(tmp_path, path, "--repair-time")
     fit.prepare(given)
     assert "--repair-time" in fit.command(given)
+
+
+def test_a_clock_set_back_in_autumn_is_repaired_as_its_refusal_says(tmp_path):
+    path = tmp_path / "cell.csv"
+    path.write_text("\n".join(dated(spring_dates(4))))
+    due = r"as clocks do in autumn; --repair-time makes time go on\.$"
+    with pytest.raises(ValueError, match=due):
+        fit.prepare(arguments(tmp_path, path))
+    fit.prepare(arguments(tmp_path, path, "--repair-time"))
 
 
 def test_a_unit_that_no_option_tells_is_mended_in_the_file(tmp_path):
