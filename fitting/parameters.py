@@ -89,12 +89,20 @@ class Free(eqx.Module):
     @property
     def labels(self) -> tuple[str, ...]:
         """A name for each component, unit included."""
-        unit = f" [{self.unit}]" if self.unit else ""
+        units = [f" [{unit}]" if unit else "" for unit in self._units()]
         if self.components:
-            return tuple(f"{self.name} {c}{unit}" for c in self.components)
+            named = zip(self.components, units, strict=True)
+            return tuple(f"{self.name} {c}{unit}" for c, unit in named)
         if self.prior.size == 1:
-            return (f"{self.name}{unit}",)
-        return tuple(f"{self.name} {k}{unit}" for k in range(self.prior.size))
+            return (f"{self.name}{units[0]}",)
+        return tuple(f"{self.name} {k}{unit}" for k, unit in enumerate(units))
+
+    def _units(self) -> list[str]:
+        """Of each component: the spread of logarithms is a number of decades."""
+        units = [self.unit] * self.prior.size
+        if isinstance(self.prior, Hierarchical) and self.unit.startswith("log10("):
+            units[1] = "decades"
+        return units
 
 
 class ParameterSpace(eqx.Module):

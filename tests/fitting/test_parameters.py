@@ -44,8 +44,15 @@ def test_every_component_has_a_name_with_its_unit(space):
     assert len(set(space.labels)) == space.size
     assert "log10 conductivity at x=0.25 [log10(S/m)]" in space.labels
     assert "log10 contact radius p2 [log10(m)]" in space.labels
-    assert "log10 contact radius population spread [log10(m)]" in space.labels
+    assert "log10 contact radius population mean [log10(m)]" in space.labels
     assert "clock offset [s]" in space.labels
+
+
+def test_the_spread_of_logarithms_is_told_in_decades_and_of_others_in_their_unit(space):
+    assert "log10 contact radius population spread [decades]" in space.labels
+    prior = priors.Hierarchical(2, 4.0, 0.1, 0.02)
+    plain = parameters.Free("voltage", prior, where=None, unit="V")
+    assert plain.labels == tuple(f"voltage {k} [V]" for k in range(4))
 
 
 def test_the_middle_of_the_prior_of_curves_leaves_the_curves(space, electrode):
