@@ -52,7 +52,8 @@ def _check_table(name: str, table) -> None:
     if not hasattr(table, "log10_values"):
         raise ValueError(
             f"The {name} must be a table to free its knots, but is a "
-            f"{type(table).__name__}; free its scale, or replace it by a table."
+            f"{type(table).__name__}; leave it out, free its scale, or replace it by a "
+            "table."
         )
 
 

@@ -55,6 +55,11 @@ def test_the_spread_of_logarithms_is_told_in_decades_and_of_others_in_their_unit
     assert plain.labels == tuple(f"voltage {k} [V]" for k in range(4))
 
 
+def test_a_curve_without_knots_has_a_remedy_that_every_fit_has(electrode):
+    with pytest.raises(ValueError, match="is a ConstantCurve; leave it out, free its"):
+        parameters.curve_values(electrode, "rate_constant")
+
+
 def test_the_middle_of_the_prior_of_curves_leaves_the_curves(space, electrode):
     inserted = space.insert(electrode, space.constrain(jnp.zeros(space.size)))
     x = np.linspace(0.2, 1.0, 9)
