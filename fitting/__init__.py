@@ -67,6 +67,7 @@ _NAMESPACES = (
     "problem",
     "progress",
     "quantities",
+    "question",
     "readers",
     "recording",
     "report",

@@ -253,8 +253,8 @@ def _judge(iterate: Iterate, failed: bool, stopped: bool) -> FIT_RESULTS:
     if failed:
         return FIT_RESULTS.solve_failed
     if bool(iterate.done):
-        left = float(iterate.promised) > _PROMISED
-        return FIT_RESULTS.stalled if left else FIT_RESULTS.converged
+        near = float(iterate.promised) <= _PROMISED  # NaN is not
+        return FIT_RESULTS.converged if near else FIT_RESULTS.stalled
     return FIT_RESULTS.stopped if stopped else FIT_RESULTS.max_steps_reached
 
 

@@ -4,6 +4,7 @@ To add one, add one final class with `init`, `advance` and `finish`.
 """
 
 import abc
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -13,12 +14,12 @@ import optax
 import optimistix as optx
 from jaxtyping import Array, Bool, Float, Int
 
-from .problem import Problem
+from .question import AbstractQuestion, Lines
 
-_DOUBTED, _REJECTED = 6, 8  # steps in a row after which a search may end
+_DOUBTED, _REFUSED = 6, 8  # steps in a row after which a search may end
 _LONGEST = 2.0  # of one step, in standard deviations of the prior
-_ALIKE = 0.5  # squared cosine between steps that go the same way
-_SHARE = 0.375  # of a step, that its bend may add at most
+_DAMPING_LEAST = 1e-8
+_INNER, _PRECISE = 100, 1e-8  # steps to where rows are least, and how closely
 
 
 class Iterate(eqx.Module):
@@ -47,146 +48,191 @@ class AbstractOptimiser(eqx.Module):
     """From one iterate to the next; pure, so that iterations compile and batch."""
 
     @abc.abstractmethod
-    def init(self, problem: Problem, raw: Float[Array, " component"]) -> Iterate:
+    def init(
+        self, question: AbstractQuestion, raw: Float[Array, " component"]
+    ) -> Iterate:
         """The iterate of a start; nothing is solved yet."""
 
     @abc.abstractmethod
-    def advance(self, problem: Problem, iterate: Iterate) -> Iterate:
+    def advance(self, question: AbstractQuestion, iterate: Iterate) -> Iterate:
         """One iteration."""
 
     @abc.abstractmethod
-    def finish(self, problem: Problem, iterate: Iterate):
+    def finish(self, question: AbstractQuestion, iterate: Iterate):
         """Rows of the data, the slopes that say what they tell, and the prediction at
         the iterate.
         """
 
 
 class LevenbergMarquardt(AbstractOptimiser):
-    r"""Damped Gauss-Newton on the rows (optimistix), Jacobian by forward mode.
+    r"""Damped steps to where the rows would be least.
 
-    It has settled where a full step promises to lower the loss by less than
-    `tolerance`, $$ \tfrac12 g^T (J^T J)^{-1} g < \epsilon $$: 1e-3 means within
-    sqrt(2e-3) = 0.045 standard deviations of the optimum, in every direction. It has
-    stalled where steps are refused though the next one, damped, promises no more than
-    that. No step is longer than two deviations of the prior: precise times that are far
-    off ask for longer ones, which end where nothing has a slope any more. Few precise
-    times leave narrow valleys that bend, and steps bend with them (see `_bent`).
+    About a point, numbers n are taken for lines and rows r as they are: a step v is
+    where
+    $$ \tfrac12 |r(n + S v + b(v))|^2 + \tfrac12 |z + v|^2 + \tfrac12 \lambda |v|^2 $$
+    is least, which takes no solve to find. Where rows are straight this is Levenberg's
+    and Marquardt's step. But bounds have a slope on one side only, and straight rows
+    lead far beyond them. The bend b is what slopes at the ends of the last step say of
+    second derivatives, and lets steps follow narrow valleys (`_Ahead.bend`).
+
+    It has settled where a step without damping and bend promises to lower the loss by
+    less than `tolerance`: 1e-3 means within sqrt(2e-3) = 0.045 standard deviations of
+    the optimum, in every direction. It has stalled where steps are refused though the
+    next one, damped, promises no more than that. No step is longer than two deviations
+    of the prior: precise times that are far off ask for longer ones, which end where
+    nothing has a slope any more.
+
+    Source: Burke and Ferris 1995, doi 10.1007/BF01585997, for steps by lines within a
+    convex function.
     """
 
     tolerance: float = eqx.field(static=True, default=1e-3)
 
-    @property
-    def _solver(self):
-        solver = optx.LevenbergMarquardt(rtol=1e-12, atol=1e-12)
-        # Damping falls where a step does 3/4 of what was promised, not 99 %.
-        search = optx.ClassicalTrustRegion(high_cutoff=0.75, high_constant=10.0)
-        return eqx.tree_at(lambda s: s.search, solver, search)
-
-    def init(self, problem, raw):
+    def init(self, question, raw):
         # Without the slopes, whose tracing would take as long as a first step's.
-        asked = lambda problem, raw: problem.data_residual(raw)
-        found, prediction = eqx.filter_eval_shape(asked, problem, raw)
-        rows = jax.ShapeDtypeStruct((found.size + raw.size,), raw.dtype)
-        aux = jax.ShapeDtypeStruct((found.size, raw.size), raw.dtype), prediction
-
-        def blank(z, _):
-            del z
-            fill = lambda leaf: jnp.zeros(leaf.shape, leaf.dtype)
-            return fill(rows), jax.tree.map(fill, aux)
-
-        state = self._solver.init(
-            blank, raw, None, {"jac": "bwd"}, rows, aux, frozenset()
+        asked = lambda question, raw: question.numbers(raw)
+        shapes = eqx.filter_eval_shape(asked, question, raw)
+        numbers, prediction = jax.tree.map(
+            lambda x: jnp.zeros(x.shape, x.dtype), shapes
         )
-        zero = jnp.asarray(0)
-        infinite = jnp.asarray(jnp.inf, raw.dtype)
-        return Iterate(raw, infinite, infinite, jnp.asarray(False), zero, zero, state)
-
-    def advance(self, problem, iterate):
-        at = iterate.inner.y_eval
-        rows, slopes, *aux = problem.rows_and_slopes(at)
-        rows = jnp.concatenate([rows, problem.space.prior_residual(at)])
-        slopes = jnp.concatenate([slopes, jnp.eye(at.size, dtype=at.dtype)])
-
-        def linear(z, _):
-            # The step evaluates and differentiates at `at` only: one solve gives both.
-            return rows + slopes @ (z - at), tuple(aux)
-
-        options, tags = {"jac": "bwd"}, frozenset()
-        raw, state, _ = self._solver.step(
-            linear, iterate.raw, None, options, iterate.inner, tags
+        slopes = jnp.zeros((numbers.size, raw.size), raw.dtype)
+        zero, infinite = jnp.asarray(0), jnp.asarray(jnp.inf, raw.dtype)
+        ahead = _Ahead(
+            lines=Lines(numbers, slopes, prediction),
+            raw=raw,
+            expected=infinite,
+            damping=jnp.ones_like(infinite),
+            refused=zero,
+            last=jnp.zeros_like(raw),
+            turned=slopes,
         )
-        state = _shortened(raw, state)
-        state = _bent(iterate, (at, slopes, aux[1].failed), raw, state)
-        done, result = self._solver.terminate(linear, raw, None, options, state, tags)
-        rows, slopes = state.f_info.residual, state.f_info.jac.as_matrix()
-        gradient = slopes.T @ rows
-        promised = 0.5 * gradient @ jnp.linalg.solve(slopes.T @ slopes, gradient)
-        settled = (promised < self.tolerance) & ~state.aux[1].failed
-        rejected = state.num_steps_since_acceptance
-        nearly = (promised < 10.0 * self.tolerance) & (rejected >= _DOUBTED)
-        change = slopes @ (state.y_eval - raw)  # of the rows, by the step to come
-        left = -(rows + 0.5 * change) @ change
-        stalled = (rejected >= _REJECTED) & (left < self.tolerance)
-        settled = settled | nearly | stalled
+        return Iterate(raw, infinite, infinite, jnp.asarray(False), zero, zero, ahead)
+
+    def advance(self, question, iterate):
+        at = iterate.inner.raw
+        tried = question.lines(at)
+        rows = question.rows_or_failed(tried.numbers, tried.prediction.failed)
+        rows = jnp.concatenate([rows, question.space.prior_residual(at)])
+        loss = 0.5 * jnp.sum(rows**2)
+        better = loss < iterate.loss
+        raw = jnp.where(better, at, iterate.raw)
+        ahead = iterate.inner.after(tried, at - iterate.raw, iterate.loss - loss)
+        loss = jnp.where(better, loss, iterate.loss)
+        ahead, promised = _looked_ahead(question, raw, loss, ahead)
+        settled = (promised < self.tolerance) & ~ahead.lines.prediction.failed
+        nearly = (promised < 10.0 * self.tolerance) & (ahead.refused >= _DOUBTED)
+        stalled = (ahead.expected < self.tolerance) & (ahead.refused >= _REFUSED)
+        lost = ~jnp.isfinite(promised)  # slopes are no numbers
         return Iterate(
             raw=raw,
-            loss=0.5 * jnp.sum(rows**2),
+            loss=loss,
             promised=promised,
-            done=done | settled | (result != optx.RESULTS.successful),
+            done=settled | nearly | stalled | lost,
             num_evaluations=iterate.num_evaluations + 1,
-            num_failed=iterate.num_failed + aux[1].failed,
-            inner=state,
+            num_failed=iterate.num_failed + tried.prediction.failed,
+            inner=ahead,
         )
 
-    def finish(self, problem, iterate):
-        state, size = iterate.inner, problem.space.size
-        return state.f_info.residual[:-size], *state.aux
+    def finish(self, question, iterate):
+        known = iterate.inner.lines, iterate.raw
+        rows, _, informing, prediction = _finished(question, *known)
+        return rows, informing, prediction
 
 
-def _shortened(raw, state):
-    """The state of a search with the step to come damped until it is no longer than
-    `_LONGEST`.
+class _Ahead(eqx.Module):
+    """What a search knows at its best point, and where it goes next.
+
+    Attributes:
+        lines: at the best point.
+        raw: where it goes next.
+        expected: by how much that should lower the loss; infinite before the start.
+        damping: lambda.
+        refused: steps in a row that did not lower the loss.
+        last: the last step of which both ends were solved.
+        turned: by how much slopes differ between these ends.
     """
-    slopes, rows = state.f_info.jac.as_matrix(), state.f_info.residual
-    squares, axes = jnp.linalg.eigh(slopes.T @ slopes)
-    along = axes.T @ (slopes.T @ rows)
-    step = lambda damping: -along / (squares + damping)
-    least = 1.0 / state.search_state.step_size
-    damping = jax.lax.while_loop(
-        lambda damping: jnp.linalg.norm(step(damping)) > _LONGEST,
-        lambda damping: 2.0 * damping,
-        least,
+
+    lines: Lines
+    raw: Float[Array, " component"]
+    expected: Float[Array, ""]
+    damping: Float[Array, ""]
+    refused: Int[Array, ""]
+    last: Float[Array, " component"]
+    turned: Float[Array, "number component"]
+
+    def after(self, tried: Lines, step, got) -> "_Ahead":
+        """The same after a step that led to `tried` and lowered the loss by `got`."""
+        better, begun = got > 0, jnp.isfinite(self.expected)
+        share = jnp.where(begun, got / self.expected, 0.5)
+        factor = jnp.where(share > 0.75, 0.1, jnp.where(share < 0.01, 4.0, 1.0))
+        new = begun & ~(tried.prediction.failed | self.lines.prediction.failed)
+        turned = tried.slopes - self.lines.slopes
+        keep = lambda new, old: jnp.where(better, new, old)
+        return dataclasses.replace(
+            self,
+            lines=jax.tree.map(keep, tried, self.lines),
+            damping=jnp.maximum(factor * self.damping, _DAMPING_LEAST),
+            refused=jnp.where(better, 0, self.refused + 1),
+            last=jnp.where(new, step, self.last),
+            turned=jnp.where(new, turned, self.turned),
+        )
+
+    def bend(self, v: Float[Array, " component"]) -> Float[Array, " number"]:
+        r"""Half of v B v, the bend of numbers along a step.
+
+        B is the least symmetric matrix by which slopes turn by Y over the last step d,
+        $$ v^T B v = s\, (2 Y v - s\, Y d), \quad s = d^T v / d^T d. $$
+
+        Source: Powell 1970, doi 10.1016/B978-0-12-597050-1.50006-3 (symmetric secant).
+        """
+        length = self.last @ self.last
+        share = self.last @ v / jnp.where(length > 0, length, 1.0)
+        return 0.5 * share * (self.turned @ (2.0 * v - share * self.last))
+
+
+def _looked_ahead(question, raw, loss, ahead):
+    """Where a search from `raw` goes next, and by how much a step without damping and
+    bend promises to lower the loss.
+    """
+    zero = jnp.zeros_like(loss)
+
+    def look(carry):
+        count, damping, _, _, promised = carry
+        # First without, then with the damping, which doubles until a step is short.
+        damping = jnp.where(count > 1, 2.0, 1.0) * damping
+        bent = jnp.where(count > 0, 1.0, 0.0)
+        step, least = _least(question, raw, ahead, bent * damping, bent)
+        promised = jnp.where(count > 0, promised, loss - least)
+        return count + 1, damping, step, loss - least, promised
+
+    _, damping, step, expected, promised = jax.lax.while_loop(
+        lambda carry: (carry[0] < 2) | (jnp.linalg.norm(carry[2]) > _LONGEST),
+        look,
+        (jnp.asarray(0), ahead.damping, jnp.zeros_like(raw), zero, zero),
     )
-    y_eval = jnp.where(damping > least, raw + axes @ step(damping), state.y_eval)
-    parts = lambda state: (state.y_eval, state.search_state.step_size)
-    return eqx.tree_at(parts, state, (y_eval, 1.0 / damping))
+    found = dataclasses.replace(
+        ahead, raw=raw + step, expected=expected, damping=damping
+    )
+    return found, promised
 
 
-def _bent(iterate, tried, raw, state):
-    r"""The state of a search whose step to come goes along the bend of the rows.
+def _least(question, raw, ahead, damping, bent):
+    """The step to where the damped loss by lines is least, and the loss there."""
+    failed = ahead.lines.prediction.failed
 
-    A step $v$ changes rows by $J v + \tfrac12 \partial_v^2 r$; what parameters can take
-    back of the second term is another
-    $$ a = -\tfrac12 (J^T J + \lambda)^{-1} J^T \partial_v^2 r $$
-    (geodesic acceleration: Transtrum and Sethna, arXiv:1201.5885). It costs no solve
-    where the step before, $d$, went the same way: by the slopes at both of its ends,
-    $\partial_v^2 r \approx (v^T d / d^T d) \Delta J\, v$. Left out where it did not,
-    where a solve failed, and where the bend is too strong to be told. `tried` holds
-    where that step led, the slopes there and whether its solve failed.
-    """
-    at, slopes, failed = tried
-    before = iterate.inner.f_info.jac.as_matrix()
-    last, ahead = at - iterate.raw, state.y_eval - raw
-    inner, lengths = ahead @ last, (last @ last, ahead @ ahead)
-    alike = inner**2 > _ALIKE * lengths[0] * lengths[1]
-    bend = (slopes - before) @ ahead * (inner / jnp.where(alike, lengths[0], 1.0))
-    base = state.f_info.jac.as_matrix()
-    damping = jnp.eye(raw.size) / state.search_state.step_size
-    more = -0.5 * jnp.linalg.solve(base.T @ base + damping, base.T @ bend)
-    told = more @ more < _SHARE**2 * lengths[1]
-    known = (iterate.num_evaluations > 0) & ~(failed | iterate.inner.aux[1].failed)
-    y_eval = jnp.where(known & alike & told, state.y_eval + more, state.y_eval)
-    return eqx.tree_at(lambda state: state.y_eval, state, y_eval)
+    def rows(step):
+        numbers = ahead.lines.numbers + ahead.lines.slopes @ step
+        found = question.rows_or_failed(numbers + bent * ahead.bend(step), failed)
+        return jnp.concatenate([found, question.space.prior_residual(raw + step)])
+
+    step = optx.least_squares(
+        lambda step, _: jnp.concatenate([rows(step), jnp.sqrt(damping) * step]),
+        optx.LevenbergMarquardt(_PRECISE, _PRECISE),
+        jnp.zeros_like(raw),
+        max_steps=_INNER,
+        throw=False,
+    ).value
+    return step, 0.5 * jnp.sum(rows(step) ** 2)
 
 
 class FirstOrder(AbstractOptimiser):
@@ -205,20 +251,20 @@ class FirstOrder(AbstractOptimiser):
     tolerance: float = eqx.field(static=True, default=1e-3)
     patience: int = eqx.field(static=True, default=40)
 
-    def init(self, problem, raw):
-        del problem
+    def init(self, question, raw):
+        del question
         zero, infinite = jnp.asarray(0), jnp.asarray(jnp.inf, raw.dtype)
         inner = (raw, self.rule.init(raw), infinite, zero)
         return Iterate(
             raw, infinite, 0.0 * raw[0], jnp.asarray(False), zero, zero, inner
         )
 
-    def advance(self, problem, iterate):
+    def advance(self, question, iterate):
         at, state, mark, since = iterate.inner
 
         def loss_of(z):
-            rows, prediction = problem.data_residual(z)
-            prior = problem.space.prior_residual(z)
+            rows, prediction = question.data_residual(z)
+            prior = question.space.prior_residual(z)
             return 0.5 * (jnp.sum(rows**2) + jnp.sum(prior**2)), prediction.failed
 
         (loss, failed), slope = jax.value_and_grad(loss_of, has_aux=True)(at)
@@ -241,11 +287,15 @@ class FirstOrder(AbstractOptimiser):
             inner=(following, state, jnp.where(ahead, loss, mark), since),
         )
 
-    def finish(self, problem, iterate):
-        rows, _, informing, prediction = _rows_and_slopes(problem, iterate.raw)
+    def finish(self, question, iterate):
+        rows, _, informing, prediction = _finished(question, None, iterate.raw)
         return rows, informing, prediction
 
 
 @eqx.filter_jit
-def _rows_and_slopes(problem, raw):
-    return problem.rows_and_slopes(raw)
+def _finished(question, lines, raw):
+    """Rows of the data, their slopes, the slopes that say what they tell, and the
+    prediction; by lines where these are known.
+    """
+    lines = question.lines(raw) if lines is None else lines
+    return *question.rows_and_slopes(lines), lines.prediction

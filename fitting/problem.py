@@ -25,9 +25,8 @@ from .events import CHANGES, Events
 from .intensities import IntensityNoise
 from .noise import EventNoise, TraceNoise
 from .parameters import ParameterSpace
-
-FAILED_ROW = 1e3
-"""Standard deviations by which every row of data misses where a solve failed."""
+from .question import FAILED_ROW as FAILED_ROW
+from .question import AbstractQuestion
 
 # Instants between which the crossing of a surface is a line: a jump takes a minute of
 # a day, and where both ends of a line lie outside it, slopes are a third of the truth.
@@ -269,7 +268,7 @@ class Simulated(AbstractForward):
         return crossed, sign * (last - first)
 
 
-class Problem(eqx.Module):
+class Problem(AbstractQuestion):
     r"""Data, model and priors of one fit, as functions of raw numbers z.
 
     $$ \log p(z | y) = \log p(y | T(z)) - z^T z / 2 + \mathrm{const.} $$
@@ -303,43 +302,43 @@ class Problem(eqx.Module):
             parts.append(self.intensities.row_counts)
         return np.concatenate(parts)
 
-    def rows_and_slopes(self, raw: Float[Array, " component"]):
-        """Rows of the data (row,), their slopes (row, component), the slopes that say
-        what they tell (`EventNoise.informing`), and the prediction; by forward mode,
-        all in one solve.
-        """
-
-        def rows(z):
-            found, prediction = self.data_residual(z)
-            times = jnp.where(prediction.failed, 0.0, prediction.times)
-            shift = self.space.clock_offset(self.space.constrain(z))
-            telling = self.noise.informing(times, shift)
-            telling = jnp.where(prediction.failed, FAILED_ROW, telling)
-            return (found, telling), (found, prediction)
-
-        both, (found, prediction) = jax.jacfwd(rows, has_aux=True)(raw)
-        slopes, telling = both
-        informing = jnp.concatenate([telling, slopes[len(telling) :]])
-        return found, slopes, informing, prediction
-
     def predict(self, values: dict) -> Prediction:
         """What the electrode with these values would show."""
         return self.forward(self.space.insert(self.electrode, values))
 
-    def data_residual(
+    def numbers(
         self, raw: Float[Array, " component"]
-    ) -> tuple[Float[Array, " row"], Prediction]:
-        """Rows of the data, and the prediction that they compare with.
-
-        A failed solve misses every row by `FAILED_ROW`; `prediction.failed` says so.
+    ) -> tuple[Float[Array, " number"], Prediction]:
+        """Times of the events on the data's clock, the voltage's trace, and rows of
+        intensities; 0 where the solve failed.
         """
-        parts, found = self._data(raw, "residual")
-        return jnp.where(found.failed, FAILED_ROW, jnp.concatenate(parts)), found
+        found, shift = self._found(raw)
+        parts = [found.times + self.noise.moves * shift]
+        if self.trace is not None:
+            parts.append(found.voltage)
+        if self.intensities is not None:
+            course = jnp.where(found.failed, 0.0, found.course)
+            instants = jnp.where(found.failed, 0.0, found.instants)
+            parts.append(self.intensities.residual(instants, course, shift))
+        return jnp.where(found.failed, 0.0, jnp.concatenate(parts)), found
 
-    def residual(self, raw: Float[Array, " component"]) -> Float[Array, " row"]:
-        """Rows of the data, then those of the prior."""
-        rows, _ = self.data_residual(raw)
-        return jnp.concatenate([rows, self.space.prior_residual(raw)])
+    def rows_of(self, numbers):
+        return self._rows(numbers, self.noise.residual)
+
+    def telling_of(self, numbers):
+        return self._rows(numbers, self.noise.informing)
+
+    def _rows(self, numbers, law):
+        """Rows of all data, those of events by a law."""
+        size = len(self.noise.time)
+        parts, numbers = [law(numbers[:size])], numbers[size:]
+        if self.trace is not None:
+            size = np.size(self.trace.measured)
+            parts.append(self.trace.residual(numbers[:size]))
+            numbers = numbers[size:]
+        if self.intensities is not None:
+            parts.append(numbers)
+        return jnp.concatenate(parts)
 
     def log_densities(
         self, raw: Float[Array, " component"]
@@ -348,26 +347,23 @@ class Problem(eqx.Module):
         each trace of intensities), and the prediction; -`FAILED_ROW`^2/2 each where the
         solve failed.
         """
-        parts, found = self._data(raw, "log_densities")
+        found, shift = self._found(raw)
+        safe = lambda part: jnp.where(found.failed, 0.0, part)
+        parts = [self.noise.log_densities(safe(found.times), shift)]
+        if self.trace is not None:
+            parts.append(self.trace.log_densities(safe(found.voltage)))
+        if self.intensities is not None:
+            course = safe(found.instants), safe(found.course)
+            parts.append(self.intensities.log_densities(*course, shift))
         rows = jnp.concatenate(parts)
         return jnp.where(found.failed, -0.5 * FAILED_ROW**2, rows), found
 
-    def _data(self, raw, law: str):
-        """What a law of the noise says of each kind of data, and the prediction; any
-        finite numbers where the solve failed.
-        """
+    def _found(self, raw) -> tuple[Prediction, Float[Array, ""]]:
+        """The prediction, and the shift of the clock [s]."""
         values = self.space.constrain(raw)
         found = self.predict(values)
         self._check_shapes(found)
-        shift = self.space.clock_offset(values)
-        safe = lambda part: jnp.where(found.failed, 0.0, part)
-        parts = [getattr(self.noise, law)(safe(found.times), shift)]
-        if self.trace is not None:
-            parts.append(getattr(self.trace, law)(safe(found.voltage)))
-        if self.intensities is not None:
-            course = safe(found.instants), safe(found.course)
-            parts.append(getattr(self.intensities, law)(*course, shift))
-        return parts, found
+        return found, self.space.clock_offset(values)
 
     def _check_shapes(self, found: Prediction) -> None:
         """Raises ValueError for a prediction of something else than the data."""

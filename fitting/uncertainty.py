@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from .optimise import AbstractOptimiser, Fit, LevenbergMarquardt, fit
 from .parameters import ParameterSpace
 from .problem import Problem
+from .question import AbstractQuestion
 
 _NAMED = 3  # components named of a direction
 _PIN = 1e-3  # width of a pinned quantity, in its standard deviations
@@ -258,10 +259,8 @@ def _scores(problem, fitted) -> Float[np.ndarray, " row"]:
     return np.concatenate([scores, rows[scores.size :]])
 
 
-class _Pinned(eqx.Module):
-    """What optimisers ask of a problem, with one more row, which holds a quantity at a
-    target.
-    """
+class _Pinned(AbstractQuestion):
+    """A problem with one row more, which holds a quantity at a target."""
 
     problem: Problem
     quantity: Callable[[dict], Array]
@@ -272,18 +271,16 @@ class _Pinned(eqx.Module):
     def space(self):
         return self.problem.space
 
-    def _off(self, raw):
-        return (self.quantity(self.space.constrain(raw)) - self.target) / self.width
+    def numbers(self, raw):
+        numbers, prediction = self.problem.numbers(raw)
+        off = (self.quantity(self.space.constrain(raw)) - self.target) / self.width
+        return jnp.append(numbers, off), prediction
 
-    def data_residual(self, raw):
-        rows, prediction = self.problem.data_residual(raw)
-        return jnp.concatenate([rows, self._off(raw)[None]]), prediction
+    def rows_of(self, numbers):
+        return jnp.append(self.problem.rows_of(numbers[:-1]), numbers[-1])
 
-    def rows_and_slopes(self, raw):
-        rows, *slopes, prediction = self.problem.rows_and_slopes(raw)
-        row, slope = jax.value_and_grad(self._off)(raw)
-        slopes = [jnp.concatenate([part, slope[None]]) for part in slopes]
-        return jnp.concatenate([rows, row[None]]), *slopes, prediction
+    def telling_of(self, numbers):
+        return jnp.append(self.problem.telling_of(numbers[:-1]), numbers[-1])
 
 
 class Component(eqx.Module):
