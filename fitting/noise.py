@@ -20,7 +20,13 @@ from .events import Events
 from .scatter import AbstractScatter as AbstractScatter
 from .scatter import Normal as Normal
 from .scatter import StudentT as StudentT
-from .scatter import check_number, check_scatter, interval_row, normal_score
+from .scatter import (
+    check_number,
+    check_scatter,
+    information,
+    interval_row,
+    normal_score,
+)
 from .scatter import log_surprise as log_surprise
 
 
@@ -184,13 +190,19 @@ class EventNoise(AbstractNoise):
         """Rows with slopes J of which J^T J is what the data tell; they are meant for
         their slopes only.
 
-        Those of `residual`, but for a closed interval. Amid a wide one the row is flat,
-        and its slope depends on where in it a search happened to stop; it counts as
-        the time itself over `interval_sd`.
+        Those of `residual`, but for a closed interval and for a time under a law with
+        tails. Amid a wide interval the row is flat, and its slope depends on where in
+        it a search happened to stop; it counts as the time itself over `interval_sd`.
+        Amid such a law the row is steeper than times tell on the whole (by Fisher's
+        information, `scatter.information`), which is taken where that is less.
         """
         centre = predicted + self.moves * shift
         timed = -centre / self.interval_sd(predicted, shift)
-        return jnp.where(self.closed, timed, self.residual(predicted, shift))
+        z, *_ = self._scaled(*jax.lax.stop_gradient((predicted, jnp.asarray(shift))))
+        _, steep = jax.jvp(self.scatter.residual, (z,), (jnp.ones_like(z),))
+        share = jnp.minimum(1.0, np.sqrt(information(self.scatter)) / steep)
+        own = self.residual(predicted, shift) * jnp.where(self.exact, share, 1.0)
+        return jnp.where(self.closed, timed, own)
 
     def interval_sd(self, predicted, shift=0.0) -> Float[Array, " event"]:
         r"""Standard deviation of the time that an interval stands for [s], 1 elsewhere.

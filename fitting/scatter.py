@@ -229,9 +229,11 @@ def information(scatter: AbstractScatter) -> float:
     if isinstance(scatter, Normal):
         return 1.0
     places = np.linspace(-_ENDS, _ENDS, 4001)
-    z = jnp.sinh(places)  # dense in the middle, and far in the tails
-    log_density, slope = jax.jvp(scatter.log_density, (z,), (jnp.ones_like(z),))
-    each = np.exp(log_density) * np.asarray(slope) ** 2 * np.cosh(places)
+    z = np.sinh(places)  # dense in the middle, and far in the tails
+    with jax.ensure_compile_time_eval():
+        both = jax.jvp(scatter.log_density, (jnp.asarray(z),), (jnp.ones_like(z),))
+    log_density, slope = map(np.asarray, both)
+    each = np.exp(log_density) * slope**2 * np.cosh(places)
     return float(np.trapezoid(each, places))
 
 
