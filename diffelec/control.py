@@ -128,7 +128,8 @@ class Control(eqx.Module):
             row,
             current=row.current + row.current_rate * one_c,
             current_rate=jnp.zeros_like(one_c),
-            least_current=row.least_current + row.least_rate * one_c,
+            # Whichever is met first, as the current falls.
+            least_current=jnp.maximum(row.least_current, row.least_rate * one_c),
             least_rate=jnp.zeros_like(one_c),
             upper_voltage=upper,
             lower_voltage=lower,

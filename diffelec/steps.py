@@ -38,7 +38,9 @@ class AbstractStep(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class CutOff:
-    """Where a step ends besides its duration [s]; None where nothing is said."""
+    """Where a step ends besides its duration [s], at what is met first; None where
+    nothing is said.
+    """
 
     voltage: float | None = None
     current: float = 0.0  # A, magnitude

@@ -96,6 +96,8 @@ def test_the_slope_in_time_of_a_control_is_its_gradient(control, time):
         ({"least_rate": 0.1}, 4.3, 0.001, -0.05),
         ({"least_current": 0.004}, 4.3, 0.005, 0.05),
         ({"upper_voltage": 4.3, "least_rate": 0.1}, 4.2, 0.003, 0.05),
+        ({"least_current": 0.004, "least_rate": 0.1}, 4.3, 0.005, 0.05),
+        ({"least_current": 0.001, "least_rate": 0.1}, 4.3, 0.001, -0.05),
         ({}, 4.2, 0.0, 1e6 - 4.2),
     ],
 )
