@@ -65,7 +65,7 @@ class CutOff:
 
 @dataclasses.dataclass(frozen=True)
 class ConstantCurrent(AbstractStep):
-    """CC at `current` [A] or at `rate` [C]; positive charges."""
+    """CC at `current` [A] or at `rate` [C], of one sign; positive charges."""
 
     current: float = 0.0
     rate: float = 0.0
@@ -74,7 +74,13 @@ class ConstantCurrent(AbstractStep):
 
     @property
     def sign(self):
-        return _sign_of(self.current + self.rate)
+        signs = {_sign_of(self.current), _sign_of(self.rate)} - {0}
+        if len(signs) > 1:  # which is the larger one, the electrode alone tells
+            raise ValueError(
+                f"its current, {self.current} A, and its rate, {self.rate} C, must be "
+                "of one sign, as they add up; give one of them"
+            )
+        return signs.pop() if signs else 0
 
     def row(self):
         return Row(

@@ -77,6 +77,15 @@ def current_row(**fields):
                 "duration": 7200.0,
             },
         ),
+        (
+            "Hold at 4.3 V until C/50 or until 5 uA",
+            {
+                "weight_voltage": 1.0,
+                "voltage": 4.3,
+                "least_rate": 0.02,
+                "least_current": 5e-6,
+            },
+        ),
         ("Rest for 1 hour", current_row(duration=3600.0)),
         ("rest for 10 min", current_row(duration=600.0)),
         ("  REST FOR 1 DAY ", current_row(duration=86400.0)),
@@ -204,6 +213,10 @@ def test_a_step_of_ones_own_opens_a_half_cycle_by_its_sign(sign):
         (
             [protocol.ConstantVoltage(2.5, CutOff(rate=-0.02, duration=60.0))],
             "its least_rate is a magnitude, 0 or more, but is -0.02",
+        ),
+        (
+            [protocol.ConstantCurrent(1e-9, -0.05, HOUR)],
+            "its current, 1e-09 A, and its rate, -0.05 C, must be of one sign",
         ),
         (
             [protocol.ConstantVoltage(np.inf, HOUR)],
