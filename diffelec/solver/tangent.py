@@ -133,8 +133,12 @@ def _step_by_step(primals, moving, count, steps, tableau):
     """`_along_steps` in forward mode."""
     system, parts = primals
     d_system, d_parts = moving
-    # Rows after the last repeat the first step: one that is known to be finite.
-    harmless = jnp.where(count > 0, steps.size[0], TINY_STEP)
+    # Rows after the last repeat the first step: one that is known to be finite. Where
+    # there was none, slopes may be NaN, as at a start that was not found.
+    some = count > 0
+    harmless = jnp.where(some, steps.size[0], TINY_STEP)
+    known = lambda tree: jax.tree.map(lambda leaf: jnp.where(some, leaf, 0.0), tree)
+    d_system = known(d_system)
 
     def one(moving, row):
         index, (time, size, start) = row
@@ -148,7 +152,8 @@ def _step_by_step(primals, moving, count, steps, tableau):
             new, _, dense, _ = rosenbrock_step(system, tableau, *at, start)
             return Last(start, new, dense)
 
-        _, made = eqx.filter_jvp(step, (system, start), (d_system, moving.parts))
+        given = (d_system, known(moving.parts))
+        _, made = eqx.filter_jvp(step, (system, start), given)
         moving = jax.tree.map(lambda a, b: jnp.where(used, a, b), made, moving)
         seen = (watch(system, made.parts), bends(system, made.dense))  # both are linear
         return moving, tuple(jnp.where(used & ~last, leaf, 0.0) for leaf in seen)

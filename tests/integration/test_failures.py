@@ -111,6 +111,37 @@ def test_slopes_of_steps_before_a_failed_one_are_finite():
         np.testing.assert_allclose(failing, alone, rtol=1e-6, atol=1e-12)
 
 
+def test_slopes_of_lanes_that_fail_amid_others_are_finite():
+    electrode = diffelec.presets.single_particle(
+        num_shells=4, initial_stoichiometry=0.92
+    )
+    one_c = float(electrode.one_c_current)
+    steps = diffelec.protocol
+    brief = steps.CutOff(duration=1.0)
+    protocol = steps.Protocol.from_steps(
+        [steps.ConstantCurrent(rate=-0.01, end=brief), steps.ConstantPower(-1.0, brief)]
+    )
+
+    def before(resistance, power):
+        resists = eqx.tree_at(lambda e: e.series_resistance, electrode, resistance)
+        asked = eqx.tree_at(
+            lambda p: p.rows.power, protocol, -power * np.array([0.0, 1.0])
+        )
+        found = diffelec.simulate(
+            resists, asked, throw=False, num_saved=3, rtol=1e-4, max_steps=50
+        )
+        return found.voltage[0], found.failed_step
+
+    # At most U^2/4R, 6.7 V times the 1C current, can be had through this resistance.
+    power = one_c * jnp.array([0.05, *np.geomspace(8.0, 80.0, 24)])
+    slopes = jax.jit(
+        jax.vmap(jax.grad(before, has_aux=True), in_axes=(None, 0)),
+    )
+    slope, failed = slopes(0.5 / one_c, power)
+    np.testing.assert_array_equal(failed, [-1] + [1] * 24)
+    np.testing.assert_allclose(slope, -0.01 * one_c, rtol=1e-9)
+
+
 SHOWN = {
     "onset": lambda s: s.onset_times(),
     "change": lambda s: s.change_times(),
