@@ -37,11 +37,13 @@ class AbstractQuestion(eqx.Module):
         """
 
     @abc.abstractmethod
-    def rows_of(self, numbers: Float[Array, " number"]) -> Float[Array, " row"]:
-        """Rows r of the data with sum(r^2)/2 = -log density + a constant."""
+    def rows_of(self, numbers: Float[Array, " number"]) -> Float[Array, " number"]:
+        """Rows r of the data with sum(r^2)/2 = -log density + a constant, each of its
+        own number.
+        """
 
     @abc.abstractmethod
-    def telling_of(self, numbers: Float[Array, " number"]) -> Float[Array, " row"]:
+    def telling_of(self, numbers: Float[Array, " number"]) -> Float[Array, " number"]:
         """Rows with slopes J of which J^T J is what the data tell."""
 
     def data_residual(self, raw: Float[Array, " component"]):
@@ -78,13 +80,14 @@ class AbstractQuestion(eqx.Module):
         say what they tell, `telling_of`.
         """
         failed = lines.prediction.failed
-        rows = self.rows_or_failed(lines.numbers, failed)
-        along = lambda law: jax.vmap(
-            lambda slope: jax.jvp(law, (lines.numbers,), (slope,))[1], -1, -1
-        )(lines.slopes)
-        laws = self.rows_of, self.telling_of
-        slopes, informing = (jnp.where(failed, 0.0, along(law)) for law in laws)
-        return rows, slopes, informing
+
+        def both(numbers):
+            return self.rows_or_failed(numbers, failed), self.telling_of(numbers)
+
+        ones = jnp.ones_like(lines.numbers)
+        (rows, _), (steep, telling) = jax.jvp(both, (lines.numbers,), (ones,))
+        telling = jnp.where(failed, 0.0, telling)
+        return rows, *(each[:, None] * lines.slopes for each in (steep, telling))
 
 
 class Lines(eqx.Module):
