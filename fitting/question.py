@@ -44,7 +44,9 @@ class AbstractQuestion(eqx.Module):
 
     @abc.abstractmethod
     def telling_of(self, numbers: Float[Array, " number"]) -> Float[Array, " number"]:
-        """Rows with slopes J of which J^T J is what the data tell."""
+        """Rows with slopes J of which J^T J is what the data tell; each of its own
+        number, too.
+        """
 
     def data_residual(self, raw: Float[Array, " component"]):
         """Rows of the data (row,), and the prediction that they compare with.

@@ -187,8 +187,8 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         "--starts",
         metavar="N",
         type=int,
-        default=2,
-        help="searches: from the literature's values, then from draws (default 2)",
+        default=3,
+        help="searches: from the literature's values, then from draws (default 3)",
     )
     search.add_argument(
         "--max-steps",
