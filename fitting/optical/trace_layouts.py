@@ -14,13 +14,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ..columns import TIME, Quantity, matches, plain
+from ..columns import CYCLER, TIME, Quantity, matches, plain
 from ..wording import counted
 from . import cells
 from .cycler_text import Sheet, looks_numeric
 
 _COVERED = 2  # frames on each side, from which on a stretch of time is covered twice
 _CLOCK = Quantity("time", ("time", "t", "elapsed time"), TIME, "time_h")
+_DATE = CYCLER["unix_time_second"]
+_DAY, _NEXT = 86400.0, 10.0  # s; usual steps, within which midnight is passed
 _FRAMES = ("frame", "slice")
 _STATISTIC = re.compile(
     r"(?P<what>Area|Mean|Min|Max|StdDev|Mode|Median|IntDen|RawIntDen|X|Y|XM|YM|Perim\.|"
@@ -41,13 +43,22 @@ class Series(NamedTuple):
     labels: tuple[str, ...]
     intensity: Float[np.ndarray, "particle frame"]
     notes: tuple[str, ...] = ()
+    start: float = float("nan")  # instant at time 0 [s since 1970, UTC]
+
+
+class _Clock(NamedTuple):
+    """Time [s] of rows, the instant at 0 [s since 1970] where known, and notes."""
+
+    time: Float[np.ndarray, " row"]
+    start: float = float("nan")
+    notes: tuple[str, ...] = ()
 
 
 def is_header(row: Sequence[str]) -> bool:
     """Whether cells are those of a header of a table of intensities."""
     small = [plain(cell) for cell in row]
     return len(row) > 1 and (
-        bool(matches(row, _CLOCK))
+        bool(_clocks(row))
         or any(name in small for name in (*_FRAMES, *_LABELS))
         or any(_STATISTIC.fullmatch(cell) for cell in row)
     )
@@ -69,7 +80,7 @@ def series(sheet: Sheet, statistic: str) -> tuple[Sheet, Series]:
         return sheet, _multi_measure(sheet, statistic)
     if long:
         return sheet, _long(sheet, labelled, valued, statistic)
-    if any(matches(sheet.header, _CLOCK)) or any(n in small for n in _FRAMES):
+    if _clocks(sheet.header) or any(n in small for n in _FRAMES):
         return sheet, _wide(sheet)
     raise ValueError(
         f"{sheet.name} must be a table of intensities, with time_h and a column a "
@@ -81,7 +92,7 @@ def _names_rows(sheet: Sheet, index: int) -> bool:
     """Whether a column says whose each row is, and is not the trace of a particle that
     is called so: numbers with fractions, and an instant of its own in every row.
     """
-    instants = [column.index for _, column in matches(sheet.header, _CLOCK)]
+    instants = [column.index for column in _clocks(sheet.header)]
     instants += [k for k, n in enumerate(sheet.header) if plain(n) in _FRAMES]
     alone = any(len(set(sheet.cells(k))) == len(sheet.rows) for k in instants)
     return not (alone and _are_fractions(sheet.cells(index)))
@@ -124,6 +135,7 @@ def _numbers(sheet: Sheet, index: int, ways, *, required: bool):
 
 def _ways(sheet: Sheet, indices: Sequence[int]):
     columns = [sheet.cells(index) for index in indices]
+    columns = [c for c in columns if not (c and cells.is_date(c[0]))]
     texts = [[t for t in column if not cells.is_clock(t)] for column in columns]
     return cells.separators_of(sheet.name, texts)
 
@@ -146,10 +158,9 @@ def _multi_measure(sheet: Sheet, statistic: str) -> Series:
         notes.append(
             f"{sheet.name}: {statistic} was read of its statistics, not {left}."
         )
-    clock = matches(sheet.header, _CLOCK)
-    time = _clock(sheet, clock[0][1], ways) if clock else None
-    number = None if clock else _frame_numbers(sheet)
-    return Series(time, number, tuple(found), np.array(values), tuple(notes))
+    clock = _clocks(sheet.header)
+    read = _clock(sheet, clock[0], ways) if clock else None
+    return _series(sheet, read, tuple(found), np.array(values), tuple(notes))
 
 
 def _columns_of(sheet: Sheet, statistic: str) -> dict[str, int]:
@@ -170,30 +181,89 @@ def _columns_of(sheet: Sheet, statistic: str) -> dict[str, int]:
     return found
 
 
-def _clock(sheet: Sheet, column, ways) -> Float[np.ndarray, " row"]:
-    """Time [s] of rows; its column names its unit, or is read as on a clock."""
-    texts = sheet.cells(column.index)
+def _clocks(header: Sequence[str]) -> list:
+    """Columns of time, those that name their unit first, and behind them of dates."""
+    return [column for what in (_CLOCK, _DATE) for _, column in matches(header, what)]
+
+
+def _series(sheet: Sheet, clock: _Clock | None, labels, values, notes=()) -> Series:
+    """What rows of frames yield."""
+    if clock is None:
+        return Series(None, _frame_numbers(sheet), labels, values, notes)
+    return Series(clock.time, None, labels, values, (*notes, *clock.notes), clock.start)
+
+
+def _clock(sheet: Sheet, column, ways, owners: Sequence[str] = ()) -> _Clock:
+    """Time of rows; its column names its unit, or is read as on a clock or as dates.
+
+    Args:
+        sheet: the table.
+        column: of its times.
+        ways: in which it writes numbers.
+        owners: whose each row is, where rows are not all of one film.
+    """
+    texts, label = sheet.cells(column.index), column.label
     if texts and cells.is_clock(texts[0]):
-        return cells.durations(sheet.name, sheet.lines, column.label, texts)
+        time = cells.durations(sheet.name, sheet.lines, label, texts)
+        return _past_midnight(sheet, label, time, owners)
+    if texts and (cells.is_date(texts[0]) or matches([label], _DATE)):
+        return _dated(sheet, label, texts)
     if np.isnan(column.factor):
         raise ValueError(
-            f"{sheet.name}, column {column.label}, must name its unit, one of s, min, "
-            f"h; write, for instance, '{column.label}_h'."
+            f"{sheet.name}, column {label}, must name its unit, one of s, min, h; "
+            f"write, for instance, '{label}_h'."
         )
-    return column.factor * _numbers(sheet, column.index, ways, required=True)
+    return _Clock(column.factor * _numbers(sheet, column.index, ways, required=True))
+
+
+def _past_midnight(sheet: Sheet, label: str, time, owners) -> _Clock:
+    """Readings of a clock of the day, which go on where it begins anew."""
+    times, count = time.copy(), 0
+    whose = np.array(owners or [""] * len(time))
+    for owner in dict.fromkeys(whose.tolist()):
+        own = whose == owner
+        steps = np.diff(time[own])
+        ahead, usual = (
+            steps + _DAY,
+            float(np.median(np.abs(steps))) if steps.size else 0,
+        )
+        passed = (steps < 0) & (ahead > 0) & (ahead <= _NEXT * usual)
+        times[own] += _DAY * np.append(0, np.cumsum(passed))
+        count = max(count, int(passed.sum()))
+    if not count or np.max(time) >= _DAY:
+        return _Clock(time)
+    note = (
+        f"{sheet.name}: column {label} is of a clock of the day, which passes midnight "
+        f"{counted(count, 'time')}; days were added."
+    )
+    return _Clock(times, notes=(note,))
+
+
+def _dated(sheet: Sheet, label: str, texts: Sequence[str]) -> _Clock:
+    """Times since the first of dates."""
+    found = cells.dates(sheet.name, label, texts)
+    bad = np.flatnonzero(~np.isfinite(found.unix))
+    if bad.size:
+        raise ValueError(
+            f"{sheet.name}, line {sheet.lines[bad[0]]}, column {label}, must be a date "
+            f"such as 2025-04-03 12:34:56, but is '{texts[bad[0]]}'; correct the row, "
+            "or give a column such as time_s."
+        )
+    start = float(np.min(found.unix))
+    return _Clock(found.unix - start, start, found.notes)
 
 
 def _wide(sheet: Sheet) -> Series:
     """A column of time or frame, and one column a particle."""
-    clock = [c for _, c in matches(sheet.header, _CLOCK)]
-    known = [c for c in clock if not np.isnan(c.factor)]
+    clock = _clocks(sheet.header)
+    known = [c for c in clock if matches([c.label], _CLOCK) and c.factor == c.factor]
     if len(known) > 1:
         raise ValueError(
             f"{sheet.name} must have one column of time, but has "
             f"{' and '.join(c.label for c in known)}; remove all but one."
         )
-    clock = known or clock
     aside = {c.index for c in clock}
+    clock = known or clock
     first = sheet.header[:2] if sheet.header[:2] == _OWN else sheet.header
     aside |= {k for k in range(len(first)) if _is_remark(sheet, k)}
     kept = [k for k in range(len(sheet.header)) if k not in aside]
@@ -202,12 +272,11 @@ def _wide(sheet: Sheet) -> Series:
             f"{sheet.name} must have one column a particle beside its time, but has "
             f"{', '.join(sheet.header)}."
         )
-    ways = _ways(sheet, [*kept, *(c.index for c in clock)])
-    time = _clock(sheet, clock[0], ways) if clock else None
+    ways = _ways(sheet, [*kept, *(c.index for c in clock[:1])])
+    read = _clock(sheet, clock[0], ways) if clock else None
     values = [_numbers(sheet, k, ways, required=False) for k in kept]
     labels = tuple(sheet.header[k] for k in kept)
-    number = None if clock else _frame_numbers(sheet)
-    return Series(time, number, labels, np.array(values))
+    return _series(sheet, read, labels, np.array(values))
 
 
 def _frame_column(sheet: Sheet) -> int | None:
@@ -230,7 +299,7 @@ def _long(sheet: Sheet, labelled: int, valued: Sequence[int], statistic: str):
     small = [plain(label) for label in sheet.header]
     wanted = [k for k in valued if small[k].split()[0] == statistic.lower()]
     value = (wanted or list(valued))[0]
-    clock = matches(sheet.header, _CLOCK)
+    clock = _clocks(sheet.header)
     frame = _frame_column(sheet)
     if not clock and frame is None:
         raise ValueError(
@@ -238,16 +307,16 @@ def _long(sheet: Sheet, labelled: int, valued: Sequence[int], statistic: str):
             f"time_h, Slice or Frame, but has {', '.join(sheet.header)}; tick 'Stack "
             "position' in Set Measurements."
         )
-    chosen = [value] + ([clock[0][1].index] if clock else [frame])
+    chosen = [value] + ([clock[0].index] if clock else [frame])
     ways = _ways(sheet, chosen)
-    when = (
-        _clock(sheet, clock[0][1], ways)
-        if clock
-        else _numbers(sheet, frame, ways, required=True)
-    )
+    names = [_particle_of(text) for text in sheet.cells(labelled)]
+    if clock:
+        read = _clock(sheet, clock[0], ways, names)
+    else:
+        read = _Clock(_numbers(sheet, frame, ways, required=True))
+    when = read.time
     values = _numbers(sheet, value, ways, required=False)
     instants, place = np.unique(when, return_inverse=True)
-    names = [_particle_of(text) for text in sheet.cells(labelled)]
     if len(set(names)) == len(names) == len(instants):  # labels of slices
         names = [sheet.cells(labelled)[0].split(":")[0]] * len(names)
     labels = tuple(dict.fromkeys(names))
@@ -267,7 +336,7 @@ def _long(sheet: Sheet, labelled: int, valued: Sequence[int], statistic: str):
         own = when[np.array(names) == label]
         check_clock(f"{sheet.name}, particle '{label}'", own)
     time, number = (instants, None) if clock else (None, instants)
-    return Series(time, number, labels, table)
+    return Series(time, number, labels, table, read.notes, read.start)
 
 
 def _particle_of(text: str) -> str:

@@ -71,7 +71,7 @@ def read_traces(
         return Traces(
             *(time, found.labels, intensity),
             scale=given,
-            start=comments.get("start", np.nan),
+            start=comments.get("start", found.start),
             notes=tuple(notes),
         )
     except ValueError as error:

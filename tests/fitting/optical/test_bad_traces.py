@@ -31,6 +31,11 @@ REFUSED = {
         {},
         "column time, must name its unit, one of s, min, h; .*'time_h'",
     ),
+    "a date that is none": (
+        ["date,p", "2024-11-20 10:00:00,1", "soon,2"],
+        {},
+        "line 3, column date, must be a date such as .* but is 'soon'; correct",
+    ),
     "two times": (
         ["time_s,time_h,p", "0,0,1", "3600,1,2"],
         {},

@@ -89,6 +89,61 @@ def written(folder, lines, encoding="utf-8"):
     return path
 
 
+DATES = {  # of the first frame, two minutes before midnight, and of what follows it
+    "ISO": ("2024-11-20T23:58:00", "2024-11-21T00:00:00", 1732147080.0),
+    "with a zone": (
+        "2024-11-20T23:58:00+01:00",
+        "2024-11-21T00:00:00+01:00",
+        1732143480.0,
+    ),
+    "of Excel": ("20.11.2024 23:58:00", "21.11.2024 00:00:00", 1732147080.0),
+    "of a clock": ("23:58:00", "00:00:00", np.nan),
+}
+
+
+def dated(kind):
+    """Texts of `TIME`'s instants."""
+    first, later, _ = DATES[kind]
+    minutes = (f"00:{2 * k:02d}:00" for k in range(FRAMES - 1))
+    return [first, *(later.replace("00:00:00", now) for now in minutes)]
+
+
+@pytest.mark.parametrize("kind", DATES)
+@pytest.mark.parametrize("column", ["time", "date time"])
+@pytest.mark.parametrize("form", ["wide", "long", "multi measure"])
+def test_times_may_be_dates_or_of_a_clock_of_the_day(form, column, kind, tmp_path):
+    texts = dated(kind)
+    if form == "wide":
+        lines = [f"{column},a,b"]
+        lines += [f"{t},{a},{b}" for t, (a, b) in zip(texts, INTENSITY.T, strict=True)]
+    elif form == "long":
+        lines = [f"particle,{column},intensity"]
+        for label, trace in zip("ab", INTENSITY, strict=True):
+            pairs = zip(texts, trace, strict=True)
+            lines += [f"{label},{t},{y}" for t, y in pairs]
+    else:
+        lines = [f"{column},Mean(a),Mean(b)"]
+        lines += [f"{t},{a},{b}" for t, (a, b) in zip(texts, INTENSITY.T, strict=True)]
+    if kind == "of a clock" and column == "date time":
+        column = "elapsed time"
+        lines[0] = lines[0].replace("date time", column)
+    found = read_traces(written(tmp_path, lines))
+    np.testing.assert_allclose(found.time - found.time[0], TIME, atol=1e-6)
+    np.testing.assert_allclose(found.intensity, INTENSITY)
+    assert found.labels == ("a", "b")
+    np.testing.assert_equal(found.start, DATES[kind][2])
+    told = "passes midnight 1 time" if kind == "of a clock" else "no time zone"
+    assert any(told in note for note in found.notes) == (kind != "with a zone")
+
+
+def test_dates_beside_a_time_are_left_aside(tmp_path):
+    lines = ["Date,time_s,a"]
+    lines += [f"2024-11-20 10:00:{k:02d},{60 * k},{k + 0.5}" for k in range(9)]
+    found = read_traces(written(tmp_path, lines))
+    assert found.labels == ("a",)
+    np.testing.assert_allclose(found.time, 60.0 * np.arange(9))
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_gives_back_the_same_traces(layout, tmp_path):
     lines, options = LAYOUTS[layout]
