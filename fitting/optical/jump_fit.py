@@ -32,6 +32,8 @@ _MAX_EVALUATIONS = 100
 _LEAST_SECOND = 1 / 3  # of a jump, from which on another one beside it counts
 _AS_STEEP = 5.0  # times the other's duration at most
 _LEAST_FRAMES = 8  # in which another one is looked for
+_SPLITS = (0.0, -0.25, 0.25, -0.5, 0.5)  # durations from the middle of a wide rise
+_STEP = 0.6  # of the slope in two jumps, below which there is a step between them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,6 +248,51 @@ def other_jump(
         ):
             return other
     return None
+
+
+def close_pair(
+    time: Float[np.ndarray, " frame"],
+    trace: Float[np.ndarray, " frame"],
+    noise: float,
+    wide: Jump,
+) -> tuple[Jump, Jump] | None:
+    """The two jumps with a step between them to which one wide rise was fitted; None
+    where there are none. Each must be what `other_jump` asks for.
+    """
+    found, flattest = None, _STEP
+    for share in _SPLITS:
+        later = time >= wide.midpoint + share * wide.duration
+        parts = [(time[part], trace[part]) for part in (~later, later)]
+        if min(len(t) for t, _ in parts) < _LEAST_FRAMES:
+            continue
+        pair = [fit_jump(t, y, noise) for t, y in parts if np.ptp(y) > 0]
+        if len(pair) < 2 or not all(is_clear(jump, noise) for jump in pair):
+            continue
+        least = _LEAST_SECOND * max(jump.amplitude for jump in pair)
+        further = _further(pair[1], pair[0], -1), _further(pair[0], pair[1], 1)
+        if (
+            min(*further, *(jump.amplitude for jump in pair)) > least
+            and _as_steep(*pair, float(np.median(np.diff(time))))
+            and _steepness_between(*pair) < flattest
+            and all(
+                jump.evidence > _of_cubic(t, y, noise) + LEAST_EVIDENCE
+                for jump, (t, y) in zip(pair, parts, strict=True)
+            )
+        ):
+            found, flattest = tuple(pair), _steepness_between(*pair)
+    return found
+
+
+def _steepness_between(first: Jump, last: Jump) -> float:
+    """Slope between two jumps over that in the flatter one; infinite where they touch.
+
+    From 10 to 90 % a jump rises by 0.8 of its amplitude in its duration.
+    """
+    gap = last.midpoint - first.midpoint - 0.5 * (first.duration + last.duration)
+    risen = last.level - first.level + 0.1 * (last.amplitude - first.amplitude)
+    risen -= 0.8 * first.amplitude
+    inside = min(0.8 * jump.amplitude / jump.duration for jump in (first, last))
+    return risen / gap / inside if gap > 0 else math.inf
 
 
 def _further(jump: Jump, other: Jump, side: int) -> float:

@@ -14,6 +14,7 @@ from .jump_fit import (
     LEAST_SURE,
     Jump,
     best_step,
+    close_pair,
     fit_jump,
     half_step,
     is_clear,
@@ -293,8 +294,12 @@ def _reacted(row: Seen, known: dict, typical: float, exposure: float) -> Onset:
     """A particle that reacted: a time where the frames resolve it, else bounds."""
     other = other_jump(row.time, row.trace, row.noise, row.jump)
     if other is not None:
-        return _rose_twice(row, known, other)
+        return _rose_twice(row, known, row.jump, other)
     rise = find_rise(row.time, row.trace, row.noise, row.jump)
+    if rise.inflation > 1:  # no shape of one rise explains it
+        pair = close_pair(row.time, row.trace, row.noise, row.jump)
+        if pair is not None:
+            return _rose_twice(row, known, *pair)
     check = half_step(row.time, row.trace, row.jump)
     differ = _differ(row, rise, check)
     shape = 0.5 * (check - rise.midpoint) if differ else 0.0
@@ -316,12 +321,12 @@ def _reacted(row: Seen, known: dict, typical: float, exposure: float) -> Onset:
     return Onset(outcome=Outcome.EXACT, reasons=reasons, **known)
 
 
-def _rose_twice(row: Seen, known: dict, other: Jump) -> Onset:
+def _rose_twice(row: Seen, known: dict, *jumps: Jump) -> Onset:
     """A particle that rises in steps: its midpoint lies between the frames around both.
 
     Which step holds half of the change of its surface is not for its light to tell.
     """
-    first, last = sorted((row.jump, other), key=lambda jump: jump.midpoint)
+    first, last = sorted(jumps, key=lambda jump: jump.midpoint)
     known["level"] = first.level
     known["amplitude"] = last.level + last.amplitude - first.level
     start, end = (

@@ -70,3 +70,25 @@ def test_slow_changes_beside_a_rise_are_no_second_one(kind, noise):
     onset = found_in(once(kind), noise)[2]
     assert onset.outcome is Outcome.EXACT
     assert onset.midpoint / HOUR == pytest.approx(6.0, abs=0.1)
+
+
+@pytest.mark.parametrize("noise", [0.001, 0.006])
+@pytest.mark.parametrize("gap", [2.5, 3.5, 5.0])
+@pytest.mark.parametrize("share", [0.4, 0.6])
+def test_steps_close_to_each_other_are_not_one_wide_rise(share, gap, noise):
+    """Halfway up their sum, with a step there, no time of a rise can be told."""
+    row = rise(6.0, 0.5, 0.3 * share) + rise(6.0 + 0.5 * gap, 0.5, 0.3 * (1 - share))
+    onset = found_in(row, noise)[2]
+    assert onset.reasons == ("rises more than once",)
+    ends = 5.75, 6.25 + 0.5 * gap
+    assert ends[0] - 0.4 < onset.after / HOUR < ends[0] + 0.1
+    assert ends[1] - 0.1 < onset.before / HOUR < ends[1] + 0.4
+
+
+@pytest.mark.parametrize("duration", [0.5, 2.0])
+@pytest.mark.parametrize("power", [2, 3])
+def test_a_front_that_shrinks_is_one_rise(power, duration):
+    """Of a disc or a sphere, from its rim inwards: fast at first, never at rest."""
+    row = 0.3 * (1 - (1 - np.clip((TIMES / HOUR - 5.0) / duration, 0, 1)) ** power)
+    onset = found_in(row, 0.0015)[2]
+    assert onset.outcome is Outcome.EXACT
