@@ -6,6 +6,7 @@ Measure. To accept another layout, add a function that gives `Series`.
 Source of ImageJ's names of columns: `RoiManager.multiMeasure` of ImageJ 1.53.
 """
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Sequence
@@ -30,7 +31,8 @@ _STATISTIC = re.compile(
     r"(?:(?P<number>\d+)|\((?P<name>.+)\))?"
 )
 _SURE = ("Area", "Mean", "Median", "Min", "Max", "IntDen", "RawIntDen")
-_LABELS = ("label", "particle", "roi", "name")
+_LABELS = ("track id", "label", "particle", "roi", "name")
+_INDEX = re.compile(r"unnamed: \d+")  # of a column that pandas read without a name
 _VALUES = ("mean", "intensity", "value", "median", "gray")
 _OWN = ("frame", "time_s")  # as `trace_files.write_traces` begins
 
@@ -66,6 +68,7 @@ def is_header(row: Sequence[str]) -> bool:
 
 def series(sheet: Sheet, statistic: str) -> tuple[Sheet, Series]:
     """The series of a sheet by its layout."""
+    sheet = _without_names(sheet)
     kinds = [_STATISTIC.fullmatch(label) for label in sheet.header]
     wide = [k for k in kinds if k and (k["number"] or k["name"])]
     small = [plain(label) for label in sheet.header]
@@ -80,6 +83,13 @@ def series(sheet: Sheet, statistic: str) -> tuple[Sheet, Series]:
         return sheet, _multi_measure(sheet, statistic)
     if long:
         return sheet, _long(sheet, labelled, valued, statistic)
+    several = 0 < _num_instants(sheet) < len(sheet.rows)
+    if labelled is not None and not valued and several:
+        raise ValueError(
+            f"{sheet.name} must name its column of brightness, as it has one row a "
+            f"particle and frame, one of {', '.join(_VALUES)}, but has "
+            f"{', '.join(sheet.header)}; rename the column that holds it."
+        )
     if _clocks(sheet.header) or any(n in small for n in _FRAMES):
         return sheet, _wide(sheet)
     raise ValueError(
@@ -88,13 +98,32 @@ def series(sheet: Sheet, statistic: str) -> tuple[Sheet, Series]:
     )
 
 
+def _without_names(sheet: Sheet) -> Sheet:
+    """The sheet without rows of mere words below its header, as TrackMate writes."""
+    worded = [any(row) and not any(map(looks_numeric, row)) for row in sheet.rows]
+    count = worded.index(False) if False in worded else 0
+    if not count:
+        return sheet
+    note = (
+        f"{sheet.name}: {counted(count, 'line')} of words below the header, from line "
+        f"{sheet.lines[0]} on, left aside."
+    )
+    kept = {"rows": sheet.rows[count:], "lines": sheet.lines[count:]}
+    return dataclasses.replace(sheet, **kept, notes=(*sheet.notes, note))
+
+
+def _num_instants(sheet: Sheet) -> int:
+    """How many instants rows are of, by the column that tells most apart; 0: none."""
+    columns = [column.index for column in _clocks(sheet.header)]
+    columns += [k for k, n in enumerate(sheet.header) if plain(n) in _FRAMES]
+    return max((len(set(sheet.cells(k))) for k in columns), default=0)
+
+
 def _names_rows(sheet: Sheet, index: int) -> bool:
     """Whether a column says whose each row is, and is not the trace of a particle that
     is called so: numbers with fractions, and an instant of its own in every row.
     """
-    instants = [column.index for column in _clocks(sheet.header)]
-    instants += [k for k, n in enumerate(sheet.header) if plain(n) in _FRAMES]
-    alone = any(len(set(sheet.cells(k))) == len(sheet.rows) for k in instants)
+    alone = _num_instants(sheet) == len(sheet.rows)
     return not (alone and _are_fractions(sheet.cells(index)))
 
 
@@ -110,7 +139,7 @@ def _is_remark(sheet: Sheet, index: int) -> bool:
     name = plain(sheet.header[index])
     if name == "label":
         return not _are_fractions(sheet.cells(index))
-    return name in ("", *_FRAMES)
+    return name in ("", *_FRAMES) or bool(_INDEX.fullmatch(name))
 
 
 def _numbers(sheet: Sheet, index: int, ways, *, required: bool):

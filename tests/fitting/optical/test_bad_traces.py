@@ -57,6 +57,11 @@ REFUSED = {
         {"interval": 1.0},
         "must tell the frame of each row .* tick 'Stack position'",
     ),
+    "rows of particles without brightness": (
+        ["y,mass,frame,particle", *(f"9,{k},{k // 2},{k % 2}" for k in range(20))],
+        {"interval": 1.0},
+        "must name its column of brightness, .* has y, mass, frame, particle; rename",
+    ),
     "frames without times": (numbered(), {}, "10 frames without times; give either"),
     "a clock set back": (
         [TOP, *rows(6), *(f"{60 * k + 30},0.{k}1,0.{k}2" for k in range(3, 9))],

@@ -71,6 +71,24 @@ def clock():
     return lines + [f"0:{t // 60:02.0f}:{t % 60:02.0f},{a},{b}" for t, a, b in rows]
 
 
+def trackmate():
+    """Spots of TrackMate: four lines of names, one row a spot."""
+    lines = ["LABEL,ID,TRACK_ID,POSITION_T,FRAME,MEAN_INTENSITY_CH1"]
+    lines += ["Label,Spot ID,Track ID,T,Frame,Mean intensity ch1"]
+    lines += ["Label,Spot ID,Track ID,T,Frame,Mean ch1", ",,,(sec),,(counts)"]
+    for k, pair in enumerate(INTENSITY.T):
+        for label, value in zip(LABELS, pair, strict=True):
+            lines.append(f"ID{len(lines)},{len(lines)},{label},{TIME[k]},{k},{value}")
+    return lines
+
+
+def indexed():
+    """As pandas writes what it read with its own index."""
+    lines = ["Unnamed: 0,time_s,0001-0123,blue"]
+    rows = zip(TIME, *INTENSITY, strict=True)
+    return lines + [f"{k},{t},{a},{b}" for k, (t, a, b) in enumerate(rows)]
+
+
 LAYOUTS = {
     "own": (own(), {}),
     "multi measure": (multi_measure(), {"interval": 120.0}),
@@ -80,6 +98,8 @@ LAYOUTS = {
     "wide": (wide(), {}),
     "long": (long(), {}),
     "clock": (clock(), {}),
+    "TrackMate": (trackmate(), {"interval": 120.0}),
+    "pandas": (indexed(), {}),
 }
 
 
