@@ -171,3 +171,18 @@ def test_times_scale_with_the_clock_and_not_with_the_intensity():
     other = judge(look_at("p", 3 * times + 7, 255 * trace - 4, None), 255.0, 0.0)
     assert other.midpoint == pytest.approx(3 * one.midpoint + 7, abs=1e-2)
     assert other.midpoint_sd == pytest.approx(3 * one.midpoint_sd, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["inwards", "outwards"])
+def test_a_slow_front_through_a_disc_is_timed_as_it_goes(kind):
+    """Its share of a disc is 1 - (1 - u)^2 from the rim on, u^2 from the middle on."""
+    times, start, whole = 60.0 * np.arange(200), 4000.0, 2500.0
+    u = np.clip((times - start) / whole, 0, 1)
+    share = u**2 if kind == "outwards" else 1 - (1 - u) ** 2
+    ends = np.sqrt([0.1, 0.5, 0.9])
+    ends = ends if kind == "outwards" else 1 - ends[::-1]
+    noise = np.random.default_rng(5).standard_normal((4, 200))
+    for row in 0.3 + 0.3 * share + 0.0015 * noise:
+        onset = judge(look_at("p", times, row, None), 0.3, 0.0)
+        assert onset.midpoint == pytest.approx(start + whole * ends[1], abs=25)
+        assert onset.duration == pytest.approx(whole * (ends[2] - ends[0]), rel=0.05)
