@@ -19,6 +19,7 @@ from .optical_figures import HOUR, colors_of, when
 from .verdicts import Outcome
 
 _GRAY = (1, 99)  # percentiles of a frame that are drawn black and white
+_ALIKE = 1e-3  # of a half cycle, within which instants are drawn as one
 _LINES = OKABE_ITO[5]  # in a kymograph, in which masked frames are white
 
 
@@ -76,12 +77,13 @@ def onset_map(
     axes = figure.add_subplot()
     _show(axes, image)
     times = {c.particle: when(by_label[c.particle]) for c in circles}
-    values = {
-        label: (time + offset) / HOUR if charge is None else float(charge.at(time))
-        for label, time in times.items()
-    }
-    shown = [v for v in values.values() if math.isfinite(v)] or [0.0, 1.0]
-    norm = matplotlib.colors.Normalize(min(shown), max(*shown, min(shown) + 1e-9))
+
+    def value_at(time: float) -> float:
+        return (time + offset) / HOUR if charge is None else float(charge.at(time))
+
+    values = {label: value_at(time) for label, time in times.items()}
+    ends = [value_at(time) for time in (one.half.start, one.half.end)]
+    norm = _norm_of(list(values.values()), ends)
     for circle in circles:
         onset, value = by_label[circle.particle], values[circle.particle]
         axes.add_patch(_disc(circle, onset, value, norm))
@@ -91,6 +93,15 @@ def onset_map(
     figure.colorbar(mappable, ax=axes, label=label, pad=0.02)
     axes.set_title(f"{one.half.name}; hatched: censored; empty: not judged")
     return figure
+
+
+def _norm_of(values: Sequence[float], ends: Sequence[float]):
+    """Colours from the least to the largest value; of one instant, between the ends."""
+    shown = [v for v in values if math.isfinite(v)]
+    known = [v for v in ends if math.isfinite(v)] + shown
+    if not shown or np.ptp(shown) <= _ALIKE * np.ptp(known):
+        shown = known or [0.0, 1.0]
+    return matplotlib.colors.Normalize(min(shown), max(shown))
 
 
 def _name(axes, circle: Circle) -> None:

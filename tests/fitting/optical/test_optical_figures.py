@@ -185,6 +185,14 @@ def test_the_map_fills_by_onset_and_hatches_the_censored(shown):
     assert "state of charge at midpoint (–)" in words(figure)
 
 
+def test_the_map_of_one_particle_has_the_scale_of_its_half_cycle():
+    """Not of a nanosecond around its midpoint."""
+    (one,) = find_onsets(traces_of({"a": rise(4.0)}))
+    image, circle = StillFilm().frame(0), Circle("a", 15.0, 12.0, 6.0)
+    _, bar = film_figures.onset_map(image, [circle], one, offset=HOUR).axes
+    np.testing.assert_allclose(bar.get_ylim(), (1.0, 13.0))
+
+
 def test_the_montage_says_when_its_frames_are(shown):
     _, one, _, charge = shown
     figure = film_figures.montage(
