@@ -24,6 +24,7 @@ _AREAS = (
     roifile.ROI_TYPE.TRACED,
 )
 _WHITES = (1, 255, 65535)  # of masks; another number alone is one particle's label
+_MOST = 0.5  # of the frame, that no particle covers around another
 _HALF = 0.5  # px; ImageJ counts from the corner of the first pixel, we from its centre
 
 
@@ -228,6 +229,7 @@ def _labelled(path: Path, shape):
     notes, numbers = [], np.unique(whole[whole > 0]).astype(np.int64)
     # Numbers may be any, such as 4294967295, but boxes are found of 1, 2, 3, ….
     labels = np.searchsorted(numbers, whole, "right")
+    _check_background(path, labels, numbers)
     if numbers.size == 1 and numbers[0] in _WHITES:
         labels, count = scipy.ndimage.label(labels)
         numbers = np.arange(1, count + 1)
@@ -244,3 +246,17 @@ def _labelled(path: Path, shape):
                 f"Particle '{names[place]}' of {path.name} lies in several pieces."
             )
     return names, masks, notes
+
+
+def _check_background(path: Path, labels, numbers) -> None:
+    """Raises ValueError where what lies around particles has a label, and not 0."""
+    edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
+    for label in set.intersection(*(set(np.unique(edge)) for edge in edges)) - {0}:
+        mask = labels == label
+        holes = scipy.ndimage.binary_fill_holes(mask) & ~mask
+        if mask.mean() > _MOST and np.any(holes):
+            raise ValueError(
+                f"{path.name} must be 0 where there is no particle, but its label "
+                f"{numbers[label - 1]} covers {mask.mean():.0%} of the frame, around "
+                "others; make the background 0, and count labels from 1."
+            )

@@ -169,6 +169,16 @@ REGIONS_REFUSED = [
     ),
     ("no label", lambda d: labels(d, 0 * MASK), "one region or more, but holds none"),
     (
+        "a background that is not 0",
+        lambda d: labels(d, np.where(MASK == 0, 7, MASK - 1).astype(np.uint16)),
+        "must be 0 where there is no particle, but its label 7 covers",
+    ),
+    (
+        "black particles on white",
+        lambda d: labels(d, np.where(MASK == 0, 255, 0).astype(np.uint8)),
+        "must be 0 where there is no particle, but its label 255 covers",
+    ),
+    (
         "a label of 4 px",
         lambda d: labels(d, spots((5, 7), (20, 35))),
         "particle '1' .x = 5.5, y = 5.5., must cover 9",
