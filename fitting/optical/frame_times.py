@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..sheets import read_number, read_rows
+from ..wording import counted
 from .sources import Source
 from .stamps import UNITS, Stamps, hour_missing
 
@@ -47,7 +48,8 @@ def frame_times(path: Path, source: Source, interval, times) -> FrameTimes:
                 f"The interval between frames must be positive, but is {interval:g} s."
             )
         origin = f"Times of frames are their numbers times {interval:g} s, as asked."
-        found = FrameTimes(interval * index, origin)
+        number = index if source.numbers is None else source.numbers
+        found = FrameTimes(interval * number, origin, notes=_left_out(source.numbers))
     elif source.stamps:
         found = _from_stamps(name, source.stamps[0])
     elif np.isfinite(source.interval):
@@ -60,6 +62,20 @@ def frame_times(path: Path, source: Source, interval, times) -> FrameTimes:
         found = _from_files(name, source.modified)
     _check_span(name, found.time)
     return dataclasses.replace(found, notes=found.notes + _gap_notes(found.time))
+
+
+def _left_out(numbers) -> tuple[str, ...]:
+    """A note where names of frames leave out numbers."""
+    if numbers is None:
+        return ()
+    gaps = np.flatnonzero(np.diff(numbers) > 1)
+    count = int(numbers[-1]) + 1 - len(numbers)
+    left_out = counted(count, "number")
+    return (
+        f"Names of pictures leave out {left_out}, the first after picture "
+        f"{gaps[0] + 1}, as where frames are missing; the interval counts them too. "
+        "Where none is missing, give the times of frames.",
+    )
 
 
 def _from_stamps(name: str, stamps: Stamps) -> FrameTimes:

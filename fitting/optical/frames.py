@@ -104,7 +104,7 @@ def open_film(
 
     Args:
         path: a TIFF stack, a folder of PNG, JPEG or TIFF pictures, or a video.
-        interval: between frames [s].
+        interval: between frames [s], those counted that names of pictures leave out.
         times: of all frames [s], or a CSV file with a column of them (`time_s`).
 
     Raises:

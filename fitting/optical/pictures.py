@@ -1,6 +1,8 @@
 """Opens folders of pictures (PNG, JPEG, TIFF), one per frame, and single pictures."""
 
+import re
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +17,7 @@ from .stamps import Stamps, hour_twice, is_day_first, read_stamps, without_stamp
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 _TIFFS = (".tif", ".tiff")
+_USUAL = 0.8  # of the pictures, whose names are of one form
 _PNG, _DEPTH = b"\x89PNG\r\n\x1a\n", 24  # how it begins; place of its bits
 _ORIENTATION, _EXIF, _TAKEN, _PART, _WRITTEN = 0x0112, 0x8769, 0x9003, 0x9291, 0x0132
 
@@ -42,6 +45,7 @@ def open_folder(path: Path) -> Source:
     check_one_size([p.name for p in images], [head.size for head in heads])
     names = [p.stem for p in images]
     notes = _folder_notes(images, heads, len(files) - len(images))
+    notes += _odd_names(images)
     stamps = [
         read_stamps([head.date for head in heads], "dates of the pictures"),
         read_stamps(names, "names of the files"),
@@ -58,9 +62,42 @@ def open_folder(path: Path) -> Source:
         lambda k: read_picture(images[k]),
         len(images),
         tuple(told),
+        numbers=_numbers(names),
         modified=Stamps(modified, "dates at which the files were written", dated=True),
         notes=tuple(notes),
     )
+
+
+def _numbers(names: Sequence[str]) -> np.ndarray | None:
+    """Numbers of pictures from 0, where their names differ by one number and leave some
+    out; None where they do not.
+    """
+    parts = [re.split(r"(\d+)", name) for name in names]
+    if len({len(part) for part in parts}) > 1:
+        return None
+    columns = list(zip(*parts, strict=True))
+    differ = [k for k, column in enumerate(columns) if len(set(column)) > 1]
+    if len(differ) != 1 or differ[0] % 2 == 0:
+        return None
+    values = np.array([int(text) for text in columns[differ[0]]], float)
+    steps = np.diff(values)
+    usual = np.median(steps)
+    if not usual > 0 or np.all(steps == usual) or np.any(steps <= 0):
+        return None
+    numbers = (values - values[0]) / usual
+    return numbers if np.all(numbers == np.round(numbers)) else None
+
+
+def _odd_names(images: Sequence[Path]) -> list[str]:
+    """A note on few pictures whose names are of another form than those of others."""
+    forms = [re.sub(r"\d+", "#", path.stem) for path in images]
+    ((usual, count),) = Counter(forms).most_common(1)
+    odd = [p.name for p, form in zip(images, forms, strict=True) if form != usual]
+    if not odd or count < _USUAL * len(images):
+        return []
+    several = "pictures have names of another form than others"
+    names = counted(len(odd), "picture has a name of another form than others", several)
+    return [f"{names} (the first is {odd[0]}); take out what is no frame of its own."]
 
 
 def _in_order_of_time(folder: Path, images: Sequence[Path]) -> list[Path]:

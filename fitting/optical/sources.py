@@ -23,6 +23,7 @@ class Source:
         stamps: instants of the frames, the most trusted source first.
         interval: between frames, where the file tells it [s], else NaN.
         interval_origin: what told it.
+        numbers: of the frames, 0 first and some left out, where their names tell.
         modified: instants at which the files were last written, if one per frame.
         notes: what was repaired or looks wrong.
     """
@@ -32,6 +33,7 @@ class Source:
     stamps: tuple[Stamps, ...] = ()
     interval: float = float("nan")
     interval_origin: str = ""
+    numbers: np.ndarray | None = None
     modified: Stamps | None = None
     notes: tuple[str, ...] = ()
 

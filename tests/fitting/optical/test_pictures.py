@@ -113,3 +113,30 @@ def test_instants_in_hours_and_minutes_are_their_sum(tmp_path, form):
 )
 def test_days_are_read_before_smaller_parts_only(text, seconds):
     assert elapsed_seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        (["i7", "i8", "i10", "i11", "i12"], [0, 1, 3, 4, 5]),
+        (["a2_010", "a2_020", "a2_030", "a2_050", "a2_060"], [0, 1, 2, 4, 5]),
+        (["i10", "i20", "i30", "i40", "i50"], range(5)),
+        (["i1", "i4", "i9", "i16", "i25"], range(5)),
+        (["r1_1", "r1_2", "r2_1", "r2_2", "r2_4"], range(5)),
+        (["i1", "i2", "i3", "i4", "x9"], range(5)),
+    ],
+)
+def test_an_interval_counts_numbers_that_names_leave_out(names, numbers, tmp_path):
+    """As tables do with numbers of frames."""
+    written(tmp_path, [f"{name}.png" for name in names])
+    film = frames.open_film(tmp_path, interval=60.0)
+    np.testing.assert_allclose(film.time, 60.0 * np.array(numbers))
+    told = [note for note in film.notes if "leave out 1 number, the first" in note]
+    assert len(told) == (numbers != range(5))
+
+
+def test_a_copy_beside_a_picture_is_noted(tmp_path):
+    written(tmp_path, ["i1.png", "i2.png", "i3.png", "i3 (1).png", "i4.png"])
+    notes = frames.open_film(tmp_path, interval=60.0).notes
+    assert any(r"1 picture has a name of another form" in note for note in notes)
+    assert any("i3 (1).png" in note for note in notes)
