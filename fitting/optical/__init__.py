@@ -22,6 +22,7 @@ From frames to traces:
   `bands`: bands of spatial frequency in which frames are compared.
   `registration`: shifts of frames.
   `proposal`: regions found where a film changes (extra `segment`).
+  `tilts`: light that leans to one side.
   `illumination`: lamp, focus and camera, on ground that does not react.
   `quality`: what was measured beside the intensities.
   `measure`: from film and regions to traces.
@@ -117,6 +118,7 @@ _NAMESPACES = (
     "still_film",
     "survival",
     "tiff",
+    "tilts",
     "time_axis",
     "trace_files",
     "trace_layouts",

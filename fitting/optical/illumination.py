@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from .frames import Film, in_order
 from .registration import Shifts
 from .sampling import filled, moved_back, values_at
+from .tilts import Tilt, tilt_of
 
 _SAMPLES = 32  # frames by which steady ground is chosen
 _LOOKED_AT = 5  # frames by which the film's light is told from the dark
@@ -126,6 +127,12 @@ class Ground:
         if not self.brightness.size:
             return 1.0
         return float(np.median(values_at(frame, self.pixels) / self.brightness))
+
+    def tilt(self, frame: Float[np.ndarray, "height width"]) -> Tilt:
+        """How its light leans, in a frame moved back, against when it was chosen."""
+        if not self.brightness.size:
+            return tilt_of(self.brightness, self.pixels)
+        return tilt_of(values_at(frame, self.pixels) / self.brightness, self.pixels)
 
     def focus(self, frame: Float[np.ndarray, "height width"], number: int) -> float:
         """Sharpness of its grain, in a frame moved back, against the usual.

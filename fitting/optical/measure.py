@@ -17,12 +17,14 @@ from .quality import Quality, quality_notes
 from .regions import Regions
 from .registration import Shifts, register
 from .sampling import MOST_GAPS, filled, in_field, moved_back, values_at
+from .tilts import Tilt, gains_of
 from .traces import Traces
 
 _IN_FIELD = 0.9  # of a particle's pixels, for its intensity to count
 _FILLED = 0.1  # of a value, from where it does not count
 _AT_WHITE = 1.0001  # whites, up to where a value is white: 12 bits part by more
 _TRIMMED = 0.1  # at each end
+_TILT = ("slope", "chance")
 _PLATEAU, _RISING = 0.1, 0.25  # of a trace's range at each end, inside and outside
 _CROSSED = 1 / 4  # of that range, by which pixels differ where a front crosses (1/2)
 
@@ -57,6 +59,7 @@ class _Look:
     num_saturated: np.ndarray
     num_gaps: int
     gain: float
+    tilt: Tilt
     focus: float
     checksum: int
 
@@ -74,9 +77,10 @@ def measure(
     """The intensity of every particle in every frame, and how good it is.
 
     I = statistic[(raw - dark) / flat] g(0) / g(t), g being the brightness of ground
-    that does not react. Regions move with the scene. Frames that are flagged are NaN.
-    Of a particle that a front crosses, trimming would cut its first and its last pixels
-    to react, and a fifth of its duration: there `trimmed_mean` gives way to `mean`.
+    that does not react, beside the particle where light leans to a side (`tilts`).
+    Regions move with the scene. Frames that are flagged are NaN. Of a particle that a
+    front crosses, trimming would cut its first and its last pixels to react, and a
+    fifth of its duration: there `trimmed_mean` gives way to `mean`.
 
     Args:
         film: its frames.
@@ -145,6 +149,7 @@ def _look(film, shifts, ground: Ground, correct, statistic, pixels, ends, k) -> 
         np.array([np.sum(s & w) for s, w in zip(full, inside, strict=True)]),
         num_gaps,
         ground.gain(frame),
+        ground.tilt(frame),
         ground.focus(frame, k),
         zlib.crc32(raw),
     )
@@ -167,9 +172,11 @@ def _gathered(
             f"{film.num_frames} are flagged ({counts}); look at the film."
         )
     gain = gain / gain[np.argmax(kept)]
+    tilts = Tilt(*(np.array([getattr(look.tilt, n) for look in looks]) for n in _TILT))
+    beside, most = gains_of(tilts, ground.pixels, regions.centre, kept)
     with np.errstate(divide="ignore", invalid="ignore"):
         intensity, means, sd = (
-            np.stack([getattr(look, name) for look in looks], axis=1) / gain
+            np.stack([getattr(look, name) for look in looks], axis=1) / (gain * beside)
             for name in ("intensity", "mean", "sd")
         )
     intensity[:, ~kept] = means[:, ~kept] = np.nan
@@ -186,6 +193,11 @@ def _gathered(
     )
     notes = film.notes + regions.notes + shifts.notes + ground.notes
     notes += quality_notes(quality, regions.labels, shifts.jumped, shifts.search)
+    if most:
+        notes += (
+            f"The light leans to a side by up to {most:.0%} over the ground more than "
+            "in the first frame; it was corrected where particles lie.",
+        )
     notes += _field_notes(regions, intensity, kept, gaps[kept])
     traces = Traces(film.time, regions.labels, intensity, film.scale, film.start, notes)
     return traces, quality, means

@@ -121,7 +121,7 @@ def test_a_dark_frame_and_a_flat_field_are_taken_out(made):
 def test_without_a_flat_field_shading_would_be_seen(made):
     film, truth, drawn, shifts = made
     plain, _ = measure.measure(film, drawn, shifts=shifts)
-    y = np.linspace(0.5, 1.5, SHAPE[0])[:, None]
+    y = 1 + 0.4 * np.cos(np.arange(SHAPE[0]) / 9)[:, None]  # no plane follows that
     shaded = dataclasses.replace(film, read=lambda k: truth["frames"][k] * y)
     traces, _ = measure.measure(shaded, drawn, shifts=shifts)
     assert (
@@ -234,3 +234,31 @@ def test_a_ground_that_reacts_itself_is_noted(radius, noted):
     assert (rise < 0.05) == noted
     words = "of the ground keeps its brightness, as where particles react together"
     assert any(words in note for note in traces.notes) == noted
+
+
+def leaning(made, tilt):
+    """The film of `made` in light that leans to the right, by `tilt` in each frame."""
+    film, truth, *_ = made
+    across = np.linspace(-0.5, 0.5, SHAPE[1])
+    frames = truth["frames"] * (1 + tilt[:, None, None] * across)
+    frames = np.clip(np.rint(frames), 0, 255).astype(np.uint8)
+    return dataclasses.replace(film, read=frames.__getitem__)
+
+
+@pytest.mark.parametrize("kind", ["slowly", "in every frame"])
+def test_light_that_leans_to_a_side_is_taken_out(made, kind):
+    _, truth, drawn, shifts = made
+    tilt = np.linspace(0.0, 0.3, COUNT)
+    if kind == "in every frame":
+        tilt = 0.1 * np.random.default_rng(1).standard_normal(COUNT)
+        tilt[0] = 0.0
+    traces, _ = measure.measure(leaning(made, tilt), drawn, shifts=shifts)
+    (note,) = (n for n in traces.notes if "leans to a side" in n)
+    assert f"{np.abs(tilt).max():.0%}"[0] in note
+    even, _ = measure.measure(made[0], drawn, shifts=shifts)
+    assert not any("leans" in n for n in even.notes)
+    error = traces.intensity / even.intensity
+    error = error / np.nanmedian(error, axis=1, keepdims=True)
+    # Of a tilt of 0.3, the ones at the rims would be off by 0.1.
+    assert np.nanmax(np.abs(error - 1)) < 0.02
+    assert len(truth["circles"]) == len(error)
