@@ -172,8 +172,7 @@ def _gathered(
             f"{film.num_frames} are flagged ({counts}); look at the film."
         )
     gain = gain / gain[np.argmax(kept)]
-    tilts = Tilt(*(np.array([getattr(look.tilt, n) for look in looks]) for n in _TILT))
-    beside, most = gains_of(tilts, ground.pixels, regions.centre, kept)
+    beside, told = _beside(looks, ground, regions, kept)
     with np.errstate(divide="ignore", invalid="ignore"):
         intensity, means, sd = (
             np.stack([getattr(look, name) for look in looks], axis=1) / (gain * beside)
@@ -193,14 +192,21 @@ def _gathered(
     )
     notes = film.notes + regions.notes + shifts.notes + ground.notes
     notes += quality_notes(quality, regions.labels, shifts.jumped, shifts.search)
-    if most:
-        notes += (
-            f"The light leans to a side by up to {most:.0%} over the ground more than "
-            "in the first frame; it was corrected where particles lie.",
-        )
-    notes += _field_notes(regions, intensity, kept, gaps[kept])
+    notes += told + _field_notes(regions, intensity, kept, gaps[kept])
     traces = Traces(film.time, regions.labels, intensity, film.scale, film.start, notes)
     return traces, quality, means
+
+
+def _beside(looks, ground: Ground, regions, kept):
+    """Light beside particles over that in the middle, (particle, frame), and notes."""
+    tilts = Tilt(*(np.array([getattr(look.tilt, n) for look in looks]) for n in _TILT))
+    beside, most = gains_of(tilts, ground.pixels, regions.centre, kept)
+    if not most:
+        return beside, ()
+    return beside, (
+        f"The light leans to a side by up to {most:.0%} over the ground more than in "
+        "the first frame; it was corrected where particles lie.",
+    )
 
 
 def _with_fronts(traces: Traces, sd, means) -> Traces:
