@@ -90,7 +90,7 @@ class Free(eqx.Module):
     @property
     def labels(self) -> tuple[str, ...]:
         """A name for each component, unit included."""
-        units = [f" [{unit}]" if unit else "" for unit in self._units()]
+        units = [f" [{unit}]" if unit else "" for unit in self.units]
         if self.components:
             named = zip(self.components, units, strict=True)
             return tuple(f"{self.name} {c}{unit}" for c, unit in named)
@@ -98,12 +98,13 @@ class Free(eqx.Module):
             return (f"{self.name}{units[0]}",)
         return tuple(f"{self.name} {k}{unit}" for k, unit in enumerate(units))
 
-    def _units(self) -> list[str]:
+    @property
+    def units(self) -> tuple[str, ...]:
         """Of each component: the spread of logarithms is a number of decades."""
         units = [self.unit] * self.prior.size
         if isinstance(self.prior, Hierarchical) and self.unit.startswith("log10("):
             units[1] = "decades"
-        return units
+        return tuple(units)
 
 
 class ParameterSpace(eqx.Module):

@@ -204,9 +204,16 @@ def _posterior(found: Inference):
         if size == 1:
             variables[name] = (_DRAWN, own[..., 0], free.unit or "1")
             continue
-        variables[name] = ((*_DRAWN, f"{name}_of"), own, free.unit or "1")
+        variables[name] = ((*_DRAWN, f"{name}_of"), own, _units(free))
         coordinates[f"{name}_of"] = list(free.components or map(str, range(size)))
     return variables, coordinates
+
+
+def _units(free) -> str:
+    """Of a quantity's components, those apart that have another than it."""
+    pairs = zip(free.components, free.units, strict=False)
+    apart = [f"{name}: {unit}" for name, unit in pairs if unit != free.unit]
+    return "; ".join([free.unit or "1", *apart])
 
 
 def _statistics(found: Inference):

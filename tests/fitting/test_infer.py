@@ -151,7 +151,8 @@ def test_netcdf_has_the_groups_that_arviz_reads(inferred):
         posterior = found["posterior"]
         assert posterior["raw"].dims == ("chain", "draw", "component")
         assert posterior["log10_contact_radius"].shape == (2, 40, 4)
-        assert posterior["log10_contact_radius"].attrs["units"] == "log10(m)"
+        units = posterior["log10_contact_radius"].attrs["units"]
+        assert units == "log10(m); population spread: decades"
         assert posterior["scale_of_diffusivity"].dims == ("chain", "draw")
         assert found["sample_stats"]["diverging"].dtype == bool
         assert found["log_likelihood"]["event_time"].shape == (2, 40, 3)
