@@ -160,12 +160,14 @@ def trial(experiment: Experiment, seed: int, number: int) -> Trial:
 
 
 def _truth(problem, rng):
-    """A truth of the prior, its times [s], and how many before it failed."""
+    """A truth of the prior, its times on the events' clock [s], and how many truths
+    before it failed.
+    """
     for num_failed in range(_TRIES):
         truth = rng.standard_normal(problem.space.size)
-        made = _predicted(problem, jnp.asarray(truth))
-        if not bool(made.failed):
-            return truth, np.asarray(made.times), num_failed
+        times, failed = _predicted(problem, jnp.asarray(truth))
+        if not bool(failed):
+            return truth, np.asarray(times), num_failed
     raise ValueError(
         f"One truth of the prior in {_TRIES} or more must be one that can be "
         "simulated, but none is; narrow the priors."
@@ -191,7 +193,11 @@ def _placed(truth, values, thinning: int, num_failed: int, num_diverging: int) -
 
 @eqx.filter_jit
 def _predicted(problem, raw):
-    return problem.predict(problem.space.constrain(raw))
+    """Times on the events' clock [s], and whether the solve failed."""
+    values = problem.space.constrain(raw)
+    found = problem.predict(values)
+    shift = problem.noise.moves * problem.space.clock_offset(values)
+    return found.times + shift, found.failed
 
 
 @eqx.filter_jit

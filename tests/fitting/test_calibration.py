@@ -10,6 +10,7 @@ from fitting import calibration
 from fitting.calibration import Experiment, uniformity
 from fitting.events import Event, Events
 from fitting.noise import EventNoise, StudentT
+from fitting.parameters import clock
 from fitting.posterior_figures import calibration_figure
 
 from .linear import HOUR, problem_of
@@ -77,6 +78,16 @@ def test_data_about_a_truth_end_with_the_last_frame(rng):
     assert found.time[0] != times[0]
     np.testing.assert_array_equal(found.after, [-np.inf, -np.inf, LAST, -np.inf])
     assert np.all(np.isinf(found.before))
+
+
+def test_a_clock_that_is_off_moves_the_data_too():
+    problem = problem_of(MATRIX, events())
+    space = dataclasses.replace(problem.space, clock=clock(900.0))
+    problem = dataclasses.replace(problem, space=space)
+    truth, times, _ = calibration._truth(problem, np.random.default_rng(0))
+    own = HOUR * (5.0 + MATRIX @ truth[:2])
+    np.testing.assert_allclose(times[::2] - own[::2], 900.0 * truth[2])
+    np.testing.assert_allclose(times[1::2], own[1::2])
 
 
 def measure(noise, times, rng):
