@@ -84,6 +84,7 @@ _NAMESPACES = (
     "site_film",
     "site_maps",
     "slices",
+    "streams",
     "style",
     "summary",
     "sweep",

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from . import streams
 from .commands import (
     compare,
     demo,
@@ -108,8 +109,9 @@ def main_and_exit() -> NoReturn:
     with contextlib.suppress(AttributeError):  # without a stdout, or of another kind
         # A letter that a terminal does not know is no reason to lose results.
         sys.stdout.reconfigure(errors="replace")
+    streams.keep_on()  # nor is a reader who left
     try:
-        status = _main(None)
+        status = _printed(_main(None))
     except KeyboardInterrupt as stopped:
         status = _interrupted(stopped)
         with contextlib.suppress(OSError):  # a pipe that is closed
@@ -119,6 +121,15 @@ def main_and_exit() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # too late, and libraries still end
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.exit(status)
+
+
+def _printed(status: int) -> int:
+    """The status, of what was printed too."""
+    sys.stdout.flush()
+    why = streams.lost()
+    if why is None or status != SUCCESS:
+        return status
+    return _end(BAD_INPUT, f"What is printed cannot be written: {why}.")
 
 
 def _main(argv: Sequence[str] | None) -> int:

@@ -100,3 +100,60 @@ def test_a_terminated_process_ends_like_an_interrupted_one(tmp_path):
     assert ended.returncode == 143
     assert ended.stderr == "diffelec: interrupted; nothing was written.\n"
     assert list(tmp_path.iterdir()) == []
+
+
+PRINTING = """
+import sys
+from fitting import cli
+from fitting.commands import demo
+
+def told(arguments):
+    print("a table")
+    sys.stdout.flush()
+    print("a remark", file=sys.stderr, flush=True)
+    arguments.out.mkdir()
+
+demo.run = told
+sys.argv = ["diffelec", "demo", "--out", sys.argv[1]]
+cli.main_and_exit()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="says where it prints as a shell does")
+@pytest.mark.parametrize(
+    "where, status, said",
+    [
+        ("| true", 0, "a remark\n"),
+        ("2>&1 | true", 0, ""),
+        (">&-", 0, "a remark\n"),
+        ("2>&-", 0, ""),
+        ("2>&- | true", 0, ""),
+        (
+            ">/dev/full",
+            2,
+            "a remark\ndiffelec: What is printed cannot be written: No space left on "
+            "device.\n",
+        ),
+    ],
+)
+def test_no_results_are_lost_where_nobody_reads_what_is_printed(
+    tmp_path, where, status, said
+):
+    if "full" in where and not Path("/dev/full").exists():
+        pytest.skip("a system without a full device")
+    out = tmp_path / "out"
+    shell = f'("$0" -c "$1" "$2" {where}; echo $? >"$3")'
+    if "|" in where:  # a process takes seconds to begin, by when the reader has left
+        shell = f'("$0" -c "$1" "$2"; echo $? >"$3") {where}'
+    words = [sys.executable, PRINTING, str(out), str(tmp_path / "status")]
+    own = {"PYTHONPATH": str(ROOT), "JAX_ENABLE_X64": "1"}
+    ended = subprocess.run(
+        ["bash", "-c", shell, *words],
+        env=os.environ | own,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert out.is_dir()
+    assert (tmp_path / "status").read_text() == f"{status}\n"
+    assert ended.stderr == said
