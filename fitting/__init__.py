@@ -43,6 +43,7 @@ _NAMESPACES = (
     "inference",
     "jumps",
     "intensities",
+    "interruptions",
     "labels",
     "left_out",
     "mechanisms",

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from . import streams
+from . import interruptions, streams
 from .commands import (
     compare,
     demo,
@@ -54,7 +54,8 @@ _TOO_LARGE = (
     "instants or steps."
 )
 
-SUCCESS, FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+_OF_SIGNALS = 128  # the status of a process that one ends, less its number
+SUCCESS, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
         prog="diffelec",
         description="Particle-network model of lithium-ion cathodes.",
         epilog="Exit status: 0 success, 1 the simulation failed or had no memory, "
-        "2 bad input, 130 interrupted, 143 terminated.",
+        "2 bad input, 129 hung up, 130 interrupted, 143 terminated.",
     )
     subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in _COMMANDS:
@@ -96,16 +97,11 @@ def main_and_exit() -> NoReturn:
     read is freed with the exception's frames, and with the caches at a usual exit, and
     then they crash the process. So it ends before either, without a usual exit.
 
-    SIGTERM, which batch systems send, is an interruption with a status of its own.
+    SIGTERM, which batch systems send, is an interruption with a status of its own, and
+    so is SIGHUP.
     """
-    told = []
-
-    def terminate(number, _) -> None:
-        signal.signal(number, signal.SIG_IGN)  # once is enough: what is left is removed
-        told.append(TERMINATED)
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, terminate)
+    stops = interruptions.Interruptions()
+    stops.listen()
     with contextlib.suppress(AttributeError):  # without a stdout, or of another kind
         # A letter that a terminal does not know is no reason to lose results.
         sys.stdout.reconfigure(errors="replace")
@@ -117,7 +113,7 @@ def main_and_exit() -> NoReturn:
         with contextlib.suppress(OSError):  # a pipe that is closed
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(told[0] if told else status)
+        os._exit(_OF_SIGNALS + stops.first if stops.first else status)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # too late, and libraries still end
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.exit(status)
@@ -145,7 +141,7 @@ def _main(argv: Sequence[str] | None) -> int:
         _check_precision(os.environ)
         _keep_loaded()
         _check_inputs(arguments)
-        arguments.run(arguments)
+        _run(arguments)
     except OSError as error:
         return _end(BAD_INPUT, _file_sentence(error))
     except ValueError as error:
@@ -159,6 +155,17 @@ def _main(argv: Sequence[str] | None) -> int:
             raise
         return _end(FAILED, _as_options(str(error), arguments))
     return SUCCESS
+
+
+def _run(arguments) -> None:
+    """Runs the command; an interruption behind its results says where they are."""
+    try:
+        arguments.run(arguments)
+    except KeyboardInterrupt as stopped:
+        if str(stopped) or not hasattr(arguments, "written"):
+            raise
+        sentence = f"interrupted; the results are in '{arguments.written}'."
+        raise KeyboardInterrupt(sentence) from None
 
 
 def _check_words(words: Sequence[str]) -> None:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from .files import STUDY, read_json
+from .interruptions import STOPS
 
-_STOPS = (signal.SIGINT, signal.SIGTERM)
 _OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}  # of who looked inside
 
 
@@ -114,7 +114,7 @@ def result_folder(
     try:
         yield partial
         try:
-            with _uninterrupted():
+            with uninterrupted():
                 placed = _put(partial, folder, overwrite=overwrite)
         except KeyboardInterrupt:
             sentence = f"interrupted; the results are in '{placed}'."
@@ -126,11 +126,11 @@ def result_folder(
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
+def uninterrupted() -> Iterator[None]:
     """Holds interruptions back until the block has ended."""
     came, before = [], {}
     if threading.current_thread() is threading.main_thread():  # which they come to
-        before = {number: signal.getsignal(number) for number in _STOPS}
+        before = {number: signal.getsignal(number) for number in STOPS}
     kept = {number: how for number, how in before.items() if how is not None}
     for number in kept:
         signal.signal(number, lambda number, _: came.append(number))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import diffelec
-from fitting import cli
+from fitting import cli, interruptions
 from fitting.commands import demo
 
 ROOT = Path(__file__).parents[2]
@@ -21,8 +21,9 @@ ROOT = Path(__file__).parents[2]
 def environment(monkeypatch):
     """The process of the tests keeps its own environment and signals."""
     monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = interruptions.STOPS
     before = [signal.getsignal(number) for number in numbers]
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     yield
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
@@ -76,13 +77,25 @@ def test_letters_that_the_output_does_not_know_end_nothing(monkeypatch):
 
 
 PROGRAM = """
-import os, signal, sys, tempfile, time
+import contextlib, gc, os, signal, sys, tempfile, time, weakref
 import diffelec
 from fitting import cli
 
+stop, how = int(sys.argv[1]), sys.argv[2]
+
+class Held:
+    def __del__(self):
+        os.kill(os.getpid(), stop)
+        time.sleep(0.1)
+
 def wait(*_, **__):
-    with tempfile.TemporaryDirectory():
-        os.kill(os.getpid(), signal.SIGTERM)
+    with tempfile.TemporaryDirectory(), contextlib.ExitStack() as stack:
+        if how == "impatient":
+            stack.callback(os.kill, os.getpid(), stop)
+        if how == "unheard":
+            Held()
+        else:
+            os.kill(os.getpid(), stop)
         time.sleep(60)
 
 diffelec.simulate = wait
@@ -91,13 +104,17 @@ cli.main_and_exit()
 """
 
 
-def test_a_terminated_process_ends_like_an_interrupted_one(tmp_path):
+@pytest.mark.skipif(os.name != "posix", reason="signals of another kind")
+@pytest.mark.parametrize("how", ["once", "impatient", "unheard"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_process_that_is_told_to_stop_leaves_nothing_behind(name, how, tmp_path):
     own = {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), "JAX_ENABLE_X64": "1"}
-    run = [sys.executable, "-c", PROGRAM]
+    number = getattr(signal, name)
+    run = [sys.executable, "-c", PROGRAM, str(int(number)), how]
     ended = subprocess.run(
         run, env=os.environ | own, capture_output=True, text=True, check=False
     )
-    assert ended.returncode == 143
+    assert ended.returncode == 128 + number
     assert ended.stderr == "diffelec: interrupted; nothing was written.\n"
     assert list(tmp_path.iterdir()) == []
 
@@ -121,7 +138,7 @@ cli.main_and_exit()
 
 @pytest.mark.skipif(os.name != "posix", reason="says where it prints as a shell does")
 @pytest.mark.parametrize(
-    "where, status, said",
+    ("where", "status", "said"),
     [
         ("| true", 0, "a remark\n"),
         ("2>&1 | true", 0, ""),

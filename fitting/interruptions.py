@@ -1,0 +1,55 @@
+"""What interrupts a command: Ctrl-C, SIGTERM of batch systems, a terminal that closes.
+
+Each raises KeyboardInterrupt, after which what is half done is cleaned up.
+"""
+
+import math
+import signal
+import sys
+import threading
+import time
+
+STOPS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if hasattr(signal, name)  # no SIGHUP on Windows
+)
+_IMPATIENT = 5.0  # s within which more of them tell nothing new
+_SOON = 0.01  # s
+
+
+class Interruptions:
+    """Listens to the signals that are not to be ignored.
+
+    Attributes:
+        first: number of the first signal that came; None so far.
+    """
+
+    def __init__(self):
+        self.first: int | None = None
+        self._last = -math.inf
+
+    def listen(self) -> None:
+        """From now on."""
+        for number in STOPS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                signal.signal(number, self._raise)
+        sys.unraisablehook = self._unheard
+
+    def _raise(self, number: int, _) -> None:
+        self.first = self.first or number
+        before, self._last = self._last, time.monotonic()
+        if self._last - before > _IMPATIENT:
+            raise KeyboardInterrupt
+
+    def _unheard(self, unraisable) -> None:
+        """An interruption in what the garbage collector calls, where exceptions are
+        printed and forgotten, comes again.
+        """
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(unraisable)
+            return
+        self._last = -math.inf
+        again = threading.Timer(_SOON, signal.raise_signal, [self.first or STOPS[0]])
+        again.daemon = True
+        again.start()
