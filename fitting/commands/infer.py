@@ -93,7 +93,7 @@ def run(arguments) -> None:
     folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     store = _store(arguments)
     with (
-        study.resumable(store, "the draws so far"),
+        study.resumable(arguments, store, "the draws so far"),
         from_film.stages(arguments) as before,
     ):
         prepared = job.prepare(before.arguments)._replace(
@@ -104,7 +104,7 @@ def run(arguments) -> None:
         with study.result_folder(arguments) as folder:
             names = write(folder, prepared, centre, found)
     if not arguments.keep_chunks and netcdf.missing() is None:
-        store.remove()
+        study.remove(store)
     print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
 
 

@@ -49,7 +49,7 @@ def result_folder(arguments):
     """A temporary folder whose files are put into `--out` when the block succeeds.
 
     Where that was filled meanwhile, they go into another one, which stderr tells and
-    which `arguments.out` is from then on.
+    which `arguments.out` is from then on. In the end `arguments.written` is it.
     """
     from .. import folders
 
@@ -65,6 +65,7 @@ def result_folder(arguments):
         arguments.out, overwrite=arguments.overwrite, elsewhere=elsewhere
     ) as folder:
         yield folder
+    arguments.written = arguments.out
 
 
 def add_electrode(which) -> None:
@@ -111,19 +112,27 @@ def counting_bar(name: str, total: int, unit: str = "frame"):
 
 
 @contextlib.contextmanager
-def resumable(store, kept: str, *, how: str = "with --resume"):
+def resumable(arguments, store, kept: str, *, how: str = "with --resume"):
     """Says to who interrupts that what is `kept` of a run is in its store, and how the
-    same command goes on.
+    same command goes on; not where the results are there.
     """
     try:
         yield
-    except KeyboardInterrupt:
-        if not store.begun:
-            raise
+    except KeyboardInterrupt as stopped:
+        if str(stopped) or hasattr(arguments, "written") or not store.begun:
+            raise  # says where the results are, or that there is nothing
         raise KeyboardInterrupt(
             f"interrupted; {kept} are in '{store.folder}': run the same command {how} "
             "to go on."
         ) from None
+
+
+def remove(store) -> None:
+    """Ends a run whose results are there, whole."""
+    from .. import folders
+
+    with folders.uninterrupted():
+        store.remove()
 
 
 def add_output(parser: argparse.ArgumentParser, *, required: bool) -> None:

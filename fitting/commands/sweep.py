@@ -97,7 +97,7 @@ def run(arguments) -> None:
     folders.check_folder(arguments.out, overwrite=arguments.overwrite)
     asked = sweep_of(arguments)
     how = "again" if arguments.join else "with --resume"
-    with study.resumable(store, "finished simulations", how=how):
+    with study.resumable(arguments, store, "finished simulations", how=how):
         sweep.begin(store, asked, resume=arguments.resume, join=arguments.join)
         if arguments.join and _written(arguments.out / files.STUDY) != before:
             # By others, meanwhile: what was joined has ended, or was begun after it.
@@ -137,7 +137,7 @@ def _share(arguments, store, asked) -> None:
     with store.claim("results") as mine:
         if mine and store.begun:
             names = write(arguments, asked, lanes)
-            store.remove()
+            study.remove(store)
             print(f"wrote {', '.join(names)} to {arguments.out}", file=sys.stderr)
             _check_ends(sweep_files.ends(lanes), arguments.out)
             return

@@ -2,12 +2,15 @@
 
 import csv
 import json
+import os
 import shlex
+import signal
 
 import numpy as np
 import pytest
 
 from fitting import chunks, cli, files, sweep, sweep_files
+from fitting.commands import study
 
 from . import shared_sweep
 
@@ -102,6 +105,31 @@ def test_interrupted_the_command_says_how_to_go_on(
     assert "add --resume to go on with it" in capsys.readouterr().err
     assert command(*vary, "--resume", "--out", out) == 0
     assert (out / "lanes.csv").exists()
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_interrupted_at_the_end_the_command_says_where_the_results_are(
+    held, command, tmp_path, capsys, monkeypatch
+):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    out, remove = tmp_path / "out", chunks.Store.remove
+
+    def stop(store):
+        os.kill(os.getpid(), signal.SIGINT)
+        remove(store)
+
+    if held:
+        monkeypatch.setattr(chunks.Store, "remove", stop)
+    else:  # just before
+        monkeypatch.setattr(study, "remove", stop)
+    try:
+        assert command("--vary", "diffusivity=0.1:10:3", "--out", out) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told == f"diffelec: interrupted; the results are in '{out}'."
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == ({"out"} if held else {"out", "out.chunks"})
 
 
 def test_results_may_go_where_one_stands(command, tmp_path, monkeypatch):
