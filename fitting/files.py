@@ -38,8 +38,16 @@ def read_electrode(path: str | os.PathLike) -> diffelec.Electrode:
     """
     path = Path(path)
     data = read_json(path)
-    if isinstance(data, dict) and data.get("format") == "diffelec study":
+    kind = data.get("format") if isinstance(data, dict) else None
+    if kind == "diffelec study":
         data = data.get("electrode")
+    elif str(kind).startswith("diffelec ") and kind != "diffelec electrode":
+        beside = path.with_name("electrode.json")
+        remedy = f"; take '{beside}'" if beside.exists() else ""
+        raise ValueError(
+            f"{path.name} must be of a simulation to hold an electrode, but is of "
+            f"'{kind}'{remedy}."
+        )
     try:
         network = data.get("network") if isinstance(data, dict) else None
         return electrode_from_dict(data, _table_beside(path.parent, network))

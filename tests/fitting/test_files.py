@@ -93,6 +93,16 @@ def test_study_can_be_read_as_an_electrode(tmp_path):
     assert_equal_electrodes(electrode, files.read_electrode(tmp_path / "study.json"))
 
 
+def test_the_study_of_a_fit_says_where_its_electrode_is(tmp_path):
+    study, beside = tmp_path / "study.json", tmp_path / "electrode.json"
+    study.write_text('{"format": "diffelec fit", "version": 1}')
+    with pytest.raises(ValueError, match=r"electrode, but is of 'diffelec fit'\.$"):
+        files.read_electrode(study)
+    files.write_electrode(beside, diffelec.presets.single_particle())
+    with pytest.raises(ValueError, match=r"'diffelec fit'; take '.*electrode.json'\.$"):
+        files.read_electrode(study)
+
+
 def test_short_forms_of_edges_are_the_contacts_of_the_library():
     electrode = files.electrode_from_dict(explicit())
     network = electrode.network
