@@ -178,6 +178,11 @@ def begin(store: Store, sweep: Sweep, *, resume: bool, join: bool) -> None:
             "A sweep's protocol must have a charge or a discharge, in which onsets are "
             "looked for, but has none; add a step."
         )
+    if not np.any(sweep.electrode.network.topology.imaged):
+        raise ValueError(
+            "A sweep's electrode must have an imaged particle, whose times are "
+            "compared, but has none; mark those that were seen as imaged."
+        )
     check_rates(sweep.space, sweep.protocol)
     jax.eval_shape(_lane_of(sweep), sweep.values[0])  # refuses what no lane can be
     if join:

@@ -9,6 +9,7 @@ import signal
 import numpy as np
 import pytest
 
+import diffelec
 from fitting import chunks, cli, files, sweep, sweep_files
 from fitting.commands import study
 
@@ -242,6 +243,17 @@ def test_a_sweep_of_which_nothing_ends_has_failed(option, command, tmp_path, cap
     assert not list(out.glob("*.png"))
     assert command(*words[:2], "--join", "--out", out) == 1
     assert "None of 3 simulations ended" in capsys.readouterr().err
+
+
+def test_a_sweep_of_which_nothing_is_seen_is_refused(command, tmp_path, capsys):
+    electrode, path = diffelec.presets.single_particle(), tmp_path / "e.json"
+    told = files.electrode_to_dict(electrode)
+    told["network"]["particles"][0]["imaged"] = False
+    files.write_json(path, told)
+    words = ("--electrode", path, "--vary", "diffusivity=1:2:2")
+    assert command(*words, "--out", tmp_path / "out") == 2
+    assert "must have an imaged particle" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["e.json"]
 
 
 def test_times_that_are_never_passed_are_not_drawn(command, tmp_path):
