@@ -229,10 +229,10 @@ def by_protocol(
         from_start: the clock reads 0 at the start of the protocol instead.
 
     Raises:
-        ValueError: for a half cycle that the protocol does not have, and for a series
-            resistance.
+        ValueError: for a half cycle that the protocol does not have, for one that
+            begins with a discharge, and for a series resistance.
     """
-    _check_alone(choices, "give a recording of it by --cycler")
+    _check_alone(choices, "give a recording of it by --cycler, not --protocol")
     if choices.series_resistance != 0:
         raise ValueError(
             "The series resistance must be 0 behind a protocol, whose current is that "
@@ -244,11 +244,14 @@ def by_protocol(
             f"The half cycle must be among the first {max(protocol.half_cycles) + 1}, "
             f"but is number {half_cycle + 1}; add steps to the protocol."
         )
+    falls = _falls(protocol)
+    if not falls[0]:
+        raise ValueError(
+            "The protocol must begin with a charge, since particles begin full of "
+            "lithium, but its first half cycle is a discharge; put a charge in front of"
+            " it, and count half cycles from that."
+        )
     electrode = _in_bath(events, choices, bath.GIVEN)
-    rows = protocol.rows
-    signs = np.sign(rows.current) + np.sign(rows.current_rate) + np.sign(rows.power)
-    half_cycles = np.asarray(protocol.half_cycles)
-    falls = [np.sum(signs[half_cycles == k]) >= 0 for k in range(half_cycles.max() + 1)]
     fields = {
         "origin": 0.0 if from_start else None,
         "half_cycle": half_cycle,
@@ -256,6 +259,15 @@ def by_protocol(
     }
     model = electrode, space_of(electrode, events.particles, choices)
     return _setup(events, model, protocol, choices, fields, drive="protocol")
+
+
+def _falls(protocol: diffelec.Protocol) -> list[bool]:
+    """Whether lithium leaves in each half cycle."""
+    rows = protocol.rows
+    signs = np.sign(rows.current) + np.sign(rows.current_rate) + np.sign(rows.power)
+    half_cycles = np.asarray(protocol.half_cycles)
+    every = range(half_cycles.max() + 1)
+    return [bool(np.sum(signs[half_cycles == k]) >= 0) for k in every]
 
 
 def _check_alone(choices: Choices, remedy: str) -> None:

@@ -173,16 +173,31 @@ def test_a_free_clock_belongs_to_the_events():
 
 def test_a_protocol_counts_from_its_half_cycle_or_from_its_start():
     protocol = diffelec.Protocol.from_strings(
-        ["Discharge at C/20 for 1 hour", "Charge at C/20 until 4.3 V"]
+        ["Charge at C/20 until 4.3 V", "Discharge at C/20 for 1 hour"]
     )
     for from_start, origin in ((False, None), (True, 0.0)):
-        for half, charges in ((0, False), (1, True)):
+        for half, charges in ((0, True), (1, False)):
             forward = setup.by_protocol(
                 *(events(), protocol, setup.Choices(), half), from_start=from_start
             ).forward
             assert (forward.origin, all(forward.delithiates)) == (origin, charges)
     with pytest.raises(ValueError, match="among the first 2, but is number 3"):
         setup.by_protocol(events(), protocol, setup.Choices(), 2)
+
+
+def test_a_protocol_that_begins_with_a_discharge_of_full_particles_is_refused():
+    protocol = diffelec.Protocol.from_strings(
+        [
+            "Rest for 1 hour",
+            "Discharge at C/20 until 2.5 V",
+            "Charge at C/20 for 1 hour",
+        ]
+    )
+    for half in (0, 1):
+        with pytest.raises(
+            ValueError, match=r"begin with a charge, .* is a discharge;"
+        ):
+            setup.by_protocol(events(), protocol, setup.Choices(), half)
 
 
 def test_a_protocol_has_no_current_of_a_cell_for_a_resistance_to_drop():
