@@ -93,6 +93,11 @@ class Choices:
                 raise ValueError(
                     f"`{name}` must be finite and 0 or more, but is {value:g}."
                 )
+        if "clock" in self.free and self.clock_sd == 0:
+            raise ValueError(
+                "`clock_sd` must be positive where 'clock' is free, but is 0, which "
+                "holds it; drop 'clock'."
+            )
         for name in ("capacity", "voltage_sd", "intensity_sd"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:

@@ -46,6 +46,7 @@ _OPTIONS = {  # that are not called as the library's argument
     "num_saved": "saved",
     "num_warmup": "warmup",
     "edge_sd": "edge_h",
+    "clock_sd": "clock_sd_s",
     "discrepancy": "discrepancy_h",
 }
 

@@ -77,11 +77,26 @@ def prepare_one(
         return Job(arguments, choices, found, f"{source.name}, {_of_events(found)}")
     example = examples.load(arguments.example)
     if example.recording is None:
+        _check_driven(example.name, mechanism)
         driven, drive = setup.by_protocol, example.protocol
     else:
         driven, drive = setup.by_voltage, example.recording
     found = driven(example.events, drive, choices, half_cycle)
     return Job(arguments, choices, found, f"{example.title}: {example.citation}")
+
+
+def _check_driven(example: str, mechanism: str) -> None:
+    """Refuses a mechanism that an example without a recorded voltage cannot tell of."""
+    from .. import examples, mechanisms
+
+    if mechanism == mechanisms.NETWORK:
+        return
+    driven = [n for n in examples.names() if examples.load(n).recording is not None]
+    raise ValueError(
+        f"The mechanism '{mechanism}' must be driven by a recorded voltage, but that of"
+        f" '{example}' is not known; take another --example ({', '.join(driven)}), or "
+        "--onsets with --cycler."
+    )
 
 
 def _of_events(found) -> str:

@@ -8,10 +8,11 @@ from . import cycler_file, from_film, idle, study
 
 _EDGE = "default 0.083; of a film or its traces the time of a frame"
 _KINDS = ("onset", "midpoint", "completion", "duration")
+_OF_CURRENT = ("capacity_mAh", "voltage_sd_mV")
 _RULES = (
     *from_film.RULES,
     *cycler_file.RULES,
-    idle.Rule(("series_ohm",), ("cycler", "example")),
+    idle.Rule(("series_ohm",), ("cycler",)),
 )
 
 
@@ -138,7 +139,7 @@ def _add_model(model) -> None:
         nargs="+",
         choices=_KINDS,
         default=[],
-        help="kinds of events to predict but not to fit",
+        help=f"kinds of events ({', '.join(_KINDS)}) to predict but not to fit",
     )
     model.add_argument(
         "--material",
@@ -222,10 +223,18 @@ def check(arguments) -> None:
     own = {"--cycler": arguments.cycler, "--protocol": arguments.protocol}
     own |= {"--seen": arguments.seen, "--clock": arguments.clock}
     own |= {"--intensities": arguments.intensities}
+    own |= {"--half-cycle": arguments.half_cycle}
     given = [name for name, value in own.items() if value is not None]
     if arguments.example is not None and given:
         raise ValueError(
             f"{given[0]} must not be given with --example, which brings its own."
+        )
+    if arguments.clock_sd_s == 0 and "clock" in (
+        getattr(arguments, "free", None) or ()
+    ):
+        raise ValueError(
+            "--clock-sd-s must be positive where --free names the clock, but is 0, "
+            "which holds it; leave one of the two out."
         )
     idle.refuse(arguments, _RULES, add_arguments)
     _check_drive(arguments)
@@ -257,13 +266,18 @@ def _check_numbers(arguments) -> None:
 
 
 def _check_drive(arguments) -> None:
-    if arguments.drive == "current":
-        if arguments.cycler is None:
-            raise ValueError("--drive current must come with --cycler, which has it.")
-        return
-    for option in ("--capacity-mAh", "--voltage-sd-mV"):
-        if getattr(arguments, option[2:].replace("-", "_")) is not None:
-            raise ValueError(f"{option} must come with --drive current.")
+    """Refuses what only a recorded current can drive."""
+    given = [name for name in _OF_CURRENT if getattr(arguments, name) is not None]
+    by_current = arguments.drive == "current"
+    asked = ["--drive current"] * by_current + [idle.as_typed(name) for name in given]
+    if asked and arguments.example is not None:
+        raise ValueError(
+            f"{asked[0]} must not be given with --example, none of which has a current."
+        )
+    if by_current and arguments.cycler is None:
+        raise ValueError("--drive current must come with --cycler, which has it.")
+    if given and not by_current:
+        raise ValueError(f"{asked[0]} must come with --drive current.")
 
 
 def words(arguments) -> list[str]:

@@ -161,3 +161,8 @@ def test_a_recording_without_a_current_cannot_drive():
 def test_choices_that_cannot_be_are_refused(name):
     with pytest.raises(ValueError, match=f"`{name}` must be finite and positive"):
         setup.Choices(**{name: -1.0})
+
+
+def test_a_clock_that_is_known_is_not_free():
+    with pytest.raises(ValueError, match=r"but is 0, which holds it; drop 'clock'\."):
+        setup.Choices(free=("clock",), clock_sd=0.0)

@@ -320,7 +320,7 @@ def test_a_current_or_a_protocol_cannot_serve_all_mechanisms(tmp_path, capsys):
         assert cli.main(command) == 2
     said = capsys.readouterr().err
     assert "must be driven by a recorded voltage" in said
-    assert "give a recording of it by --cycler" in said
+    assert "take another --example (wolfman2023-nmc333, wolfman2023-nmc532), " in said
 
 
 def test_what_the_weights_hold_is_asked_of_their_number():
