@@ -10,6 +10,7 @@ from .sweep import SUCCESSFUL, Lanes, Sweep, message_of
 from .wording import counted
 
 _MILLIAMPERE_HOUR = 3.6  # C
+_ROUNDING = 1e-9  # of a time, which no solve is as close to
 COLUMNS = {
     "lanes.csv: spread_N_h": "latest minus earliest time at which the mean "
     f"stoichiometry of an imaged particle has changed by {CHANGES[1]:g} since half "
@@ -24,16 +25,16 @@ COLUMNS = {
 
 def spreads(sweep: Sweep, lanes: Lanes) -> np.ndarray:
     """Latest minus earliest midpoint (a change of 0.33) of the imaged particles [h]
-    (lane, half cycle); infinite where one never gets there.
+    (lane, half cycle); infinite where one never gets there, 0 where no more than
+    rounding parts them.
     """
     imaged = np.asarray(sweep.electrode.network.topology.imaged)
     midpoints = lanes.changes[..., 1, :][..., imaged]
+    last = midpoints.max(axis=-1)
     with np.errstate(invalid="ignore"):
-        return np.where(
-            np.isinf(midpoints).any(axis=-1),
-            np.inf,
-            (midpoints.max(axis=-1) - midpoints.min(axis=-1)) / HOUR,
-        )
+        between = last - midpoints.min(axis=-1)
+    between = np.where(between < _ROUNDING * last, 0.0, between)
+    return np.where(np.isinf(midpoints).any(axis=-1), np.inf, between / HOUR)
 
 
 def ends(lanes: Lanes) -> dict[str, int]:

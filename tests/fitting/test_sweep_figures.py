@@ -53,6 +53,16 @@ def test_factors_within_a_decade_are_named_and_flat_times_stand_off_the_rim():
     assert drawn["onsets"].axes[0].get_ylim()[1] > 10.7
 
 
+def test_rounding_is_no_spread_and_has_no_correlation():
+    asked = shared_sweep.made_up()
+    found = lanes_of(asked)
+    noise = 1e-12 * np.random.default_rng(3).standard_normal(found.changes.shape)
+    found = found._replace(changes=37620.0 * (1.0 + noise))
+    assert np.all(sweep_files.spreads(asked, found) == 0.0)
+    figure = dict(sweep_figures.figures_of(asked, found))["spread"]
+    assert figure.axes[0].get_title() == ""
+
+
 @pytest.mark.parametrize(
     ("low", "high", "named"),
     [
