@@ -265,11 +265,11 @@ def _keep_loaded() -> None:
 def _cache_folder(environment) -> Path | None:
     """The user's own folder for compiled code (mode 0700); None if it cannot be."""
     home = environment.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(home).expanduser() / "diffelec" / "jax"
     try:
+        folder = Path(home).expanduser() / "diffelec" / "jax"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.chmod(0o700)
-    except OSError:
+    except (OSError, RuntimeError):  # or a user who has no home
         return None
     return folder if os.access(folder, os.W_OK) else None
 

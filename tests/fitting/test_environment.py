@@ -1,6 +1,7 @@
 """What the command line sets up before JAX starts."""
 
 import os
+import pathlib
 import stat
 
 import pytest
@@ -19,6 +20,16 @@ def test_environment_keeps_what_the_user_set(tmp_path):
     kept = {"JAX_COMPILATION_CACHE_DIR": "/elsewhere"}
     prepare_environment(kept, cache=True)
     assert kept["JAX_COMPILATION_CACHE_DIR"] == "/elsewhere"
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch):
+    def nowhere(_):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(pathlib.Path, "expanduser", nowhere)
+    own = {}
+    prepare_environment(own, cache=True)
+    assert "JAX_COMPILATION_CACHE_DIR" not in own
 
 
 def test_entries_of_the_cache_that_stop_it_are_removed(tmp_path):
