@@ -105,9 +105,12 @@ def spread_figure(sweep: Sweep, lanes: Lanes) -> Figure:
     columns = min(len(shown), 3)
     rows = -(-len(shown) // columns)
     halves = min(spread.shape[1], len(_MARKERS))
-    title = left_out(halves, spread.shape[1]) or None
+    told = [left_out(halves, spread.shape[1])]
+    if len(shown) < sweep.space.size:
+        told.append(f"the {len(shown)} that tell most of {sweep.space.size} quantities")
+    told = [line for line in told if line]
     wide = min(columns, 2)
-    lines = -(-halves // wide) + (title is not None)
+    lines = -(-halves // wide) + len(told)
     handles = _half_handles(halves)
     if not np.isfinite(spread[:, 0]).all():
         handles.append(_edge_handle(_LETTERS[wide]))
@@ -130,6 +133,7 @@ def spread_figure(sweep: Sweep, lanes: Lanes) -> Figure:
     for axes in panels[:, 0]:
         axes.set_ylabel("spread of midpoints (h)")
     place = {"loc": "outside lower center", "ncols": wide}
+    title = "\n".join(told) or None
     figure.legend(handles=handles, title=title, frameon=False, **place)
     return figure
 

@@ -151,3 +151,16 @@ def test_particles_that_figures_of_a_sweep_leave_out_are_counted():
     names = [text.get_text() for text in drawn.legends[0].get_texts()]
     assert names == [f"p{k}" for k in range(7)]
     assert drawn.get_supxlabel() == "the first 7 of 9 imaged particles"
+
+
+def test_quantities_that_the_spreads_of_a_sweep_leave_out_are_counted():
+    asked = shared_sweep.made_up()
+    knots = ["diffusivity"]
+    ranges = [quantities.parsed("temperature=280:300")]
+    space = sweep.space_of(asked.electrode, ranges, knots)
+    values = sweep.draws(space, 12, 0)
+    asked = asked._replace(space=space, values=values)
+    drawn = sweep_figures.spread_figure(asked, lanes_of(asked))
+    assert (len(drawn.axes), space.size) == (6, 9)
+    title = drawn.legends[0].get_title().get_text()
+    assert title == "the 6 that tell most of 9 quantities"
