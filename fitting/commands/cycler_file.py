@@ -67,6 +67,21 @@ def read(arguments):
     return table
 
 
+def recording(arguments, table):
+    """The recording in the table that was read.
+
+    Raises:
+        ValueError: as `read`, naming the option where its current has the other sign.
+    """
+    given = arguments.discharge_positive
+    remedy = f"{'leave' if given else 'add'} --discharge-positive{' out' * given}"
+    try:
+        return table.recording()
+    except ValueError as error:
+        sentence = str(error).replace("change the sign of the current", remedy)
+        raise ValueError(sentence) from None
+
+
 def words(arguments) -> list[str]:
     """The arguments again, for another command."""
     found = []

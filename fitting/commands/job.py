@@ -150,7 +150,7 @@ def _behind_recording(arguments, choices, half_cycle: int, quiet: bool):
     from ..optical import cycler
 
     table = cycler_file.read(arguments)
-    recording = table.recording()
+    recording = cycler_file.recording(arguments, table)
     if choices.series_resistance and recording.current is None:
         raise ValueError(
             f"{arguments.cycler.name} must hold a current for --series-ohm to take its "

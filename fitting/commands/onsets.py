@@ -280,7 +280,7 @@ def _given_halves(arguments, traces):
 def _recording(arguments):
     """(recording, notes) of a cycler's table."""
     table = cycler_file.read(arguments)
-    return table.recording(), tuple(table.notes)
+    return cycler_file.recording(arguments, table), tuple(table.notes)
 
 
 def _people(traces, one, charge, seed: int):

@@ -336,6 +336,21 @@ def test_every_example_can_be_set_up(name):
         assert labels == prepared.events.particles
 
 
+def test_a_current_of_the_other_sign_is_mended_by_an_option(
+    tmp_path, capsys, monkeypatch
+):
+    rows = ["time_h,voltage_V,current_A", "0,3.6,-1", "10,3.9,-1", "20,4.3,-1"]
+    command = ["fit", *written(tmp_path, cycler=rows), "--out", str(tmp_path / "out")]
+    assert cli.main(command) == 2
+    said = capsys.readouterr().err
+    assert said.endswith("while the current is positive; add --discharge-positive.\n")
+    monkeypatch.setattr(optimise, "fit", interrupt)
+    assert cli.main([*command, "--discharge-positive"]) == 130
+    written(tmp_path, cycler=[row.replace("-", "") for row in rows])
+    assert cli.main([*command, "--discharge-positive"]) == 2
+    assert "; leave --discharge-positive out." in capsys.readouterr().err
+
+
 CURRENT = [
     "time_h,voltage_V,current_A",
     *("0,3.2,0.001", "0.2,3.8,0.001", "1,3.95,0.001", "5,4.05,0.001", "9,4.3,0.001"),
