@@ -108,8 +108,9 @@ def add_offset(clock) -> None:
         "--clock-sd-s",
         metavar="SECONDS",
         type=float,
-        help="standard deviation of the offset (default one frame), with which a fit "
-        "carries it as a number of its own; 0 holds it",
+        help="standard deviation of the offset (default one frame; 300 in a fit to a "
+        "table of events whose --free names the clock), with which a fit carries it as "
+        "a number of its own; 0 holds it",
     )
     clock.add_argument(
         "--reversals-h",

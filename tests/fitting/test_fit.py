@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from diffelec.presets import single_particle
-from fitting import cli, examples, files, fit_files, optimise, review, style
+from fitting import choices, cli, examples, files, fit_files, optimise, review, style
 from fitting.commands import demo, fit
 
 from .made_up import made_up_report
@@ -334,6 +334,12 @@ def test_every_example_can_be_set_up(name):
     else:
         assert prepared.forward.origin == prepared.recording.start
         assert labels == prepared.events.particles
+
+
+def test_the_help_tells_how_well_a_clock_that_is_free_is_known(capsys):
+    assert cli.main(["fit", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"{choices.Choices.clock_sd:g} in a fit to a table of events" in told
 
 
 def test_a_current_of_the_other_sign_is_mended_by_an_option(
