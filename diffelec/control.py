@@ -192,7 +192,7 @@ class Control(eqx.Module):
         """`Drive.moved` where the set-point follows the series, else 0."""
         if self.drive is None:
             return jnp.zeros_like(time)
-        return self.row.follow * self.drive.moved(time)
+        return jnp.where(self.row.follow != 0, self.drive.moved(time), 0.0)
 
     @property
     def must_end(self):

@@ -3,6 +3,7 @@
 import types
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -83,6 +84,17 @@ def test_the_slope_in_time_of_a_control_is_its_gradient(control, time):
     found = control.residual_slope(time)
     assert np.isfinite(found)
     np.testing.assert_allclose(found, slope, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("follow", [1.0, -0.5, 3.0])
+def test_an_instant_that_moves_with_the_recorded_ones_keeps_its_set_point(follow):
+    def residual(time):
+        drive = Drive(time, jnp.asarray(DRIVE.value))
+        control = Control.of(CELL, Row(weight_voltage=1.0, follow=follow), drive)
+        return control.residual(1.3 + control.moved(1.3), 3.7, 0.011)
+
+    slopes = jax.grad(residual)(jnp.asarray(DRIVE.time))
+    np.testing.assert_allclose(slopes, 0.0, atol=1e-14)
 
 
 @pytest.mark.parametrize(
