@@ -218,8 +218,14 @@ def _parse_end(text: str) -> CutOff:
     """'until 4.3 V', 'for 2 hours', 'for 2 hours or until 4.3 V'."""
     fields: dict[str, float] = {}
     names = {"V": "voltage", "A": "current", "C": "rate"}
-    for clause in re.split(r"\s+or\s+", text.strip()) if text.strip() else []:
+    clauses = re.split(r"\s+or\s+", text.strip(), flags=re.IGNORECASE)
+    for clause in clauses if text.strip() else []:
         word, _, amount = clause.strip().partition(" ")
+        if word.lower() not in ("for", "until"):
+            raise ValueError(
+                f"'{clause.strip()}' does not begin with 'for' or 'until', as each end "
+                "does"
+            )
         value, unit = _amount(amount)
         if word.lower() == "for" and unit == "s":
             name = "duration"
