@@ -55,6 +55,8 @@ class Protocol(eqx.Module):
         number that cannot be.
         """
         steps = _listed("steps", steps, AbstractStep, _STEPS)
+        if drive is not None:
+            check_kind("drive", drive, Drive, "such as Drive(time, voltage)")
         rows, signs = [], []
         for number, step in enumerate(steps):
             _check_text(step, number)
@@ -99,7 +101,7 @@ class Protocol(eqx.Module):
             ValueError: for a series that is missing, not finite or not in order.
         """
         series = {"current": current, "voltage": voltage}
-        if control not in series:
+        if not isinstance(control, str) or control not in series:
             raise ValueError(
                 f"`control` must be 'current' or 'voltage', but is {control!r}."
             )

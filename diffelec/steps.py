@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from ._typing import is_traced
+from .checks import is_number
 from .control import Row
 
 _HOURS = 3600.0
@@ -52,6 +53,8 @@ class CutOff:
         limits = {}
         if self.voltage is not None:
             limits["lower_voltage" if sign == -1 else "upper_voltage"] = self.voltage
+        for name in ("current", "rate"):
+            _check_number(f"end.{name}", getattr(self, name))
         least = [is_traced(v) or v > 0 for v in (self.current, self.rate)]
         ends = self.voltage is not None or any(least)
         if self.duration is None and not ends:
@@ -74,7 +77,7 @@ class ConstantCurrent(AbstractStep):
 
     @property
     def sign(self):
-        signs = {_sign_of(self.current), _sign_of(self.rate)} - {0}
+        signs = {_sign_of("current", self.current), _sign_of("rate", self.rate)} - {0}
         if len(signs) > 1:  # which is the larger one, the electrode alone tells
             raise ValueError(
                 f"its current, {self.current} A, and its rate, {self.rate} C, must be "
@@ -87,7 +90,7 @@ class ConstantCurrent(AbstractStep):
             weight_current=1.0,
             current=self.current,
             current_rate=self.rate,
-            **self.end.fields(self.sign),
+            **_end_of(self).fields(self.sign),
         )
 
 
@@ -104,7 +107,7 @@ class ConstantVoltage(AbstractStep):
         return None
 
     def row(self):
-        if self.end.voltage is not None:
+        if _end_of(self).voltage is not None:
             raise ValueError("a hold cannot end at a voltage; give a current or a time")
         fields = self.end.fields(None)
         return Row(weight_voltage=1.0, voltage=self.voltage, **fields)
@@ -120,10 +123,10 @@ class ConstantPower(AbstractStep):
 
     @property
     def sign(self):
-        return _sign_of(self.power)
+        return _sign_of("power", self.power)
 
     def row(self):
-        fields = self.end.fields(self.sign)
+        fields = _end_of(self).fields(self.sign)
         return Row(weight_power=1.0, power=self.power, **fields)
 
 
@@ -139,7 +142,7 @@ class Rest(AbstractStep):
         return 0
 
     def row(self):
-        if self.end.duration is None:
+        if _end_of(self).duration is None:
             raise ValueError("a rest needs a time; write 'Rest for 1 hour'")
         if self.end != CutOff(duration=self.end.duration):
             raise ValueError("a rest ends after a time only; drop its 'until'")
@@ -172,14 +175,31 @@ class Recorded(AbstractStep):
         )
 
 
-def _sign_of(value) -> int:
+def _end_of(step) -> CutOff:
+    """Where a step ends; ValueError, as part of a sentence, for what is no `CutOff`."""
+    if isinstance(step.end, CutOff):
+        return step.end
+    raise ValueError(
+        "its `end` must be a diffelec.protocol.CutOff, such as CutOff(voltage=4.3), "
+        f"but is {step.end!r}"
+    )
+
+
+def _check_number(name: str, value) -> None:
+    """Refuses what is no number, nor a transformation's, as part of a sentence."""
+    if not (is_traced(value) or is_number(value)):
+        raise ValueError(f"its `{name}` must be a number, but is {value!r}")
+
+
+def _sign_of(name: str, value) -> int:
     """1, -1 or 0: which half cycle a step belongs to cannot wait for a number."""
+    _check_number(name, value)
     if isinstance(value, jax.core.Tracer):
         raise ValueError(
             "its sign must be known, but a transformation holds its number; make it of "
             "a plain number, and put the other one into `rows` by equinox.tree_at"
         )
-    return int(np.sign(value))
+    return int(np.sign(value)) if value == value else 0  # NaN is refused in its row
 
 
 _NUMBER = r"([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)"

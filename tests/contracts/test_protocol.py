@@ -237,11 +237,36 @@ def test_a_step_of_ones_own_opens_a_half_cycle_by_its_sign(sign):
             [protocol.ConstantVoltage(None, HOUR)],
             "`voltage` must hold numbers, but is None",
         ),
+        (
+            [protocol.ConstantCurrent("1e-9", end=HOUR)],
+            "its `current` must be a number, but is '1e-9'",
+        ),
+        (
+            [protocol.ConstantCurrent(np.nan, end=HOUR)],
+            "its current must be one finite number, but is nan",
+        ),
+        ([protocol.ConstantPower(None, HOUR)], "its `power` must be a number, but is"),
+        (
+            [protocol.ConstantVoltage(2.5, CutOff(rate="C/50"))],
+            "its `end.rate` must be a number, but is 'C/50'",
+        ),
+        ([protocol.Rest(60.0)], "its `end` must be a .*CutOff, such as .* but is 60.0"),
+        (
+            [protocol.ConstantCurrent(1e-9, end=4.3)],
+            "its `end` must be a .*CutOff, such as .* but is 4.3",
+        ),
     ],
 )
 def test_steps_that_cannot_be_are_refused_as_they_are_put_together(steps, message):
     with pytest.raises(ValueError, match=message):
         Protocol.from_steps(steps)
+
+
+def test_what_is_no_recorded_series_is_refused():
+    with pytest.raises(ValueError, match=r"`drive` must be a .*Drive, but is a list"):
+        Protocol.from_steps([protocol.Rest(HOUR)], [0.0, 1.0])
+    with pytest.raises(ValueError, match=r"`control` must be 'current' or 'voltage'"):
+        Protocol.from_recording([0.0, 1.0], voltage=[4.0, 4.1], control=["voltage"])
 
 
 def test_the_set_point_of_a_hold_may_be_of_a_transformation_but_not_a_sign():
