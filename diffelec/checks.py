@@ -108,10 +108,30 @@ def as_series(name: str, values, unit: str):
 def as_wholes(name: str, values, due: str) -> np.ndarray:
     """An array of ints, of whole numbers such as 2 or 2.0; otherwise as `as_floats`."""
     found = as_floats(name, values, due)
-    wrong = found[~(np.isfinite(found) & (np.floor(found) == found))]
+    wrong = found[~((np.abs(found) < 2.0**31) & (np.floor(found) == found))]
     if wrong.size:
         raise ValueError(f"`{name}` must {due}, but has {wrong[0]:g}.")
     return found.astype(int)
+
+
+def as_list(name: str, values: np.ndarray) -> np.ndarray:
+    """The values; refuses what is not one list."""
+    if values.ndim != 1:
+        raise ValueError(
+            f"`{name}` must be one list of numbers, but has the shape {values.shape}; "
+            "pass a list, of one number too."
+        )
+    return values
+
+
+def as_pairs(name: str, values, due: str) -> np.ndarray:
+    """(pair, 2) whole numbers; otherwise as `as_wholes`."""
+    found = as_wholes(name, values, due)
+    if found.size and (found.ndim != 2 or found.shape[1] != 2):
+        raise ValueError(
+            f"`{name}` must {due}, but has the shape {found.shape}; pass one row each."
+        )
+    return found.reshape(-1, 2)
 
 
 def one_each(name: str, values, count: int) -> np.ndarray:

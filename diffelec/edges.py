@@ -78,10 +78,10 @@ def _is_whole(value) -> bool:
 def _as_float(number: int, name: str, value) -> float:
     """One of the three numbers of an edge."""
     try:
-        if isinstance(value, str):
+        if isinstance(value, str | bool | np.bool_):
             raise TypeError  # of digits, too
         return float(value)
-    except TypeError:
+    except (TypeError, OverflowError):
         raise ValueError(
             f"`{name}` of edge {number} must be a number, but is {value!r}; leave it "
             "out where it is 0."

@@ -12,6 +12,7 @@ from ._typing import is_whole_number
 from .checks import (
     as_floats,
     as_labels,
+    as_pairs,
     as_wholes,
     check_number,
     check_places,
@@ -260,15 +261,9 @@ def _check_apart(centres, names) -> None:
 
 def _as_pairs(pairs, count: int) -> np.ndarray:
     """(contact, 2) numbers of spheres; ValueError where they are none."""
-    due = "hold two whole numbers a contact"
-    pairs = as_wholes("pairs", pairs, due)
+    pairs = as_pairs("pairs", pairs, "hold two whole numbers a contact")
     if pairs.size == 0:
-        return np.zeros((0, 2), int)
-    if pairs.ndim != 2 or pairs.shape[1] != 2:
-        raise ValueError(
-            f"`pairs` must {due}, but has the shape {pairs.shape}; pass one row a "
-            "contact."
-        )
+        return pairs
     outside = np.flatnonzero(np.any((pairs < 0) | (pairs >= count), axis=1))
     if outside.size:
         raise ValueError(

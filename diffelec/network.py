@@ -281,19 +281,20 @@ def _check_sites(topology: Topology) -> None:
     """Raises ValueError unless every particle is cut into sites that make it up."""
     count, shares = topology.num_particles, topology.site_share
     owners = topology.site_particle
-    disordered = len(owners) == count and np.any(owners != np.arange(count))
-    if set(owners.tolist()) != set(range(count)) or disordered:
-        raise ValueError(
-            f"`site_particle` must name each of {count} particles, numbered from 0 (in "
-            f"order, where each is one site), but is {owners.tolist()[:8]}."
-        )
     for name in ("site_share", "site_electrolyte", "site_centres"):
         value = getattr(topology, name)
-        if value is not None and len(value) != topology.num_sites:
+        if value is not None and value.shape[:1] != (topology.num_sites,):
             raise ValueError(
-                f"`{name}` must have one entry per site, but has {len(value)} for "
-                f"{topology.num_sites} sites."
+                f"`{name}` must have one entry per site, but has "
+                f"{len(np.atleast_1d(value))} for {topology.num_sites} sites."
             )
+    centres = topology.site_centres
+    shape = None if centres is None else centres.shape[1:]
+    if shape not in (None, (3,)) or (shape and not np.all(np.isfinite(centres))):
+        raise ValueError(
+            "`site_centres` must hold three finite coordinates of each site, but is "
+            f"{centres.tolist()[:8]}."
+        )
     sums = np.bincount(owners, shares, count)
     wrong = np.flatnonzero(~(np.abs(sums - 1.0) < 1e-9))
     if wrong.size or not np.all(shares > 0):
@@ -315,11 +316,11 @@ def _check_exchange(network: "Network") -> None:
     """Raises ValueError unless pairs are sites of one particle, each with a shape."""
     topology, shape = network.topology, network.exchange_shape
     pairs = topology.exchange
-    given = 0 if shape is None else shape.shape[-1]
-    if given != len(pairs):
+    given = (0,) if shape is None else np.shape(shape)
+    if given[-1:] != (len(pairs),):
         raise ValueError(
             f"`exchange_shape` must have one value per pair of sites, but has "
-            f"{given} for {len(pairs)} pairs."
+            f"{given[-1] if given else 'one number'} for {len(pairs)} pairs."
         )
     if isinstance(shape, np.ndarray) and not np.all((shape >= 0) & np.isfinite(shape)):
         raise ValueError(

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .checks import as_floats, as_labels, as_marks, as_wholes
+from .checks import as_floats, as_labels, as_list, as_marks, as_pairs, as_wholes
 from .sums import added_up, picked
 
 COLLECTOR = "collector"
@@ -64,6 +64,11 @@ class Topology:
         self.tail = _whole("tail", tail)
         self.head = _whole("head", head)
         self.particle_labels = as_labels("particle_labels", particle_labels)
+        if len(self.tail) != len(self.head):
+            raise ValueError(
+                "`tail` and `head` must have one entry per edge, but have "
+                f"{len(self.tail)} and {len(self.head)}."
+            )
         self.carbon_labels = as_labels("carbon_labels", carbon_labels)
         count = len(self.particle_labels)
         self.imaged = (
@@ -71,21 +76,21 @@ class Topology:
         )
         due = "hold the coordinates of each particle [m]"
         self.positions = _floats("positions", positions, due)
-        self.site_particle = (
-            np.arange(count)
-            if site_particle is None
-            else as_wholes("site_particle", site_particle, "hold whole numbers")
-        )
+        self.site_particle = _owners(site_particle, count)
         sites = np.bincount(self.site_particle, minlength=count)
         self.site_share = (
             1.0 / np.maximum(sites, 1)[self.site_particle]
             if site_share is None
-            else as_floats("site_share", site_share, "hold numbers")
+            else as_list(
+                "site_share", as_floats("site_share", site_share, "hold numbers")
+            )
         )
         due = "hold the three coordinates of each site"
         self.site_centres = _floats("site_centres", site_centres, due)
         pairs = () if exchange is None else exchange
-        self.exchange = _whole("exchange", pairs).reshape(-1, 2)
+        self.exchange = as_pairs(
+            "exchange", pairs, "hold two whole numbers a pair"
+        ).astype(np.int32)
         self.electrolyte_labels = as_labels("electrolyte_labels", electrolyte_labels)
         self.site_electrolyte = (
             np.zeros(self.num_sites, np.int32)
@@ -365,8 +370,25 @@ def _floats(name: str, values, due: str) -> np.ndarray | None:
 
 
 def _whole(name: str, values) -> np.ndarray:
-    """Numbers of nodes or sites, as JAX indexes by them."""
-    return as_wholes(name, values, "hold whole numbers").astype(np.int32)
+    """A list of numbers of nodes or sites, as JAX indexes by them."""
+    found = as_wholes(name, values, "hold whole numbers")
+    return as_list(name, found).astype(np.int32)
+
+
+def _owners(given, count: int) -> np.ndarray:
+    """The particle of each site; ValueError unless each particle has one or more."""
+    if given is None:
+        return np.arange(count)
+    owners = as_list(
+        "site_particle", as_wholes("site_particle", given, "hold whole numbers")
+    )
+    disordered = len(owners) == count and np.any(owners != np.arange(count))
+    if set(owners.tolist()) != set(range(count)) or disordered:
+        raise ValueError(
+            f"`site_particle` must name each of {count} particles, numbered from 0 (in "
+            f"order, where each is one site), but is {owners.tolist()[:8]}."
+        )
+    return owners
 
 
 _FIELDS = tuple(inspect.signature(Topology).parameters)

@@ -247,6 +247,7 @@ def test_an_impossible_network_is_refused_by_name(edges, particles, message):
         ({"tail": 0, "head": 1}, "Edge 1 must be a tuple .*, but is {'tail'"),
         (("a", 0, None), "`series_resistance` of edge 1 must be a number, but is None"),
         (("a", 0, 1, "2"), "`shape_tail` of edge 1 must be a number, but is '2'"),
+        (("a", 0, True), "`series_resistance` of edge 1 must be a number, but is True"),
     ],
 )
 def test_what_is_no_edge_is_refused_by_its_number(edge, message):
@@ -282,8 +283,25 @@ def test_whole_floats_are_numbers_of_nodes():
             {"site_particle": [1, 0]},
             r"`site_particle` must name .*in order, where each is .* is \[1, 0\]",
         ),
+        ({"site_particle": [0, 2]}, r"`site_particle` must name .*, but is \[0, 2\]"),
+        ({"site_particle": [0, -1]}, r"`site_particle` must name .*is \[0, -1\]"),
+        (
+            {"site_particle": 0},
+            r"`site_particle` must be one list of numbers.* shape \(\)",
+        ),
+        ({"site_share": 1.0}, "`site_share` must be one list of numbers, but"),
+        ({"site_electrolyte": 0}, "`site_electrolyte` must be one list of numbers"),
+        ({"site_electrolyte": [0, 2**32]}, "`site_electrolyte` must hold whole .*4.29"),
+        ({"site_centres": 1.0}, "`site_centres` must have one entry per site, but has"),
+        ({"site_centres": [1.0, 2.0]}, r"`site_centres` .* three .* is \[1.0, 2.0\]"),
+        (
+            {"site_centres": [[0, 0, np.nan]] * 2},
+            "`site_centres` must hold three",
+        ),
+        ({"exchange_shape": 1.0}, "`exchange_shape` must .*has one number for 0 pairs"),
+        ({"exchange": [0, 1, 1]}, r"`exchange` must hold two .*has the shape \(3,\)"),
         ({"site_electrolyte": [0, 0.5]}, "`site_electrolyte` must .*, but has 0.5"),
-        ({"exchange": [[0, 0.5]]}, "`exchange` must hold whole numbers, but has 0.5"),
+        ({"exchange": [[0, 0.5]]}, "`exchange` must hold two whole .*, but has 0.5"),
         (
             {"site_share": ["x", 1]},
             r"`site_share` must hold numbers, but is \['x', 1\]",
@@ -305,6 +323,22 @@ def test_what_does_not_tell_of_particles_is_refused(fields, message):
     edges = [CONTACT, particle_contact("a", "b", 1e-6)]
     with pytest.raises(ValueError, match=message):
         Network.from_edges(edges, **{"particle_labels": ["a", "b"]} | fields)
+
+
+@pytest.mark.parametrize(
+    ("tail", "head", "message"),
+    [
+        (0, [1], r"`tail` must be one list of numbers, but has the shape \(\); pass"),
+        ([0], [[1]], r"`head` must be one list of numbers, but has the shape \(1, 1\)"),
+        ([0, 0], [1], "`tail` and `head` must have one entry per edge, .* 2 and 1"),
+        ([0], [2**32 + 1], "`head` must hold whole numbers, but has 4.29"),
+    ],
+)
+def test_ends_that_are_no_two_lists_of_numbers_of_nodes_are_refused(
+    tail, head, message
+):
+    with pytest.raises(ValueError, match=message):
+        topologies.Topology(tail, head, ["a"])
 
 
 def test_marks_of_what_is_imaged_may_be_0_and_1():
@@ -341,6 +375,7 @@ def test_a_contact_without_an_extent_is_refused(make, message):
     [
         ({"series_resistance": "a"}, "`series_resistance` must hold numbers, .* 'a'"),
         ({"shape_tail": None}, "`shape_tail` must hold numbers, but is None"),
+        ({"exchange_shape": 1.0}, "`exchange_shape` must .*has one number for 0 pairs"),
         (
             {"topology": 3},
             "`topology` must be a diffelec.topology.Topology, but is a i",
