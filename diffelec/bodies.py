@@ -12,11 +12,20 @@ import numpy as np
 
 from . import spheres
 from ._typing import is_whole_number
-from .checks import as_floats, check_kind, is_number
+from .checks import (
+    as_floats,
+    as_list,
+    as_pairs,
+    as_wholes,
+    check_kind,
+    check_positive,
+    is_number,
+)
 
 _MOST_SITES = 64
 _TOLERANCE = 0.035  # of the transfer resistances, in 1/(kappa R)
 _WEAK = 1e-3  # of the largest conductance: an edge without a use
+_PAIRS = ("pairs", "neighbours", "bridge")
 _SHARES = (np.inf, 0.1, 0.07, 0.05, 0.03, 0.02, 0.015, 0.01, 0.005, 0.002, 0.0)
 
 
@@ -55,10 +64,7 @@ class Body:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            whole = field.name in ("pairs", "neighbours", "fragment", "bridge")
-            value = np.array(getattr(self, field.name), int if whole else float)
-            if field.name in ("pairs", "neighbours", "bridge"):
-                value = value.reshape(-1, 2)
+            value = _array(field.name, getattr(self, field.name))
             value.flags.writeable = False
             object.__setattr__(self, field.name, value)
         _check(self)
@@ -192,7 +198,7 @@ def cracked(body: Body, share: float, direction: np.ndarray) -> Body:
         neighbours=body.neighbours[kept(body.neighbours)],
         exchange=body.exchange[kept(body.neighbours)],
         fragment=broken,
-        bridge=across[closest],
+        bridge=across[[closest]],
     )
 
 
@@ -206,8 +212,14 @@ def contact_shape(body: Body, site: int, contact_radius: float, radius: float) -
     edges between sites hold, leaves of `spheres.cap_spreading`.
 
     Raises:
-        ValueError: where the contact is larger than the site.
+        ValueError: where the contact is larger than the site, or there is no such site.
     """
+    check_kind("body", body, Body, "such as `diffelec.bodies.slices(8)`")
+    if not is_whole_number(site) or not 0 <= site < body.num_sites:
+        raise ValueError(
+            f"`site` must be 0 to {body.num_sites - 1} for this body, but is {site!r}."
+        )
+    check_positive("radius", radius, "m")
     if not (is_number(contact_radius) and 0 < contact_radius < radius):
         raise ValueError(
             "`contact_radius` must lie between 0 and the particle's radius, but is "
@@ -337,6 +349,25 @@ def _check_count(count: int, most: int) -> None:
         )
 
 
+def _array(name: str, values) -> np.ndarray:
+    """What a body holds by a name, as an array of its own; ValueError for no numbers,
+    or of another shape.
+    """
+    if name in _PAIRS:
+        return as_pairs(name, values, "hold two sites a pair")
+    if name == "fragment":
+        return as_list(name, as_wholes(name, values, "hold whole numbers"))
+    found = as_floats(name, values, "hold numbers")
+    if name != "centres":
+        return as_list(name, found)
+    if found.ndim != 2 or found.shape[1] != 3 or not np.all(np.isfinite(found)):
+        raise ValueError(
+            "`centres` must hold three finite coordinates of each site, but is "
+            f"{found.tolist()}."
+        )
+    return found
+
+
 def _check(body: Body) -> None:
     """Raises ValueError for a body that cannot be."""
     if not (np.all(body.share > 0) and np.isclose(np.sum(body.share), 1.0)):
@@ -349,6 +380,13 @@ def _check(body: Body) -> None:
             raise ValueError(
                 f"`{name}` must have one entry per site, but has "
                 f"{len(getattr(body, name))} for {body.num_sites} sites."
+            )
+    for name in _PAIRS:
+        sites = getattr(body, name)
+        if not np.all((sites >= 0) & (sites < body.num_sites)):
+            raise ValueError(
+                f"`{name}` must name sites 0 to {body.num_sites - 1}, but names "
+                f"{sites.min()} to {sites.max()}."
             )
     for ends, name in (("pairs", "resistance"), ("neighbours", "exchange")):
         value = getattr(body, name)

@@ -188,6 +188,42 @@ def test_a_contact_and_its_sites_spreading_make_up_its_cap():
             lambda: dataclasses.replace(bodies.patches(4), share=[0.5] * 4),
             "add up to 1, but adds up to 2",
         ),
+        (
+            lambda: bodies.contact_shape("p0", 0, 5e-7, 5e-6),
+            "`body` must be a diffelec.bodies.Body, but is a str",
+        ),
+        (
+            lambda: bodies.contact_shape(bodies.whole(), 1, 5e-7, 5e-6),
+            "`site` must be 0 to 0 for this body, but is 1",
+        ),
+        (
+            lambda: bodies.contact_shape(bodies.slices(4), -1, 5e-7, 5e-6),
+            "`site` must be 0 to 3 for this body, but is -1",
+        ),
+        (
+            lambda: bodies.contact_shape(bodies.whole(), 0, 5e-7, "5 um"),
+            r"`radius` must be positive \[m\], but is '5 um'",
+        ),
+        (
+            lambda: dataclasses.replace(bodies.patches(4), spreading=0.1),
+            "`spreading` must be one list of numbers, but",
+        ),
+        (
+            lambda: dataclasses.replace(bodies.patches(4), centres=np.ones((4, 2))),
+            "`centres` must hold three finite coordinates of each site",
+        ),
+        (
+            lambda: dataclasses.replace(bodies.patches(4), fragment=None),
+            "`fragment` must hold whole numbers, but is None",
+        ),
+        (
+            lambda: dataclasses.replace(bodies.slices(2), bridge=[[0, 2]]),
+            "`bridge` must name sites 0 to 1, but names 0 to 2",
+        ),
+        (
+            lambda: dataclasses.replace(bodies.slices(2), pairs=[0, 1]),
+            r"`pairs` must hold two sites a pair, but has the shape \(2,\)",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_with_a_remedy(make, match):
