@@ -71,6 +71,20 @@ def check_leaves(module) -> None:
             raise ValueError(f"`{field.name}` must hold numbers, but is {shown}.")
 
 
+def check_finite(module) -> None:
+    """Refuses what is no finite number in fields of numbers (concrete values only)."""
+    check_leaves(module)
+    for field in dataclasses.fields(module):
+        value = getattr(module, field.name)
+        if field.metadata.get("converter") is not as_leaf or value is None:
+            continue
+        if isinstance(value, np.ndarray) and not np.all(np.isfinite(value)):
+            raise ValueError(
+                f"`{field.name}` of {type(module).__name__} must be finite, but is "
+                f"{value.tolist()}."
+            )
+
+
 def as_floats(name: str, values, due: str) -> np.ndarray:
     """An array of floats, masked ones as NaN; refuses texts, truths, None and rows of
     unequal length.

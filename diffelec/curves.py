@@ -18,7 +18,7 @@ from interpax import PchipInterpolator
 from jaxtyping import Array, Float
 
 from ._typing import as_leaf
-from .checks import check_leaves, is_number
+from .checks import check_finite, is_number
 
 _LN10 = float(np.log(10.0))
 _BEND = 0.05  # length over which an argument outside the range saturates
@@ -78,7 +78,7 @@ class AbstractCurve(eqx.Module):
     source: eqx.AbstractVar[str]
 
     def __check_init__(self):
-        check_leaves(self)
+        check_finite(self)
 
     @abc.abstractmethod
     def __call__(self, stoichiometry: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._typing import as_leaf
-from .checks import check_leaves
+from .checks import check_finite
 from .constants import FARADAY, thermal_voltage
 
 _EDGE = 1e-4  # closest approach of x to 0 and 1 at which the power law holds exactly
@@ -42,7 +42,7 @@ class AbstractKinetics(eqx.Module):
     """
 
     def __check_init__(self):
-        check_leaves(self)
+        check_finite(self)
 
     @abc.abstractmethod
     def exchange_current_density(

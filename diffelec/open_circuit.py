@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._typing import as_leaf
-from .checks import check_leaves
+from .checks import check_finite
 from .constants import ROOM_TEMPERATURE, thermal_voltage
 from .curves import continued, softplus
 
@@ -54,7 +54,7 @@ class AbstractOpenCircuitPotential(eqx.Module):
     valid_range: eqx.AbstractVar[tuple[float, float]]
 
     def __check_init__(self):
-        check_leaves(self)
+        check_finite(self)
 
     @abc.abstractmethod
     def __call__(self, stoichiometry: Float[Array, "..."]) -> Float[Array, "..."]:

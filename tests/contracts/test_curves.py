@@ -204,6 +204,24 @@ def test_a_parameter_that_makes_a_curve_negative_is_refused(make, message):
         make()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        (curves.ConstantCurve, "value"),
+        (curves.SigmoidCurve, "log10_delithiated"),
+        (curves.SigmoidCurve, "log10_lithiated"),
+        (curves.SigmoidCurve, "centre"),
+        (curves.SigmoidCurve, "width"),
+        (curves.DivacancyCurve, "prefactor"),
+        (curves.DivacancyCurve, "floor"),
+    ],
+)
+def test_a_parameter_of_a_curve_that_is_not_finite_is_refused(form, name, value):
+    with pytest.raises(ValueError, match=f"`{name}` .*must be .*, but is {value}"):
+        dataclasses.replace(form.example(), **{name: value})
+
+
 @pytest.mark.parametrize("curve", ALL)
 def test_the_gradient_at_the_ends_of_the_range_is_that_beside_them(curve):
     ends = np.array(curve.valid_range)

@@ -199,3 +199,12 @@ def test_nmc811_agrees_with_the_measured_table():
 def test_a_line_that_does_not_fall_with_lithium_is_refused(slope):
     with pytest.raises(ValueError, match="`slope` must be positive"):
         open_circuit.LinearPotential(4.7, slope)
+
+
+def test_numbers_of_a_potential_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match="`intercept` of LinearPotential must be fin"):
+        open_circuit.LinearPotential(np.nan, 1.2)
+    with pytest.raises(ValueError, match="`slope` of LinearPotential must be finite"):
+        open_circuit.LinearPotential(4.7, np.inf)
+    with pytest.raises(ValueError, match="`coefficients` of NMC532 must be finite"):
+        open_circuit.NMC532(np.where(np.arange(15) == 3, np.nan, 1.0))
