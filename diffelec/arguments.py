@@ -1,5 +1,6 @@
 """What `simulate` refuses before it solves anything, and by which words."""
 
+import dataclasses
 import reprlib
 
 import jax
@@ -203,15 +204,19 @@ def in_precision(problem, dtype):
 
 
 def check_laws(electrode: Electrode) -> None:
-    """Raises ValueError for a curve that is not finite, or not positive, somewhere."""
+    """Raises ValueError for a curve that is not finite, or not positive but for the
+    potential, somewhere.
+    """
     x = np.linspace(0.001, 0.999, 999)
-    for name in ("conductivity", "diffusivity", "rate_constant"):
-        values = np.broadcast_to(
-            getattr(electrode.curves, name)(jnp.asarray(x)), x.shape
-        )
-        wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    for field in dataclasses.fields(electrode.curves):
+        curve = getattr(electrode.curves, field.name)
+        values = np.broadcast_to(curve(jnp.asarray(x)), x.shape)
+        known, due = np.isfinite(values), "finite"
+        if field.name != "open_circuit_potential":
+            known, due = known & (values > 0), "positive and finite"
+        wrong = np.flatnonzero(~known)
         if wrong.size:
             raise ValueError(
-                f"`{name}` must be positive and finite at every stoichiometry, but is "
+                f"`{field.name}` must be {due} at every stoichiometry, but is "
                 f"{values[wrong[0]]:.3g} at x = {x[wrong[0]]:.3f}; correct the curve."
             )

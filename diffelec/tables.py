@@ -225,7 +225,13 @@ def _elementwise(name: str, law):
     """A law of stoichiometries that may have been written for one, or be constant."""
 
     def one_each(x):
-        value = law(x)
+        try:
+            value = law(x)
+        except TypeError as error:  # such as of numbers that do not fit those asked for
+            raise ValueError(
+                f"`{name}` must give a number for each stoichiometry, the shape "
+                f"{x.shape} for {x.shape}, but fails: {error}"
+            ) from error
         shape = None if value is None else jnp.shape(value)
         if shape not in (x.shape, ()):
             raise ValueError(

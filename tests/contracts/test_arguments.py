@@ -1,5 +1,7 @@
 """What `simulate` refuses before it solves anything, in the user's words."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -221,6 +223,10 @@ def test_a_law_that_is_constant_is_one_of_every_stoichiometry():
         (StaticLaw(lambda _: None), "`diffusivity` must give .*, but gives None"),
         (StaticLaw(lambda x: x[:3]), r"`diffusivity` must give .* the shape \(3,\)"),
         (
+            diffelec.curves.ConstantCurve([3e-15, 1e-15]),
+            r"`diffusivity` must give a number .*, but fails: .* \(2,\)",
+        ),
+        (
             StaticLaw(lambda x: -3e-15 + 0 * x),
             "`diffusivity` must be positive .*-3e-15",
         ),
@@ -229,6 +235,25 @@ def test_a_law_that_is_constant_is_one_of_every_stoichiometry():
 def test_a_law_that_cannot_be_is_named(curve, message):
     with pytest.raises(ValueError, match=message):
         with_diffusivity(curve)
+
+
+class Broken(diffelec.open_circuit.AbstractOpenCircuitPotential):
+    """A potential that a user wrote, and is none below x = 0.5."""
+
+    source: str = eqx.field(static=True, default="made up")
+    valid_range: tuple = eqx.field(static=True, default=(0.5, 1.0))
+
+    def __call__(self, stoichiometry):
+        return 4.7 - jnp.sqrt(stoichiometry - 0.5)
+
+
+def test_a_potential_that_is_no_number_is_named_where_a_solve_fails():
+    curves = dataclasses.replace(ELECTRODE.curves, open_circuit_potential=Broken())
+    broken = dataclasses.replace(ELECTRODE, curves=curves, initial_stoichiometry=[0.4])
+    with pytest.raises(
+        ValueError, match=r"`open_circuit_potential` must be finite at every .*, but is"
+    ):
+        diffelec.simulate(broken, HOUR, num_saved=2)
 
 
 CHARGE = "Charge at C/20 for 1 hour"
