@@ -93,15 +93,21 @@ def batch(
 
     Raises:
         ValueError: for arrays without a common axis of lanes, an unknown executor, a
-            chunk below 1, costs of another number, and where a transformation of JAX
-            holds some of the numbers of `lanes` or of `function`.
+            chunk below 1, costs of another number, what cannot be called, and where a
+            transformation of JAX holds some of the numbers of `lanes` or of `function`.
     """
+    for name, called in (("function", function), ("callback", callback)):
+        if not (callable(called) or (called is None and name == "callback")):
+            raise ValueError(
+                f"`{name}` must be what can be called, but is {called!r}; pass a "
+                "function, such as a lambda."
+            )
     count = _count(lanes)
     if executor is None:
         executor = "threads" if jax.default_backend() == "cpu" else "vectorised"
-    if executor not in _EXECUTORS:
+    if not isinstance(executor, str) or executor not in _EXECUTORS:
         known = " or ".join(f"'{name}'" for name in _EXECUTORS)
-        raise ValueError(f"`executor` must be {known}, but is '{executor}'.")
+        raise ValueError(f"`executor` must be {known}, but is {executor!r}.")
     check_whole("chunk", chunk, 1)
     order = np.arange(count) if cost is None else _by_cost(cost, count)
     lanes = jax.tree.map(lambda leaf: _array(leaf)[order], lanes)

@@ -78,7 +78,7 @@ def _is_whole(value) -> bool:
 def _as_float(number: int, name: str, value) -> float:
     """One of the three numbers of an edge."""
     try:
-        if isinstance(value, str | bool | np.bool_):
+        if isinstance(value, str | bytes | bool | np.bool_):
             raise TypeError  # of digits, too
         return float(value)
     except (TypeError, OverflowError):

@@ -5,7 +5,7 @@ Functions, not constants: nothing is evaluated at import.
 
 import numpy as np
 
-from .checks import check_positive
+from .checks import check_kind, check_positive
 from .constants import FARADAY
 from .curves import (
     AbstractCurve,
@@ -24,6 +24,7 @@ def maximum_concentration_of(curves: Curves) -> float:
     """Lithium sites [mol/m3] of the material whose equilibrium potential the curves
     have: those of NMC811 for its potential, those of NMC532 for any other.
     """
+    check_kind("curves", curves, Curves, "such as `diffelec.materials.nmc532()`")
     if isinstance(curves.open_circuit_potential, NMC811):
         return NMC811_CONCENTRATION
     return NMC532_CONCENTRATION

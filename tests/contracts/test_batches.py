@@ -128,6 +128,8 @@ def test_all_devices_take_their_part():
         (1.0, {}, "one leading axis of lanes"),
         ({"a": np.zeros(3), "b": np.zeros(4)}, {}, r"\['\(3,\)', '\(4,\)'\]"),
         (np.zeros(3), {"executor": "gpu"}, "'threads' or 'vectorised', but is 'gpu'"),
+        (np.zeros(3), {"executor": ["gpu"]}, r"or 'vectorised', but is \['gpu'\]"),
+        (np.zeros(3), {"callback": True}, "`callback` must be .* called, but is True"),
         (
             np.zeros(3),
             {"chunk": 0},
@@ -140,6 +142,11 @@ def test_all_devices_take_their_part():
 def test_what_is_no_batch_is_named(lanes, how, words):
     with pytest.raises(ValueError, match=words):
         diffelec.batch(function, lanes, **how)
+
+
+def test_what_is_no_function_is_refused_before_anything_runs():
+    with pytest.raises(ValueError, match="`function` must be what can be called, but"):
+        diffelec.batch(np.zeros(3), function)
 
 
 def test_lanes_that_differ_cannot_be_stacked():

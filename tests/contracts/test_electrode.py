@@ -74,6 +74,10 @@ CASES = {
         lambda: edges.particle_contact("a", "b", 0.5),
         r"`contact_radius` must be positive \[m\], 0.001 at most, but is 0.5",
     ),
+    "an electrode for its curves": (
+        lambda: materials.maximum_concentration_of(presets.single_particle()),
+        r"`curves` must be a diffelec\.electrode\.Curves, but is a Electrode; make",
+    ),
     "a contact in micrometres": (
         lambda: presets.sharma2022(contact_radius=0.5),
         r"`contact_radius` must be positive \[m\], 0.001 at most, but is 0.5",

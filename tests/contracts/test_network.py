@@ -247,6 +247,7 @@ def test_an_impossible_network_is_refused_by_name(edges, particles, message):
         ({"tail": 0, "head": 1}, "Edge 1 must be a tuple .*, but is {'tail'"),
         (("a", 0, None), "`series_resistance` of edge 1 must be a number, but is None"),
         (("a", 0, 1, "2"), "`shape_tail` of edge 1 must be a number, but is '2'"),
+        (("a", 0, b"2"), "`series_resistance` of edge 1 must be a number, but is b'2'"),
         (("a", 0, True), "`series_resistance` of edge 1 must be a number, but is True"),
     ],
 )
