@@ -172,7 +172,8 @@ class Network(eqx.Module):
     def from_networkx(graph) -> "Network":
         """The inverse of `to_networkx`: reads `kind`, `imaged`, `position` of nodes and
         `series_resistance`, `shape_tail`, `shape_head`, `tail`, `number` of edges;
-        edges without a number come last, in the graph's order.
+        edges without a number come last, in the graph's order. `tail` may be left out
+        where both shapes are equal: a graph does not keep which end was named first.
         """
         _check_graph(graph)
         kinds = dict(graph.nodes(data="kind", default="particle"))
@@ -198,9 +199,10 @@ class Network(eqx.Module):
         for u, v, data in sorted(
             graph.edges(data=True), key=lambda edge: edge[2].get("number", last)
         ):
-            tail, head = (v, u) if data.get("tail", u) == v else (u, v)
-            shapes = [data.get(field, 0.0) for field in Edge._fields[2:]]
-            edges.append(Edge(name[tail], name[head], *shapes))
+            numbers = [data.get(field, 0.0) for field in Edge._fields[2:]]
+            _check_tail((u, v), data, numbers)
+            tail, head = (v, u) if data.get("tail") == v else (u, v)
+            edges.append(Edge(name[tail], name[head], *numbers))
         positions = [graph.nodes[n].get("position") for n in particles]
         return Network.from_edges(
             edges,
@@ -218,6 +220,17 @@ def _check_graph(graph) -> None:
             "`graph` must be an undirected graph of networkx, but is a "
             f"{type(graph).__name__}; pass `graph.to_undirected()` of a directed one, "
             "with `tail` at edges whose shapes differ."
+        )
+
+
+def _check_tail(ends: tuple, data: dict, numbers: list) -> None:
+    """Raises ValueError for an edge of a graph whose shapes could be at either end."""
+    _, shape_tail, shape_head = numbers
+    if shape_tail != shape_head and data.get("tail") not in ends:
+        raise ValueError(
+            f"`tail` of the edge between {ends[0]!r} and {ends[1]!r} must be the one "
+            f"that `shape_tail` is at, as its shapes differ, but is "
+            f"{data.get('tail')!r}; set it, also where nodes were renamed."
         )
 
 

@@ -7,6 +7,7 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import networkx
 import numpy as np
 import pytest
 
@@ -169,6 +170,25 @@ def test_a_graph_of_directed_edges_is_refused():
     graph = graphs.chain(2).to_networkx().to_directed()
     with pytest.raises(ValueError, match=r"undirected .*Di.*; pass `graph.to_undir"):
         Network.from_networkx(graph)
+
+
+def test_which_end_a_shape_is_at_must_be_told_by_a_graph():
+    """A graph gives the ends of an edge in the order of its nodes."""
+    graph = networkx.Graph()
+    graph.add_node("current collector", kind="collector")
+    graph.add_edge("p", "current collector", shape_tail=1e4, series_resistance=5.0)
+    with pytest.raises(
+        ValueError, match=r"`tail` of the edge between 'current .* 'p' .*, but is None"
+    ):
+        Network.from_networkx(graph)
+    graph.edges["p", "current collector"]["tail"] = "p"
+    net = Network.from_networkx(graph)
+    assert net.topology.node_labels[net.topology.tail[0]] == "p"
+    renamed = networkx.relabel_nodes(graph, {"p": "other"})
+    with pytest.raises(ValueError, match="but is 'p'; set it, also where nodes were"):
+        Network.from_networkx(renamed)
+    graph.add_edge("p", "q", shape_tail=1e5, shape_head=1e5)
+    assert Network.from_networkx(graph).topology.num_edges == 2
 
 
 def test_what_is_no_graph_is_refused():
