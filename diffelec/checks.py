@@ -39,6 +39,12 @@ def check_positive(name: str, value, unit: str, most=np.inf) -> None:
         )
 
 
+def check_truth(name: str, value) -> None:
+    """Refuses a text, which would be true whatever it says, and the like."""
+    if not isinstance(value, bool):
+        raise ValueError(f"`{name}` must be True or False, but is {value!r}.")
+
+
 def check_whole(name: str, value, least: int) -> None:
     """Refuses what counts nothing, or too little."""
     if not is_whole_number(value) or value < least:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ._typing import is_traced
-from .checks import as_floats, check_whole, is_number
+from .checks import as_floats, check_truth, check_whole, is_number
 from .once import differentiable_once
 from .results import RESULTS
 from .solver import Track, evaluate_polynomial
@@ -43,6 +43,9 @@ def _compiled(method):
             known = isinstance(value, np.generic | np.ndarray | jax.Array)
             if known and not is_traced(value) and value.ndim == 0:
                 given.arguments[name] = value.item()
+        # Here, since to a compiled function True is 1.
+        given.arguments["self"]._steps_of(given.arguments["half_cycle"])
+        check_truth("surface", given.arguments.get("surface", False))
         return run(*given.args, **given.kwargs)
 
     return called
@@ -192,6 +195,11 @@ class Solution(eqx.Module):
     def _steps_of(self, half_cycle: int) -> tuple[int, int]:
         """First and last protocol step of a half cycle."""
         self._check_alone()
+        if is_traced(half_cycle):
+            raise ValueError(
+                "`half_cycle` must be a number, but a transformation holds it; pass a "
+                "plain one, static under `jax.jit`."
+            )
         if self.spans is not None:
             count, steps = len(self.spans), [0]
         else:
@@ -202,10 +210,10 @@ class Solution(eqx.Module):
                 "A half cycle is a charge, a discharge or a hold, but this protocol "
                 "has none, only rests."
             )
-        if half_cycle not in range(count) or not steps:
+        if half_cycle not in range(count) or isinstance(half_cycle, bool) or not steps:
             raise ValueError(
                 f"`half_cycle` must be 0 to {count - 1} for this protocol, but is "
-                f"{half_cycle}."
+                f"{half_cycle!r}."
             )
         return steps[0], steps[-1]
 

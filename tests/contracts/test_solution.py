@@ -84,3 +84,23 @@ def test_whether_surfaces_are_meant_may_be_a_truth_of_numpy():
             found.site_change_times(surface=surface), found.change_times()
         )
         assert len(found.half_cycle_ends(surface=surface)) == 2
+
+
+@pytest.mark.parametrize("surface", ["mean", 1, None])
+def test_whether_surfaces_are_meant_is_no_text(surface):
+    found = made_up(jnp.array([[0.9], [0.3]]), [0.0, 10.0])
+    message = f"`surface` must be True or False, but is {surface!r}"
+    for asked in (found.site_change_times, found.half_cycle_ends):
+        with pytest.raises(ValueError, match=message):
+            asked(surface=surface)
+
+
+def test_a_half_cycle_is_a_plain_number():
+    found = made_up(jnp.array([[0.9], [0.3]]), [0.0, 10.0])
+    for half_cycle in (False, "0", 1, -1, 0.5):
+        message = f"`half_cycle` must be 0 to 0 for .*, but is {half_cycle!r}"
+        for asked in (found.onset_times, found.half_cycle_span):
+            with pytest.raises(ValueError, match=message):
+                asked(half_cycle)
+    with pytest.raises(ValueError, match="`half_cycle` must be a number, but a transf"):
+        jax.jit(lambda half_cycle: found.onset_times(half_cycle))(0)
