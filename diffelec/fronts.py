@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ._typing import is_traced
+from .checks import as_floats, check_radii, is_number
 from .solution import Solution
 
 ONSET = 0.066  # of surface stoichiometry, by which a site begins to react
@@ -51,7 +53,7 @@ def front_speeds(
         ValueError: for radii of another number of particles.
     """
     topology = solution.topology
-    radius = _one_each(jnp.asarray(radius), topology.num_particles)
+    radius = _radii(radius, topology)
     owners, alone = topology.site_particle, _alone(solution)
     if topology.site_centres is None:
         return jnp.zeros(topology.num_particles)
@@ -74,13 +76,21 @@ def front_speeds(
     return jnp.where(alone, 0.0, jnp.where(count > 1, slope, jnp.nan))
 
 
-def _one_each(radius, count: int):
-    """The radius of each particle; ValueError for those of another number of them."""
+def _radii(radius, topology):
+    """The radius of each particle; ValueError for those of another number of them, or
+    for what is none.
+    """
+    count = topology.num_particles
+    if not is_traced(radius):
+        radius = as_floats("radius", radius, "be one number or one per particle [m]")
     if radius.shape not in ((), (count,)):
         raise ValueError(
             f"`radius` must be one number, or one for each of {count} particles, but "
             f"has the shape {radius.shape}; pass `electrode.radius`."
         )
+    if not is_traced(radius):
+        radius = np.broadcast_to(radius, (count,))
+        check_radii("radius", radius, topology.particle_labels)
     return jnp.broadcast_to(radius, (count,))
 
 
@@ -112,8 +122,8 @@ def homogenising_times(
     Raises:
         ValueError: for a level that is not above 0.
     """
-    if isinstance(level, int | float | np.generic) and not level > 0:
-        raise ValueError(f"`level` must be above 0, but is {level}; 0.05 is usual.")
+    if not (is_traced(level) or (is_number(level) and level > 0)):
+        raise ValueError(f"`level` must be above 0, but is {level!r}; 0.05 is usual.")
     instants, spread = _spread_along(solution, half_cycle)
     first = _first(solution, solution.site_change_times(half_cycle, change))
     apart = spread >= level

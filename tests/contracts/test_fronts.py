@@ -161,7 +161,7 @@ def test_one_radius_serves_all_particles_and_another_number_is_refused():
             fronts.front_speeds(solution, radius)
 
 
-@pytest.mark.parametrize("level", [0.0, -0.05])
+@pytest.mark.parametrize("level", [0.0, -0.05, "0.05", None])
 def test_levels_of_evenness_must_be_above_zero(level):
     with pytest.raises(ValueError, match="`level` must be above 0, but is"):
         fronts.homogenising_times(made_up([20.0, 35.0, 60.0, 5.0]), level=level)
@@ -171,3 +171,9 @@ def test_levels_of_evenness_must_be_above_zero(level):
 def test_steps_are_cut_into_a_whole_number_of_parts(parts):
     with pytest.raises(ValueError, match="`parts` must be a whole number, 1 or more"):
         made_up([20.0, 35.0, 60.0, 5.0]).site_trajectories(parts=parts)
+
+
+@pytest.mark.parametrize("radius", [-R, np.nan, [R, 5.0], "5 um", None])
+def test_what_is_no_radius_is_refused(radius):
+    with pytest.raises(ValueError, match="`radius` must be "):
+        fronts.front_speeds(made_up([20.0, 35.0, 50.0, 5.0]), radius)
