@@ -62,7 +62,7 @@ def joined(integrate, state, tolerances, *, single: bool):
     track = _end_to_end(tracks)
     whole = dataclasses.replace(
         outcome,
-        track=track if single else _filled_up(track, length),
+        track=_filled_up(track, 1 if single else length),
         num_accepted=counts[0],
         num_rejected=counts[1],
     )
@@ -94,8 +94,13 @@ def _end_to_end(tracks: list[Track]) -> Track:
 
 
 def _filled_up(track: Track, length: int) -> Track:
-    """A track whose last knot repeats, so that it has a multiple of `length` steps."""
-    more = -(track.time.size - 1) % length
+    """A track whose last knot repeats, so that it has `length` steps, or a multiple of
+    it; also where the first one failed.
+    """
+    steps = length * max(-(-(track.time.size - 1) // length), 1)
+    more = steps + 1 - track.time.size
+    if not more:
+        return track  # of thousands of sites a copy is gigabytes
 
     def filled(leaf):
         return np.concatenate([leaf, np.repeat(leaf[-1:], more, axis=0)])

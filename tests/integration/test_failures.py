@@ -1,6 +1,8 @@
 """What is left where a step of a protocol fails: values and slopes of what came before,
 and NaN, not slopes of NaN, of the rest."""
 
+import sys
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 
 import diffelec
-from diffelec import bodies, fronts, graphs, presets
+from diffelec import bodies, fronts, graphs, presets, stretches
 from tests.integration.lumped import lumped_pair
 
 
@@ -50,6 +52,24 @@ def test_failures_can_be_returned_and_leave_nan_from_the_failed_step_on():
     assert np.all(np.isnan(found.change_times(0)))
     assert np.all(np.isnan(found.onset_times(0)))
     assert "Step 2 ('Charge at C/20 until 4.2 V')" in found.message()
+
+
+@pytest.mark.parametrize("most_of_some_sites", [1000, 1])
+def test_nothing_is_known_where_the_first_step_of_many_sites_fails(
+    most_of_some_sites, monkeypatch
+):
+    """There is no step of the integrator then, between whose ends to look."""
+    monkeypatch.setattr(stretches, "suit", lambda topology: True)
+    monkeypatch.setattr(
+        sys.modules["diffelec.simulate"], "MANY_SITES", most_of_some_sites
+    )
+    protocol = diffelec.Protocol.from_strings(["Charge at C/20 until 3.0 V"])
+    found = diffelec.simulate(lumped_pair(), protocol, throw=False, num_saved=2)
+    assert bool(found.result == diffelec.RESULTS.start_outside_limits)
+    assert np.all(np.isnan(found.change_times(0)))
+    assert np.all(np.isnan(found.onset_times(0)))
+    assert np.all(np.isnan(found.half_cycle_ends(0)))
+    assert np.all(np.isnan(found.site_trajectories(0)[0]))
 
 
 def test_an_initial_stoichiometry_that_cannot_be_fails_within_transformations():
