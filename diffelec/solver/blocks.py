@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int
 
 from ..topology import INVERT_UP_TO, Topology
 from .pattern import pattern_of
-from .serial import serial_or_plain
+from .serial import serial_or_plain, turns_at_once
 
 _SPARSE_FROM = 400  # unknowns; below, a dense LU is faster than a call of the host
 _KEPT = 16  # factorisations are kept, the latest ones
@@ -224,10 +224,10 @@ def _inner(topology, values):
 def gauss_jordan(matrix):
     """Inverse by elimination in place, row by row, without pivoting.
 
-    One small kernel a row: several times faster than a library call at this size. The
-    network block is a Laplacian plus reaction slopes on the diagonal, with the control
-    row last, so pivots do not vanish; where folding the columns in were to spoil that,
-    the step's error estimate rejects the step.
+    One small kernel a row, or fewer: several times faster than a library call at this
+    size. The network block is a Laplacian plus reaction slopes on the diagonal, with
+    the control row last, so pivots do not vanish; where folding the columns in were to
+    spoil that, the step's error estimate rejects the step.
     """
     index = np.arange(matrix.shape[0])
 
@@ -240,7 +240,8 @@ def gauss_jordan(matrix):
         rest = jnp.where(here, 0.0, a) - column[:, None] * row
         return jnp.where(here[:, None], row, rest)
 
-    return jax.lax.fori_loop(0, matrix.shape[0], eliminate, matrix)
+    size = matrix.shape[0]
+    return jax.lax.fori_loop(0, size, eliminate, matrix, unroll=turns_at_once())
 
 
 _SINGULAR = object()

@@ -3,6 +3,14 @@
 import jax
 import jax.numpy as jnp
 
+from .serial import turns_at_once
+
+
+def _scan(body, carry, rows, *, reverse: bool = False):
+    """The rows that come out of `jax.lax.scan`."""
+    turns = turns_at_once()
+    return jax.lax.scan(body, carry, rows, reverse=reverse, unroll=turns)[1]
+
 
 def factorise(bands):
     """Thomas factors of tridiagonal columns (diagonal, lower, upper), side by side.
@@ -19,7 +27,7 @@ def factorise(bands):
         inverse_pivot = 1.0 / (d - product * inverse_pivot)
         return inverse_pivot, inverse_pivot
 
-    _, pivots = jax.lax.scan(sweep, jnp.zeros_like(diagonal[0]), (diagonal, crossed))
+    pivots = _scan(sweep, jnp.zeros_like(diagonal[0]), (diagonal, crossed))
     before = jnp.concatenate([jnp.zeros_like(pivots[:1]), pivots[:-1]])
     return lower * before, pivots, upper
 
@@ -39,8 +47,8 @@ def back_substitute(factors_and_right):
         return solved, solved
 
     start = jnp.zeros_like(right[0])
-    _, values = jax.lax.scan(down, start, (multipliers, right))
-    _, solved = jax.lax.scan(up, start, (values, pivots, upper), reverse=True)
+    values = _scan(down, start, (multipliers, right))
+    solved = _scan(up, start, (values, pivots, upper), reverse=True)
     return solved
 
 
@@ -61,6 +69,6 @@ def back_substitute_transposed(factors_and_right):
         return solved, solved
 
     start = jnp.zeros_like(right[0])
-    _, values = jax.lax.scan(down, start, (right, up_before, pivots))
-    _, solved = jax.lax.scan(up, start, (values, after), reverse=True)
+    values = _scan(down, start, (right, up_before, pivots))
+    solved = _scan(up, start, (values, after), reverse=True)
     return solved
