@@ -8,11 +8,13 @@ $$ W^T v_i = \bar k_i, \quad \bar u_i = F'(u_i)^T v_i, \quad
    \bar J \mathrel{+}= v_i k_i^T $$
 
 One factorisation a step and one transposed solve a stage, as automatic transposition
-has it; but in a form that compiles into one function on a CPU (`serial`): what was
-looked up in tables is added to their rows in place.
+has it, which takes twice as many kernels on a GPU; and in a form that compiles into one
+function on a CPU (`serial`): what was looked up in tables is added to their rows in
+place.
 """
 
 import dataclasses
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +28,7 @@ from .bordered import BorderedJacobian, Factorised
 from .parts import Parts
 from .pull import LookedUp, Model, TableSums, lane_of, pull, with_lane, zeros_of_lanes
 from .rosenbrock import end_weights, stages_of
+from .serial import largest_lane
 from .system import System
 from .tableaus import Tableau
 
@@ -45,6 +48,35 @@ class _Sums(NamedTuple):
         return _Sums(*jax.tree.map(jnp.add, tuple(self), (state, system)))
 
 
+class _Turns(NamedTuple):
+    """From the last step to the first: of a solve by itself, or of one in a batch, all
+    lanes of which turn as often as the one with the most steps.
+    """
+
+    count: Int[Array, ""]
+    most: Int[Array, ""]
+    alone: bool
+
+    @staticmethod
+    def of(count, alone: bool) -> "_Turns":
+        return _Turns(count, count if alone else largest_lane(count), alone)
+
+    def at(self, turn):
+        """(the row of a step, whether it is the last one, whether it counts)."""
+        row = self.most - 1 - turn
+        if self.alone:
+            return row, turn == 0, True
+        last = self.count - 1
+        return jnp.clip(row, 0, jnp.maximum(last, 0)), row == last, row <= last
+
+    def only(self, used, values, others=None):
+        """The values where they count, else the others, or zeros."""
+        if self.alone:
+            return values
+        others = jax.tree.map(jnp.zeros_like, values) if others is None else others
+        return jax.tree.map(lambda a, b: jnp.where(used, a, b), values, others)
+
+
 class _Again(NamedTuple):
     """What a step computed, computed again."""
 
@@ -62,10 +94,13 @@ def transposed(
     steps: Steps,
     cotangents: tuple[Last, Array, Array],
     tableau: Tableau,
+    *,
+    loops: bool,
 ):
     """Cotangents of (the system's leaves, the state at the start) from those of (the
     last step, the rows of seen values and of higher coefficients) of a march, lane by
-    lane. Those of the last step's rows are not read.
+    lane. Those of the last step's rows are not read. Where no step was made, what they
+    pull back through steps is 0.
 
     Args:
         system: of the march.
@@ -74,30 +109,32 @@ def transposed(
         steps: that it made.
         cotangents: of what it gave, with a leading axis of lanes.
         tableau: of its method.
+        loops: whether as one function, for a solve by itself.
     """
-    model, system = Model.of(system, moves, tableau), system.with_loops()
+    model, turns = Model.of(system, moves, loops, tableau), _Turns.of(count, loops)
+    system = model.whole
     last, *rows = cotangents
     last, lanes = system.muted(last), len(rows[0])
 
     def back(turn, carry):
-        row, ends = count - 1 - turn, turn == 0
+        row, ends, used = turns.at(turn)
         step = jax.tree.map(lambda leaf: row_at(leaf, row), steps)
         step = step._replace(start=system.filled(step.start))
         again = _compute_again(model, step)
 
         def one(lane, carry):
             every, tables = carry
-            knots = (row_at(row_at(leaf, lane), row + 1) for leaf in rows)
-            seen = [jnp.where(ends, 0.0, leaf) for leaf in knots]
+            knots = [row_at(row_at(leaf, lane), row + 1) for leaf in rows]
+            seen = [jnp.where(ends, 0.0, leaf) for leaf in turns.only(used, knots)]
             own, sums = lane_of((last, every), lane)
             own = jax.tree.map(lambda leaf: jnp.where(ends, leaf, 0.0), own)
-            of_end = (sums.state, own.dense, seen)
+            of_end = (turns.only(used, sums.state), own.dense, seen)
             of_stages, of_start = _end_back(model, step, *of_end)
             of_start = jax.tree.map(jnp.add, of_start, own.start)
-            sums = sums._replace(state=of_start)
-            summed = (sums, (tables, lane))
-            sums, tables = _stages_back(model, step, again, of_stages, *summed)
-            return with_lane(every, sums, lane), tables
+            summed = (sums._replace(state=of_start), (tables, lane))
+            found, tables = _stages_back(model, step, again, of_stages, *summed)
+            state = turns.only(used, found.state, sums.state)
+            return with_lane(every, found._replace(state=state), lane), tables
 
         return jax.lax.fori_loop(0, lanes, one, carry)
 
@@ -108,11 +145,12 @@ def transposed(
         own = jax.tree.map(jnp.add, own, of_start)
         return with_lane(state, own, lane)
 
-    carry = (
+    nothing = (
         _Sums(last.parts, zeros_of_lanes(model.moving, lanes)),
         TableSums.of(system.tables, moves.tables, lanes),
     )
-    every, tables = jax.lax.fori_loop(0, count, back, carry)
+    found = jax.lax.fori_loop(0, turns.most, back, nothing)
+    every, tables = turns.only(count > 0, found, nothing)
     state = jax.lax.fori_loop(0, lanes, begun, every.state)
     return tables.into(every.system, system), system.own(state)
 
@@ -120,14 +158,15 @@ def transposed(
 def _compute_again(model: Model, step: Steps) -> _Again:
     """One accepted step, forwards."""
     time, size, start = step
-    tableau, system = model.tableau, model.system(model.moving)
+    tableau, system = model.tableau, model.whole
     jacobian = system.jacobian(time, start)
     factorised = jacobian.factorised(1.0 / (size * tableau.gamma))
     solve = factorised.solve
     stages, states, _ = stages_of(system, tableau, time, size, start, solve)
 
-    look_up = lambda _, columns: (None, LookedUp.of(system, columns))
-    _, looked = jax.lax.scan(look_up, None, states.columns)
+    look_up = lambda columns: LookedUp.of(system, columns)
+    mapped = partial(jax.lax.map, look_up) if system.serial else jax.vmap(look_up)
+    looked = mapped(states.columns)
     return _Again(jacobian, factorised, stages, states, looked)
 
 
@@ -135,7 +174,7 @@ def _end_back(model, step: Steps, of_end, of_dense: Parts, seen):
     """Cotangents of (a step's stages, its start) from those of (its end, its dense
     coefficients, its rows of seen values and of higher coefficients).
     """
-    system, tableau = model.system(model.moving), model.tableau
+    system, tableau = model.whole, model.tableau
     weights = np.vstack([end_weights(tableau)[None], tableau.dense])
     rows_of = lambda end, dense: (watch(system, end), bends(system, dense))  # linear
     still = jax.tree.map(jnp.zeros_like, (step.start, of_dense))
@@ -206,4 +245,5 @@ def _stages_back(model, step: Steps, again: _Again, of_stages, sums: _Sums, tabl
     # The first stage is at the start: what it looked up, the Jacobian looked up too.
     first = lambda part, here: jnp.concatenate([part[:1] + here, part[1:]])
     parts = jax.tree.map(first, parts, tables.parts(of_cubics, cubics))
-    return sums.plus(of_system, of_state), tables.plus(parts, again.looked, lane)
+    tables = tables.plus(parts, again.looked, lane, model.add_rows)
+    return sums.plus(of_system, of_state), tables

@@ -1,7 +1,7 @@
-"""Cotangents of what looks up tables, in a form that one function may hold.
+"""Cotangents of what looks up tables.
 
-What was looked up is added to the rows of its table in place: one function on a CPU
-(`serial`) holds no scatter.
+What was looked up is added to the rows of its table in place: one by one in the form
+that one function on a CPU may hold (`serial`), which has no scatter.
 """
 
 import dataclasses
@@ -14,7 +14,6 @@ from jaxtyping import Array
 
 from ..sums import row_at, with_row
 from ..tables import Tables
-from .parts import Parts
 from .system import System
 from .tableaus import Tableau
 
@@ -75,9 +74,9 @@ class TableSums(NamedTuple):
 
         return TableSums(*map(first_two, TableSums._fields))
 
-    def plus(self, parts: "TableSums", looked: LookedUp, lane) -> "TableSums":
+    def plus(self, parts: "TableSums", looked: LookedUp, lane, add_rows) -> "TableSums":
         """With `parts` of a state, or of every stage, added to the rows of a lane's
-        tables.
+        tables by `Model.add_rows`.
         """
 
         def add(name, offset):
@@ -87,7 +86,7 @@ class TableSums(NamedTuple):
             own = getattr(looked.cubics, name)
             rows = own.index.reshape(-1) + lane * own.count
             part = part.reshape(-1, part.shape[-1])
-            return _add_rows(sums, rows, part, offset.reshape(-1))
+            return add_rows(sums, rows, part, offset.reshape(-1))
 
         return TableSums(*map(add, TableSums._fields, looked.offsets))
 
@@ -109,20 +108,28 @@ class TableSums(NamedTuple):
 
 
 def _add_rows(sums, index, parts, offset):
-    """`sums` with rows added at `index`, one after another: some may coincide.
-
-    A cubic's value and slope are linear in its coefficients, so the cotangents of the
-    first two, `parts`, tell those of the others.
-    """
+    """`sums` with rows added at `index`, one after another: some may coincide."""
 
     def add(k, sums):
-        at, s = index[k], offset[k]
-        c0, c1 = jnp.split(row_at(parts, k), 2)
-        u = c1 - s * c0
-        row = jnp.concatenate([c0, c1, s * (c1 + u), s * s * (c1 + 2.0 * u)])
+        row, at = _of_all_four(row_at(parts, k), offset[k]), index[k]
         return with_row(sums, row + row_at(sums, at), at)
 
     return jax.lax.fori_loop(0, index.size, add, sums)
+
+
+def _add_rows_at_once(sums, index, parts, offset):
+    """The same as a scatter, for a batch or an accelerator."""
+    rows = _of_all_four(parts, offset[:, None])
+    return sums.at[index].add(rows, mode="promise_in_bounds")
+
+
+def _of_all_four(parts, s):
+    """Cotangents of a cubic's four coefficients from those of its first two, `parts`:
+    its value and slope are linear in them.
+    """
+    c0, c1 = jnp.split(parts, 2, axis=-1)
+    u = c1 - s * c0
+    return jnp.concatenate([c0, c1, s * (c1 + u), s * s * (c1 + 2.0 * u)], axis=-1)
 
 
 class Model(NamedTuple):
@@ -133,20 +140,32 @@ class Model(NamedTuple):
     tableau: Tableau | None
 
     @staticmethod
-    def of(system: System, moves, tableau: Tableau | None = None) -> "Model":
-        """A system, of which None is in `moves` at the leaves that do not move."""
+    def of(system: System, moves, loops: bool, tableau=None) -> "Model":
+        """A plain system, of which None is in `moves` at the leaves that do not move;
+        written `with_loops`, where it is to be one function.
+        """
         wanted = jax.tree.map(lambda leaf: not _is_none(leaf), moves, is_leaf=_is_none)
         none = jax.tree.map(lambda _: False, wanted.tables)
         wanted = eqx.tree_at(lambda w: w.tables, wanted, none)
         parts = eqx.partition(system, wanted)
-        return Model(*(part.with_loops() for part in parts), tableau)
+        return Model(*(p.with_loops() if loops else p for p in parts), tableau)
 
     def system(self, moving) -> System:
         return eqx.combine(moving, self.fixed)
 
     def made_once(self, tree):
         """As the system does."""
-        return self.system(self.moving).made_once(tree)
+        return self.whole.made_once(tree)
+
+    @property
+    def whole(self) -> System:
+        """The system."""
+        return self.system(self.moving)
+
+    @property
+    def add_rows(self):
+        """How rows are added to sums of tables."""
+        return _add_rows if self.fixed.serial else _add_rows_at_once
 
 
 def lane_of(tree, lane):
@@ -164,9 +183,9 @@ def zeros_of_lanes(tree, lanes: int):
     return jax.tree.map(lambda leaf: jnp.zeros((lanes, *leaf.shape), leaf.dtype), tree)
 
 
-def pulled(function, system: System, moves, at, fixed, state: Parts, cotangents):
+def pulled(function, system: System, moves, at, fixed, state, cotangents, *, loops):
     """Cotangents of (the system's leaves, `at`) from those of function(system, at,
-    fixed), lane by lane, as one function.
+    fixed), lane by lane.
 
     Args:
         function: that looks up tables at the columns of `state` alone.
@@ -176,8 +195,10 @@ def pulled(function, system: System, moves, at, fixed, state: Parts, cotangents)
         fixed: its argument that has none.
         state: where it looks up.
         cotangents: of what it gives, with a leading axis of lanes.
+        loops: whether as one function.
     """
-    model, system = Model.of(system, moves), system.with_loops()
+    model = Model.of(system, moves, loops)
+    system = model.whole
     at, fixed, state = system.filled((at, fixed, state))
     looked = LookedUp.of(system, state.columns)
     lanes = len(jax.tree.leaves(cotangents)[0])
@@ -187,7 +208,8 @@ def pulled(function, system: System, moves, at, fixed, state: Parts, cotangents)
         given = system.muted(lane_of(cotangents, lane))
         whole = lambda system, at: function(system, at, fixed)
         of_system, of_cubics, of_at = pull(model, whole, at, looked.cubics, given)
-        tables = tables.plus(tables.parts(of_cubics, looked.cubics), looked, lane)
+        parts = tables.parts(of_cubics, looked.cubics)
+        tables = tables.plus(parts, looked, lane, model.add_rows)
         return with_lane(found, (of_system, of_at), lane), tables
 
     found = zeros_of_lanes((model.moving, at), lanes)

@@ -92,6 +92,8 @@ class System(eqx.Module):
 
     def plain(self) -> "System":
         """The inverse of `with_loops`."""
+        if not self.serial:
+            return self
         standing = self.standing.own(self.topology)
         kinds = {"factors": None, "serial": False, "wide": False}
         return dataclasses.replace(self, standing=standing, **kinds)
@@ -284,7 +286,7 @@ class System(eqx.Module):
             gain = gain_by_rows(self._theta[0], mesh, columns)
         else:
             # Products are not fused, so that Theta is evaluated once and not once a use
-            theta, _ = self.tables.theta(columns)
+            theta, _ = self._theta[0](columns)
             gain = mesh.divergence @ (mesh.differences @ theta)
         surface = gain[-1:] - self.standing.charge * density
         rate = jnp.concatenate([gain[:-1], surface]) * self._per_area()

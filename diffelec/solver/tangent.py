@@ -8,6 +8,8 @@ functions of the parameters, but for instants of a recorded series, where steps 
 they move with these. The end of the last step moves as its cut-off asks.
 """
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -73,16 +75,17 @@ def _at_one_state(function, given, state: Parts, moving, outputs):
         of = lambda system, at: function(system, at, fixed)
         return eqx.filter_jvp(of, (system, at), moving)[1]
 
-    def back(system, at, fixed, state, cotangents):
-        return pulled(function, system, moves, at, fixed, state, cotangents)
+    def back(system, at, fixed, state, cotangents, loops):
+        own = (system, moves, at, fixed, state, cotangents)
+        return pulled(function, *own, loops=loops)
 
     return _linear(forward, back, (*given, state), moving, outputs)
 
 
 def _linear(forward, back, residuals, moving, outputs, large=lambda tree: tree):
     """forward(*residuals, moving), a linear function of tangents of a system and more;
-    in reverse mode by `back`, of which see `transposed_or_plain`, where one function
-    may hold it. `large` marks cotangents as `Whole`.
+    in reverse mode by `back`, as one function where that may hold it (see
+    `transposed_or_plain`). `large` marks cotangents as `Whole`.
     """
     arrays, together = arrays_of(residuals)
     system, drive = unwrapped(residuals)[0], moving[0].control.drive
@@ -90,19 +93,19 @@ def _linear(forward, back, residuals, moving, outputs, large=lambda tree: tree):
     def ahead(arrays, moving):
         return forward(*unwrapped(together(arrays)), moving)
 
-    if jax.tree.leaves(drive) or not system.is_one_back:  # it holds no scatter
+    if jax.tree.leaves(drive):  # its instants move steps, which `back` does not know
         return ahead(arrays, moving)
-    like = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
-    shapes = jax.tree.map(like, moving)
+
+    def lanes(arrays, cotangents, *, loops):
+        return back(*unwrapped(together(arrays)), unwrapped(cotangents), loops)
 
     def plain(arrays, cotangents):
-        of = lambda moving: ahead(arrays, moving)
-        return jax.linear_transpose(of, shapes)(unwrapped(cotangents))[0]
+        first = jax.tree.map(lambda leaf: leaf[None], cotangents)
+        found = lanes(arrays, first, loops=False)
+        return jax.tree.map(lambda leaf: leaf[0], found)
 
-    def one(arrays, cotangents):
-        return back(*unwrapped(together(arrays)), unwrapped(cotangents))
-
-    chosen = transposed_or_plain(one, plain)
+    one = partial(lanes, loops=True)
+    chosen = transposed_or_plain(one, plain) if system.is_one_back else plain
     backward = lambda arrays, cotangents: chosen(arrays, large(cotangents))
     return linear_map(ahead, backward, arrays, moving, outputs)
 
@@ -111,7 +114,8 @@ def _along_steps(primals, moving, count, made: Made, rows: Rows, tableau):
     """Tangents of (the last step, rows of seen values, rows of higher coefficients),
     the last step's rows left at 0.
 
-    In forward mode, step by step; in reverse mode, where `adjoint` has it, by that.
+    In forward mode, step by step; in reverse mode by `adjoint`, but where instants of a
+    recorded series move.
     """
     moves = jax.tree.map(lambda _: True, moving[0])
     large = lambda tree: jax.tree.map(Whole, tree)
@@ -120,8 +124,9 @@ def _along_steps(primals, moving, count, made: Made, rows: Rows, tableau):
     def forward(system, start, count, steps, moving):
         return _step_by_step((system, start), moving, count, steps, tableau)
 
-    def back(system, start, count, steps, cotangents):
-        return transposed(system, moves, count, steps, cotangents, tableau)
+    def back(system, start, count, steps, cotangents, loops):
+        made = (count, steps, cotangents)
+        return transposed(system, moves, *made, tableau, loops=loops)
 
     residuals = (primals[0], primals[1], count, steps)
     outputs = (made.last, rows.seen, rows.higher)
