@@ -91,6 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lanes", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--chunk", type=int, default=1024, help="on a GPU")
     arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     gpu = jax.default_backend() == "gpu"
@@ -100,7 +101,8 @@ def main() -> None:
     lanes = 0.3 * rng.standard_normal((arguments.lanes, 9))
     asked = functions(diffelec.presets.sharma2022())
     steps = diffelec.batch(asked.pop("steps"), lanes)
-    how, share = ({"cost": steps}, 32) if gpu else ({}, 1)
+    together = {"cost": steps, "chunk": arguments.chunk}
+    how, share = (together, 32) if gpu else ({}, 1)
     results = {"lanes": arguments.lanes, "repeats": arguments.repeats}
     results["steps"] = {"mean": float(np.mean(steps)), "most": float(np.max(steps))}
     for name, function in asked.items():

@@ -3,11 +3,11 @@
     python -m benchmarks.speed [--page] [PART ...]
 
 Runs each part in a process of its own (forward, integrators, gradient, pybamm_network,
-batch, scaling, large, emitters); one that lacks a package is left out, one that fails
-is told of, and the others go on. On a GPU the batch has 10,000 lanes; without one the
-parts run on the CPU and say so. Then writes benchmarks/results/speed.md and
-work_precision.png from all results that are there; `--page` does only that. Leave the
-machine alone meanwhile.
+batch, scaling, large, emitters, gpu_program); one that lacks a package is left out, one
+that fails is told of, and the others go on. On a GPU the batch has 10,000 lanes;
+without one the parts run on the CPU and say so. Then writes benchmarks/results/speed.md
+and work_precision.png from all results that are there; `--page` does only that. Leave
+the machine alone meanwhile.
 """
 
 import argparse
@@ -27,9 +27,10 @@ PARTS = {
     "scaling": None,
     "large": None,
     "emitters": None,
+    "gpu_program": "jax_plugins",
 }  # and the package that each needs beside our own
 _WORDS = {"large": ("--rtol", "1e-2")}
-_WORDS_ON_GPU = {"batch": ("--lanes", "10000")}
+_WORDS_ON_GPU = {"batch": ("--lanes", "10000", "--chunk", "2500")}
 
 
 def on_gpu() -> bool:
@@ -45,7 +46,8 @@ def run(part: str, words) -> str | None:
     """Runs a part; why there is no result, or None."""
     needed = PARTS[part]
     if needed is not None and importlib.util.find_spec(needed) is None:
-        return f"left out, as {needed} is not installed (extra `bench`)"
+        extra = "gpu" if needed == "jax_plugins" else "bench"
+        return f"left out, as {needed} is not installed (extra `{extra}`)"
     command = [sys.executable, "-m", f"benchmarks.{part}", *words]
     print(f"== {' '.join(command[1:])}", flush=True)
     code = subprocess.run(command, check=False).returncode

@@ -239,6 +239,20 @@ def _emitters(figures: dict):
     return title, _table(heads, rows)
 
 
+def _gpu_program(figures: dict):
+    """What a GPU would run."""
+    rows = []
+    for name in ("value", "value_and_gradient"):
+        found = figures[name]
+        steps = found["kernels_a_step_forwards_and_backwards"]
+        memory = f"{found['memory_a_lane_MB']:.1f}"
+        seconds = f"{found['compilation_processor_s']:.0f}"
+        rows.append((name, " + ".join(map(str, steps)), memory, seconds))
+    heads = ("asked", "kernels a time step", "MB a lane", "compilation, processor s")
+    title = f"Programs for a GPU ({figures['device']}), compiled without one, not run"
+    return title, _table(heads, rows)
+
+
 _SECTIONS = {
     "forward": _forward,
     "integrators": _integrators,
@@ -246,6 +260,7 @@ _SECTIONS = {
     "pybamm_costs": _pybamm,
     "batch": _batch,
     "batch_gpu": _batch,
+    "gpu_program": _gpu_program,
     "scaling": _scaling,
     "large": _large,
     "posteriors": _posteriors,
