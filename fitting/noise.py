@@ -111,7 +111,8 @@ class EventNoise(AbstractNoise):
         if np.any(events.interval) and discrepancy == edge_sd == 0:
             raise ValueError(
                 "Events known to an interval need a scale by which its bounds and the "
-                "model are uncertain; give `edge_sd` or `discrepancy`, such as 5 min."
+                "model are uncertain; give `edge_sd` or `discrepancy`, such as 5 min "
+                "(0.083 h)."
             )
         exact = np.asarray(events.exact)
         return EventNoise(
