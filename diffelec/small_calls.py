@@ -4,7 +4,7 @@ XLA makes them of short loops by itself, and of a whole computation where its ca
 carries the marks set here. It may hold elementwise operations, reductions, look-ups,
 slices, matrix-vector products and loops, but no matrix product, scatter or library
 call; nor a reduction of 4096 numbers or more, which XLA hands to a library (see
-`diffelec.sums`). The marks mean nothing to other backends.
+`diffelec.sums`). The marks mean nothing to other backends, which have kernels only.
 """
 
 import equinox as eqx
@@ -13,6 +13,7 @@ from jax.experimental.xla_metadata import set_xla_metadata
 
 MARKS = {"xla_cpu_small_call": "true", "inlineable": "false"}
 UNMARKED = {"xla_cpu_small_call": "false", "inlineable": "true"}
+_TURNS = 32  # written out; more take long to compile
 
 
 @jax.custom_vjp
@@ -36,3 +37,12 @@ def _cotangents_made_once(_, cotangents):
 
 
 made_once.defvjp(lambda tree: (made_once(tree), None), _cotangents_made_once)
+
+
+def turns_at_once() -> int:
+    """How many turns of a short loop, each of which follows from the one before, are
+    written out. On a GPU every turn starts kernels of its own, which take longer than
+    what they do; of turns that are written out XLA makes a few kernels. A CPU needs
+    none of that, and compiles a loop sooner.
+    """
+    return 1 if jax.default_backend() == "cpu" else _TURNS

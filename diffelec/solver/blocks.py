@@ -18,9 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ..small_calls import turns_at_once
 from ..topology import INVERT_UP_TO, Topology
 from .pattern import pattern_of
-from .serial import serial_or_plain, turns_at_once
+from .serial import serial_or_plain
 
 _SPARSE_FROM = 400  # unknowns; below, a dense LU is faster than a call of the host
 _KEPT = 16  # factorisations are kept, the latest ones

@@ -22,8 +22,6 @@ from jaxtyping import Array, Bool
 
 from ..small_calls import MARKS, UNMARKED
 
-_TURNS = 32  # more take long to compile
-
 
 def serial_or_plain(serial: Callable, plain: Callable) -> Callable:
     """A function of a pytree of arrays that runs `serial` as one compiled function for
@@ -75,15 +73,6 @@ def transposed_or_plain(serial: Callable, plain: Callable) -> Callable:
         return out, jax.tree.map(lambda _: True, out)
 
     return chosen
-
-
-def turns_at_once() -> int:
-    """How many turns of a short loop, each of which follows from the one before, are
-    written out. On a GPU every turn starts kernels of its own, which take longer than
-    what they do; of turns that are written out XLA makes a few kernels. A CPU needs
-    none of that, and compiles a loop sooner.
-    """
-    return 1 if jax.default_backend() == "cpu" else _TURNS
 
 
 class Whole(NamedTuple):

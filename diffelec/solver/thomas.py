@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from .serial import turns_at_once
+from ..small_calls import turns_at_once
 
 
 def _scan(body, carry, rows, *, reverse: bool = False):
