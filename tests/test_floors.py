@@ -22,11 +22,10 @@ FLOORS = (
         "solver.quiet",
         "solver.tableaus",
         "once",
-        "solver.thomas",
         "spheres",
         "small_calls",
     },
-    {"checks", "sums"},
+    {"checks", "sums", "solver.thomas"},
     {"bodies", "curves", "kinetics", "edges", "control", "columns", "topology"}
     | {"solver.serial"},
     {
