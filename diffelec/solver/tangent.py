@@ -14,6 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..sums import fits
 from .accepted import CHUNK, TINY_STEP, Last, Made, Marched, Rows, bends, watch
 from .adjoint import transposed
 from .linear import linear_map
@@ -22,6 +23,8 @@ from .pull import pulled
 from .rosenbrock import rosenbrock_step
 from .serial import Whole, arrays_of, largest_lane, transposed_or_plain, unwrapped
 from .settled import begun, ended
+
+_POWERS = 3  # of a dense output, or fewer
 
 
 def tangents(primals, moving, marched: Marched, made: Made, tableau):
@@ -79,13 +82,20 @@ def _at_one_state(function, given, state: Parts, moving, outputs):
         own = (system, moves, at, fixed, state, cotangents)
         return pulled(function, *own, loops=loops)
 
-    return _linear(forward, back, (*given, state), moving, outputs)
+    # An instant moves a whole state, and all that is watched of it by its powers: what
+    # either tells of the instant is one sum.
+    topology = given[0].topology
+    columns = len(state.columns) * topology.in_vectors.num_lanes
+    watched = 2 * topology.num_sites + topology.num_unknowns
+    sums = (columns, _POWERS * watched)
+    return _linear(forward, back, (*given, state), moving, outputs, sums=sums)
 
 
-def _linear(forward, back, residuals, moving, outputs, large=lambda tree: tree):
+def _linear(forward, back, residuals, moving, outputs, large=lambda t: t, sums=(0,)):
     """forward(*residuals, moving), a linear function of tangents of a system and more;
     in reverse mode by `back`, as one function where that may hold it (see
-    `transposed_or_plain`). `large` marks cotangents as `Whole`.
+    `transposed_or_plain`), with sums of so many numbers. `large` marks cotangents as
+    `Whole`.
     """
     arrays, together = arrays_of(residuals)
     system, drive = unwrapped(residuals)[0], moving[0].control.drive
@@ -105,7 +115,8 @@ def _linear(forward, back, residuals, moving, outputs, large=lambda tree: tree):
         return jax.tree.map(lambda leaf: leaf[0], found)
 
     one = partial(lanes, loops=True)
-    chosen = transposed_or_plain(one, plain) if system.is_one_back else plain
+    is_one = system.is_one_back and fits(max(sums))
+    chosen = transposed_or_plain(one, plain) if is_one else plain
     backward = lambda arrays, cotangents: chosen(arrays, large(cotangents))
     return linear_map(ahead, backward, arrays, moving, outputs)
 
