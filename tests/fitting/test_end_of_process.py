@@ -82,6 +82,8 @@ import diffelec
 from fitting import cli
 
 stop, how = int(sys.argv[1]), sys.argv[2]
+default = signal.default_int_handler if stop == signal.SIGINT else signal.SIG_DFL
+signal.signal(stop, default)  # tests themselves may run where it is ignored (nohup)
 
 class Held:
     def __del__(self):
