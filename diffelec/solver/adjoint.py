@@ -138,21 +138,22 @@ def transposed(
 
         return jax.lax.fori_loop(0, lanes, one, carry)
 
-    def begun(lane, state):
-        seen = row_at(row_at(rows[0], lane), 0)
-        own = lane_of(state, lane)
-        (of_start,) = jax.vjp(lambda start: watch(system, start), own)[1](seen)
-        own = jax.tree.map(jnp.add, own, of_start)
-        return with_lane(state, own, lane)
-
     nothing = (
         _Sums(last.parts, zeros_of_lanes(model.moving, lanes)),
         TableSums.of(system.tables, moves.tables, lanes),
     )
     found = jax.lax.fori_loop(0, turns.most, back, nothing)
     every, tables = turns.only(count > 0, found, nothing)
+    begun = partial(_start_back, system, rows[0])
     state = jax.lax.fori_loop(0, lanes, begun, every.state)
     return tables.into(every.system, system), system.own(state)
+
+
+def _start_back(system: System, rows, lane, state: Parts):
+    """Cotangents of the start with those of what is seen of it, in one lane."""
+    seen, own = row_at(row_at(rows, lane), 0), lane_of(state, lane)
+    (of_start,) = jax.vjp(lambda start: watch(system, start), own)[1](seen)
+    return with_lane(state, jax.tree.map(jnp.add, own, of_start), lane)
 
 
 def _compute_again(model: Model, step: Steps) -> _Again:

@@ -38,6 +38,7 @@ Tables of traces and files of cyclers:
   `cycler_books`: workbooks and binaries as sheets (extras `excel`, `neware`).
   `cycler_columns`: which instrument, which column, which unit.
   `cycler`: a cycler's file as one table.
+  `trace_clocks`: times of rows of tables of intensities.
   `trace_layouts`: what each column of a table of intensities is.
   `trace_tables`: tables of intensities as traces, ImageJ's included.
   `hinges`: when a film shows that the current turned or stopped.
@@ -120,6 +121,7 @@ _NAMESPACES = (
     "tiff",
     "tilts",
     "time_axis",
+    "trace_clocks",
     "trace_files",
     "trace_layouts",
     "trace_tables",

@@ -7,7 +7,6 @@ Source of ImageJ's names of columns: `RoiManager.multiMeasure` of ImageJ 1.53.
 """
 
 import dataclasses
-import itertools
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,15 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ..columns import CYCLER, TIME, Quantity, matches, plain
+from ..columns import matches, plain
 from ..wording import counted
 from . import cells
 from .cycler_text import Sheet, looks_numeric
+from .trace_clocks import CLOCK, DATE, Clock, check_clock, clocks, dated, past_midnight
 
-_COVERED = 2  # frames on each side, from which on a stretch of time is covered twice
-_CLOCK = Quantity("time", ("time", "t", "elapsed time"), TIME, "time_h")
-_DATE = CYCLER["unix_time_second"]
-_DAY, _NEXT = 86400.0, 10.0  # s; usual steps, within which midnight is passed
 _FRAMES = ("frame", "slice")
 _STATISTIC = re.compile(
     r"(?P<what>Area|Mean|Min|Max|StdDev|Mode|Median|IntDen|RawIntDen|X|Y|XM|YM|Perim\.|"
@@ -48,19 +44,11 @@ class Series(NamedTuple):
     start: float = float("nan")  # instant at time 0 [s since 1970, UTC]
 
 
-class _Clock(NamedTuple):
-    """Time [s] of rows, the instant at 0 [s since 1970] where known, and notes."""
-
-    time: Float[np.ndarray, " row"]
-    start: float = float("nan")
-    notes: tuple[str, ...] = ()
-
-
 def is_header(row: Sequence[str]) -> bool:
     """Whether cells are those of a header of a table of intensities."""
     small = [plain(cell) for cell in row]
     return len(row) > 1 and (
-        bool(_clocks(row))
+        bool(clocks(row))
         or any(name in small for name in (*_FRAMES, *_LABELS))
         or any(_STATISTIC.fullmatch(cell) for cell in row)
     )
@@ -90,7 +78,7 @@ def series(sheet: Sheet, statistic: str) -> tuple[Sheet, Series]:
             f"particle and frame, one of {', '.join(_VALUES)}, but has "
             f"{', '.join(sheet.header)}; rename the column that holds it."
         )
-    if _clocks(sheet.header) or any(n in small for n in _FRAMES):
+    if clocks(sheet.header) or any(n in small for n in _FRAMES):
         return sheet, _wide(sheet)
     raise ValueError(
         f"{sheet.name} must be a table of intensities, with time_h and a column a "
@@ -114,7 +102,7 @@ def _without_names(sheet: Sheet) -> Sheet:
 
 def _num_instants(sheet: Sheet) -> int:
     """How many instants rows are of, by the column that tells most apart; 0: none."""
-    columns = [column.index for column in _clocks(sheet.header)]
+    columns = [column.index for column in clocks(sheet.header)]
     columns += [k for k, n in enumerate(sheet.header) if plain(n) in _FRAMES]
     return max((len(set(sheet.cells(k))) for k in columns), default=0)
 
@@ -187,7 +175,7 @@ def _multi_measure(sheet: Sheet, statistic: str) -> Series:
         notes.append(
             f"{sheet.name}: {statistic} was read of its statistics, not {left}."
         )
-    clock = _clocks(sheet.header)
+    clock = clocks(sheet.header)
     read = _clock(sheet, clock[0], ways) if clock else None
     return _series(sheet, read, tuple(found), np.array(values), tuple(notes))
 
@@ -210,19 +198,14 @@ def _columns_of(sheet: Sheet, statistic: str) -> dict[str, int]:
     return found
 
 
-def _clocks(header: Sequence[str]) -> list:
-    """Columns of time, those that name their unit first, and behind them of dates."""
-    return [column for what in (_CLOCK, _DATE) for _, column in matches(header, what)]
-
-
-def _series(sheet: Sheet, clock: _Clock | None, labels, values, notes=()) -> Series:
+def _series(sheet: Sheet, clock: Clock | None, labels, values, notes=()) -> Series:
     """What rows of frames yield."""
     if clock is None:
         return Series(None, _frame_numbers(sheet), labels, values, notes)
     return Series(clock.time, None, labels, values, (*notes, *clock.notes), clock.start)
 
 
-def _clock(sheet: Sheet, column, ways, owners: Sequence[str] = ()) -> _Clock:
+def _clock(sheet: Sheet, column, ways, owners: Sequence[str] = ()) -> Clock:
     """Time of rows; its column names its unit, or is read as on a clock or as dates.
 
     Args:
@@ -234,58 +217,21 @@ def _clock(sheet: Sheet, column, ways, owners: Sequence[str] = ()) -> _Clock:
     texts, label = sheet.cells(column.index), column.label
     if texts and cells.is_clock(texts[0]):
         time = cells.durations(sheet.name, sheet.lines, label, texts)
-        return _past_midnight(sheet, label, time, owners)
-    if texts and (cells.is_date(texts[0]) or matches([label], _DATE)):
-        return _dated(sheet, label, texts)
+        return past_midnight(sheet, label, time, owners)
+    if texts and (cells.is_date(texts[0]) or matches([label], DATE)):
+        return dated(sheet, label, texts)
     if np.isnan(column.factor):
         raise ValueError(
             f"{sheet.name}, column {label}, must name its unit, one of s, min, h; "
             f"write, for instance, '{label}_h'."
         )
-    return _Clock(column.factor * _numbers(sheet, column.index, ways, required=True))
-
-
-def _past_midnight(sheet: Sheet, label: str, time, owners) -> _Clock:
-    """Readings of a clock of the day, which go on where it begins anew."""
-    times, count = time.copy(), 0
-    whose = np.array(owners or [""] * len(time))
-    for owner in dict.fromkeys(whose.tolist()):
-        own = whose == owner
-        steps = np.diff(time[own])
-        ahead, usual = (
-            steps + _DAY,
-            float(np.median(np.abs(steps))) if steps.size else 0,
-        )
-        passed = (steps < 0) & (ahead > 0) & (ahead <= _NEXT * usual)
-        times[own] += _DAY * np.append(0, np.cumsum(passed))
-        count = max(count, int(passed.sum()))
-    if not count or np.max(time) >= _DAY:
-        return _Clock(time)
-    note = (
-        f"{sheet.name}: column {label} is of a clock of the day, which passes midnight "
-        f"{counted(count, 'time')}; days were added."
-    )
-    return _Clock(times, notes=(note,))
-
-
-def _dated(sheet: Sheet, label: str, texts: Sequence[str]) -> _Clock:
-    """Times since the first of dates."""
-    found = cells.dates(sheet.name, label, texts)
-    bad = np.flatnonzero(~np.isfinite(found.unix))
-    if bad.size:
-        raise ValueError(
-            f"{sheet.name}, line {sheet.lines[bad[0]]}, column {label}, must be a date "
-            f"such as 2025-04-03 12:34:56, but is '{texts[bad[0]]}'; correct the row, "
-            "or give a column such as time_s."
-        )
-    start = float(np.min(found.unix))
-    return _Clock(found.unix - start, start, found.notes)
+    return Clock(column.factor * _numbers(sheet, column.index, ways, required=True))
 
 
 def _wide(sheet: Sheet) -> Series:
     """A column of time or frame, and one column a particle."""
-    clock = _clocks(sheet.header)
-    known = [c for c in clock if matches([c.label], _CLOCK) and c.factor == c.factor]
+    clock = clocks(sheet.header)
+    known = [c for c in clock if matches([c.label], CLOCK) and c.factor == c.factor]
     if len(known) > 1:
         raise ValueError(
             f"{sheet.name} must have one column of time, but has "
@@ -328,7 +274,7 @@ def _long(sheet: Sheet, labelled: int, valued: Sequence[int], statistic: str):
     small = [plain(label) for label in sheet.header]
     wanted = [k for k in valued if small[k].split()[0] == statistic.lower()]
     value = (wanted or list(valued))[0]
-    clock = _clocks(sheet.header)
+    clock = clocks(sheet.header)
     frame = _frame_column(sheet)
     if not clock and frame is None:
         raise ValueError(
@@ -342,7 +288,7 @@ def _long(sheet: Sheet, labelled: int, valued: Sequence[int], statistic: str):
     if clock:
         read = _clock(sheet, clock[0], ways, names)
     else:
-        read = _Clock(_numbers(sheet, frame, ways, required=True))
+        read = Clock(_numbers(sheet, frame, ways, required=True))
     when = read.time
     values = _numbers(sheet, value, ways, required=False)
     instants, place = np.unique(when, return_inverse=True)
@@ -372,33 +318,3 @@ def _particle_of(text: str) -> str:
     """A particle's name in ImageJ's label "stack.tif:name:slice label"."""
     parts = text.split(":")
     return parts[1] if len(parts) > 1 and parts[1] else parts[0]
-
-
-def check_clock(where: str, time) -> None:
-    """Raises ValueError where a clock was set back into what it had covered.
-
-    Each part then goes on by itself, and sorting would mix them. Shuffled frames, and
-    a stray one, cover nothing twice.
-
-    Args:
-        where: the times are from, for the message.
-        time: of frames in the order in which they are given [s].
-    """
-    falls = np.flatnonzero(np.diff(time) < 0) + 1
-    for before, after in itertools.pairwise(np.split(time, falls)):
-        low, high = max(before[0], after[0]), min(before[-1], after[-1])
-        twice = [np.sum((low <= part) & (part <= high)) for part in (before, after)]
-        if min(twice) < _COVERED:
-            return
-    if falls.size:
-        k = int(falls[0])
-        lost = time[k - 1] - time[k] + float(np.median(np.abs(np.diff(time))))
-        others = counted(len(falls) - 1, "more frame does", "more frames do")
-        more = f" (and {others})" if len(falls) > 1 else ""
-        raise ValueError(
-            f"{where}, frame {k + 1}, must not be earlier than the frame before, but "
-            f"goes from {time[k - 1]:g} back to {time[k]:g} s{more}, among times that "
-            "the film had already, as where a clock is set back; add about "
-            f"{lost:g} s to the times from there on, or sort the rows if they are only "
-            "out of order."
-        )

@@ -15,7 +15,8 @@ from jaxtyping import Float
 from .. import wording
 from .cycler_text import Sheet, read_sheet
 from .frame_times import check_order, read_times
-from .trace_layouts import Series, check_clock, is_header, series
+from .trace_clocks import check_clock
+from .trace_layouts import Series, is_header, series
 from .traces import LEAST_FRAMES, Traces
 
 _SCALES = (1.0, 3.0, 255.0, 765.0, 4095.0, 65535.0)  # of 1, RGB sums, 8, 12, 16 bit
