@@ -50,6 +50,14 @@ class Interruptions:
             sys.__unraisablehook__(unraisable)
             return
         self._last = -math.inf
-        again = threading.Timer(_SOON, signal.raise_signal, [self.first or STOPS[0]])
+        again = threading.Timer(_SOON, _wake, [self.first or STOPS[0]])
         again.daemon = True
         again.start()
+
+
+def _wake(number: int) -> None:
+    """Sends a signal to the main thread, which one to another thread would not wake."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident, number)
+    else:  # Windows
+        signal.raise_signal(number)

@@ -98,7 +98,7 @@ def wait(*_, **__):
             Held()
         else:
             os.kill(os.getpid(), stop)
-        time.sleep(60)
+        time.sleep(600)  # which an interruption ends
 
 diffelec.simulate = wait
 sys.argv = ["diffelec", "demo", "--no-fit"]
@@ -113,9 +113,8 @@ def test_a_process_that_is_told_to_stop_leaves_nothing_behind(name, how, tmp_pat
     own = {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), "JAX_ENABLE_X64": "1"}
     number = getattr(signal, name)
     run = [sys.executable, "-c", PROGRAM, str(int(number)), how]
-    ended = subprocess.run(
-        run, env=os.environ | own, capture_output=True, text=True, check=False
-    )
+    told = {"capture_output": True, "text": True, "timeout": 300}
+    ended = subprocess.run(run, env=os.environ | own, check=False, **told)
     assert ended.returncode == 128 + number
     assert ended.stderr == "diffelec: interrupted; nothing was written.\n"
     assert list(tmp_path.iterdir()) == []
