@@ -34,9 +34,10 @@ class Quantity(NamedTuple):
 _TEST_TIMES = ("test time", "run time", "elapsed time", "total time", "testtime")
 _TEST_TIMES += ("test", "time", "t")
 _VOLTAGES = ("cell voltage", "voltage", "volts", "volt", "potential", "ecell", "ewe")
-_VOLTAGES += ("u", "v")
+_VOLTAGES += ("we 1 potential", "working electrode", "u", "v")
 _DATES = ("unix time", "date time", "datetime", "date and time", "dpt time", "date")
-_DATES += ("timestamp", "absolute time", "realtime", "system time")
+_DATES += ("timestamp", "absolute time", "realtime", "system time", "systime")
+_DATES += ("dpt-time",)
 _CYCLES = ("cycle count", "cycle index", "cycle number", "cycle id", "cycle", "cycle c")
 _CYCLES += ("cyc#", "cyc-count", "cycle p")
 _CHARGES = ("q-qo", "net capacity", "step capacity", "capacity", "charge capacity")
@@ -52,7 +53,7 @@ CYCLER = {
     ),
     "current_ampere": Quantity(
         "current",
-        ("current", "curr", "amps", "mamps", "i"),
+        ("current", "curr", "we 1 current", "amps", "mamps", "amp", "i"),
         CURRENT | SPECIFIC,
         "current_mA",
     ),

@@ -242,3 +242,24 @@ def test_points_of_dates_and_clocks_are_no_decimal_points(form, tmp_path):
     np.testing.assert_allclose(table.time, MINUTE * np.arange(30))
     np.testing.assert_allclose(table.voltage, 3.5 + 1.01e-3 * np.arange(30))
     np.testing.assert_allclose(table.current, 5e-4)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "SysTime,Voltage/V,Amp(mA)",
+        "DPt-Time,Working Electrode (V),Current (mA)",
+        "Date,WE(1).Potential (V),WE(1).Current (mA)",
+    ],
+)
+def test_columns_of_landt_autolab_and_maccor_are_known(header, tmp_path):
+    first = datetime(2025, 4, 13, tzinfo=UTC)
+    rows = [
+        f"{first + timedelta(minutes=k):%Y-%m-%d %H:%M:%S},{3.5 + k / 100:.2f},2.0"
+        for k in range(30)
+    ]
+    table = read_cycler(written(tmp_path / "cell.csv", header, rows))
+    assert table.start == first.timestamp()
+    np.testing.assert_allclose(table.time, MINUTE * np.arange(30))
+    np.testing.assert_allclose(table.voltage, 3.5 + np.arange(30) / 100)
+    np.testing.assert_allclose(table.current, 2e-3)
