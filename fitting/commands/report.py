@@ -32,7 +32,11 @@ def run(arguments) -> None:
     for folder in arguments.results:
         if not folder.is_dir():
             raise ValueError(f"'{folder}' must be a folder of results, but is none.")
-    parts = [part for folder in arguments.results for part in page.parts_of(folder)]
+    once = {}  # named twice, or within another one: shown where it came first
+    for folder in arguments.results:
+        for part in page.parts_of(folder):
+            once.setdefault(part.folder.resolve(), part)
+    parts = list(once.values())
     text = page.page(parts)
     with study.result_folder(arguments) as folder:
         (folder / "report.html").write_text(text, encoding="utf-8")

@@ -57,6 +57,19 @@ def test_a_page_holds_words_tables_and_figures_of_all_folders(tmp_path, capsys):
     assert not re.search(r"(src|href)=\"(?!data:)", text)
 
 
+def test_a_folder_that_is_named_more_than_once_is_shown_once(tmp_path, capsys):
+    first, second = results(tmp_path / "one"), results(tmp_path / "two", title="second")
+    inner = results(first / "inner", title="inner")
+    given = [inner, second, first, second, first / ".." / "two"]
+    out = tmp_path / "out"
+    assert cli.main(["report", *map(str, given), "--out", str(out)]) == 0
+    assert capsys.readouterr().err.startswith("wrote report.html of 3 folders")
+    titles = re.findall("<h2>(.*?)</h2>", (out / "report.html").read_text("utf-8"))
+    assert len(titles) == 3
+    sources = files.read_json(out / "study.json")["sources"]
+    assert sources == [str(inner), str(second), str(first)]
+
+
 def test_the_events_of_a_posterior_are_shown(tmp_path):
     from fitting.posterior_files import EVENT_COLUMNS
 
