@@ -37,8 +37,8 @@ class FIT_RESULTS(eqx.Enumeration):
     )
     solve_failed = (
         "The simulation fails at the best values that were found, so they mean "
-        "nothing. Start elsewhere, or narrow the priors towards values that can be "
-        "simulated."
+        "nothing. Start from other values (--starts tries more of them), or narrow "
+        "the priors towards values that can be simulated."
     )
     stalled = (
         "The search cannot improve any more, though the slopes say that it should: the "

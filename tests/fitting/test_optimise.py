@@ -142,7 +142,7 @@ def test_failed_solves_are_counted_and_avoided():
     found = fit(lost, np.zeros(7), PRECISE)
     assert found.result == FIT_RESULTS.solve_failed
     assert found.num_failed == found.num_evaluations
-    assert "Start elsewhere" in found.message()
+    assert "--starts tries more" in found.message()
 
 
 class Counted(ClosedForm):
