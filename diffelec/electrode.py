@@ -20,7 +20,8 @@ from .constants import (
 )
 from .curves import AbstractCurve
 from .kinetics import AbstractKinetics, ButlerVolmer
-from .network import Network, check_edge_numbers, check_multiplicity
+from .network import Network
+from .network_checks import check_edge_numbers, check_multiplicity
 from .open_circuit import AbstractOpenCircuitPotential
 from .sums import total
 

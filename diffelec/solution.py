@@ -1,7 +1,5 @@
 """What a simulation gives: saved instants, events, and trajectories between them."""
 
-import functools
-import inspect
 from typing import ClassVar
 
 import equinox as eqx
@@ -11,7 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ._typing import is_traced
-from .checks import as_floats, check_truth, check_whole, is_number
+from .asked import asked
+from .checks import check_whole
 from .once import differentiable_once
 from .results import RESULTS
 from .solver import Track, evaluate_polynomial
@@ -19,57 +18,6 @@ from .solver.serial import serial_or_plain
 from .topology import Topology
 
 _BISECTIONS = 50
-
-
-def _compiled(method):
-    """The method by `equinox.filter_jit`, once for all levels and changes asked for:
-    numbers that are arrays to it, and not constants of the code.
-    """
-    run, signature = eqx.filter_jit(method), inspect.signature(method)
-
-    @functools.wraps(method)
-    def called(*arguments, **named):
-        given = signature.bind(*arguments, **named)
-        given.apply_defaults()
-        for name in {"level", "change", "target"}.intersection(given.arguments):
-            value = given.arguments[name]
-            if name == "target":
-                _check_target(value, given.arguments["self"].topology.num_particles)
-            else:
-                _check_share(name, value)
-            given.arguments[name] = jnp.asarray(value, float)
-        for name in {"half_cycle", "surface"}.intersection(given.arguments):
-            value = given.arguments[name]
-            known = isinstance(value, np.generic | np.ndarray | jax.Array)
-            if known and not is_traced(value) and value.ndim == 0:
-                given.arguments[name] = value.item()
-        # Here, since to a compiled function True is 1.
-        given.arguments["self"]._steps_of(given.arguments["half_cycle"])
-        check_truth("surface", given.arguments.get("surface", False))
-        return run(*given.args, **given.kwargs)
-
-    return called
-
-
-def _check_share(name: str, value) -> None:
-    """Raises ValueError for a part of a change, or of all lithium, that cannot be."""
-    if not is_traced(value) and not (is_number(value) and 0 < value <= 1):
-        raise ValueError(
-            f"`{name}` must be above 0 and at most 1, but is {value!r}; an onset is at "
-            "the level 0.1, or at a change of stoichiometry by 0.066."
-        )
-
-
-def _check_target(target, count: int) -> None:
-    """Raises ValueError unless there is a number for each particle."""
-    if not is_traced(target):
-        target = as_floats("target", target, "be a stoichiometry for each particle")
-    if np.shape(target) != (count,):
-        raise ValueError(
-            f"`target` must hold a stoichiometry for each of {count} particles, but is "
-            f"of the shape {np.shape(target)}; for one and the same pass "
-            "jnp.full(solution.topology.num_particles, x)."
-        )
 
 
 class Solution(eqx.Module):
@@ -177,7 +125,7 @@ class Solution(eqx.Module):
         first, last = self._steps_of(half_cycle)
         return self.step_capacities[first : last + 1].sum()
 
-    @_compiled
+    @asked
     def half_cycle_ends(self, half_cycle: int = 0, *, surface: bool = False):
         """Stoichiometry of each particle at the start and at the end of a half cycle,
         (particle,) each: its mean, or the mean over its surface.
@@ -260,7 +208,7 @@ class Solution(eqx.Module):
         track = Track(times, values, higher)
         return tuple(_value_at(track, time) for time in (0.0 * start, end - start))
 
-    @_compiled
+    @asked
     def crossing_times(
         self, target: Float[Array, " particle"], half_cycle: int = 0
     ) -> Float[Array, " particle"]:
@@ -285,7 +233,7 @@ class Solution(eqx.Module):
         unknown = self._failed_in(half_cycle) | jnp.isnan(target)
         return jnp.where(unknown, jnp.nan, found)
 
-    @_compiled
+    @asked
     def onset_times(
         self, half_cycle: int = 0, level: float = 0.1
     ) -> Float[Array, " particle"]:
@@ -306,7 +254,7 @@ class Solution(eqx.Module):
         still = (jnp.abs(end - start) < self.least_change) & ~jnp.isnan(found)
         return jnp.where(still, jnp.inf, found)
 
-    @_compiled
+    @asked
     def change_times(
         self, half_cycle: int = 0, change: float = 0.066
     ) -> Float[Array, " particle"]:
@@ -318,7 +266,7 @@ class Solution(eqx.Module):
         target = start + change * jnp.sign(end - start)
         return self._crossings(knots, target, half_cycle)
 
-    @_compiled
+    @asked
     def site_change_times(
         self, half_cycle: int = 0, change: float = 0.066, *, surface: bool = True
     ) -> Float[Array, " site"]:
@@ -330,7 +278,7 @@ class Solution(eqx.Module):
         target = start + change * jnp.sign(end - start)
         return self._crossings(knots, target, half_cycle)
 
-    @_compiled
+    @asked
     def site_onset_times(
         self, half_cycle: int = 0, level: float = 0.1
     ) -> Float[Array, " site"]:

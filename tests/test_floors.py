@@ -28,6 +28,7 @@ FLOORS = (
     {"checks", "sums", "solver.thomas"},
     {"bodies", "curves", "kinetics", "edges", "control", "columns", "topology"}
     | {"solver.serial"},
+    {"asked", "network_checks"},
     {
         "batches",
         "open_circuit",

@@ -13,6 +13,7 @@ import pytest
 from diffelec import Network, graphs, network
 from diffelec import topology as topologies
 from diffelec.edges import Edge, carbon_contact, particle_contact, wire
+from diffelec.network_checks import check_multiplicity
 from tests.helpers import tree_allclose
 
 
@@ -342,17 +343,17 @@ def test_fields_of_a_network_that_cannot_be_are_refused(fields, message):
 
 def test_copies_of_unequal_number_cannot_touch():
     topology = graphs.chain(3).topology
-    network.check_multiplicity(topology, np.array([2.0, 2.0, 2.0]))
+    check_multiplicity(topology, np.array([2.0, 2.0, 2.0]))
     with pytest.raises(ValueError, match=r"but p1 has 2 and p2 has 3; it belongs"):
-        network.check_multiplicity(topology, np.array([2.0, 2.0, 3.0]))
-    network.check_multiplicity(graphs.star(2).topology, np.array([2.0, 3.0]))
+        check_multiplicity(topology, np.array([2.0, 2.0, 3.0]))
+    check_multiplicity(graphs.star(2).topology, np.array([2.0, 3.0]))
 
 
 def test_numbers_of_a_batch_are_checked_lane_by_lane():
     topology = graphs.chain(3).topology
-    network.check_multiplicity(topology, np.array([[2.0] * 3, [1.0] * 3]))
+    check_multiplicity(topology, np.array([[2.0] * 3, [1.0] * 3]))
     with pytest.raises(ValueError, match="but p1 has 1 and p2 has 3; it belongs"):
-        network.check_multiplicity(topology, np.array([[2.0] * 3, [1.0, 1.0, 3.0]]))
+        check_multiplicity(topology, np.array([[2.0] * 3, [1.0, 1.0, 3.0]]))
     whole = graphs.chain(3)
     lanes = {"shape_head": np.stack([whole.shape_head] * 2)}
     dataclasses.replace(whole, **lanes)
