@@ -91,7 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lanes", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--chunk", type=int, default=1024, help="on a GPU")
+    parser.add_argument("--chunk", type=int, help="on a GPU; what its memory holds")
     arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     gpu = jax.default_backend() == "gpu"

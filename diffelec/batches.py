@@ -23,7 +23,8 @@ from ._typing import is_traced
 from .checks import as_floats, check_whole
 from .compiler import compiled
 
-_CHUNK = 1024  # lanes that are vectorised together unless another number is asked for
+_CHUNK = 1024  # lanes that are vectorised together on a device of unknown memory
+_LANE = 2**24  # bytes that a lane may take: a gradient of 15 particles takes 10 MB
 
 
 def stack(lanes) -> PyTree:
@@ -64,7 +65,7 @@ def batch(
     lanes: PyTree,
     *,
     executor: Literal["threads", "vectorised"] | None = None,
-    chunk: int = _CHUNK,
+    chunk: int | None = None,
     cost: Float[np.ndarray, " lane"] | None = None,
     callback: Callable[[int, int], Any] | None = None,
 ) -> PyTree:
@@ -82,7 +83,8 @@ def batch(
         function: of one lane; traceable by JAX.
         lanes: arrays, each with a leading axis of lanes; of random keys, too.
         executor: how lanes run; by the kind of the device unless given.
-        chunk: lanes that are vectorised together, at most: what memory holds.
+        chunk: lanes that are vectorised together, at most; by the memory of the device
+            unless given, at 16 MiB a lane: larger networks need a smaller number.
         cost: how long each lane is expected to take, in any unit (the `num_steps` of
             an earlier batch, say); vectorised chunks are of lanes alike in it.
         callback: told how many lanes are done, and of how many.
@@ -95,6 +97,7 @@ def batch(
         ValueError: for arrays without a common axis of lanes, an unknown executor, a
             chunk below 1, costs of another number, what cannot be called, and where a
             transformation of JAX holds some of the numbers of `lanes` or of `function`.
+        MemoryError: for a chunk that the memory of the device does not hold.
     """
     for name, called in (("function", function), ("callback", callback)):
         if not (callable(called) or (called is None and name == "callback")):
@@ -108,7 +111,8 @@ def batch(
     if not isinstance(executor, str) or executor not in _EXECUTORS:
         known = " or ".join(f"'{name}'" for name in _EXECUTORS)
         raise ValueError(f"`executor` must be {known}, but is {executor!r}.")
-    check_whole("chunk", chunk, 1)
+    if chunk is not None:
+        check_whole("chunk", chunk, 1)
     order = np.arange(count) if cost is None else _by_cost(cost, count)
     lanes = jax.tree.map(lambda leaf: _array(leaf)[order], lanes)
     run, parts, workers = _EXECUTORS[executor](function, lanes, count, chunk)
@@ -191,7 +195,7 @@ def _by_cost(cost, count: int) -> np.ndarray:
     return np.argsort(-cost, kind="stable")
 
 
-def _threads(function, lanes, count: int, chunk: int):
+def _threads(function, lanes, count: int, chunk: int | None):
     """One lane after the other, in as many threads as there are cores."""
     del chunk
     run_one = compiled(function)
@@ -203,16 +207,33 @@ def _threads(function, lanes, count: int, chunk: int):
     return run, range(count), os.cpu_count() or 1
 
 
-def _vectorised(function, lanes, count: int, chunk: int):
+def _held_by(device) -> int:
+    """Lanes that the memory of a device holds, of what JAX may take of it."""
+    stats = device.memory_stats() or {}
+    limit = stats.get("bytes_limit", 0)
+    return max(limit // _LANE, 1) if limit else _CHUNK
+
+
+def _vectorised(function, lanes, count: int, chunk: int | None):
     """Chunks of one size, so that one is compiled; a device each in turn."""
-    run_all = compiled(_all)
-    devices, size = jax.local_devices(), min(chunk, count)
+    run_all, devices = compiled(_all), jax.local_devices()
+    most = min(map(_held_by, devices)) if chunk is None else chunk
+    size = min(most, count)
 
     def run(number):
         part = np.arange(number * size, min((number + 1) * size, count))
         padded = np.resize(part, size)  # the last chunk repeats its lanes
         own = jax.tree.map(lambda leaf: leaf[padded], lanes)
-        found = run_all(function, jax.device_put(own, devices[number % len(devices)]))
+        device = devices[number % len(devices)]
+        try:
+            found = run_all(function, jax.device_put(own, device))
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise MemoryError(
+                f"`chunk` must be what the memory of {device} holds, which {size} "
+                "lanes are not; pass a smaller `chunk`."
+            ) from error
         return jax.tree.map(lambda leaf: _array(leaf)[: len(part)], found)
 
     return run, range(-(-count // size)), len(devices)

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import threading
+import types
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import diffelec
+from diffelec import batches
 
 ROOT = pathlib.Path(__file__).parents[2]
 LANES = {"x": np.arange(7.0), "matrix": np.arange(28.0).reshape(7, 2, 2)}
@@ -95,6 +97,34 @@ def test_an_error_ends_the_batch_with_the_lanes_under_way():
         diffelec.batch(counted, np.arange(5000.0), callback=stops)
     assert begun == [1, 2]
     assert len(ran) < 4000
+
+
+@pytest.mark.parametrize(
+    ("stats", "lanes"),
+    [(None, 1024), ({"bytes_limit": 40 * 2**30}, 2560), ({"bytes_limit": 1}, 1)],
+)
+def test_a_device_holds_lanes_of_16_mebibytes_each(stats, lanes):
+    device = types.SimpleNamespace(memory_stats=lambda: stats)
+    assert batches._held_by(device) == lanes
+
+
+def test_chunks_are_as_large_as_a_device_holds(monkeypatch):
+    monkeypatch.setattr(batches, "_held_by", lambda _: 3)
+    told = []
+    found = diffelec.batch(
+        function, LANES, executor="vectorised", callback=lambda *n: told.append(n)
+    )
+    assert_right(found)
+    assert told == [(3, 7), (6, 7), (7, 7)]
+
+
+def test_lanes_that_memory_does_not_hold_are_told_of_with_a_remedy():
+    def needs_much(x):
+        return jnp.sort(jnp.arange(10**13) + x)[0]
+
+    words = "`chunk` must be what the memory of .* holds, which 3 lanes are not; pass"
+    with pytest.raises(MemoryError, match=words):
+        diffelec.batch(needs_much, np.arange(3.0), executor="vectorised")
 
 
 def test_all_devices_take_their_part():
