@@ -115,6 +115,25 @@ def check_precision(dtype) -> None:
         )
 
 
+_precisions: list[str] = []  # that this process has solved in: one, once it has
+
+
+def check_one_precision(dtype) -> None:
+    """Raises ValueError for another precision than that of the first solve: what JAX
+    makes of an array of NumPy in one, it keeps, and takes it for the other's, also
+    after jax.clear_caches().
+    """
+    kind = np.dtype(dtype).name
+    if not _precisions:
+        _precisions.append(kind)
+    if kind != _precisions[0]:
+        raise ValueError(
+            f"`dtype` must be {_precisions[0]} in a process that has solved in it, "
+            f"since JAX keeps what it made of arrays then, but is {kind}; solve in "
+            "each precision in a process of its own."
+        )
+
+
 def check_numbers(rtol, atol, num_saved, max_steps) -> None:
     """Raises ValueError for tolerances and counts that cannot be."""
     for name, value in (("rtol", rtol), ("atol", atol)):

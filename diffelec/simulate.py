@@ -16,6 +16,7 @@ from .arguments import (
     as_meter,
     check_laws,
     check_numbers,
+    check_one_precision,
     check_precision,
     check_problem,
     check_ways,
@@ -96,7 +97,8 @@ def simulate(
         max_steps: of the integrator in one protocol step. Unless given 2000, or 20000
             of more than a hundred sites, and 16 an instant of a recorded series; under
             transformations, where room for them costs time, 2000 and 4 an instant.
-        dtype: float64, or, where JAX runs in single precision, float32 for screening.
+        dtype: float64, or, where JAX runs in single precision, float32 for screening;
+            the same in all of a process.
         method: `solver.RODAS4P2` or `solver.RODAS5P` (pays off from rtol = 1e-6 down).
         network_solver: one of `solver.DenseLU`, `solver.SparseLU`, `solver.Krylov`; as
             suits the size of the network unless given, which is faster.
@@ -118,6 +120,7 @@ def simulate(
         max_steps = stretches.most_steps(electrode, protocol.drive, traced=traced)
     check_numbers(rtol, atol, num_saved, max_steps)
     check_ways(method, network_solver)
+    check_one_precision(dtype)
     instants = None if times is None else as_instants(times, dtype)
     tolerances = Tolerances(
         np.asarray(rtol, dtype),

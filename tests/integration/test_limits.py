@@ -1,7 +1,6 @@
 """Closed forms: two particles in series, a recorded drive, every kind of step."""
 
 import functools
-import subprocess
 import sys
 
 import diffrax
@@ -171,47 +170,6 @@ def test_what_is_no_electrode_or_protocol_is_refused_by_name():
     protocol = diffelec.Protocol.from_strings(strings)
     with pytest.raises(ValueError, match=r"`electrode` must be .* but is a Network"):
         diffelec.simulate(lumped_pair().network, protocol)
-
-
-def test_single_precision_must_be_asked_for():
-    protocol = diffelec.Protocol.from_strings(["Rest for 1 hour"])
-    jax.config.update("jax_enable_x64", False)
-    try:
-        with pytest.raises(ValueError, match="float32"):
-            diffelec.simulate(lumped_pair(), protocol)
-    finally:
-        jax.config.update("jax_enable_x64", True)
-
-
-SINGLE = """
-import jax.numpy as jnp
-import numpy as np
-import diffelec
-
-electrode = diffelec.presets.single_particle()
-protocol = diffelec.Protocol.from_strings(
-    ["Charge at C/20 until 4.3 V", "Hold at 4.3 V until C/50"]
-)
-found = diffelec.simulate(electrode, protocol, rtol=1e-3, dtype=jnp.float32)
-assert found.voltage.dtype == np.float32
-print(*np.asarray(found.step_end_times), float(found.onset_times(0)[0]))
-"""
-
-
-def test_screening_in_single_precision_comes_near_double():
-    """In a process of its own: constants of double precision would stay in caches."""
-    out = subprocess.run(
-        [sys.executable, "-c", SINGLE], capture_output=True, text=True, check=True
-    )
-    electrode = diffelec.presets.single_particle()
-    protocol = diffelec.Protocol.from_strings(
-        ["Charge at C/20 until 4.3 V", "Hold at 4.3 V until C/50"]
-    )
-    found = diffelec.simulate(electrode, protocol, rtol=1e-6)
-    want = [*np.asarray(found.step_end_times), float(found.onset_times(0)[0])]
-    np.testing.assert_allclose(list(map(float, out.stdout.split())), want, rtol=2e-3)
-    with pytest.raises(ValueError, match="leave jax_enable_x64 off"):
-        diffelec.simulate(electrode, protocol, dtype=jnp.float32)
 
 
 def test_a_level_of_1_is_reached_at_the_end_and_others_are_refused():
