@@ -238,6 +238,7 @@ def _started(electrode):
     """(time, columns, guess of the potentials, result and failed step at the start) and
     the tabulated material.
     """
+    tables = Tables.of(electrode)  # first, as it names a law that cannot be
     topology = electrode.network.topology
     shape = (electrode.mesh.num_shells, topology.num_sites)
     initial = electrode.initial_stoichiometry[topology.site_particle]
@@ -248,7 +249,7 @@ def _started(electrode):
     # that the second step needs no code of its own.
     failed = jnp.asarray(np.asarray(-1))
     carry = (zero, columns, guess, RESULTS.successful, failed)
-    return carry, Tables.of(electrode)
+    return carry, tables
 
 
 def _nothing(electrode):

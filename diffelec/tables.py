@@ -227,7 +227,8 @@ def _elementwise(name: str, law):
     def one_each(x):
         try:
             value = law(x)
-        except TypeError as error:  # such as of numbers that do not fit those asked for
+        # Such as of numbers that do not fit those asked for, or of an `if` of many.
+        except (TypeError, ValueError) as error:
             raise ValueError(
                 f"`{name}` must give a number for each stoichiometry, the shape "
                 f"{x.shape} for {x.shape}, but fails: {error}"

@@ -227,6 +227,10 @@ def test_a_law_that_is_constant_is_one_of_every_stoichiometry():
             r"`diffusivity` must give a number .*, but fails: .* \(2,\)",
         ),
         (
+            StaticLaw(lambda x: 3e-15 if x > 0.5 else 1e-15),
+            "`diffusivity` must give a number for each .*, but fails: The truth value",
+        ),
+        (
             StaticLaw(lambda x: -3e-15 + 0 * x),
             "`diffusivity` must be positive .*-3e-15",
         ),
@@ -254,6 +258,22 @@ def test_a_potential_that_is_no_number_is_named_where_a_solve_fails():
         ValueError, match=r"`open_circuit_potential` must be finite at every .*, but is"
     ):
         diffelec.simulate(broken, HOUR, num_saved=2)
+
+
+class OfOne(Broken):
+    """A potential that was written for one number."""
+
+    def __call__(self, stoichiometry):
+        return 4.7 - float(stoichiometry)
+
+
+def test_a_potential_of_single_numbers_is_named():
+    curves = dataclasses.replace(ELECTRODE.curves, open_circuit_potential=OfOne())
+    electrode = dataclasses.replace(ELECTRODE, curves=curves)
+    with pytest.raises(
+        ValueError, match="`open_circuit_potential` must give a number for each"
+    ):
+        diffelec.simulate(electrode, HOUR, num_saved=2)
 
 
 CHARGE = "Charge at C/20 for 1 hour"
