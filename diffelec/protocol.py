@@ -179,7 +179,24 @@ def _checked(row: Row, drive: Drive | None) -> Row:
             raise ValueError(f"its duration must be above 0 [s], but is {value}")
         if name == "follow" and value != 0 and drive is None:
             raise ValueError("it follows a recorded series, but there is none; pass it")
+    _check_control_and_end(row)
     return row
+
+
+def _check_control_and_end(row: Row) -> None:
+    """Refuses, as part of a sentence, numbers that control nothing or never end."""
+    weights = (row.weight_current, row.weight_voltage, row.weight_power)
+    if not is_traced(weights) and not np.any(weights):
+        raise ValueError(
+            "its row must weigh what it controls, a current, a voltage or a power, but "
+            "weighs none; give weight_current=1.0, say"
+        )
+    far = (row.duration, row.upper_voltage, row.lower_voltage)
+    least = (row.least_current, row.least_rate)
+    if not is_traced((far, least)) and np.all(np.isinf(far)) and not np.any(least):
+        raise ValueError(
+            "its row has no end; give it a duration, a voltage limit or a least current"
+        )
 
 
 def _stacked(leaves):

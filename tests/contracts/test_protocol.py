@@ -186,6 +186,18 @@ class Nameless(protocol.AbstractStep):
         return Row(weight_current=1.0, current=-1e-9, duration=60.0)
 
 
+class Own(protocol.AbstractStep):
+    """A step of one's own, of any numbers."""
+
+    sign, text = 1, "of one's own"
+
+    def __init__(self, **numbers):
+        self.numbers = numbers
+
+    def row(self):
+        return Row(**self.numbers)
+
+
 @pytest.mark.parametrize("sign", [-1, -1.0, np.int64(-1), jnp.array(-1)])
 def test_a_step_of_ones_own_opens_a_half_cycle_by_its_sign(sign):
     steps = [protocol.parse_step("Charge at C/20 until 4.3 V"), Load(sign)]
@@ -199,6 +211,8 @@ def test_a_step_of_ones_own_opens_a_half_cycle_by_its_sign(sign):
         ([Load("-1")], "its sign must be 1, -1, 0 or None"),
         ([Load(text=None)], "Step 1 .* `text` must be what messages call it.* is None"),
         ([Nameless()], "Step 1 .*Nameless.* `text` must be what messages call it"),
+        ([Own(duration=60.0)], "its row must weigh .* but weighs none"),
+        ([Own(weight_current=1.0, current_rate=0.05)], "its row has no end; give it a"),
         (None, "`steps` must be a list of steps, such as .* but is None"),
         (["Rest for 1 hour"], r"but number 0 \(from 0\) is 'Rest for 1 hour'"),
         (
