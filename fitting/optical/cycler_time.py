@@ -222,6 +222,8 @@ def _order(table: Table, time):
     order = np.argsort(values, kind="stable")
     if not np.all(np.isfinite(values)) or not back.size:
         return None, ()
+    if len(set(map(tuple, sheet.rows))) > len(np.unique(values)):  # anew in every step
+        return None, ()
     if np.any(np.diff(time[order]) < 0):
         return None, ()
     return order, (

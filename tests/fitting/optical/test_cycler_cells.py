@@ -263,3 +263,15 @@ def test_columns_of_landt_autolab_and_maccor_are_known(header, tmp_path):
     np.testing.assert_allclose(table.time, MINUTE * np.arange(30))
     np.testing.assert_allclose(table.voltage, 3.5 + np.arange(30) / 100)
     np.testing.assert_allclose(table.current, 2e-3)
+
+
+def test_records_that_are_counted_anew_in_every_step_sort_no_rows(tmp_path):
+    header = "Step Index,Record ID,Time(h:min:s.ms),Voltage(V),Current(mA)"
+    rows = [
+        f"{step},{k + 1},{k // 60}:{k % 60:02d}:00.000,{3.5 + k / 1000:.4f},{current}"
+        for step, current in [(1, 0.5), (2, 0.2), (3, 0.1)]
+        for k in range(61)
+    ]
+    table = read_cycler(written(tmp_path / "cell.csv", header, rows))
+    np.testing.assert_allclose(table.current, np.repeat([5e-4, 2e-4, 1e-4], 61))
+    assert table.time[-1] == 3 * 3600
