@@ -13,6 +13,7 @@ TIME |= {"sec": 1.0, "second": 1.0, "seconds": 1.0, "minute": 60.0, "minutes": 6
 TIME |= {"hr": 3600.0, "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0, "day": 86400.0}
 TIME |= {"mins": 60.0, "days": 86400.0, "d": 86400.0}
 VOLTAGE = {"v": 1.0, "volt": 1.0, "mv": 1e-3, "volts": 1.0}
+VOLTAGE |= {"v vs ref": 1.0, "v vs li li+": 1.0}
 CURRENT = {"a": 1.0, "ampere": 1.0, "ma": 1e-3, "ua": 1e-6, "µa": 1e-6, "na": 1e-9}
 CURRENT |= {"amps": 1.0, "mamps": 1e-3, "pa": 1e-12}
 SPECIFIC = {"a g": 1e3, "ma g": 1.0, "a per g": 1e3, "ma per g": 1.0}  # A/kg
@@ -34,7 +35,7 @@ class Quantity(NamedTuple):
 _TEST_TIMES = ("test time", "run time", "elapsed time", "total time", "testtime")
 _TEST_TIMES += ("test", "time", "t")
 _VOLTAGES = ("cell voltage", "voltage", "volts", "volt", "potential", "ecell", "ewe")
-_VOLTAGES += ("we 1 potential", "working electrode", "u", "v")
+_VOLTAGES += ("we 1 potential", "working electrode", "u", "v", "vf", "e")
 _DATES = ("unix time", "date time", "datetime", "date and time", "dpt time", "date")
 _DATES += ("timestamp", "absolute time", "realtime", "system time", "systime")
 _DATES += ("dpt-time",)
@@ -53,7 +54,7 @@ CYCLER = {
     ),
     "current_ampere": Quantity(
         "current",
-        ("current", "curr", "we 1 current", "amps", "mamps", "amp", "i"),
+        ("current", "curr", "we 1 current", "amps", "mamps", "amp", "i", "im"),
         CURRENT | SPECIFIC,
         "current_mA",
     ),

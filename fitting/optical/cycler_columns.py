@@ -102,7 +102,7 @@ def _is_instant(texts: Sequence[str]) -> bool:
 
 def _with_units_row(sheet: Sheet) -> Sheet:
     """The sheet with the units of a row below the header in the header's names."""
-    first = [_BRACKETS.sub("", cell).lower() for cell in sheet.rows[0]]
+    first = [plain(cell) for cell in sheet.rows[0]]
     known = {**names.TIME, **names.VOLTAGE, **names.CURRENT}
     if not any(cell in known for cell in first) or len(sheet.rows) < 2:
         return sheet

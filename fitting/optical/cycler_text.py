@@ -62,19 +62,7 @@ def read_sheet(
     lines = _LINE.split(text)
     start, cells, delimiter = _find_header(name, lines, is_header)
     header = _without_empty_end([cell.strip().strip("~").strip() for cell in cells])
-    rows, numbers, marked, repeated = [], [], [], 0
-    for number in range(start + 1, len(lines)):
-        line = lines[number]
-        if not line.strip() or line.lstrip().startswith(_COMMENTS):
-            if opens_like_a_name(line):
-                marked.append(number + 1)
-            continue
-        row = _trimmed(split_line(name, number + 1, line, delimiter), len(header))
-        if row == header:
-            repeated += 1
-            continue
-        rows.append(row)
-        numbers.append(number + 1)
+    rows, numbers, marked, repeated = _rows(name, lines, start, header, delimiter)
     if marked:
         notes.append(
             f"{name}: lines that begin with #, the first of them line {marked[0]}, "
@@ -159,6 +147,36 @@ def _counted_header(name: str, lines: Sequence[str], mark: int, count: int):
         )
     delimiter = delimiter_of(*lines[k : k + 2])
     return k, split_line(name, k + 1, lines[k], delimiter), delimiter
+
+
+def _rows(name: str, lines: Sequence[str], start: int, header, delimiter: str):
+    """(rows below a header, their lines, lines that may be rows but begin with #,
+    how often the header is repeated).
+    """
+    rows, numbers, marked, repeated = [], [], [], 0
+    for number in range(start + 1, len(lines)):
+        line = lines[number]
+        units = not rows and _are_units(line, delimiter, len(header))
+        if not line.strip() or (line.lstrip().startswith(_COMMENTS) and not units):
+            if opens_like_a_name(line):
+                marked.append(number + 1)
+            continue
+        row = _trimmed(split_line(name, number + 1, line, delimiter), len(header))
+        if row == header:
+            repeated += 1
+            continue
+        rows.append(row)
+        numbers.append(number + 1)
+    return rows, numbers, marked, repeated
+
+
+def _are_units(line: str, delimiter: str, width: int) -> bool:
+    """Whether a line has a cell for every column, one of the first two being #.
+
+    Gamry writes so the unit of what counts points, in the row of units.
+    """
+    cells = [cell.strip() for cell in line.split(delimiter)]
+    return "#" in cells[:2] and len(_trimmed(cells, width)) == width
 
 
 def _without_empty_end(cells: list[str]) -> list[str]:

@@ -265,6 +265,30 @@ def test_columns_of_landt_autolab_and_maccor_are_known(header, tmp_path):
     np.testing.assert_allclose(table.current, 2e-3)
 
 
+_GAMRY = "\tPt\tT\tVf\tIm\tVu\tOver\n\t#\ts\tV vs. Ref.\tA\tV\tbits"
+
+
+@pytest.mark.parametrize("indent", ["\t", "    "])
+def test_a_file_of_gamry_is_read_with_its_units(indent, tmp_path):
+    header = "EXPLAIN\nTAG\tPWR800\nCURVE\tTABLE\t30\n" + _GAMRY
+    rows = [f"\t{k}\t{60 * k}\t{3.5 + k / 100}\t5.0E-004\t0\t...." for k in range(30)]
+    rows.append("EXPERIMENTABORTED\tTOGGLE\tF\tExperiment Aborted")
+    lines = [line.replace("\t", indent, line[0] == "\t") for line in rows]
+    header = header.replace("\n\t", f"\n{indent}")
+    table = read_cycler(written(tmp_path / "cell.DTA", header, lines))
+    np.testing.assert_allclose(table.time, MINUTE * np.arange(30))
+    np.testing.assert_allclose(table.voltage, 3.5 + np.arange(30) / 100)
+    np.testing.assert_allclose(table.current, 5e-4)
+
+
+@pytest.mark.parametrize("header", ["time /s,E /V,I /mA", "Elapsed Time(s),E(V),I(mA)"])
+def test_a_potential_named_e_is_the_voltage(header, tmp_path):
+    rows = [f"{60 * k},{3.5 + k / 100},0.5" for k in range(30)]
+    table = read_cycler(written(tmp_path / "cell.csv", header, rows))
+    np.testing.assert_allclose(table.voltage, 3.5 + np.arange(30) / 100)
+    np.testing.assert_allclose(table.current, 5e-4)
+
+
 def test_records_that_are_counted_anew_in_every_step_sort_no_rows(tmp_path):
     header = "Step Index,Record ID,Time(h:min:s.ms),Voltage(V),Current(mA)"
     rows = [
