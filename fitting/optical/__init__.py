@@ -32,6 +32,7 @@ From frames to traces:
 Tables of traces and files of cyclers:
   `cells`: cells of tables as numbers, durations and dates.
   `time_axis`: whether a time can be a test's, and repairs on request.
+  `cycler_nested`: rows of cycles, steps and records below each other.
   `cycler_text`: text exports as sheets.
   `cycler_current`: unit and sign of a current.
   `cycler_time`: the time of a cycler's rows.
@@ -83,6 +84,7 @@ _NAMESPACES = (
     "cycler_books",
     "cycler_columns",
     "cycler_current",
+    "cycler_nested",
     "cycler_text",
     "cycler_time",
     "degrees",

@@ -14,6 +14,7 @@ from pathlib import Path
 from ..contents import check_text
 from ..sheets import delimiter_of, opens_like_a_name, split_line
 from ..wording import counted
+from .cycler_nested import flattened
 
 _COMMENTS = ("#", "~")
 _HEADER_WITHIN = 400  # lines, of which one must be the header
@@ -63,6 +64,10 @@ def read_sheet(
     start, cells, delimiter = _find_header(name, lines, is_header)
     header = _without_empty_end([cell.strip().strip("~").strip() for cell in cells])
     rows, numbers, marked, repeated = _rows(name, lines, start, header, delimiter)
+    above = [line.split(delimiter) for line in lines[max(start - 2, 0) : start]]
+    flat = flattened([[c.strip() for c in row] for row in above], header, rows, numbers)
+    if flat is not None:
+        header, rows, numbers = flat
     if marked:
         notes.append(
             f"{name}: lines that begin with #, the first of them line {marked[0]}, "

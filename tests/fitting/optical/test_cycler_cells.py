@@ -289,6 +289,30 @@ def test_a_potential_named_e_is_the_voltage(header, tmp_path):
     np.testing.assert_allclose(table.current, 5e-4)
 
 
+@pytest.mark.parametrize("padded", [False, True])
+def test_records_indented_below_cycles_and_steps_are_read(padded, tmp_path):
+    records = "Record ID,Time(h:min:s.ms),Voltage(V),Current(mA),DCIR(O)"
+    lines = [",Step ID,Step Name,,,,DCIR(O)", f",,{records}"]
+    for cycle, first in enumerate([3.5, 3.6], 1):
+        lines += [f"{cycle},,,,,,"]
+        for step, (name, sign) in enumerate([("CC Chg", 1), ("CC DChg", -1)], 1):
+            lines += [f",{step},{name},,,,0.01"]
+            for k in range(61):
+                clock = f"{k // 60}:{k % 60:02d}:00.000"
+                volts = first + sign * k / 1000
+                lines += [f",,{k + 1},{clock},{volts:.4f},{0.5 * sign},"]
+    if not padded:
+        lines = [line.rstrip(",") for line in lines]
+    path = tmp_path / "cell.csv"
+    path.write_text("Cycle ID,,,,,,\n" + "\n".join(lines) + "\n")
+    table = read_cycler(path)
+    whole = np.concatenate([3600 * n + MINUTE * np.arange(61) for n in range(4)])
+    np.testing.assert_allclose(table.time, whole)
+    np.testing.assert_allclose(table.current, np.repeat([5e-4, -5e-4] * 2, 61))
+    np.testing.assert_array_equal(table.columns["cycle_count"], np.repeat([1, 2], 122))
+    np.testing.assert_array_equal(table.lines[[0, 61]], [6, 68])
+
+
 def test_records_that_are_counted_anew_in_every_step_sort_no_rows(tmp_path):
     header = "Step Index,Record ID,Time(h:min:s.ms),Voltage(V),Current(mA)"
     rows = [
