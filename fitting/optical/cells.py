@@ -144,6 +144,16 @@ def is_clock(cell: str) -> bool:
     return bool(_CLOCK.fullmatch(cell.strip()))
 
 
+def check_clock(file: str, line: int, label: str, cell: str) -> None:
+    """Raises ValueError for a duration such as 22:38, which may mean two things."""
+    if re.fullmatch(r"\d+:\d\d", cell.strip()):
+        raise ValueError(
+            f"{file}, line {line}, column {label}, must show hours, minutes and "
+            f"seconds, but is '{cell}'; write {cell}:00 for hours and minutes, "
+            f"0:{cell} for minutes and seconds."
+        )
+
+
 def is_date(cell: str) -> bool:
     """Whether a cell is a date."""
     return bool(_DATE.fullmatch(cell.strip()))

@@ -130,6 +130,7 @@ def _raw(table: Table):
     if cells.is_date(first):
         found = _dates_in(table, column)
         return _complete(sheet, column, found.unix), True, found.notes
+    cells.check_clock(sheet.name, sheet.lines[0], column.label, first)
     return _factor(table, column) * table.numbers(column), False, ()
 
 

@@ -220,6 +220,7 @@ def _clock(sheet: Sheet, column, ways, owners: Sequence[str] = ()) -> Clock:
         return past_midnight(sheet, label, time, owners)
     if texts and (cells.is_date(texts[0]) or matches([label], DATE)):
         return dated(sheet, label, texts)
+    cells.check_clock(sheet.name, sheet.lines[0], label, texts[0] if texts else "")
     if np.isnan(column.factor):
         raise ValueError(
             f"{sheet.name}, column {label}, must name its unit, one of s, min, h; "

@@ -9,6 +9,7 @@ import pytest
 from fitting.optical.cells import separators_of
 from fitting.optical.cycler import read_cycler
 from fitting.optical.cycler_current import state_signs
+from fitting.optical.trace_tables import read_traces
 
 MINUTE, HOUR = 60.0, 3600.0
 
@@ -323,3 +324,16 @@ def test_records_that_are_counted_anew_in_every_step_sort_no_rows(tmp_path):
     table = read_cycler(written(tmp_path / "cell.csv", header, rows))
     np.testing.assert_allclose(table.current, np.repeat([5e-4, 2e-4, 1e-4], 61))
     assert table.time[-1] == 3 * 3600
+
+
+@pytest.mark.parametrize("label", ["time", "time_h"])
+@pytest.mark.parametrize("read", [read_cycler, read_traces])
+def test_a_clock_without_seconds_is_refused_with_what_to_write(read, label, tmp_path):
+    values = "voltage_V" if read is read_cycler else "p1"
+    rows = [f"00:{k:02d},3.5" for k in range(30)]
+    path = written(tmp_path / "cell.csv", f"{label},{values}", rows)
+    with pytest.raises(ValueError, match="'00:00'; write 00:00:00 for hours and min"):
+        read(path)
+    rows = [f"00:{k:02d}:00,{3.5 + k / 100}" for k in range(30)]
+    time = read(written(path, f"{label},{values}", rows)).time
+    np.testing.assert_allclose(time, MINUTE * np.arange(30))
