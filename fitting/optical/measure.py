@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import os
+import warnings
 import zlib
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ from .. import wording
 from . import illumination
 from .frames import Film, in_order
 from .illumination import NO_CORRECTION, Correction, Ground
-from .quality import Quality, quality_notes
+from .quality import SATURATED, Quality, quality_notes
 from .regions import Regions
 from .registration import Shifts, register
 from .sampling import MOST_GAPS, filled, in_field, moved_back, values_at
@@ -24,6 +25,8 @@ _IN_FIELD = 0.9  # of a particle's pixels, for its intensity to count
 _FILLED = 0.1  # of a value, from where it does not count
 _AT_WHITE = 1.0001  # whites, up to where a value is white: 12 bits part by more
 _TRIMMED = 0.1  # at each end
+_SPARED, _LEAST_SPARED = 0.1, 15  # share and number of pixels that are never full
+_AS_MUCH = 0.9  # of the change of all pixels
 _TILT = ("slope", "chance")
 _PLATEAU, _RISING = 0.1, 0.25  # of a trace's range at each end, inside and outside
 _CROSSED = 1 / 4  # of that range, by which pixels differ where a front crosses (1/2)
@@ -57,6 +60,7 @@ class _Look:
     sd: np.ndarray
     num_pixels: np.ndarray
     num_saturated: np.ndarray
+    full: np.ndarray
     num_gaps: int
     gain: float
     tilt: Tilt
@@ -80,7 +84,9 @@ def measure(
     that does not react, beside the particle where light leans to a side (`tilts`).
     Regions move with the scene. Frames that are flagged are NaN. Of a particle that a
     front crosses, trimming would cut its first and its last pixels to react, and a
-    fifth of its duration: there `trimmed_mean` gives way to `mean`.
+    fifth of its duration: there `trimmed_mean` gives way to `mean`. Of a particle that
+    saturates, pixels that do so in one frame are left out of all, where 10 % or more of
+    them (and 15) remain that change by as much; the film is then read twice.
 
     Args:
         film: its frames.
@@ -90,7 +96,7 @@ def measure(
             moves in whole grey levels where a film has 8 bits.
         correct: taken off every frame.
         workers: threads; by default one per core.
-        shown: called with the number of frames done.
+        shown: called with the number of frames done, anew where it is read twice.
 
     Raises:
         ValueError: for regions of another size, or a film without a usable frame.
@@ -111,14 +117,88 @@ def measure(
     look = functools.partial(
         _look, film, shifts, ground, correct, statistic, pixels, ends
     )
-    looks = []
-    for found in in_order(look, range(film.num_frames), workers=workers):
-        looks.append(found)
-        shown(len(looks))
+    looks, full = _looks(look, film.num_frames, workers, shown)
+    own = np.split(np.arange(pixels.shape[1]), ends[:-1])
+    kept, spared = _unsaturated(looks, own, full)
+    if any(spared):  # again, for a pixel must count in all frames or in none
+        ends = np.cumsum([k.size for k in kept])
+        pixels = pixels[:, np.concatenate(kept)]
+        look = functools.partial(
+            _look, film, shifts, ground, correct, statistic, pixels, ends
+        )
+        again, _ = _looks(look, film.num_frames, workers, shown)
+        spared = np.array(spared) & _react_as_much(looks, again)
+        looks = [_of_some(*both, spared) for both in zip(looks, again, strict=True)]
     traces, quality, means = _gathered(film, regions, shifts, ground, looks)
+    traces = _with_spared(traces, spared)
     if statistic is trimmed_mean:
         traces = _with_fronts(traces, quality.sd, means)
     return traces, quality
+
+
+def _looks(look, num_frames: int, workers: int, shown):
+    """What every frame shows, and whether a pixel is full in one of them."""
+    looks, full = [], np.zeros(0, bool)
+    for found in in_order(look, range(num_frames), workers=workers):
+        full = found.full | full if full.size else found.full
+        looks.append(dataclasses.replace(found, full=np.zeros(0, bool)))
+        shown(len(looks))
+    return looks, full
+
+
+def _unsaturated(looks, own, full) -> tuple[list[np.ndarray], list[bool]]:
+    """(the pixels that count of every particle, whether some do not).
+
+    A pixel that is full after a rise shows less of it, and makes it early and short;
+    others show all. Of a particle with few others these may not be its own.
+    """
+    share = SATURATED * np.array([look.num_pixels for look in looks])
+    worst = np.any(np.array([look.num_saturated for look in looks]) > share, axis=0)
+    left = [k[~full[k]] for k in own]
+    enough = [
+        k.size >= max(_SPARED * o.size, _LEAST_SPARED)
+        for k, o in zip(left, own, strict=True)
+    ]
+    spared = [bool(w and e) for w, e in zip(worst, enough, strict=True)]
+    pairs = zip(spared, left, own, strict=True)
+    return [new if s else old for s, new, old in pairs], spared
+
+
+def _react_as_much(looks, again) -> np.ndarray:
+    """Whether pixels that are never full change by as much as all, or more.
+
+    Else they are not the particle's own, or of a part that does not react.
+    """
+    changes = []
+    for seen in (looks, again):
+        levels = np.stack([look.intensity / look.gain for look in seen], axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of frames without any
+            low, high = np.nanpercentile(levels, (5, 95), axis=1)
+            changes.append((high - low) / low)
+    return changes[1] > _AS_MUCH * changes[0]
+
+
+def _of_some(first: _Look, again: _Look, spared) -> _Look:
+    """A look at all pixels with values of some of them for particles so measured."""
+    values = {
+        name: np.where(spared, getattr(again, name), getattr(first, name))
+        for name in ("intensity", "mean", "sd")
+    }
+    return dataclasses.replace(first, **values)
+
+
+def _with_spared(traces: Traces, spared) -> Traces:
+    """The traces, with a note on particles whose full pixels were left out."""
+    names = [k for k, is_one in zip(traces.labels, spared, strict=True) if is_one]
+    if not names:
+        return traces
+    were = wording.verb(names, "was", "were")
+    note = (
+        f"{wording.particles(names)} {were} measured in all frames without the pixels "
+        "that are saturated in one of them, so that no rise is cut."
+    )
+    return dataclasses.replace(traces, notes=(*traces.notes, note))
 
 
 def _look(film, shifts, ground: Ground, correct, statistic, pixels, ends, k) -> _Look:
@@ -138,6 +218,12 @@ def _look(film, shifts, ground: Ground, correct, statistic, pixels, ends, k) -> 
     # What is above the white of a film that was guessed from a few frames is not cut.
     at_white = (nearest >= film.white) & (nearest <= _AT_WHITE * film.white)
     full = np.split(at_white, ends[:-1])
+    near = at_white
+    if dy % 1 or dx % 1:  # a value is then made of its neighbours' too
+        white = (raw >= film.white) & (raw <= _AT_WHITE * film.white)
+        if white.any():
+            part = moved_back(white.astype(np.float32), dy, dx)
+            near = at_white | (np.abs(values_at(part, pixels)) >= _FILLED)
     seen = [v if np.all(w) else v[w] for v, w in zip(values, inside, strict=True)]
     enough = [v.size >= _IN_FIELD * w.size for v, w in zip(seen, inside, strict=True)]
     pairs = list(zip(seen, enough, strict=True))
@@ -147,6 +233,7 @@ def _look(film, shifts, ground: Ground, correct, statistic, pixels, ends, k) -> 
         np.array([v.std() if e else np.nan for v, e in pairs]),
         np.array([v.size for v in seen]),
         np.array([np.sum(s & w) for s, w in zip(full, inside, strict=True)]),
+        near,
         num_gaps,
         ground.gain(frame),
         ground.tilt(frame),

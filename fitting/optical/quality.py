@@ -15,7 +15,7 @@ REASONS = {
     "artefact": "focus and brightness jumped together",
     "repeated": "the same image as the frame before",
 }
-_SATURATED = 0.005  # of a particle's pixels
+SATURATED = 0.005  # of a particle's pixels
 _JUMP = 0.2  # of the lamp's brightness, from one frame to the next
 
 
@@ -91,7 +91,7 @@ def quality_notes(quality: Quality, labels, jumped, search) -> tuple[str, ...]:
             f"{_listed(kept[wide + 1])}, as by automatic exposure; it was corrected."
         )
     share = quality.num_saturated / np.maximum(quality.num_pixels, 1)
-    full = share > _SATURATED
+    full = share > SATURATED
     names = [label for label, row in zip(labels, full, strict=True) if np.any(row)]
     if names:
         are, their = wording.verb(names, "is its", "are their").split()

@@ -8,6 +8,7 @@ import pytest
 import tifffile
 
 from fitting.optical import frames, illumination, measure
+from fitting.optical.frames import Film
 from fitting.optical.regions import ellipse, regions_of
 from fitting.optical.registration import register
 
@@ -164,6 +165,44 @@ def test_a_saturated_particle_is_noted():
     )
     assert np.max(quality.num_saturated) > 5
     assert any("saturated in more than 0.5 %" in note for note in traces.notes)
+
+
+def bright(full, dark_part=False):
+    """(film, region, brightness) of a grainy disc that doubles, as much as is shown.
+
+    Of its pixels, or where a part stays dark of the others, the share `full` is white.
+    """
+    rng = np.random.default_rng(3)
+    row, column = np.mgrid[:96, :96]
+    inside = np.hypot(row - 48, column - 48) < 20
+    grain = np.exp(0.2 * rng.standard_normal((96, 96)))
+    reacts = inside & ~(dark_part & (column < 44))
+    level = 1 / (2 * np.quantile(grain[reacts], 1 - full))
+    brightness = level * (1 + 1 / (1 + np.exp(-(np.arange(60) - 30) / 4.0)))
+    ground = 0.15 * (1 + 0.2 * rng.standard_normal((96, 96)))
+    frames = np.stack([np.where(reacts, b * grain, ground) for b in brightness])
+    frames = frames + rng.normal(0, 0.005, frames.shape)
+    frames = np.clip(np.rint(65535 * frames), 0, 65535).astype(np.uint16)
+    time = 60.0 * np.arange(60)
+    film = Film("m.tif", time, "Made.", frames.__getitem__, (96, 96), 65535.0)
+    region = regions_of("r.csv", ["a"], [ellipse(48, 48, 17, 17)], (96, 96))
+    return film, region, brightness
+
+
+def test_pixels_that_saturate_count_in_no_frame():
+    film, region, brightness = bright(0.5)
+    traces, quality = measure.measure(film, region)
+    assert np.max(quality.num_saturated) > 0.4 * np.max(quality.num_pixels)
+    assert any("without the pixels that are saturated" in n for n in traces.notes)
+    found = traces.intensity[0] / traces.intensity[0, :5].mean()
+    np.testing.assert_allclose(found, brightness / brightness[0], rtol=0.01)
+
+
+def test_pixels_that_do_not_react_stand_for_none_that_saturate():
+    film, region, _ = bright(0.95, dark_part=True)
+    traces, _ = measure.measure(film, region)
+    assert not any("without the pixels" in note for note in traces.notes)
+    assert traces.intensity[0, -1] > 1.4 * traces.intensity[0, 0]
 
 
 def holed(count, frames=(12,)):
