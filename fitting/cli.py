@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import functools
 import gc
+import importlib
 import importlib.util
 import os
 import re
@@ -20,23 +21,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import interruptions, streams
-from .commands import (
-    compare,
-    demo,
-    design,
-    film,
-    fit,
-    infer,
-    onsets,
-    report,
-    simulate,
-    sweep,
-    traces,
-)
 
-_COMMANDS = (
-    *(demo, simulate, sweep, film, traces, onsets),
-    *(fit, infer, compare, design, report),
+_COMMANDS = (  # loaded when interruptions are listened to
+    *("demo", "simulate", "sweep", "film", "traces", "onsets"),
+    *("fit", "infer", "compare", "design", "report"),
 )
 _CACHE_BYTES = 2 * 1024**3
 _NEW_OBJECTS = 20_000  # that the garbage collector lets gather; 700 unless told
@@ -68,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
         "2 bad input, 129 hung up, 130 interrupted, 143 terminated.",
     )
     subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in _COMMANDS:
+    for name in _COMMANDS:
+        command = importlib.import_module(f".commands.{name}", __package__)
         sub = command.add_parser(subparsers)
         sub.set_defaults(run=command.run)
         sub.add_argument(

@@ -16,6 +16,7 @@ STOPS = tuple(
 )
 _IMPATIENT = 5.0  # s within which more of them tell nothing new
 _SOON = 0.01  # s
+_IMPORTS = "<frozen importlib._bootstrap>"  # what loads modules
 
 
 class Interruptions:
@@ -36,8 +37,11 @@ class Interruptions:
                 signal.signal(number, self._raise)
         sys.unraisablehook = self._unheard
 
-    def _raise(self, number: int, _) -> None:
+    def _raise(self, number: int, frame) -> None:
         self.first = self.first or number
+        if _loads(frame):
+            self._again()
+            return
         before, self._last = self._last, time.monotonic()
         if self._last - before > _IMPATIENT:
             raise KeyboardInterrupt
@@ -50,9 +54,24 @@ class Interruptions:
             sys.__unraisablehook__(unraisable)
             return
         self._last = -math.inf
+        self._again()
+
+    def _again(self) -> None:
+        """The first signal comes once more, soon."""
         again = threading.Timer(_SOON, _wake, [self.first or STOPS[0]])
         again.daemon = True
         again.start()
+
+
+def _loads(frame) -> bool:
+    """Whether a module is being loaded: what is written in C may crash the process, or
+    hide an exception, when one comes while it begins.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTS:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _wake(number: int) -> None:

@@ -96,6 +96,8 @@ def wait(*_, **__):
             stack.callback(os.kill, os.getpid(), stop)
         if how == "unheard":
             Held()
+        elif how == "loading":
+            import loading
         else:
             os.kill(os.getpid(), stop)
         time.sleep(600)  # which an interruption ends
@@ -106,18 +108,42 @@ cli.main_and_exit()
 """
 
 
+# What C code does that gets an exception while it begins.
+LOADING = """
+import os, sys, time
+try:
+    os.kill(os.getpid(), int(sys.modules["__main__"].stop))
+    time.sleep(0.1)
+except BaseException:
+    os.abort()
+"""
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals of another kind")
-@pytest.mark.parametrize("how", ["once", "impatient", "unheard"])
+@pytest.mark.parametrize("how", ["once", "impatient", "unheard", "loading"])
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_process_that_is_told_to_stop_leaves_nothing_behind(name, how, tmp_path):
-    own = {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), "JAX_ENABLE_X64": "1"}
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (tmp_path / "loading.py").write_text(LOADING, encoding="utf-8")
+    known = {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    own = known | {"TMPDIR": str(inside), "JAX_ENABLE_X64": "1"}
     number = getattr(signal, name)
     run = [sys.executable, "-c", PROGRAM, str(int(number)), how]
     told = {"capture_output": True, "text": True, "timeout": 300}
     ended = subprocess.run(run, env=os.environ | own, check=False, **told)
     assert ended.returncode == 128 + number
     assert ended.stderr == "diffelec: interrupted; nothing was written.\n"
-    assert list(tmp_path.iterdir()) == []
+    assert list(inside.iterdir()) == []
+
+
+def test_commands_are_loaded_when_interruptions_are_heard():
+    told = "import sys; from fitting import cli; print(*sys.modules)"
+    run = {"env": os.environ | {"PYTHONPATH": str(ROOT)}, "check": True, "text": True}
+    loaded = subprocess.run([sys.executable, "-c", told], capture_output=True, **run)
+    modules = loaded.stdout.split()
+    assert "fitting.interruptions" in modules
+    assert not [name for name in modules if name.startswith("fitting.commands.")]
 
 
 PRINTING = """
