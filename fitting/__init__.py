@@ -14,6 +14,7 @@ _NAMESPACES = (
     "choices",
     "chunks",
     "cli",
+    "colors",
     "columns",
     "compare",
     "compare_figures",

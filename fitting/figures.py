@@ -9,6 +9,7 @@ from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
+from .colors import colors_of, name_shades
 from .results import AlongSteps, half_cycles
 from .style import (
     OKABE_ITO,
@@ -27,7 +28,6 @@ _PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 _TITLE = 24  # letters in a line above one of three panels
 STATES = (0.02, 0.25, 0.5, 0.75, 0.98)
 _MOST_NAMED = 40  # half cycles
-_MOST_SHADES = 9  # that a scale of colours names
 _MOST_WORDS = 5  # panels in a row that have room for words above them
 _BAR, _BAR_OF_ALL = 0.25, 0.03  # height of the bar: of the least radius, of the sides
 _DRAWN, _RIM = 0.92, OKABE_ITO[5]  # share of a radius; of what others would hide
@@ -86,38 +86,26 @@ def stoichiometry_figure(solution) -> Figure:
     axes = figure.add_subplot()
     marks = {"marker": _marker(time), "markersize": 3}
     many = len(shown) > len(OKABE_ITO)
-    shades = matplotlib.colormaps["cividis"](np.linspace(0, 1, len(shown)))
     names = [topology.particle_labels[k] for k in shown]
-    names = names if many else legend_names(names)
+    colors, labels = colors_of(names), names if many else legend_names(names)
     for number, k in enumerate(shown):
-        color = shades[number] if many else OKABE_ITO[number]
+        color = colors[number]
         if not many:
             look = {"color": color, "linewidth": 0.7, "markerfacecolor": "white"}
             axes.plot(time, surface[:, k], "--", **look, **marks)
         look = {"color": color, "linewidth": 0.6 if many else 1.2}
-        axes.plot(time, mean[:, k], label=names[number], **look, **marks)
+        axes.plot(time, mean[:, k], label=labels[number], **look, **marks)
     _mark_half_cycles(axes, solution, named=True)
     axes.set_xlabel(f"time ({unit})")
     what = "mean stoichiometry" if many else "stoichiometry"
     axes.set_ylabel(f"{what} x in Li$_x$MO$_2$ (–)")
     if many:
-        _name_shades(axes, names)
+        name_shades(axes, names)
         return figure
     axes.plot([], [], color="0.4", label="volume mean")
     axes.plot([], [], "--", color="0.4", linewidth=0.7, label="surface")
     figure.legend(loc="outside right center", frameon=False)
     return figure
-
-
-def _name_shades(axes, names) -> None:
-    """A scale of the colours of many lines, in their order; some have names on it."""
-    last = len(names) - 1
-    order = matplotlib.colors.Normalize(0, last)
-    shades = matplotlib.cm.ScalarMappable(order, "cividis")
-    told = np.unique(np.linspace(0, last, _MOST_SHADES).round().astype(int))
-    bar = axes.figure.colorbar(shades, ax=axes, ticks=told, label="particle", pad=0.02)
-    bar.set_ticklabels(legend_names([names[k] for k in told]))
-    bar.ax.invert_yaxis()  # the first above, as in a legend
 
 
 def _prefixed(values) -> tuple[float, str]:

@@ -4,13 +4,12 @@ import math
 import textwrap
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
-from matplotlib.colors import CSS4_COLORS, TABLEAU_COLORS, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from .colors import colors_of, name_shades
 from .report import Band, Brightness, Report
 from .style import OKABE_ITO, blank, lay_out, legend_names, row_names, styled
 
@@ -23,7 +22,6 @@ _TALLEST = 230  # mm
 _ROW = 3.3  # mm, that a line of words needs
 _LEAST = 25  # mm, that the words beside a scale of colours need
 _MOST_NAMED = int((_TALLEST - 26) / _ROW)  # rows of a map
-_LIGHT, _LIGHTEST = (0.299, 0.587, 0.114), 0.9  # of red, green, blue; of all
 _ARROW = 0.12  # of the axis, of censored events
 _MARGIN = 0.02  # of the run, around marks at its ends
 
@@ -31,27 +29,6 @@ _MARGIN = 0.02  # of the run, around marks at its ends
 def marker_of(kind: str) -> str:
     """The marker of a kind of event: a diamond of one that was added to `CHANGES`."""
     return _MARKERS.get(kind, "D")
-
-
-def colors_of(labels) -> list:
-    """One colour a particle: that which its label names, if all do and no two look
-    alike; else of a list, or of a map where there are many.
-    """
-    named = [name if name in CSS4_COLORS else None for name in labels]
-    if all(named):
-        spelt = [name.replace("grey", "gray") for name in named]
-        colors = [_seen(TABLEAU_COLORS.get(f"tab:{name}", name)) for name in spelt]
-        if len({to_rgb(color) for color in colors}) == len(colors):
-            return colors
-    if len(labels) <= len(OKABE_ITO):
-        return list(OKABE_ITO[: len(labels)])
-    return list(matplotlib.colormaps["cividis"](np.linspace(0, 1, len(labels))))
-
-
-def _seen(color):
-    """A colour itself, or darker where it is hardly seen on white."""
-    rgb = np.array(to_rgb(color))
-    return tuple((0.75 * rgb).tolist()) if rgb @ _LIGHT > _LIGHTEST else color
 
 
 def draw_curves(figure: Figure, bands: Sequence[Band]) -> None:
@@ -112,7 +89,8 @@ def parity_figure(report: Report) -> Figure:
     events, durations = report.events, report.events.is_duration
     groups = [("instants of events", ~durations), ("durations of jumps", durations)]
     groups = [(title, mask) for title, mask in groups if mask.any()]
-    figure = blank(170 if len(groups) > 1 else 110, 85)
+    many = len(events.particles) > len(OKABE_ITO)
+    figure = blank(170 if len(groups) > 1 else 130 if many else 110, 85)
     panels = figure.subplots(1, len(groups), squeeze=False)[0]
     for axes, (title, mask) in zip(panels, groups, strict=True):
         _draw_parity(axes, report, np.flatnonzero(mask))
@@ -122,13 +100,14 @@ def parity_figure(report: Report) -> Figure:
         Line2D([], [], marker=marker_of(k), color="0.3", linestyle="", label=k)
         for k in kinds
     ]
-    handles += [
-        Line2D([], [], marker="o", color=color, linestyle="", label=name)
-        for color, name in zip(
-            colors_of(events.particles), legend_names(events.particles), strict=True
-        )
-        if len(events.particles) <= len(OKABE_ITO)
-    ]
+    if many:
+        name_shades(panels, events.particles)
+    else:
+        names = legend_names(events.particles)
+        handles += [
+            Line2D([], [], marker="o", color=color, linestyle="", label=name)
+            for color, name in zip(colors_of(events.particles), names, strict=True)
+        ]
     figure.legend(handles=handles, loc="outside right center", frameon=False)
     lay_out(figure)
     return figure
@@ -248,6 +227,8 @@ def lithium_figure(report: Report) -> Figure:
     axes.set_ylabel(f"{what} stoichiometry x (–)")
     if named:
         figure.legend(loc="outside right center", frameon=False)
+    else:
+        name_shades(axes, run.labels)
     return figure
 
 
@@ -329,6 +310,7 @@ def voltage_figure(report: Report) -> Figure:
             {events.kind[k] for k in np.flatnonzero(~events.is_duration)}
         ):
             axes.plot([], [], marker_of(kind), color="0.4", label=f"{kind} fitted")
+        name_shades(axes, events.particles)
     axes.set_xlabel("time (h)")
     axes.set_ylabel("cell voltage (V)")
     figure.legend(loc="outside right center", frameon=False)

@@ -12,7 +12,8 @@ from matplotlib.patches import Patch
 from scipy.stats import hypergeom, rankdata
 
 from .calibration import Uniformity
-from .fit_figures import colors_of, curve_handles, draw_curves, marker_of
+from .colors import colors_of
+from .fit_figures import curve_handles, draw_curves, marker_of
 from .inference import Inference
 from .style import OKABE_ITO, blank, legend_names, row_names, styled
 

@@ -10,7 +10,7 @@ from PIL import Image
 import diffelec
 from diffelec.solver import Track
 from diffelec.topology import Topology
-from fitting import figures, results, style
+from fitting import electrodes, figures, results, style
 
 HOUR = 3600.0
 
@@ -279,3 +279,15 @@ def test_names_of_half_cycles_stand_where_there_is_room(monkeypatch):
         "to 8",
         "to 10",
     ]
+
+
+def test_particles_named_by_a_colour_have_it(electrode):
+    data = electrodes.electrode_to_dict(electrode)["network"]
+    names = ("red", "green", "blue")
+    particles = [{"label": name, "radius_m": 5e-6} for name in names]
+    edges = [{**data["edges"][0], "head": name} for name in names]
+    network = {"particles": particles, "carbon": data["carbon"], "edges": edges}
+    own = electrodes.electrode_from_dict({"network": network})
+    axes = figures.stoichiometry_figure(made_up(own)).axes[0]
+    colors = {line.get_label(): line.get_color() for line in axes.lines}
+    assert [colors[name] for name in names] == ["#d62728", "#2ca02c", "#1f77b4"]
