@@ -11,10 +11,11 @@ from matplotlib.ticker import MaxNLocator
 
 from .design import Findings, Profiled
 from .style import OKABE_ITO, blank, row_names, styled
+from .wording import counted
 
 _RISE = 1.92  # of the loss, at the ends of a 95 % interval
 _SHRINKS = 0.98  # numbers that no candidate shrinks below this share are left out
-_LEAST = 1e-6  # information below which a bar is not drawn
+_LEAST = 1e-6  # information below which a direction is not drawn
 _SHOWN = 12  # directions
 _TICKS = 5  # at most so many steps, whose numbers such as -14.75 stay apart
 
@@ -90,8 +91,12 @@ def sharpening_figure(found: Findings) -> Figure:
 
 @styled
 def spectrum_figure(found: Findings) -> Figure:
-    """Information of the fitted data along its directions; the prior's is 1."""
-    shown = found.directions[:_SHOWN]
+    """Information of the fitted data along its directions; the prior's is 1.
+
+    Directions that it tells nothing of but for rounding have no row.
+    """
+    told = [d for d in found.directions if d.information > _LEAST]
+    shown = (told or found.directions[:1])[:_SHOWN]
     figure = blank(170, 26 + 11.5 * len(shown))
     axes = figure.add_subplot()
     for row, direction in enumerate(reversed(shown)):
@@ -99,9 +104,8 @@ def spectrum_figure(found: Findings) -> Figure:
         width = max(direction.information, _LEAST)
         axes.barh(row, width, height=0.6, facecolor=face, edgecolor=OKABE_ITO[0])
     axes.set_xscale("log")
-    top = max(d.information for d in shown)
-    low = min([d.information for d in shown if d.information > _LEAST] or [1.0])
-    axes.set_xlim(min(low, 1.0) / 3.0, max(top, 1.0) * 3.0)
+    widths = [max(d.information, _LEAST) for d in shown]
+    axes.set_xlim(min(*widths, 1.0) / 3.0, max(*widths, 1.0) * 3.0)
     axes.axvline(1.0, color="black", linewidth=0.8)
     names = [re.sub(r" \[[^]]*\]", "", d.name) for d in reversed(shown)]
     axes.set_yticks(np.arange(len(shown)), [textwrap.fill(n, 46) for n in names])
@@ -113,7 +117,7 @@ def spectrum_figure(found: Findings) -> Figure:
         Patch(facecolor="white", edgecolor=OKABE_ITO[0], label="told by the prior"),
         Line2D([], [], color="black", linewidth=0.8, label="as much as the prior"),
     ]
-    title = f"{left} more directions, told less" if left else None
+    title = f"{counted(left, 'more direction')}, told less" if left else None
     figure.legend(
         handles=handles,
         loc="outside lower center",

@@ -298,6 +298,20 @@ def test_the_spectrum_marks_the_prior_and_starts_below_it():
     assert [float(x) for x in axes.lines[0].get_xdata()] == [1.0, 1.0]
 
 
+def test_directions_of_which_the_data_tell_nothing_have_no_row():
+    found = made_up()
+    first, *others = found.directions
+    nothing = [d._replace(information=1e-15 / 7**k) for k, d in enumerate(others)]
+    told = found._replace(directions=(first, *nothing))
+    figure = design_figures.spectrum_figure(told)
+    (axes,) = figure.axes
+    names = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert names == ["1.00 log10 conductivity at x=0.0"]
+    assert [bar.get_width() for bar in axes.patches] == [100.0]
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "3 more directions, told less"
+
+
 def test_numbers_that_nothing_sharpens_are_left_out_of_the_map():
     axes = design_figures.sharpening_figure(made_up()).axes[0]
     shown = [tick.get_text() for tick in axes.get_yticklabels()]
