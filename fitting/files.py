@@ -6,6 +6,7 @@ Columns and keys carry their units: `radius_um`, `time_s`, `voltage_V`.
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from .sheets import check_radius, read_number, read_rows, read_text, write_rows
 
 STUDY = "study.json"
 _MICRO = 1e-6
+_SLIPS = {
+    **dict.fromkeys("/#", "JSON has no comments, remove this one"),
+    **dict.fromkeys("'`“”„‘’", "write straight double quotes"),
+}
 _DEEPEST = 100  # lists and objects of JSON in each other
 _FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _TABLE_COLUMNS = ("particle", "x_um", "y_um", "z_um", "radius_um")
@@ -116,10 +121,21 @@ def read_json(path: str | os.PathLike):
     except json.JSONDecodeError as error:
         raise ValueError(
             f"{Path(path).name} must be JSON, but is not at line {error.lineno}, "
-            f"column {error.colno}: {error.msg}."
+            f"column {error.colno}: {_slip(text, error.pos) or error.msg}."
         ) from None
     except ValueError as error:
         raise ValueError(f"{Path(path).name} cannot be used: {error}.") from None
+
+
+def _slip(text: str, at: int) -> str | None:
+    """What to do where a text is no JSON any more, of what people write by hand."""
+    here, before, after = text[at : at + 1], text[:at].rstrip(), text[at + 1 :].lstrip()
+    # Python from 3.13 on points at the comma, and others at what is behind it.
+    if re.match(r"[}\]]", here if before.endswith(",") else after * (here == ",")):
+        return "remove the comma behind the last entry"
+    if here.isdigit() and text[:at].endswith(","):
+        return "write numbers with a decimal point"
+    return _SLIPS.get(here)
 
 
 def _check_depth(data) -> None:

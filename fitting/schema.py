@@ -4,6 +4,8 @@ To add a curve form or a law, add its entry to `CURVE_FORMS` or `LAWS` here and 
 class to `electrodes.py`.
 """
 
+import contextlib
+
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import relevance
 
@@ -301,9 +303,20 @@ def sentence(error, name: str) -> str:
         "maxItems": lambda: f"have at most {rule} entries",
     }
     phrase = phrases.get(error.validator, lambda: f"satisfy {error.validator}")()
-    whole = rule == "integer" and isinstance(given, float) and given.is_integer()
-    remedy = f"; write {given:.0f}" if whole else ""
+    remedy = _remedy(rule, given) if error.validator == "type" else ""
     return f"{path} must {phrase}, but is {_shown(given)}{remedy}."
+
+
+def _remedy(types, given) -> str:
+    """What to write for a value of another type that is meant well."""
+    types = [types] if isinstance(types, str) else types
+    if "integer" in types and isinstance(given, float) and given.is_integer():
+        return f"; write {given:.0f}"
+    if not {"number", "integer"}.isdisjoint(types) and isinstance(given, str):
+        with contextlib.suppress(ValueError):
+            float(given.replace(",", "."))
+            return "; write it without quotes, with a decimal point"
+    return ""
 
 
 def _any_of(types) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import diffelec
-from fitting import files
+from fitting import files, schema
 
 HEADER = "particle,x_um,y_um,z_um,radius_um"
 
@@ -314,6 +314,35 @@ def test_broken_json_names_the_line(tmp_path):
     (tmp_path / "e.json").write_text('{\n"a": }')
     with pytest.raises(ValueError, match=r"e\.json must be JSON, .* line 2, column 6"):
         files.read_electrode(tmp_path / "e.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ('{"a": 1,\n}', "remove the comma behind the last entry"),
+        ("[1, 2 , ]", "remove the comma behind the last entry"),
+        ('{"a": 1} // of March', "JSON has no comments, remove this one"),
+        ('# of March\n{"a": 1}', "JSON has no comments, remove this one"),
+        ("{'a': 1}", "write straight double quotes"),
+        ("{“a”: 1}", "write straight double quotes"),
+        ('{"a": 1,5}', "write numbers with a decimal point"),
+    ],
+)
+def test_slips_of_who_writes_json_by_hand_have_a_remedy(text, remedy, tmp_path):
+    (tmp_path / "e.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"line \d, column \d+: {remedy}\.$"):
+        files.read_json(tmp_path / "e.json")
+
+
+@pytest.mark.parametrize("number", ["5e-6", "0,5"])
+def test_a_number_in_quotes_is_to_be_written_without(number):
+    data = {"network": {"builder": "chain", "num_particles": 2}, "temperature_K": 298}
+    data["series_resistance_ohm"] = number
+    told = f"be a number, but is '{number}'; write it without quotes"
+    with pytest.raises(ValueError, match=told):
+        schema.check(data)
+    with pytest.raises(ValueError, match=r"be a number, but is 'some'\.$"):
+        schema.check(data | {"series_resistance_ohm": "some"})
 
 
 def table(tmp_path, *rows, header=HEADER):
