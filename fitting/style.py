@@ -39,6 +39,7 @@ _STYLE = {
     "legend.fontsize": 8,
     "axes.linewidth": 0.6,
     "lines.linewidth": 1.2,
+    "lines.solid_capstyle": "butt",  # thick lines are intervals, and end where these do
 }
 
 

@@ -203,6 +203,12 @@ def test_no_duration_is_predicted_to_be_measured_below_0(monkeypatch):
     assert found.quantiles[0, 0] < 0.0  # an instant may be before the clock's zero
 
 
+def test_thick_intervals_end_where_they_do(predicted):
+    (axes,) = posterior_figures.predictive_figure(predicted).axes
+    thick = [line for line in axes.get_lines() if line.get_linewidth() > 3]
+    assert {line.get_solid_capstyle() for line in thick} == {"butt"}
+
+
 def reach(figure):
     """The latest time that is drawn [h]."""
     lines = [line for axes in figure.axes for line in axes.get_lines()]
