@@ -158,7 +158,7 @@ def _draw_profile(axes, one: Profiled) -> None:
     axes.plot(x, parabola, "--", color=OKABE_ITO[5])
     axes.plot(targets[good], losses[good], "o-", color=OKABE_ITO[0], markersize=3)
     axes.axhline(_RISE, color="0.5", linewidth=0.8)
-    axes.set_ylim(-0.2, 5.0)
+    axes.set_ylim(losses[good].min(initial=0.0) - 0.2, 5.0)
     axes.xaxis.set_major_locator(MaxNLocator(_TICKS))
     axes.set_xlabel(textwrap.fill(one.estimate.label, 45))
     axes.set_ylabel("rise of the loss (–)")

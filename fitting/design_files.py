@@ -29,6 +29,7 @@ _CANDIDATES = (
 _SHARPENING = ("number", "candidate", "sd_before", "sd_after")
 _SPECTRUM = ("direction", "information", "told_by_data", "combination")
 _PROFILES = ("number", "value", "loss_rise")
+_BELOW = 0.1  # the loss of a fit: profiles of an optimum do not fall by so much
 
 
 def _sharpest(one: Expected) -> int | None:
@@ -84,10 +85,14 @@ def _profile_line(one) -> str:
         "open" if not math.isfinite(end) else f"{end:.4g}"
         for end in one.profile.interval()
     )
-    estimate = one.estimate
+    estimate, least = one.estimate, float(one.profile.losses.min(initial=0.0))
+    astray = (
+        f"; along the profile the loss falls {-least:.2g} below the fit's, so that "
+        "neither holds: raise --max-steps or --starts"
+    )
     return (
         f"{estimate.label}: 95 % of the profile {low} to {high}, of the normal law "
-        f"{estimate.lower:.4g} to {estimate.upper:.4g}"
+        f"{estimate.lower:.4g} to {estimate.upper:.4g}{astray * (least < -_BELOW)}"
     )
 
 

@@ -329,6 +329,24 @@ def test_the_map_of_one_number_has_room_for_what_its_colours_mean():
     assert 0 < words.y0 < words.y1 < figure.bbox.height
 
 
+def profiled(losses):
+    """A profile whose loss over the fit's goes through some numbers."""
+    targets = np.linspace(-1.0, 1.0, len(losses))
+    estimate = uncertainty.Estimate("v 2", 0.0, 0.3, -0.6, 0.6, 0.5, 0.4, 0.6)
+    profile = uncertainty.Profile(targets, np.array(losses), targets, 0)
+    return made_up()._replace(profiles=(design.Profiled(estimate, profile),))
+
+
+def test_a_profile_below_the_fit_is_told_and_drawn_whole():
+    found = profiled([4.0, -3.0, -3.5, -2.0, 4.0])
+    (axes,) = design_figures.profiles_figure(found.profiles).axes
+    assert axes.get_ylim()[0] < -3.5
+    told = "along the profile the loss falls 3.5 below the fit's"
+    assert told in design_files.text(found)
+    settled = profiled([4.0, 1.0, -1e-3, 1.0, 4.0])
+    assert "below" not in design_files.text(settled)
+
+
 def test_numbers_below_profiles_do_not_run_into_each_other():
     middle = -14.64
     label = "log10 diffusivity at x=0.7 [log10(m2/s)]"
