@@ -161,8 +161,15 @@ def _run(arguments) -> None:
 def _check_words(words: Sequence[str]) -> None:
     """Raises ValueError for what no file of results could name."""
     for word in words:
-        told = os.fsencode(word).decode("utf-8", "backslashreplace")
+        given = os.fsencode(word)
+        told = given.decode("utf-8", "backslashreplace")
         if told != word:
+            if told.encode() == given:
+                raise ValueError(
+                    "Names and arguments must be read as UTF-8, but Python reads them "
+                    f"as {sys.getfilesystemencoding()} here; set the environment "
+                    "variable PYTHONUTF8=1."
+                )
             raise ValueError(
                 f"Names and arguments must be text in UTF-8, but '{told}' is not; "
                 "rename the file."
@@ -304,6 +311,13 @@ def _as_options(sentence: str, arguments) -> str:
 def _file_sentence(error: OSError) -> str:
     """What is wrong with which file."""
     if error.filename is None:
+        try:
+            os.getcwd()
+        except OSError:
+            return (
+                "The folder in which the command runs must be there, but is not any "
+                "more; change into another one."
+            )
         return f"A file cannot be read or written: {error.strerror or error}."
     return f"'{error.filename}' cannot be used: {error.strerror}."
 

@@ -6,6 +6,7 @@ import stat
 
 import pytest
 
+from fitting import cli
 from fitting.cli import prepare_environment
 
 
@@ -52,3 +53,27 @@ def test_no_cache_touches_no_folder(tmp_path):
     assert "JAX_COMPILATION_CACHE_DIR" not in own
     assert own["JAX_ENABLE_COMPILATION_CACHE"] == "0"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_arguments_that_are_not_read_as_utf8_say_what_to_set(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+    monkeypatch.setattr(os, "fsencode", lambda word: word.encode("latin-1"))
+    read = "ü".encode().decode("latin-1")
+    assert cli.main(["report", "--out", "page", read]) == 2
+    sentence = capsys.readouterr().err
+    assert "must be read as UTF-8" in sentence
+    assert "PYTHONUTF8=1" in sentence
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders that are used stay there")
+def test_a_folder_that_is_gone_is_named(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(cli, "prepare_environment", lambda *_, **__: None)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    here.rmdir()
+    status = cli.main(["simulate", "--out", "run"])
+    monkeypatch.chdir(tmp_path)
+    assert status == 2
+    told = "The folder in which the command runs must be there"
+    assert told in capsys.readouterr().err
