@@ -31,6 +31,7 @@ _MOST_NAMED = 40  # half cycles
 _MOST_WORDS = 5  # panels in a row that have room for words above them
 _BAR, _BAR_OF_ALL = 0.25, 0.03  # height of the bar: of the least radius, of the sides
 _DRAWN, _RIM = 0.92, OKABE_ITO[5]  # share of a radius; of what others would hide
+NARROWEST = 0.42  # width over height of a panel, for the words above it
 _FLAT = 8.0  # width over height of a network of which panels stand below each other
 LEAST_HEIGHT = 44  # mm, of a network: the words beside its scale need as much
 
@@ -74,11 +75,12 @@ def _mark_half_cycles(axes, solution, *, named: bool) -> None:
 def stoichiometry_figure(solution) -> Figure:
     """Stoichiometry of the imaged particles against time (as in the paper's Fig. 4d).
 
-    The volume mean is solid, the surface dashed (left out for more than seven
-    particles, of which a scale of colours names some); half cycles are shaded.
+    All are shown where none is imaged. The volume mean is solid, the surface dashed
+    (left out for more than seven particles, of which a scale of colours names some);
+    half cycles are shaded.
     """
     topology = solution.topology
-    shown = np.flatnonzero(topology.imaged)
+    shown = np.flatnonzero(topology.imaged | ~np.any(topology.imaged))
     time, _, unit = _clock(solution)
     mean = np.asarray(solution.stoichiometry)
     surface = np.asarray(solution.surface_stoichiometry)
@@ -293,8 +295,9 @@ def _draw_collector(axes, electrode, places, collector) -> None:
     bar = (left, collector - thick), right - left, thick
     axes.add_patch(Rectangle(*bar, color="black", linewidth=0.5))
     margin = 0.3 * radius.max()
-    axes.set_xlim(left - margin, right + margin)
-    axes.set_ylim(collector - margin, (places[:, 1] + radius).max() + margin)
+    beside = max(margin, 0.5 * (NARROWEST * (tall + 2 * margin) - (right - left)))
+    axes.set_xlim(left - beside, right + beside)
+    axes.set_ylim(collector - margin, collector + tall + margin)
     axes.set_aspect("equal")
     axes.set_xticks([])
     axes.set_yticks([])

@@ -7,7 +7,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from .figures import LEAST_HEIGHT, STATES, at_instant, panel_title, time_of_state
+from .figures import (
+    LEAST_HEIGHT,
+    NARROWEST,
+    STATES,
+    at_instant,
+    panel_title,
+    time_of_state,
+)
 from .results import AlongSteps, half_cycles
 from .style import blank, lay_out, left_out, name_below, styled
 
@@ -124,6 +131,7 @@ def site_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Figure
         )
     seen = SiteMap.of(electrode)
     left, right, bottom, top = seen.extent
+    beside = 0.5 * max(NARROWEST * (top - bottom) - (right - left), 0.0)
     tall = float(np.clip(140 / len(states) * (top - bottom) / (right - left), 20, 70))
     figure = blank(170, max(6 + len(rows) * (11 + tall), LEAST_HEIGHT))
     panels = figure.subplots(len(rows), len(states), squeeze=False)
@@ -136,6 +144,7 @@ def site_figure(electrode, solution, states=STATES, num_rows: int = 3) -> Figure
             time = time_of_state(electrode, along, half, state)
             painted = draw_map(axes, seen, at_instant(along.time, x, time), norm)
             axes.set_title(panel_title(half, state, time, len(states)))
+            axes.set_xlim(left - beside, right + beside)
         line[0].set_ylabel(half.name, visible=True)
     draw_scale(panels[-1, 0], seen)
     name_below(figure, left_out(len(rows), len(found)))

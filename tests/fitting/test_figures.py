@@ -291,3 +291,14 @@ def test_particles_named_by_a_colour_have_it(electrode):
     axes = figures.stoichiometry_figure(made_up(own)).axes[0]
     colors = {line.get_label(): line.get_color() for line in axes.lines}
     assert [colors[name] for name in names] == ["#d62728", "#2ca02c", "#1f77b4"]
+
+
+def test_all_particles_are_drawn_where_none_is_imaged():
+    data = {"network": {"builder": "chain", "num_particles": 3}}
+    data = electrodes.electrode_to_dict(electrodes.electrode_from_dict(data))
+    for particle in data["network"]["particles"]:
+        particle["imaged"] = False
+    unseen = electrodes.electrode_from_dict(data)
+    axes = figures.stoichiometry_figure(made_up(unseen)).axes[0]
+    names = [line.get_label() for line in axes.lines if line.get_linestyle() == "-"]
+    assert names == ["p0", "p1", "p2", "volume mean"]

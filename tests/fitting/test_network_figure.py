@@ -146,3 +146,22 @@ def test_panels_of_a_flat_network_stand_below_each_other():
     (bar,) = figure.axes[0].patches
     lowest = min(path.vertices[:, 1].min() for path in circles_of(figure))
     assert bar.get_y() + bar.get_height() < lowest
+
+
+def test_words_above_the_panels_of_a_tall_network_are_apart_from_those_beside():
+    tall = diffelec.presets.electrode_of(diffelec.graphs.chain(12))
+    figure = figures.network_figure(tall, made_up(tall, 1))
+    check_words_apart(figure)
+
+
+def check_words_apart(figure):
+    """Titles of panels end before the scale of colours, behind names of rows."""
+    with matplotlib.rc_context(style._STYLE):
+        style.lay_out(figure)
+        figure.draw_without_rendering()
+        *panels, scale = figure.axes
+        titles = [axes.title.get_window_extent() for axes in panels]
+        names = [axes.yaxis.label for axes in panels if axes.get_ylabel()]
+        assert max(t.x1 for t in titles) < scale.get_window_extent().x0
+        beside = max(name.get_window_extent().x1 for name in names)
+        assert beside < min(title.x0 for title in titles)

@@ -17,6 +17,7 @@ from fitting import cli, cuts, figures, site_film, site_maps, style
 from fitting.site_files import site_labels
 
 from .test_figures import HOUR, labels, made_up, tracks_of
+from .test_network_figure import check_words_apart
 
 SHORT = ["Charge at C/5 until 4.0 V", "Discharge at C/5 until 3.7 V"]
 
@@ -148,6 +149,11 @@ def test_a_flat_map_has_its_words_whole_and_its_scale_apart_from_the_collector()
     assert figure.bbox.y0 < words.y0 < words.y1 < figure.bbox.y1
     assert (above - below) / figure.dpi > 3 / 72  # half of either width is 1.75 pt
     assert figure.get_supxlabel() == "the first 1 of 4 half cycles"
+
+
+def test_words_above_a_tall_map_are_apart_from_those_beside():
+    tall = cut(diffelec.graphs.chain(12))
+    check_words_apart(site_maps.site_figure(tall, on_lines(tall)))
 
 
 def test_an_electrode_without_positions_has_no_map(electrode):
