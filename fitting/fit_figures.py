@@ -363,7 +363,7 @@ def parameters_figure(report: Report) -> Figure:
     names = row_names([p.label for p in reversed(report.parameters)])
     axes.set_yticks(np.arange(count), names)
     widest = max(1.0, *(p.share for p in report.parameters))
-    axes.set_xlim(0, 1.35 * widest)
+    axes.set_xlim(0, 1.45 * widest)
     axes.set_ylim(-0.6, count - 0.4)
     axes.set_xlabel("standard deviation after the fit, in units of the prior's")
     if not told:

@@ -388,3 +388,14 @@ def test_an_event_that_the_model_never_shows_points_upwards_from_the_end():
     starts = [(float(x), float(y)) for x, y in (arrow.xyann for arrow in arrows)]
     assert starts == [(9.0, 14.0)] * 2
     assert max(arrow.xy[1] for arrow in arrows) > 14.0
+
+
+def test_numbers_beside_bars_end_within_the_axes():
+    known = made_up_report().parameters[0]._replace(value=-15.2, sd=0.0089)
+    figure = fit_figures.parameters_figure(made_up_report(parameters=(known,)))
+    with matplotlib.rc_context(style._STYLE):
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        (words,) = axes.texts
+        assert words.get_text() == "-15.2000 ± 0.0089"
+        assert words.get_window_extent().x1 < axes.get_window_extent().x1
