@@ -17,6 +17,7 @@ STOPS = tuple(
 _IMPATIENT = 5.0  # s within which more of them tell nothing new
 _SOON = 0.01  # s
 _IMPORTS = "<frozen importlib._bootstrap>"  # what loads modules
+_COMMAND_LINE = "fitting.cli"  # outside of which a module may be loaded all along
 
 
 class Interruptions:
@@ -64,10 +65,10 @@ class Interruptions:
 
 
 def _loads(frame) -> bool:
-    """Whether a module is being loaded: what is written in C may crash the process, or
-    hide an exception, when one comes while it begins.
+    """Whether the command line loads a module: what is written in C may crash the
+    process, or hide an exception, when one comes while it begins.
     """
-    while frame is not None:
+    while frame is not None and frame.f_globals.get("__name__") != _COMMAND_LINE:
         if frame.f_code.co_filename == _IMPORTS:
             return True
         frame = frame.f_back

@@ -1,5 +1,6 @@
 """How the process of a command ends: interrupted, terminated, or as usual."""
 
+import importlib
 import io
 import os
 import signal
@@ -135,6 +136,25 @@ def test_a_process_that_is_told_to_stop_leaves_nothing_behind(name, how, tmp_pat
     assert ended.returncode == 128 + number
     assert ended.stderr == "diffelec: interrupted; nothing was written.\n"
     assert list(inside.iterdir()) == []
+
+
+LOADED = """
+import sys
+from fitting.interruptions import _loads
+
+within = _loads(sys._getframe())
+inside = {"__name__": "fitting.cli", "sys": sys, "_loads": _loads}
+exec("found = _loads(sys._getframe())", inside)
+"""
+
+
+def test_what_runs_a_command_while_it_is_loaded_can_be_interrupted(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "loaded_here.py").write_text(LOADED, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    loaded = importlib.import_module("loaded_here")
+    assert (loaded.within, loaded.inside["found"]) == (True, False)
 
 
 def test_commands_are_loaded_when_interruptions_are_heard():
