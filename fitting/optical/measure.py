@@ -129,7 +129,7 @@ def measure(
         again, _ = _looks(look, film.num_frames, workers, shown)
         spared = np.array(spared) & _react_as_much(looks, again)
         looks = [_of_some(*both, spared) for both in zip(looks, again, strict=True)]
-    traces, quality, means = _gathered(film, regions, shifts, ground, looks)
+    traces, quality, means = _gathered(film, regions, shifts, ground, looks, spared)
     traces = _with_spared(traces, spared)
     if statistic is trimmed_mean:
         traces = _with_fronts(traces, quality.sd, means)
@@ -243,7 +243,7 @@ def _look(film, shifts, ground: Ground, correct, statistic, pixels, ends, k) -> 
 
 
 def _gathered(
-    film, regions, shifts, ground, looks
+    film, regions, shifts, ground, looks, spared
 ) -> tuple[Traces, Quality, np.ndarray]:
     """Traces, their quality and plain means from what all frames show."""
     gain = np.array([look.gain for look in looks])
@@ -278,7 +278,8 @@ def _gathered(
         np.stack([look.num_saturated for look in looks], axis=1),
     )
     notes = film.notes + regions.notes + shifts.notes + ground.notes
-    notes += quality_notes(quality, regions.labels, shifts.jumped, shifts.search)
+    cut = ~np.asarray(spared)
+    notes += quality_notes(quality, regions.labels, shifts.jumped, shifts.search, cut)
     notes += told + _field_notes(regions, intensity, kept, gaps[kept])
     traces = Traces(film.time, regions.labels, intensity, film.scale, film.start, notes)
     return traces, quality, means

@@ -55,7 +55,7 @@ class Quality:
         return "; ".join(name for name, found in self.flags.items() if found[k])
 
 
-def quality_notes(quality: Quality, labels, jumped, search) -> tuple[str, ...]:
+def quality_notes(quality: Quality, labels, jumped, search, cut) -> tuple[str, ...]:
     """One sentence on each thing that a user should look at.
 
     Args:
@@ -63,6 +63,7 @@ def quality_notes(quality: Quality, labels, jumped, search) -> tuple[str, ...]:
         labels: of the particles.
         jumped: frames at which the stage did.
         search: largest shift that was looked for [px].
+        cut: (particle,) whether pixels count in which it is saturated.
     """
     notes = [
         f"{_counted(np.flatnonzero(found))} masked: {REASONS[name]}."
@@ -91,7 +92,7 @@ def quality_notes(quality: Quality, labels, jumped, search) -> tuple[str, ...]:
             f"{_listed(kept[wide + 1])}, as by automatic exposure; it was corrected."
         )
     share = quality.num_saturated / np.maximum(quality.num_pixels, 1)
-    full = share > SATURATED
+    full = (share > SATURATED) & cut[:, None]
     names = [label for label, row in zip(labels, full, strict=True) if np.any(row)]
     if names:
         are, their = wording.verb(names, "is its", "are their").split()

@@ -194,6 +194,7 @@ def test_pixels_that_saturate_count_in_no_frame():
     traces, quality = measure.measure(film, region)
     assert np.max(quality.num_saturated) > 0.4 * np.max(quality.num_pixels)
     assert any("without the pixels that are saturated" in n for n in traces.notes)
+    assert not any("the bright end is cut" in note for note in traces.notes)
     found = traces.intensity[0] / traces.intensity[0, :5].mean()
     np.testing.assert_allclose(found, brightness / brightness[0], rtol=0.01)
 
