@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import design_figures, files, style
+from . import design_figures, files, style, uncertainty
 from .design import Expected, Findings
 from .summary import aligned
 
@@ -29,7 +29,6 @@ _CANDIDATES = (
 _SHARPENING = ("number", "candidate", "sd_before", "sd_after")
 _SPECTRUM = ("direction", "information", "told_by_data", "combination")
 _PROFILES = ("number", "value", "loss_rise")
-_BELOW = 0.1  # the loss of a fit: profiles of an optimum do not fall by so much
 
 
 def _sharpest(one: Expected) -> int | None:
@@ -92,7 +91,7 @@ def _profile_line(one) -> str:
     )
     return (
         f"{estimate.label}: 95 % of the profile {low} to {high}, of the normal law "
-        f"{estimate.lower:.4g} to {estimate.upper:.4g}{astray * (least < -_BELOW)}"
+        f"{estimate.lower:.4g} to {estimate.upper:.4g}{astray * (least < -uncertainty.BELOW)}"
     )
 
 

@@ -295,6 +295,10 @@ class Component(eqx.Module):
         return self.space.flatten(values)[self.index]
 
 
+BELOW = 0.1
+"""Of the loss, by which a profile is above that of an optimum but for rounding."""
+
+
 class Profile(NamedTuple):
     """Loss against a quantity, everything else at its best."""
 
@@ -305,13 +309,16 @@ class Profile(NamedTuple):
     value: float = np.nan  # at the fit, where the loss is 0; NaN: look at targets only
 
     def interval(self, drop: float = 1.9207) -> tuple[float, float]:
-        """Where the loss has risen by `drop` (1.92: 95 %), its root being a line
-        between neighbours among the targets and the fit; infinite on a side where it
-        does not within the targets.
+        """Where the loss has risen by `drop` (1.92: 95 %) above its least, its root
+        being a line between neighbours among the targets and the fit; infinite on a
+        side where it does not within the targets.
+
+        A fit whose loss is above the profile's by `BELOW` is no point of it.
         """
-        x, loss = self.targets, self.losses
-        if np.isfinite(self.value):
-            x, loss = np.append(x, self.value), np.append(loss, 0.0)
+        x, least = self.targets, self.losses.min(initial=0.0)
+        loss = self.losses - least
+        if np.isfinite(self.value) and least > -BELOW:
+            x, loss = np.append(x, self.value), np.append(loss, -least)
         order = np.argsort(x)
         x, y = x[order], np.sqrt(np.maximum(loss, 0.0))[order] - np.sqrt(drop)
         least = int(np.argmin(y))

@@ -304,6 +304,13 @@ def test_the_interval_of_a_profile_is_where_the_loss_has_risen():
     np.testing.assert_allclose(lower, -1.96, atol=1e-3)
 
 
+def test_the_interval_of_a_profile_below_the_fit_is_about_its_least():
+    targets = np.linspace(-3.0, 3.0, 601)
+    losses = 0.5 * targets**2 - 3.5
+    astray = uncertainty.Profile(targets, losses, np.zeros((601, 1)), 0, value=0.5)
+    np.testing.assert_allclose(astray.interval(), (-1.96, 1.96), atol=1e-3)
+
+
 def test_a_target_that_no_solve_reaches_has_an_infinite_loss():
     problem = linear_problem(fails_beyond=0.9)
     quantity = uncertainty.Component(problem.space, 0)
