@@ -17,7 +17,7 @@ import numpy as np
 from . import machine
 
 SETS = {
-    "wolfman2023-nmc333": "--sampler hmc --warmup 200 --pilot 300 --draws 900",
+    "wolfman2023-nmc333": "--sampler hmc --warmup 200 --pilot 300 --draws 1400",
     "wolfman2023-nmc532": "--sampler slice --pilot 300 --draws 1500",
 }
 
