@@ -89,9 +89,10 @@ def _profile_line(one) -> str:
         f"; along the profile the loss falls {-least:.2g} below the fit's, so that "
         "neither holds: raise --max-steps or --starts"
     )
+    told = astray if least < -uncertainty.BELOW else ""
     return (
         f"{estimate.label}: 95 % of the profile {low} to {high}, of the normal law "
-        f"{estimate.lower:.4g} to {estimate.upper:.4g}{astray * (least < -uncertainty.BELOW)}"
+        f"{estimate.lower:.4g} to {estimate.upper:.4g}{told}"
     )
 
 
