@@ -188,6 +188,11 @@ def _current_of(table: Table, instrument: str, time, voltage, counts):
             f"{sheet.name}: the current was read in {options.current_unit}, as was "
             f"said; it is at most {size:.3g} A, and {whole:.3g} Ah in a half cycle.",
         )
+    elif options.current_unit is not None:
+        notes += (
+            f"{sheet.name}: column {column.label} names its unit, which was taken; the "
+            f"current unit {options.current_unit} is for files that name none.",
+        )
     return current, notes
 
 

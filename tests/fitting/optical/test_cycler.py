@@ -283,3 +283,14 @@ def test_a_header_is_found_though_lines_above_it_came_or_went(added, tmp_path):
     table = read_cycler(path)
     assert table.instrument == "BioLogic"
     np.testing.assert_allclose(table.time, data.time, atol=1e-4)
+
+
+def test_a_unit_that_is_asked_for_beside_one_that_is_named_is_told_of(tmp_path):
+    path = tmp_path / "cell.csv"
+    rows = ["0,3,1", "1,3.9,1", "2,4.3,1"]
+    path.write_text("\n".join(["time_h,voltage_V,current_mA", *rows]))
+    table = read_cycler(path, current_unit="A")
+    assert table.recording().current.max() == pytest.approx(1e-3)
+    words = "column current_mA names its unit, which was taken"
+    assert any(words in note for note in table.notes)
+    assert not any("names its unit" in note for note in read_cycler(path).notes)
