@@ -215,14 +215,22 @@ class Diagnosis(NamedTuple):
         return "More draws may mend it."
 
 
+def _apart(value: float, limit: float, digits: int) -> tuple[str, str]:
+    """Two numbers that differ with as many digits, or more, as tell them apart."""
+    while f"{value:.{digits}f}" == f"{limit:.{digits}f}":
+        digits += 1
+    return f"{value:.{digits}f}", f"{limit:.{digits}f}"
+
+
 def _doubts_of_worst(rhat: Quantity, bulk: Quantity, tail: Quantity) -> list[str]:
     found = []
     if rhat.rhat > MAX_RHAT:
-        found.append(f"R-hat of {rhat.label} is {rhat.rhat:.3f} (above {MAX_RHAT})")
+        value, limit = _apart(rhat.rhat, MAX_RHAT, 3)
+        found.append(f"R-hat of {rhat.label} is {value} (above {limit.rstrip('0')})")
     for name, quantity, size in (("bulk", bulk, bulk.bulk), ("tail", tail, tail.tail)):
         if size < MIN_SIZE:
             found.append(
-                f"the {name} effective size of {quantity.label} is {size:.0f} "
+                f"the {name} effective size of {quantity.label} is {int(size)} "
                 f"(below {MIN_SIZE})"
             )
     return found
@@ -254,13 +262,14 @@ def _doubts_of_failures(found: Diagnosis) -> list[str]:
 def _doubts_of_weights(found: Diagnosis) -> tuple[str, ...]:
     doubts = _doubts_of_unknown(found)
     if found.shape > found.limit:
+        shape, limit = _apart(found.shape, found.limit, 2)
         doubts.append(
-            f"the weights of the approximation have the shape {found.shape:.2f} "
-            f"(above {found.limit:.2f}), it is not near enough to the posterior"
+            f"the weights of the approximation have the shape {shape} (above {limit}), "
+            "it is not near enough to the posterior"
         )
     least = min((q.bulk for q in found.known), default=np.inf)
     if least < MIN_SIZE:
-        doubts.append(f"the weights are worth {least:.0f} draws (below {MIN_SIZE})")
+        doubts.append(f"the weights are worth {int(least)} draws (below {MIN_SIZE})")
     return tuple(doubts + _doubts_of_failures(found))
 
 

@@ -123,6 +123,9 @@ def test_few_weights_must_have_shorter_tails():
     doubted = diagnostics._doubts_of_weights(few)
     assert any("above 0.55" in doubt for doubt in doubted)
     assert not any("shape" in d for d in diagnostics._doubts_of_weights(many))
+    near = diagnosis(num_chains=1, num_draws=160, shape=0.547)
+    doubted = diagnostics._doubts_of_weights(near)
+    assert any("shape 0.547 (above 0.546)" in doubt for doubt in doubted)
 
 
 def test_constants_have_no_diagnostics():
