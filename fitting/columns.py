@@ -12,6 +12,7 @@ TIME = {"s": 1.0, "min": 60.0, "h": 3600.0, "ms": 1e-3}
 TIME |= {"sec": 1.0, "second": 1.0, "seconds": 1.0, "minute": 60.0, "minutes": 60.0}
 TIME |= {"hr": 3600.0, "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0, "day": 86400.0}
 TIME |= {"mins": 60.0, "days": 86400.0, "d": 86400.0}
+TIME |= {"millisecond": 1e-3, "milliseconds": 1e-3, "msec": 1e-3}
 VOLTAGE = {"v": 1.0, "volt": 1.0, "mv": 1e-3, "volts": 1.0}
 VOLTAGE |= {"v vs ref": 1.0, "v vs li li+": 1.0}
 CURRENT = {"a": 1.0, "ampere": 1.0, "ma": 1e-3, "ua": 1e-6, "µa": 1e-6, "na": 1e-9}

@@ -294,3 +294,11 @@ def test_a_unit_that_is_asked_for_beside_one_that_is_named_is_told_of(tmp_path):
     words = "column current_mA names its unit, which was taken"
     assert any(words in note for note in table.notes)
     assert not any("names its unit" in note for note in read_cycler(path).notes)
+
+
+@pytest.mark.parametrize("name", ["test_time_millisecond", "time_msec", "Time (ms)"])
+def test_times_in_milliseconds_are_read(tmp_path, name):
+    path = tmp_path / "cell.csv"
+    rows = [f"{60_000 * k},{3.5 + 0.01 * k},1" for k in range(20)]
+    path.write_text("\n".join([f"{name},voltage_V,current_mA", *rows]))
+    assert read_cycler(path).recording().time[-1] == pytest.approx(1140.0)
