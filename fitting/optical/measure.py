@@ -112,28 +112,30 @@ def measure(
     ground = illumination.find_ground(
         film, shifts, regions.near, correct, workers=workers
     )
-    pixels = np.concatenate(regions.pixels, axis=1)
-    ends = np.cumsum([p.shape[1] for p in regions.pixels])
-    look = functools.partial(
-        _look, film, shifts, ground, correct, statistic, pixels, ends
-    )
-    looks, full = _looks(look, film.num_frames, workers, shown)
-    own = np.split(np.arange(pixels.shape[1]), ends[:-1])
-    kept, spared = _unsaturated(looks, own, full)
-    if any(spared):  # again, for a pixel must count in all frames or in none
-        ends = np.cumsum([k.size for k in kept])
-        pixels = pixels[:, np.concatenate(kept)]
-        look = functools.partial(
-            _look, film, shifts, ground, correct, statistic, pixels, ends
-        )
-        again, _ = _looks(look, film.num_frames, workers, shown)
-        spared = np.array(spared) & _react_as_much(looks, again)
-        looks = [_of_some(*both, spared) for both in zip(looks, again, strict=True)]
+    look = functools.partial(_look, film, shifts, ground, correct, statistic)
+    looks, spared = _unclipped(look, regions, film.num_frames, workers, shown)
     traces, quality, means = _gathered(film, regions, shifts, ground, looks, spared)
     traces = _with_spared(traces, spared)
     if statistic is trimmed_mean:
         traces = _with_fronts(traces, quality.sd, means)
     return traces, quality
+
+
+def _unclipped(look, regions, num_frames: int, workers: int, shown):
+    """(what every frame shows, which particles without pixels that saturate)."""
+    pixels = np.concatenate(regions.pixels, axis=1)
+    ends = np.cumsum([p.shape[1] for p in regions.pixels])
+    at = functools.partial(look, pixels, ends)
+    looks, full = _looks(at, num_frames, workers, shown)
+    own = np.split(np.arange(pixels.shape[1]), ends[:-1])
+    kept, spared = _unsaturated(looks, own, full)
+    if any(spared):  # again, for a pixel must count in all frames or in none
+        ends = np.cumsum([k.size for k in kept])
+        at = functools.partial(look, pixels[:, np.concatenate(kept)], ends)
+        again, _ = _looks(at, num_frames, workers, shown)
+        spared = np.array(spared) & _react_as_much(looks, again)
+        looks = [_of_some(*both, spared) for both in zip(looks, again, strict=True)]
+    return looks, spared
 
 
 def _looks(look, num_frames: int, workers: int, shown):
