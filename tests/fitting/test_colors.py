@@ -1,7 +1,11 @@
-from matplotlib.colors import to_rgb
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb, to_rgba
 
 from fitting.colors import colors_of
 from fitting.style import OKABE_ITO
+
+from .test_fit_figures import DRAWN, many_of
 
 BLUE, ORANGE, _, PINK, *_ = OKABE_ITO
 
@@ -32,3 +36,16 @@ def test_every_particle_has_a_colour_of_its_own():
     ):
         found = colors_of(labels)
         assert len({to_rgb(color) for color in found}) == len(labels)
+
+
+@pytest.mark.parametrize("draw", ["parity", "lithium", "voltage"])
+def test_a_scale_of_colours_names_many_particles(draw):
+    figure = DRAWN[draw](many_of(30))
+    (bar,) = [axes for axes in figure.axes if axes.get_ylabel() == "particle"]
+    named = [text.get_text() for text in bar.get_yticklabels()]
+    assert named[0] == "p0"
+    assert named[-1] == "p29"
+    scale = bar._colorbar
+    shown = scale.cmap(scale.norm(np.arange(30.0)))
+    expected = [to_rgba(color) for color in colors_of([f"p{k}" for k in range(30)])]
+    np.testing.assert_allclose(shown, expected)

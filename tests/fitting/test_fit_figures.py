@@ -3,12 +3,10 @@ import dataclasses
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 from PIL import Image
 
 from fitting import fit_figures, style
-from fitting.colors import colors_of
 from fitting.events import CHANGES, Event, Events
 from fitting.report import Half
 
@@ -347,19 +345,6 @@ def test_parameters_have_the_digits_of_their_deviation_and_hollow_bars_a_word():
     assert "prior" in legend.get_texts()[0].get_text()
     told = made_up_report(parameters=report.parameters[:1])
     assert not fit_figures.parameters_figure(told).legends
-
-
-@pytest.mark.parametrize("draw", ["parity", "lithium", "voltage"])
-def test_a_scale_of_colours_names_many_particles(draw):
-    figure = DRAWN[draw](many_of(30))
-    (bar,) = [axes for axes in figure.axes if axes.get_ylabel() == "particle"]
-    named = [text.get_text() for text in bar.get_yticklabels()]
-    assert named[0] == "p0"
-    assert named[-1] == "p29"
-    scale = bar._colorbar
-    shown = scale.cmap(scale.norm(np.arange(30.0)))
-    expected = [to_rgba(color) for color in colors_of([f"p{k}" for k in range(30)])]
-    np.testing.assert_allclose(shown, expected)
 
 
 def test_many_particles_are_not_named_in_legends():

@@ -15,17 +15,9 @@ from fitting import figures, results, site_maps, style
 from .test_figures import made_up
 
 
-@pytest.fixture(scope="module")
-def electrode():
-    return diffelec.presets.sharma2022(obstructions=(0, 1, 2))
-
-
-@pytest.fixture(scope="module")
-def solution(electrode):
-    return made_up(electrode)
-
-
-def test_network_has_a_row_per_half_cycle_and_a_column_per_state(electrode, solution):
+def test_network_has_a_row_per_half_cycle_and_a_column_per_state():
+    electrode = diffelec.presets.sharma2022(obstructions=(0, 1, 2))
+    solution = made_up(electrode)
     figure = figures.network_figure(electrode, solution, (0.1, 0.5))
     panels, bar = figure.axes[:-1], figure.axes[-1]
     assert len(panels) == 6
@@ -41,9 +33,9 @@ def test_network_has_a_row_per_half_cycle_and_a_column_per_state(electrode, solu
     assert one_cycle.get_supxlabel() == ""
 
 
-def test_states_of_charge_do_not_hang_on_the_instants_that_were_saved(
-    electrode, solution
-):
+def test_states_of_charge_do_not_hang_on_the_instants_that_were_saved():
+    electrode = diffelec.presets.sharma2022(obstructions=(0, 1, 2))
+    solution = made_up(electrode)
     names = ("time", "current", "voltage", "potentials", "site_stoichiometry")
     few = {name: getattr(solution, name)[[0, 5]] for name in names}
     surface = solution.site_surface_stoichiometry[[0, 5]]
