@@ -9,20 +9,26 @@ call; nor a reduction of 4096 numbers or more, which XLA hands to a library (see
 
 import equinox as eqx
 import jax
+from jax.dtypes import float0
 from jax.experimental.xla_metadata import set_xla_metadata
+
+from .linear import linear_map
 
 MARKS = {"xla_cpu_small_call": "true", "inlineable": "false"}
 UNMARKED = {"xla_cpu_small_call": "false", "inlineable": "true"}
 _TURNS = 32  # written out; more take long to compile
 
 
-@jax.custom_vjp
+@jax.custom_jvp
 def made_once(tree):
     """A pytree of arrays within a small call, computed once: XLA would compute it
     again in every loop that reads it, and in one that joins arrays number by number.
-    So are its cotangents.
+    So are its tangents and cotangents.
     """
+    return _same(tree)
 
+
+def _same(tree):
     @jax.jit
     def same(tree):
         return jax.tree.map(lambda leaf: leaf, tree)
@@ -31,12 +37,14 @@ def made_once(tree):
         return same(tree)
 
 
-def _cotangents_made_once(_, cotangents):
-    floats, others = eqx.partition(cotangents, eqx.is_inexact_array)
-    return (eqx.combine(made_once(floats), others),)
-
-
-made_once.defvjp(lambda tree: (made_once(tree), None), _cotangents_made_once)
+@made_once.defjvp
+def _tangents_made_once(primals, tangents):
+    (tree,), (moving,) = primals, tangents
+    floats, others = eqx.partition(moving, lambda leaf: leaf.dtype != float0)
+    same = lambda _, leaves: _same(leaves)
+    return made_once(tree), eqx.combine(
+        linear_map(same, same, (), floats, floats), others
+    )
 
 
 def turns_at_once() -> int:

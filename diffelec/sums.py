@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .linear import linear_map
 from .small_calls import made_once
 
 _LEAST_OF_LIBRARY = 4096  # numbers of a reduction that XLA calls a library for
@@ -22,7 +23,8 @@ def picked(values: Float[Array, " place"], at: np.ndarray) -> Float[Array, " num
     return _linear(
         lambda values: values.at[at].get(mode="promise_in_bounds"),
         lambda numbers: _added_up(numbers, at, values.size),
-    )(values)
+        *(values, np.shape(at)),
+    )
 
 
 def added_up(
@@ -32,7 +34,8 @@ def added_up(
     return _linear(
         lambda numbers: _added_up(numbers, at, size),
         lambda values: values.at[at].get(mode="promise_in_bounds"),
-    )(numbers)
+        *(numbers, (size,)),
+    )
 
 
 def over_rows(values: Float[Array, "row number"]) -> Float[Array, " number"]:
@@ -42,9 +45,10 @@ def over_rows(values: Float[Array, "row number"]) -> Float[Array, " number"]:
 
 def spread(values: Float[Array, " number"], rows: int) -> Float[Array, "row number"]:
     """The same in every row: the transpose of `over_rows`."""
+    wide = (rows, *values.shape)
     return _linear(
-        lambda values: jnp.broadcast_to(values, (rows, *values.shape)), over_rows
-    )(values)
+        lambda values: jnp.broadcast_to(values, wide), over_rows, values, wide
+    )
 
 
 def fits(size: int) -> bool:
@@ -120,12 +124,8 @@ def _in_turn(at: np.ndarray, size: int):
     return order, np.arange(at.size) - first[at[order]]
 
 
-def _linear(forward, backward):
-    """A linear function with its transpose, for reverse mode."""
-
-    @jax.custom_vjp
-    def function(x):
-        return forward(x)
-
-    function.defvjp(lambda x: (forward(x), None), lambda _, x: (backward(x),))
-    return function
+def _linear(forward, backward, values, shape):
+    """forward(values), of a shape, and its transpose."""
+    ahead, back = (lambda _, x, f=f: f(x) for f in (forward, backward))
+    given = jax.ShapeDtypeStruct(shape, values.dtype)
+    return linear_map(ahead, back, (), values, given)

@@ -13,7 +13,6 @@ function on a CPU (`serial`): what was looked up in tables is added to their row
 place.
 """
 
-import dataclasses
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -24,17 +23,13 @@ from jaxtyping import Array, Int
 
 from ..sums import row_at
 from .accepted import Last, Steps, bends, watch
-from .bordered import BorderedJacobian, Factorised
+from .again import Again, at_start, numbers_of
 from .parts import Parts
-from .pull import LookedUp, Model, TableSums, lane_of, pull, with_lane, zeros_of_lanes
-from .rosenbrock import end_weights, stages_of
+from .pull import Model, TableSums, lane_of, pull, with_lane, zeros_of_lanes
+from .rosenbrock import end_weights
 from .serial import largest_lane
 from .system import System
 from .tableaus import Tableau
-
-_OF_JACOBIAN = ("lower", "diagonal", "upper", "drive", "surface")
-_OF_JACOBIAN += ("edge_tail", "edge_head", "conductance", "reaction", "control")
-_OF_JACOBIAN += ("exchange",)
 
 
 class _Sums(NamedTuple):
@@ -77,16 +72,6 @@ class _Turns(NamedTuple):
         return jax.tree.map(lambda a, b: jnp.where(used, a, b), values, others)
 
 
-class _Again(NamedTuple):
-    """What a step computed, computed again."""
-
-    jacobian: BorderedJacobian
-    factorised: Factorised
-    stages: Parts
-    states: Parts
-    looked: LookedUp
-
-
 def transposed(
     system: System,
     moves,
@@ -120,7 +105,7 @@ def transposed(
         row, ends, used = turns.at(turn)
         step = jax.tree.map(lambda leaf: row_at(leaf, row), steps)
         step = step._replace(start=system.filled(step.start))
-        again = _compute_again(model, step)
+        again = Again.of(model, step)
 
         def one(lane, carry):
             every, tables = carry
@@ -156,21 +141,6 @@ def _start_back(system: System, rows, lane, state: Parts):
     return with_lane(state, jax.tree.map(jnp.add, own, of_start), lane)
 
 
-def _compute_again(model: Model, step: Steps) -> _Again:
-    """One accepted step, forwards."""
-    time, size, start = step
-    tableau, system = model.tableau, model.whole
-    jacobian = system.jacobian(time, start)
-    factorised = jacobian.factorised(1.0 / (size * tableau.gamma))
-    solve = factorised.solve
-    stages, states, _ = stages_of(system, tableau, time, size, start, solve)
-
-    look_up = lambda columns: LookedUp.of(system, columns)
-    mapped = partial(jax.lax.map, look_up) if system.serial else jax.vmap(look_up)
-    looked = mapped(states.columns)
-    return _Again(jacobian, factorised, stages, states, looked)
-
-
 def _end_back(model, step: Steps, of_end, of_dense: Parts, seen):
     """Cotangents of (a step's stages, its start) from those of (its end, its dense
     coefficients, its rows of seen values and of higher coefficients).
@@ -189,14 +159,14 @@ def _end_back(model, step: Steps, of_end, of_dense: Parts, seen):
     return jax.tree.map(of_stages, of_end, of_dense), of_end
 
 
-def _stages_back(model, step: Steps, again: _Again, of_stages, sums: _Sums, tables):
+def _stages_back(model, step: Steps, again: Again, of_stages, sums: _Sums, tables):
     """(sums, table sums) after the stages of a step, the last first, and after its
     Jacobian. `tables` are the table sums and the lane that they are for.
     """
     time, size, start = step
     tables, lane = tables
     tableau, dtype = model.tableau, of_stages.columns.dtype
-    shown = {name: getattr(again.jacobian, name) for name in _OF_JACOBIAN}
+    shown = numbers_of(again.jacobian)
     nothing = (jax.tree.map(jnp.zeros_like, shown), jnp.zeros_like(size))
     per_step = 1.0 / size
 
@@ -206,13 +176,10 @@ def _stages_back(model, step: Steps, again: _Again, of_stages, sums: _Sums, tabl
         right = jax.tree.map(lambda leaf: leaf[index], of_stages)
         found = model.made_once(again.factorised.solve_transposed(right))
 
-        def product(shown):
-            return dataclasses.replace(again.jacobian, **shown).product(value)
-
         def residual(system, state):
             return system.residual(time + node * size, state)
 
-        (here,) = jax.vjp(product, shown)[1](found)
+        (here,) = jax.vjp(lambda s: again.product(s, value), shown)[1](found)
         of_system, of_cubics, of_state = pull(model, residual, state, cubics, found)
         of_state = model.made_once(of_state)
         earlier = jax.tree.map(lambda leaf: jnp.multiply.outer(a, leaf), of_state)
@@ -236,13 +203,9 @@ def _stages_back(model, step: Steps, again: _Again, of_stages, sums: _Sums, tabl
     carry = (sums, of_stages, *nothing)
     (sums, _, *of_start), parts = jax.lax.scan(stage, carry, rows, reverse=True)
 
-    def begun(system, state):
-        jacobian = system.jacobian(time, state)
-        slope = system.time_slope(time, state).algebraic[-1]
-        return [{name: getattr(jacobian, name) for name in _OF_JACOBIAN}, slope]
-
-    cubics = jax.tree.map(lambda leaf: leaf[0], again.looked.cubics)
-    of_system, of_cubics, of_state = pull(model, begun, start, cubics, of_start)
+    cubics = again.looked_at_start.cubics
+    begun = at_start(time)
+    of_system, of_cubics, of_state = pull(model, begun, start, cubics, tuple(of_start))
     # The first stage is at the start: what it looked up, the Jacobian looked up too.
     first = lambda part, here: jnp.concatenate([part[:1] + here, part[1:]])
     parts = jax.tree.map(first, parts, tables.parts(of_cubics, cubics))

@@ -22,6 +22,10 @@ def _is_none(leaf) -> bool:
     return leaf is None
 
 
+def _none_of(tree):
+    return jax.tree.map(lambda _: False, tree)
+
+
 class LookedUp(NamedTuple):
     """Cubics of the tables at a state, and the places within their intervals; or those
     at the states of a step's stages, stages first.
@@ -145,13 +149,19 @@ class Model(NamedTuple):
         written `with_loops`, where it is to be one function.
         """
         wanted = jax.tree.map(lambda leaf: not _is_none(leaf), moves, is_leaf=_is_none)
-        none = jax.tree.map(lambda _: False, wanted.tables)
-        wanted = eqx.tree_at(lambda w: w.tables, wanted, none)
+        wanted = eqx.tree_at(lambda w: w.tables, wanted, _none_of(wanted.tables))
         parts = eqx.partition(system, wanted)
         return Model(*(p.with_loops() if loops else p for p in parts), tableau)
 
     def system(self, moving) -> System:
         return eqx.combine(moving, self.fixed)
+
+    def tangents(self, d_system: System):
+        """Tangents of a system, lanes first, as those of `moving`."""
+        wanted = jax.tree.map(lambda _: True, d_system)
+        wanted = eqx.tree_at(lambda w: w.tables, wanted, _none_of(wanted.tables))
+        own = eqx.filter(d_system, wanted)
+        return jax.vmap(System.with_loops)(own) if self.fixed.serial else own
 
     def made_once(self, tree):
         """As the system does."""

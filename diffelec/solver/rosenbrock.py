@@ -31,15 +31,8 @@ def rosenbrock_step(
     solve = jacobian.solver(1.0 / (step * tableau.gamma))
     stages, _, imbalances = stages_of(system, tableau, time, step, state, solve)
 
-    each = jax.tree.map(list, stages)
-
-    def combined(weights):
-        return Parts(*(weighted(weights, stage) for stage in each))
-
-    new = jax.tree.map(jnp.add, state, combined(end_weights(tableau)))
-    dense = [combined(row) for row in tableau.dense]
-    dense = jax.tree.map(lambda *powers: jnp.stack(powers), *dense)
-    error = Parts(*(stage[-1] for stage in each))
+    new, dense = end_of(tableau, state, stages)
+    error = jax.tree.map(lambda leaf: leaf[-1], stages)
     return new, error, dense, jacobian.off(imbalances[0])
 
 
@@ -58,29 +51,53 @@ def end_weights(tableau: Tableau) -> np.ndarray:
     return last
 
 
+def end_of(tableau: Tableau, state: Parts, stages: Parts) -> tuple[Parts, Parts]:
+    """(end of a step from `state`, dense coefficients by power), or tangents."""
+    each = jax.tree.map(list, stages)
+
+    def combined(weights):
+        return Parts(*(weighted(weights, stage) for stage in each))
+
+    new = jax.tree.map(jnp.add, state, combined(end_weights(tableau)))
+    dense = [combined(row) for row in tableau.dense]
+    return new, jax.tree.map(lambda *powers: jnp.stack(powers), *dense)
+
+
 def stages_of(system, tableau: Tableau, time, step, state: Parts, solve):
     """(stages, the states that the residual was taken at, its algebraic part there),
     stages first.
     """
-    slope = system.time_slope(time, state)
-    count, per_step = tableau.num_stages, 1.0 / step
+    slope, per_step = system.time_slope(time, state), 1.0 / step
 
-    def advance(carry, row):
-        stages, ahead, memory = carry
-        index, a, c, node, time_weight = row
+    def stage_of(node, time_weight, ahead, memory, _):
         force = system.residual(time + node * step, ahead)
         right = force._replace(columns=force.columns + per_step * memory)
         moved = lambda f, slope: f if slope is None else f + time_weight * step * slope
         found = system.made_once(solve(Parts(*map(moved, right, slope))))
+        return found, (ahead, force.algebraic)
+
+    stages, seen = over_stages(tableau, state, stage_of)
+    return stages, *seen
+
+
+def over_stages(tableau: Tableau, state: Parts, stage_of, given=None):
+    """(stages of a step from `state`, or of a tangent of one, and what is seen on the
+    way), stages first, by stage_of(node, weight of the slope in time, the state so far,
+    sum of c_ij k_j, row of `given`), which gives both of one stage.
+    """
+    count, dtype = tableau.num_stages, state.columns.dtype
+
+    def advance(carry, row):
+        stages, ahead, memory = carry
+        (index, a, c, *instant), own = row
+        found, seen = stage_of(*instant, ahead, memory, own)
         put = jax.lax.dynamic_update_index_in_dim
         stages = jax.tree.map(lambda all, one: put(all, one, index, 0), stages, found)
         # The next stage's arguments, written out and carried: look-ups would repeat
         # the sums.
         following = jax.tree.map(lambda y, all: y + weighted(a, all), state, stages)
-        carry = (stages, following, weighted(c, stages.columns))
-        return carry, (ahead, force.algebraic)
+        return (stages, following, weighted(c, stages.columns)), seen
 
-    dtype = state.columns.dtype
     following = np.append(np.arange(1, count), 0)
     rows = (
         np.arange(count),
@@ -91,8 +108,8 @@ def stages_of(system, tableau: Tableau, time, step, state: Parts, solve):
     )
     empty = jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape), dtype), state)
     start = (empty, state, jnp.zeros_like(state.columns))
-    (stages, *_), seen = jax.lax.scan(advance, start, rows)
-    return stages, *seen
+    (stages, *_), seen = jax.lax.scan(advance, start, (rows, given))
+    return stages, seen
 
 
 def higher_coefficients(dense: Float[Array, "power ..."]) -> Float[Array, "power ..."]:

@@ -41,9 +41,10 @@ def serial_or_plain(serial: Callable, plain: Callable) -> Callable:
     return chosen
 
 
-def transposed_or_plain(serial: Callable, plain: Callable) -> Callable:
-    """The same for a function of (residuals, cotangents), linear in the latter, of
-    which `serial` takes several at once along a leading axis: of one solve, that is.
+def linear_or_plain(serial: Callable, plain: Callable) -> Callable:
+    """The same for a function of (residuals, tangents or cotangents), linear in the
+    latter, of which `serial` takes several at once along a leading axis: of one solve,
+    that is.
     """
     if jax.default_backend() != "cpu":
         return plain

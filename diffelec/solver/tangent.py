@@ -14,14 +14,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..linear import linear_map
 from ..sums import fits
 from .accepted import CHUNK, TINY_STEP, Last, Made, Marched, Rows, bends, watch
 from .adjoint import transposed
-from .linear import linear_map
+from .onward import carried
 from .parts import Parts
 from .pull import pulled
 from .rosenbrock import rosenbrock_step
-from .serial import Whole, arrays_of, largest_lane, transposed_or_plain, unwrapped
+from .serial import Whole, arrays_of, largest_lane, linear_or_plain, unwrapped
 from .settled import begun, ended
 
 _POWERS = 3  # of a dense output, or fewer
@@ -91,11 +92,13 @@ def _at_one_state(function, given, state: Parts, moving, outputs):
     return _linear(forward, back, (*given, state), moving, outputs, sums=sums)
 
 
-def _linear(forward, back, residuals, moving, outputs, large=lambda t: t, sums=(0,)):
+def _linear(
+    forward, back, residuals, moving, outputs, large=lambda t: t, sums=(0,), onward=None
+):
     """forward(*residuals, moving), a linear function of tangents of a system and more;
     in reverse mode by `back`, as one function where that may hold it (see
-    `transposed_or_plain`), with sums of so many numbers. `large` marks cotangents as
-    `Whole`.
+    `linear_or_plain`), with sums of so many numbers; so in forward mode, of lanes of
+    tangents, where `onward` is given. `large` marks cotangents as `Whole`.
     """
     arrays, together = arrays_of(residuals)
     system, drive = unwrapped(residuals)[0], moving[0].control.drive
@@ -105,6 +108,9 @@ def _linear(forward, back, residuals, moving, outputs, large=lambda t: t, sums=(
 
     if jax.tree.leaves(drive):  # its instants move steps, which `back` does not know
         return ahead(arrays, moving)
+
+    def lanes_onward(arrays, moving):
+        return onward(*unwrapped(together(arrays)), moving)
 
     def lanes(arrays, cotangents, *, loops):
         return back(*unwrapped(together(arrays)), unwrapped(cotangents), loops)
@@ -116,17 +122,18 @@ def _linear(forward, back, residuals, moving, outputs, large=lambda t: t, sums=(
 
     one = partial(lanes, loops=True)
     is_one = system.is_one_back and fits(max(sums))
-    chosen = transposed_or_plain(one, plain) if is_one else plain
+    chosen = linear_or_plain(one, plain) if is_one else plain
+    onwards = linear_or_plain(lanes_onward, ahead) if is_one and onward else ahead
     backward = lambda arrays, cotangents: chosen(arrays, large(cotangents))
-    return linear_map(ahead, backward, arrays, moving, outputs)
+    return linear_map(onwards, backward, arrays, moving, outputs)
 
 
 def _along_steps(primals, moving, count, made: Made, rows: Rows, tableau):
     """Tangents of (the last step, rows of seen values, rows of higher coefficients),
     the last step's rows left at 0.
 
-    In forward mode, step by step; in reverse mode by `adjoint`, but where instants of a
-    recorded series move.
+    In forward mode by `onward` in a solve by itself, else automatic; in reverse mode by
+    `adjoint`, but where instants of a recorded series move.
     """
     moves = jax.tree.map(lambda _: True, moving[0])
     large = lambda tree: jax.tree.map(Whole, tree)
@@ -135,6 +142,8 @@ def _along_steps(primals, moving, count, made: Made, rows: Rows, tableau):
     def forward(system, start, count, steps, moving):
         return _step_by_step((system, start), moving, count, steps, tableau)
 
+    onward = partial(carried, tableau=tableau)
+
     def back(system, start, count, steps, cotangents, loops):
         made = (count, steps, cotangents)
         return transposed(system, moves, *made, tableau, loops=loops)
@@ -142,11 +151,11 @@ def _along_steps(primals, moving, count, made: Made, rows: Rows, tableau):
     residuals = (primals[0], primals[1], count, steps)
     outputs = (made.last, rows.seen, rows.higher)
     wrap = lambda cotangents: (cotangents[0], *large(tuple(cotangents[1:])))
-    return _linear(forward, back, residuals, moving, outputs, wrap)
+    return _linear(forward, back, residuals, moving, outputs, wrap, onward=onward)
 
 
 def _step_by_step(primals, moving, count, steps, tableau):
-    """`_along_steps` in forward mode."""
+    """`_along_steps` in forward mode, by automatic differentiation of each step."""
     system, parts = primals
     d_system, d_parts = moving
     # Rows after the last repeat the first step: one that is known to be finite. Where

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffelec.solver.linear import linear_map
+from diffelec.linear import linear_map
 
 MATRIX = jnp.asarray(np.random.default_rng(2).normal(size=(3, 4)))
 SCALE = jnp.asarray(2.0)
