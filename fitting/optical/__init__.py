@@ -20,6 +20,7 @@ From frames to traces:
   `region_files`: regions from circles, ImageJ and label images.
   `sampling`: values of a frame at places that move.
   `bands`: bands of spatial frequency in which frames are compared.
+  `peaks`: tops of correlations.
   `registration`: shifts of frames.
   `proposal`: regions found where a film changes (extra `segment`).
   `tilts`: light that leans to one side.
@@ -106,6 +107,7 @@ _NAMESPACES = (
     "onset_tables",
     "onsets",
     "optical_figures",
+    "peaks",
     "pictures",
     "population",
     "proposal",

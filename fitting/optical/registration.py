@@ -16,9 +16,9 @@ from jaxtyping import Bool, Float
 
 from .bands import Bands, Ground, band_passed, bands_of, ground_of
 from .frames import Film, in_order
+from .peaks import highest, refined
 from .sampling import MOST_GAPS, filled
 
-_NEWTON_STEPS, _TOLERANCE = 6, 1e-3  # px; towards the top of the correlation
 _AVERAGED = 24  # frames whose mean is the reference
 _BLOCK = 32  # frames between looks at whether the reference still serves
 _DROP = 0.5  # of the correlation, at which the reference is taken anew
@@ -28,6 +28,8 @@ _SAMPLES = 12  # frames, spread over the film, by which the first reference is c
 _AGREEING = 4  # more than one in so many of them show what it shows
 _CHANCE, _MOST_CHANCE = 16.0, 0.3  # see `_Reference.chance`
 _SURE = 1.25  # times chance, from where two frames agree without doubt
+_PEAKS, _APART = 6, 4  # tried of a frame that agrees badly; px between them
+_AGREES = 0.7  # of a good frame's correlation, from where one of them is right
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +124,7 @@ def register(
         near = found[order[k - 1], :2] if k else (0.0, 0.0)
         one = functools.partial(_shift, film, bands, kept, search, near)
         found[block] = list(in_order(one, block, workers=workers))
+        _seek(film, bands, kept, search, found, order[: k + _BLOCK], block, workers)
         typical = _median(found[block, 2])
         last = _last_good(found, order[:k], best)
         if typical < _DROP * best and last != references[-1]:
@@ -139,6 +142,36 @@ def register(
     if reference is None:
         shifts = _from_first_good(shifts)
     return dataclasses.replace(shifts, notes=notes + shifts.notes)
+
+
+def _seek(film, bands, kept, search, found, done, block, workers) -> None:
+    """Looks again, at several places, for frames of a block that agree badly.
+
+    Where little is left of a small frame beside particles, the largest correlation of
+    whole pixels may be one by chance.
+    """
+    again = functools.partial(_best_of_peaks, film, bands, kept, search)
+    for _ in block:
+        good = _good(found[done, 2])
+        known = np.array([k for k in done if found[k, 2] >= _DROP * good])
+        bad = [k for k in block if found[k, 2] < _DROP * good]
+        if not (known.size and bad):
+            return
+        near = [found[known[np.argmin(np.abs(known - k))], :2].copy() for k in bad]
+        news = np.array(
+            list(in_order(again, zip(bad, near, strict=True), workers=workers))
+        )
+        right = news[:, 2] >= _AGREES * good
+        if not np.any(right):
+            return
+        # Those that now agree show where to look for the others.
+        found[np.array(bad)[right]] = news[right]
+
+
+def _good(correlation) -> float:
+    """That of a good frame; 0 where there is none."""
+    finite = correlation[np.isfinite(correlation)]
+    return float(np.quantile(finite, _GOOD)) if finite.size else 0.0
 
 
 def _first_of_many(film, bands: Bands, ground, search: float) -> int:
@@ -201,7 +234,7 @@ def _judged(found, search, jump, references, chance: float, binning: int) -> Shi
     dy, dx, correlation = found.T
     with np.errstate(invalid="ignore"):
         agreeing = correlation[correlation > chance]
-        good = float(np.quantile(agreeing, _GOOD)) if agreeing.size else chance
+        good = _good(agreeing) if agreeing.size else chance
         at_edge = np.maximum(np.abs(dy), np.abs(dx)) >= search - binning
         lost = ~(correlation > max(_LOW * good, chance)) | at_edge
     # A reference that agrees with itself alone tells nothing.
@@ -236,9 +269,11 @@ def _reference(film, bands: Bands, ground, search: float, frames, place=(0.0, 0.
     first, number = _of_spectrum(total, weights, ground), 1
     fy = scipy.fft.fftfreq(weights.shape[0]).astype(np.float32)[:, None]
     fx = scipy.fft.rfftfreq(weights.shape[1]).astype(np.float32)
-    for k in frames[1:]:
-        y, x, correlation = _shift(film, bands, first, search, (0.0, 0.0), k)
-        if not correlation > _LOW:
+    places = [_shift(film, bands, first, search, (0.0, 0.0), k) for k in frames[1:]]
+    # A few frames at a wrong place would draw others there.
+    most = max((c for *_, c in places if np.isfinite(c)), default=0.0)
+    for k, (y, x, correlation) in zip(frames[1:], places, strict=True):
+        if not correlation > max(_LOW, _DROP * most):
             continue
         y, x = y / bands.binning, x / bands.binning
         frame, _ = filled(film.frame(k))
@@ -271,19 +306,58 @@ def _shift(film, bands: Bands, kept: _Reference, search: float, near, k: int):
     be drawn to where f is strong. Where the scene has changed, a = <w r f> / <w r^2>
     is less.
     """
+    frame = _frame(film, kept, k)
+    if frame is None:
+        return np.nan, np.nan, np.nan
+    return _placed(bands, kept, search, frame, _whole(bands, kept, near))
+
+
+def _frame(film, kept: _Reference, k: int):
+    """A frame that can be compared with the reference; None where it cannot."""
     frame, gaps = filled(film.frame(k))
     empty = kept.energy == 0 or frame.min() == frame.max()
-    if empty or gaps > MOST_GAPS * frame.size:
-        return np.nan, np.nan, np.nan
-    whole = tuple(
+    return None if empty or gaps > MOST_GAPS * frame.size else frame
+
+
+def _whole(bands: Bands, kept: _Reference, near) -> tuple[int, int]:
+    """A shift in whole (binned) pixels from the reference, 0 where it is not known."""
+    return tuple(
         round((float(n) - o) / bands.binning) if np.isfinite(n) else 0
         for n, o in zip(near, (kept.dy, kept.dx), strict=True)
     )
+
+
+def _best_of_peaks(film, bands: Bands, kept: _Reference, search: float, frame_near):
+    """As `_shift`, the best of what `near` and several peaks of correlation lead to."""
+    k, near = frame_near
+    frame = _frame(film, kept, k)
+    if frame is None:
+        return np.nan, np.nan, np.nan
+    surface, _ = _surface(bands, kept, frame, (0, 0))
+    starts = [_whole(bands, kept, near)]
+    for _ in range(_PEAKS):
+        starts.append(highest(surface, search / bands.binning, (0, 0)))
+        rows, columns = (
+            np.arange(n - _APART, n + _APART + 1) % size
+            for n, size in zip(starts[-1], surface.shape, strict=True)
+        )
+        surface[np.ix_(rows, columns)] = -np.inf
+    places = (_placed(bands, kept, search, frame, start) for start in starts)
+    return max(places, key=lambda place: place[2])
+
+
+def _surface(bands: Bands, kept: _Reference, frame, whole):
+    """Correlation by further whole shifts, and the band-passed frame."""
+    seen = band_passed(bands, frame, kept.ground, whole)
+    spectrum = scipy.fft.rfft2(seen * bands.rows * bands.columns) * kept.tapered
+    return scipy.fft.irfft2(spectrum, s=seen.shape), seen
+
+
+def _placed(bands: Bands, kept: _Reference, search: float, frame, whole):
+    """(dy, dx, correlation) of a frame, looked for from a whole shift on."""
     for _ in range(3):
-        seen = band_passed(bands, frame, kept.ground, whole)
-        spectrum = scipy.fft.rfft2(seen * bands.rows * bands.columns) * kept.tapered
-        surface = scipy.fft.irfft2(spectrum, s=seen.shape)
-        step = _peak(surface, search / bands.binning, whole)
+        surface, seen = _surface(bands, kept, frame, whole)
+        step = highest(surface, search / bands.binning, whole)
         if max(map(abs, step)) <= 1:
             break
         whole = (whole[0] + step[0], whole[1] + step[1])
@@ -293,60 +367,9 @@ def _shift(film, bands: Bands, kept: _Reference, search: float, near, k: int):
     half = 0.5 * float(np.clip(surface[step] / kept.energy, 0.0, 1.0))
     difference = scipy.fft.rfft2(seen) * kept.of_image
     difference -= half * scipy.fft.rfft2(squared) * kept.of_weights
-    y, x, top = _refined(difference, seen.shape, step)
+    y, x, top = refined(difference, seen.shape, step)
     return (
         kept.dy + bands.binning * (whole[0] + y),
         kept.dx + bands.binning * (whole[1] + x),
         (top + half * strength) / np.sqrt(kept.energy * strength),
     )
-
-
-def _peak(surface: np.ndarray, reach: float, whole) -> tuple[int, int]:
-    """Whole shift of the largest correlation within reach of no shift at all."""
-    axes = []
-    for n, w in zip(surface.shape, whole, strict=True):
-        far = np.fft.fftfreq(n, 1 / n).astype(int)
-        axes.append(far[np.abs(far + w) <= reach])
-    part = surface[np.ix_(*axes)]
-    i, j = np.unravel_index(np.argmax(part), part.shape)
-    return int(axes[0][i]), int(axes[1][j])
-
-
-def _refined(spectrum, shape, whole) -> tuple[float, float, float]:
-    """Peak of the correlation between pixels, and its height.
-
-    The Fourier sum and its derivatives are evaluated where they are needed by products
-    of matrices (Guizar-Sicairos, Thurman and Fienup, Opt. Lett. 33, 156, 2008), here
-    for Newton's steps to the very top instead of a fine grid.
-    """
-    fy = 2 * np.pi * scipy.fft.fftfreq(shape[0]).astype(np.float32)
-    fx = 2 * np.pi * scipy.fft.rfftfreq(shape[1]).astype(np.float32)
-    # Of a real image half the spectrum is stored; the other half doubles it.
-    weight = np.full(fx.size, 2.0, np.float32)
-    weight[0] = 1.0
-    if shape[1] % 2 == 0:
-        weight[-1] = 1.0
-    y, x = float(whole[0]), float(whole[1])
-    for _ in range(_NEWTON_STEPS):
-        table = _derivatives(spectrum, fy, fx, weight, y, x)
-        gradient = np.array([table[1, 0], table[0, 1]])
-        bend = np.array([[table[2, 0], table[1, 1]], [table[1, 1], table[0, 2]]])
-        if bend[0, 0] >= 0 or np.linalg.det(bend) <= 0:
-            break
-        step = np.clip(-np.linalg.solve(bend, gradient), -0.5, 0.5)
-        y, x = y + step[0], x + step[1]
-        if np.max(np.abs(step)) < _TOLERANCE:
-            break
-    if max(abs(y - whole[0]), abs(x - whole[1])) > 1.5:
-        y, x = float(whole[0]), float(whole[1])
-    return y, x, float(table[0, 0]) / (shape[0] * shape[1])
-
-
-def _derivatives(spectrum, fy, fx, weight, y: float, x: float) -> np.ndarray:
-    """Derivatives of the correlation, by order in y and x up to two."""
-    rows = np.exp(1j * y * fy)
-    columns = np.exp(1j * x * fx) * weight
-    left = np.stack([rows, 1j * fy * rows, -(fy**2) * rows])
-    right = np.stack([columns, 1j * fx * columns, -(fx**2) * columns], axis=1)
-    # Not `@`: its own threads and ours would wait for each other.
-    return np.einsum("iw,wj->ij", np.einsum("ih,hw->iw", left, spectrum), right).real

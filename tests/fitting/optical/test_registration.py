@@ -50,6 +50,20 @@ def test_particles_that_brighten_do_not_pull_where_they_are_left_out(seed):
     assert not found.notes
 
 
+@pytest.mark.parametrize(("size", "count"), [(110, 5), (160, 14)])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_jump_is_followed_where_particles_leave_little_of_a_small_frame(
+    seed, size, count
+):
+    film, truth = made_film(
+        *(40, (size, size), count, 0.01, seed, (2.0, -1.0), (16.0, 11.0), (), 0.0)
+    )
+    found = register(film, away=regions(truth["circles"], (size, size)).around)
+    assert not np.any(found.lost)
+    assert error(found, truth) < 0.2
+    assert np.flatnonzero(found.jumped).tolist() == [20]
+
+
 def test_particles_that_fill_the_frame_are_not_left_out():
     film, truth = made_film(8, (96, 128), 2, blurred=())
     found = register(film, away=regions([[64.0, 48.0, 70.0]], (96, 128)).around)
