@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 MOST_GAPS = 0.01  # of a frame's pixels, for what is filled to tell its shift
 _BLOCK = 64  # rows
+_HALF = 0.5  # px
 
 
 def filled(
@@ -98,7 +99,11 @@ def values_at(
 def in_field(
     pixels: Int[np.ndarray, "2 pixel"], shape, dy: float, dx: float
 ) -> Bool[np.ndarray, " pixel"]:
-    """Whether the scene at these pixels is in the field of a shifted frame."""
+    """Whether the scene at these pixels is in the field of a shifted frame.
+
+    A pixel reaches half a pixel beyond its centre, so that no shift by chance puts what
+    lies at the border outside.
+    """
     rows, columns = pixels[0] + dy, pixels[1] + dx
-    within = (rows >= 0) & (rows <= shape[0] - 1)
-    return within & (columns >= 0) & (columns <= shape[1] - 1)
+    within = (rows >= -_HALF) & (rows <= shape[0] - 1 + _HALF)
+    return within & (columns >= -_HALF) & (columns <= shape[1] - 1 + _HALF)

@@ -263,6 +263,16 @@ def test_a_particle_that_leaves_the_field_is_masked_there():
     assert any("'1' lies outside the field by more" in note for note in traces.notes)
 
 
+def test_a_particle_at_the_border_of_a_still_film_is_measured_in_all_frames():
+    noise = np.random.default_rng(0).integers(-4, 5, (COUNT, *SHAPE))
+    values = np.clip(FILM.read(0) + noise, 0, 255).astype(np.uint8)
+    still = dataclasses.replace(FILM, read=values.__getitem__)
+    circles = [[40, 2.0, 9], [70, 60, 9]]
+    traces, quality = measure.measure(still, regions(circles))
+    assert np.all(np.isfinite(traces.intensity[:, quality.kept]))
+    assert not any("outside the field" in note for note in traces.notes)
+
+
 def test_without_ground_flicker_stays_and_is_noted():
     everywhere = [[70.0, 55.0, 75.0]]
     traces, quality = measure.measure(FILM, regions(everywhere))
