@@ -12,6 +12,9 @@ _DATE = r"(\d{4})[-_.:]?(\d{2})[-_.:]?(\d{2})"
 _CLOCK = r"(\d{2})[-_.:h]?(\d{2})[-_.:m]?(\d{2})(?:[.,](\d{1,9}))?"
 _STAMP = re.compile(rf"(?<!\d){_DATE}[T _-]+{_CLOCK}(?!\d)")
 _ZONE = re.compile(r"\s?(?:Z|([+-])(\d{2}):?(\d{2}))(?![A-Za-z\d:])")
+_NOON = re.compile(
+    r"[\s_-]?([AP])\.?M(?![^\W_])\.?", re.IGNORECASE
+)  # that follows a clock
 _ZONES = 2  # that a film may have, one of them in summer; counters of frames have more
 _SUNDAY, _LATEST = 6, 4  # day of the week; hour
 _EVEN, _TWICE, _LEAST = 0.6, 1.6, 3  # of pictures in hours beside each other
@@ -60,12 +63,16 @@ class Stamps:
 
 
 def date_seconds(text: str) -> float | None:
-    """Seconds since 1970 of a stamp with the year first, read as UTC; else None."""
+    """Seconds since 1970 of a stamp with the year first, read as UTC; else None.
+
+    A clock of 12 hours tells AM or PM behind it.
+    """
     found = _STAMP.search(text)
     if found is None:
         return None
-    *whole, fraction = found.groups()
+    *date, hour, minute, second, fraction = found.groups()
     part = float(f"0.{fraction or 0}")
+    whole = (*date, _of_day(text, found, int(hour)), minute, second)
     try:
         instant = datetime(*map(int, whole), tzinfo=UTC)
     except ValueError:
@@ -73,10 +80,24 @@ def date_seconds(text: str) -> float | None:
     return (instant + timedelta(seconds=part)).timestamp()
 
 
+def _of_day(text: str, clock: re.Match, hour: int) -> int:
+    """The hour of a clock of 24, of one of 12 by the AM or PM behind it."""
+    noon = _NOON.match(text, clock.end())
+    if noon is None or not 1 <= hour <= 12:
+        return hour
+    return hour % 12 + (12 if noon[1] in "pP" else 0)
+
+
+def _end(text: str, clock: re.Match) -> int:
+    """Where a clock ends, with the AM or PM behind it."""
+    noon = _NOON.match(text, clock.end())
+    return clock.end() if noon is None else noon.end()
+
+
 def zone_seconds(text: str) -> float | None:
     """By how much the zone told after a date, `+0200` or `Z`, is ahead of UTC."""
     date = _STAMP.search(text)
-    found = None if date is None else _ZONE.match(text, date.end())
+    found = None if date is None else _ZONE.match(text, _end(text, date))
     if found is None:
         return None
     sign, hours, minutes = found.groups()
@@ -90,8 +111,9 @@ def without_stamp(text: str) -> str:
     for pattern in (_STAMP, _EPOCH, _HMS, _ELAPSED):
         found = pattern.search(text)
         if found is not None:
-            zone = _ZONE.match(text, found.end()) if pattern is _STAMP else None
-            return text[: found.start()] + text[(zone or found).end() :]
+            end = _end(text, found)
+            zone = _ZONE.match(text, end) if pattern is _STAMP else None
+            return text[: found.start()] + text[end if zone is None else zone.end() :]
     return text
 
 
@@ -107,7 +129,11 @@ def elapsed_seconds(text: str) -> float | None:
     """Seconds of `120s`, `2.5 min`, `t=0.5h`, `1h_20min` or `00:02:00`; else None."""
     clock = _HMS.search(text)
     if clock is not None:
-        return 3600.0 * int(clock[1]) + 60.0 * int(clock[2]) + float(clock[3])
+        return (
+            3600.0 * _of_day(text, clock, int(clock[1]))
+            + 60.0 * int(clock[2])
+            + float(clock[3])
+        )
     found = _ELAPSED.search(text)
     if found is None:
         return None

@@ -91,6 +91,25 @@ def test_stamps_may_have_up_to_nine_decimals(decimals):
     assert not stamps.note
 
 
+HALF_DAYS = ["2024-03-05 {} {}.png", "m_20240305_{}{}_x.png", "2024.03.05 {} {}.m..png"]
+
+
+@pytest.mark.parametrize("form", HALF_DAYS)
+def test_a_clock_of_twelve_hours_goes_on_at_noon(tmp_path, form):
+    clocks = ["11.20.00", "11.50.00", "12.20.00", "12.50.00", "01.20.00"]
+    halves = ["AM", "am", "PM", "PM", "pm"] if ".m." not in form else "aappp"
+    names = [form.format(*pair) for pair in zip(clocks, halves, strict=True)]
+    film = frames.open_film(written(tmp_path, names))
+    assert "names of the files" in film.time_source
+    np.testing.assert_allclose(film.time, 1800.0 * np.arange(5))
+
+
+def test_a_clock_of_twelve_hours_goes_on_at_midnight():
+    texts = ["2024:03:05 11:59:00 PM +01:00", "2024:03:06 12:00:00 AM +01:00"]
+    stamps = read_stamps(texts, "tags")
+    np.testing.assert_allclose(stamps.seconds, 1709679540 + np.array([0, 60]))
+
+
 @pytest.mark.parametrize(
     "form",
     ["f_{h}h_{m}min", "f {h}h {m} min", "f_{h:02d}h{m:02d}min{s}s", "0d-{h}h{m}min"],
