@@ -1,11 +1,12 @@
 r"""Midpoint and duration of a rise whose shape is not known, with honest deviations.
 
 The rise is one of `shapes.SHAPES`, each as likely as the others beforehand, between two
-slopes, the later of which may bend. Given midpoint and duration the model is linear, so
-its other five parameters are integrated out in closed form, and midpoint and logarithm
-of duration over a grid that closes in on where the posterior is. What results is
-averaged over the shapes by their evidence. A jump between two frames thus comes out as
-likely anywhere between them; no term for the spacing of frames is added by hand.
+slopes, both of which may bend: what brightens ever faster before its rise would else be
+a part of it. Given midpoint and duration the model is linear, so its other six
+parameters are integrated out in closed form, and midpoint and logarithm of duration
+over a grid that closes in on where the posterior is. What results is averaged over the
+shapes by their evidence. A jump between two frames thus comes out as likely anywhere
+between them; no term for the spacing of frames is added by hand.
 
 Source: Hoeting et al., "Bayesian model averaging", *Stat. Sci.* 14, 382 (1999).
 """
@@ -28,7 +29,9 @@ _NEARBY = 3.0  # durations, or steps of frames, on each side of a first grid at 
 _WIDE = 4.0  # deviations on each side that the grid covers
 _COARSE = 1.5  # deviations between its points at most
 _LEAST_DURATION, _STRETCH = 0.05, 1.2  # in spacings; in natural logarithms
-_BEND = 0.25  # weak prior of the later slope's bend, in ranges over all frames squared
+# Weak priors of the bends of the later and earlier slope, in ranges over all frames
+# squared: a rise that begins ever faster is common, and one that goes on bends little.
+_BENDS = (0.25, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +69,7 @@ class _Frames:
     trace: Float[np.ndarray, " frame"]
     weight: Float[np.ndarray, " frame"]
     spacing: float
-    ridge: Float[np.ndarray, " 5"]
+    ridge: Float[np.ndarray, " 6"]
 
 
 def find_rise(
@@ -111,7 +114,7 @@ def _near(time, trace, noise, jump: Jump) -> _Frames:
         squares = np.add.reduceat(weight**2, edges)
         t, y = (np.add.reduceat(weight**2 * v, edges) / squares for v in (t, y))
         weight = np.sqrt(squares)
-    ridge = 1 / (np.array([*WIDTHS, _BEND]) * float(np.ptp(y))) ** 2
+    ridge = 1 / (np.array([*WIDTHS, *_BENDS]) * float(np.ptp(y))) ** 2
     return _Frames(t, y, weight, spacing, ridge)
 
 
@@ -173,7 +176,7 @@ def _log_density(shape, frames: _Frames, midpoint, duration):
 
 
 def _normal(shape, frames: _Frames, midpoint, duration):
-    """Normal equations of level, slope, amplitude, later slope and bend at points."""
+    """Normal equations of level, slope, amplitude, later slope and bends at points."""
     columns = _columns(shape, frames, midpoint, duration)
     weighed = frames.weight * frames.trace
     normal = columns @ columns.transpose(0, 2, 1) + np.diag(frames.ridge)
@@ -181,15 +184,16 @@ def _normal(shape, frames: _Frames, midpoint, duration):
 
 
 def _columns(shape, frames: _Frames, midpoint, duration):
-    """(point, 5, frame), divided by the noise."""
+    """(point, 6, frame), divided by the noise."""
     span = frames.time[-1] - frames.time[0]
     x = (frames.time - frames.time[0]) / span - 0.5
     w = (frames.time - midpoint[:, None]) / duration[:, None]
-    columns = np.empty((len(midpoint), 5, len(x)))
+    columns = np.empty((len(midpoint), 6, len(x)))
     columns[:, 0], columns[:, 1] = frames.weight, frames.weight * x
     columns[:, 2] = shape(w)
     columns[:, 3] = hinge(w) * (duration / span)[:, None]
     columns[:, 4] = columns[:, 3] ** 2
+    columns[:, 5] = (hinge(-w) * (duration / span)[:, None]) ** 2
     columns[:, 2:] *= frames.weight
     return columns
 

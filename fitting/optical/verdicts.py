@@ -342,7 +342,8 @@ def _times(rise: Rise, shape: float, exposure: float) -> dict:
     """Times with deviations that hold exposure, shape and the difference of estimators.
 
     Rises that none of the shapes describes came out up to 1 % of their duration off.
-    What a later slope gains until it is sure to have set in may be of the rise.
+    What a later slope gains until it is sure to have set in may be of the rise: an end
+    of it then moves by about twice as much as its middle, and a duration with it.
     """
     blur, values = _PER_UNIFORM * exposure, dataclasses.asdict(rise)
     unshaped = math.hypot(_UNSHAPED, _SETS_IN * rise.later) * rise.duration
@@ -352,7 +353,8 @@ def _times(rise: Rise, shape: float, exposure: float) -> dict:
         found[name] = values[name]
         deviation = values[f"{name}_sd"]
         found[f"{name}_sd"] = math.hypot(deviation, blur, shape)
-    found["duration_sd"] = math.hypot(rise.duration_sd, math.sqrt(2) * blur)
+    slopes = 2 * _SETS_IN * rise.later * rise.duration
+    found["duration_sd"] = math.hypot(rise.duration_sd, math.sqrt(2) * blur, slopes)
     return found
 
 

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from benchmarks.onset_bias import ALL, MINUTE, closed_form, made_trace
 from fitting.optical import midpoints
@@ -65,6 +66,33 @@ def test_deviations_of_slow_rises_hold_that_a_later_slope_sets_in_somewhere():
     away = np.abs([z for z in found if np.isfinite(z)])
     assert np.mean(away < 1.96) > 0.75  # 42 % if it set in at midpoints
     assert np.sqrt(np.mean(away**2)) < 1.8
+
+
+BESIDE = {
+    "square": lambda t, end: 0.3 * np.clip(t / end, 0, 1) ** 2,
+    "cube": lambda t, end: 0.3 * np.clip(t / end, 0, 1) ** 3,
+    "half of the way": lambda t, end: 0.3 * np.clip(2 * t / end - 1, 0, 1),
+    "a fall after it": lambda t, end: -0.3 * np.clip((t - end - 1000) / 6000, 0, 1),
+}
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_intervals_hold_beside_slopes_that_bend(beside):
+    """Most of 20; of durations none to 11 were, before slopes could bend early."""
+    times, held = 60.0 * np.arange(150), []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        middle, long = rng.uniform(0.35, 0.75) * times[-1], rng.uniform(300, 1800)
+        trace = expit(2 * np.log(9) * (times - middle) / long)
+        trace = trace + BESIDE[beside](times, middle) + rng.normal(0, 0.01, 150)
+        found = judge(look_at("p", times, trace, None), 1.0, 0.0)
+        held.append(
+            (
+                abs(found.midpoint - middle) < 1.96 * found.midpoint_sd,
+                abs(found.duration - long) < 1.645 * found.duration_sd,
+            )
+        )
+    assert np.all(np.sum(held, axis=0) >= (18, 15))
 
 
 def test_deviations_are_near_the_closed_form_without_a_term_for_frames(found):
