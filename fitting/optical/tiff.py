@@ -2,9 +2,11 @@
 
 import contextlib
 import logging
+import lzma
 import struct
 import threading
 import weakref
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -281,7 +283,14 @@ class _Pages:
         try:
             with self._lock:
                 raw = page.asarray()
-        except (ValueError, RuntimeError, OSError, tifffile.TiffFileError) as error:
+        except (
+            ValueError,
+            RuntimeError,
+            OSError,
+            zlib.error,
+            lzma.LZMAError,
+            tifffile.TiffFileError,
+        ) as error:
             raise ValueError(
                 f"{self.name}, frame {k + 1}, must be an image, but cannot be decoded "
                 f"({error}); copy the file again."

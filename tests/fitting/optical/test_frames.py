@@ -145,6 +145,19 @@ def test_images_that_are_no_film_are_refused(tmp_path, make, words):
         frames.open_film(make(tmp_path), interval=60.0)
 
 
+def test_a_packed_frame_that_is_damaged_is_named(tmp_path):
+    path = pages(tmp_path, GREY, compression="zlib")
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as stack:
+        start = stack.pages[4].dataoffsets[0]
+    content[start + 100 : start + 200] = bytes(100)
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"film.tif, frame 5, must be .* cannot be dec"
+    ):
+        frames.open_film(path, interval=60.0).frame(4)
+
+
 def test_a_pixel_that_is_not_finite_does_not_lose_a_film(tmp_path):
     values = (GREY / 100).astype(np.float32)
     values[3, 1, 2], values[4, 5, 6] = np.inf, -np.inf
