@@ -96,6 +96,8 @@ def _source(path: Path, stack: tifffile.TiffFile, said: list[str]) -> Source:
     series, single = stack.series[0], len(stack.series) == 1
     if single:
         pages = series.pages
+        if series.kind == "uniform":
+            _check_uniform(path)
         num_frames, notes = _count_frames(path, series.axes, series.shape)
     else:
         _check_alike(path, stack)
@@ -127,6 +129,28 @@ def _check_alike(path: Path, stack) -> None:
             f"{path.name} must hold one series of frames, but holds {count}; save the "
             "film alone."
         )
+
+
+def _check_uniform(path: Path) -> None:
+    """Raises ValueError unless all pages are alike, of which tifffile looks at a few
+    and reads the others by the first.
+    """
+    with tifffile.TiffFile(path) as stack:
+        stack.pages.useframes = False
+        kinds = [(page.shape, page.dtype) for page in stack.pages]
+    names = [f"page {k + 1} of {path.name}" for k in range(len(kinds))]
+    check_one_size(names, [shape for shape, _ in kinds])
+    for name, kind in zip(names, kinds, strict=True):
+        if kind != kinds[0]:
+            raise ValueError(
+                f"All frames must be of one kind, but {name} holds {_kind(*kind)} and "
+                f"page 1 {_kind(*kinds[0])}; save them alike."
+            )
+
+
+def _kind(shape, dtype) -> str:
+    """`gray of uint8` or `3 channels of uint16`."""
+    return f"{'gray' if len(shape) == 2 else f'{shape[2]} channels'} of {dtype}"
 
 
 def _count_frames(path: Path, axes: str, shape) -> tuple[int, tuple[str, ...]]:

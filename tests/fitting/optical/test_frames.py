@@ -145,6 +145,24 @@ def test_images_that_are_no_film_are_refused(tmp_path, make, words):
         frames.open_film(make(tmp_path), interval=60.0)
 
 
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        (GREY[0][9:], "page 10 of film.tif has 50 x 31 px and page 1"),
+        (GREY[0].astype(np.uint16), "page 10 of film.tif holds gray of uint16 and pag"),
+        (COLOUR[0], "page 10 of film.tif holds 3 channels of uint8 and page 1 gray"),
+    ],
+)
+@pytest.mark.parametrize("how", [{}, {"compression": "zlib"}])
+def test_one_page_of_another_kind_far_into_a_stack_is_refused(
+    tmp_path, odd, words, how
+):
+    with pytest.raises(ValueError, match=words):
+        frames.open_film(
+            pages(tmp_path, [*GREY[:9], odd, *GREY[10:]], **how), interval=60.0
+        )
+
+
 def test_a_packed_frame_that_is_damaged_is_named(tmp_path):
     path = pages(tmp_path, GREY, compression="zlib")
     content = bytearray(path.read_bytes())
