@@ -184,6 +184,11 @@ def _inside(name, label, pixels, middle, shape) -> np.ndarray:
     """The pixels within the frame."""
     height, width = shape
     y, x = middle
+    if np.isnan(y):
+        raise ValueError(
+            f"{name}, particle '{label}', must have an area, but covers no pixel; draw "
+            "it around the particle, or remove it."
+        )
     if not (-0.5 <= y <= height - 0.5 and -0.5 <= x <= width - 0.5):
         remedy = "check the file, and that it belongs to this film"
         if -height <= y < 0:

@@ -147,6 +147,11 @@ REGIONS_REFUSED = [
         "region 'scale', must be an oval.* kind polyline",
     ),
     (
+        "an area of nothing",
+        lambda d: rois(d, roifile.ImagejRoi.frompoints([[4, 4], [9, 4]], name="s")),
+        "particle 's', must have an area, but covers no pixel; draw it around",
+    ),
+    (
         "broken zip",
         lambda d: text(d, "PKxx", "rois.zip"),
         "cannot be read .* `More > Save`",
