@@ -12,7 +12,7 @@ import PIL.Image
 
 from ..wording import counted
 from . import tiff
-from .sources import Source, check_content, check_one_size, natural_key
+from .sources import CURVED, Source, check_content, check_one_size, natural_key
 from .stamps import Stamps, hour_twice, is_day_first, read_stamps, without_stamp
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -188,12 +188,24 @@ def _head(path: Path) -> _Head:
             if _PART in taken:
                 date += f".{str(taken[_PART]).strip()}"
             size = (image.height, image.width)
-            return _Head(size, image.mode, exif.get(_ORIENTATION, 1), date)
+            notes = _curve_notes(path, image)
+            return _Head(size, image.mode, exif.get(_ORIENTATION, 1), date, notes)
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(
             f"{path.name} must be a picture, but cannot be read ({error}); copy it "
             "again, or take it out of the folder."
         ) from None
+
+
+def _curve_notes(path: Path, image) -> tuple[str, ...]:
+    """A note on a PNG that tells of a curve (gAMA or sRGB)."""
+    linear = image.info.get("gamma", 1.0) == 1.0 and "srgb" not in image.info
+    if image.format != "PNG" or linear:
+        return ()
+    return (
+        f"{path.name} tells that it keeps brightness on a curve (gamma, sRGB): where "
+        f"that is so, and not only told, {CURVED}.",
+    )
 
 
 def _tiff_head(path: Path) -> _Head:
@@ -245,8 +257,7 @@ def _folder_notes(images: Sequence[Path], heads, num_others: int) -> list[str]:
         notes.append("Pictures with a palette were turned into colours.")
     if any(p.suffix.lower() in (".jpg", ".jpeg") for p in images):
         notes.append(
-            "JPEG keeps brightness on a curve (gamma) and loses detail: times of jumps "
-            "hold, slopes and durations may not."
+            f"JPEG keeps brightness on a curve (gamma) and loses detail: {CURVED}."
         )
     tinted = [note for head in heads for note in head.notes]
     if tinted:

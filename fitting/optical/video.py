@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .sources import Source, check_content
+from .sources import CURVED, Source, check_content
 
 ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".wmv")
 _UNEVEN = 1.5  # usual steps from a frame to the next, from which on one is longer
@@ -41,7 +41,7 @@ def open_video(path: Path) -> Source:
     if not decoder.exact:
         notes.append(
             "Video keeps brightness on a curve (gamma), in a limited range and with "
-            "loss: times of jumps hold, slopes and durations may not."
+            f"loss: {CURVED}."
         )
     if declared and declared != num_frames:
         notes.append(

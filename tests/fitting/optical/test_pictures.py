@@ -1,11 +1,13 @@
 """Pictures of one file each: what their bits and their names tell."""
 
 import os
+import re
 import struct
 import zlib
 
 import numpy as np
 import PIL.Image
+import PIL.PngImagePlugin
 import pytest
 
 from fitting.optical import frames, pictures
@@ -75,6 +77,27 @@ def test_black_and_white_is_no_film_but_may_tell_particles(tmp_path):
     np.testing.assert_array_equal(pictures.read_picture(tmp_path / "1.png"), masks[1])
     with pytest.raises(ValueError, match="holds only black and white"):
         frames.open_film(tmp_path, interval=60.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "noted"),
+    [
+        (b"gAMA", 45455, True),
+        (b"gAMA", 100000, False),
+        (b"sRGB", 0, True),
+        (b"tEXt", 0, False),
+    ],
+)
+def test_a_curve_of_brightness_that_a_png_tells_of_is_noted(
+    tmp_path, name, value, noted
+):
+    told = PIL.PngImagePlugin.PngInfo()
+    told.add(name, value.to_bytes(1 if name == b"sRGB" else 4, "big"))
+    for k in range(3):
+        PIL.Image.fromarray(GREY[k]).save(tmp_path / f"{k}.png", pnginfo=told)
+    notes = frames.open_film(tmp_path, interval=60.0).notes
+    words = "0.png tells that it keeps brightness on a curve .* So it is in 3 of 3 pict"
+    assert any(re.search(words, note) for note in notes) == noted
 
 
 def test_numbers_that_are_no_decimals_sort_as_text():
