@@ -97,8 +97,8 @@ def values_at(
 
 
 def in_field(
-    pixels: Int[np.ndarray, "2 pixel"], shape, dy: float, dx: float
-) -> Bool[np.ndarray, " pixel"]:
+    pixels: Int[np.ndarray, "2 *pixel"], shape, dy: float, dx: float
+) -> Bool[np.ndarray, " *pixel"]:
     """Whether the scene at these pixels is in the field of a shifted frame.
 
     A pixel reaches half a pixel beyond its centre, so that no shift by chance puts what

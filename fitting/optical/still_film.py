@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .sampling import moved_back
+from .sampling import in_field, moved_back
 
 _COLUMNS = ("dy_px", "dx_px")
 
@@ -41,8 +41,13 @@ class StillFilm:
         return self.film.shape
 
     def frame(self, k: int) -> Float[np.ndarray, "height width"]:
-        """A frame as it would be without its shift."""
-        return moved_back(self.film.frame(k), float(self.dy[k]), float(self.dx[k]))
+        """A frame as it would be without its shift; NaN where it shows nothing."""
+        dy, dx = float(self.dy[k]), float(self.dx[k])
+        image = moved_back(self.film.frame(k), dy, dx)
+        if dy == dx == 0:
+            return image
+        inside = in_field(np.indices(image.shape), image.shape, dy, dx)
+        return np.where(inside, image, np.float32(np.nan))
 
 
 def read_still(path: str | os.PathLike, film) -> StillFilm:
