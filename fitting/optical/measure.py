@@ -113,7 +113,7 @@ def measure(
         film, shifts, regions.near, correct, workers=workers
     )
     look = functools.partial(_look, film, shifts, ground, correct, statistic)
-    looks, spared = _unclipped(look, regions, film.num_frames, workers, shown)
+    looks, spared = _unclipped(look, regions, shifts.lost, workers, shown)
     traces, quality, means = _gathered(film, regions, shifts, ground, looks, spared)
     traces = _with_spared(traces, spared)
     if statistic is trimmed_mean:
@@ -121,28 +121,33 @@ def measure(
     return traces, quality
 
 
-def _unclipped(look, regions, num_frames: int, workers: int, shown):
-    """(what every frame shows, which particles without pixels that saturate)."""
+def _unclipped(look, regions, lost, workers: int, shown):
+    """(what every frame shows, which particles without pixels that saturate in one that
+    is not lost: a flash fills all).
+    """
     pixels = np.concatenate(regions.pixels, axis=1)
     ends = np.cumsum([p.shape[1] for p in regions.pixels])
     at = functools.partial(look, pixels, ends)
-    looks, full = _looks(at, num_frames, workers, shown)
+    lost = lost & ~np.all(lost)
+    looks, full = _looks(at, lost, workers, shown)
     own = np.split(np.arange(pixels.shape[1]), ends[:-1])
-    kept, spared = _unsaturated(looks, own, full)
+    seen = [looks[k] for k in np.flatnonzero(~lost)]
+    kept, spared = _unsaturated(seen, own, full)
     if any(spared):  # again, for a pixel must count in all frames or in none
         ends = np.cumsum([k.size for k in kept])
         at = functools.partial(look, pixels[:, np.concatenate(kept)], ends)
-        again, _ = _looks(at, num_frames, workers, shown)
+        again, _ = _looks(at, lost, workers, shown)
         spared = np.array(spared) & _react_as_much(looks, again)
         looks = [_of_some(*both, spared) for both in zip(looks, again, strict=True)]
     return looks, spared
 
 
-def _looks(look, num_frames: int, workers: int, shown):
-    """What every frame shows, and whether a pixel is full in one of them."""
+def _looks(look, lost, workers: int, shown):
+    """What every frame shows, and whether a pixel is full in one that is not lost."""
     looks, full = [], np.zeros(0, bool)
-    for found in in_order(look, range(num_frames), workers=workers):
-        full = found.full | full if full.size else found.full
+    for found in in_order(look, range(len(lost)), workers=workers):
+        own = found.full & ~lost[len(looks)]
+        full = own | full if full.size else own
         looks.append(dataclasses.replace(found, full=np.zeros(0, bool)))
         shown(len(looks))
     return looks, full

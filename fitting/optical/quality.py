@@ -92,7 +92,7 @@ def quality_notes(quality: Quality, labels, jumped, search, cut) -> tuple[str, .
             f"{_listed(kept[wide + 1])}, as by automatic exposure; it was corrected."
         )
     share = quality.num_saturated / np.maximum(quality.num_pixels, 1)
-    full = (share > SATURATED) & cut[:, None]
+    full = (share > SATURATED) & cut[:, None] & quality.kept
     names = [label for label, row in zip(labels, full, strict=True) if np.any(row)]
     if names:
         are, their = wording.verb(names, "is its", "are their").split()

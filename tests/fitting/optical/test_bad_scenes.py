@@ -199,6 +199,27 @@ def test_pixels_that_saturate_count_in_no_frame():
     np.testing.assert_allclose(found, brightness / brightness[0], rtol=0.01)
 
 
+def test_a_flash_does_not_bring_back_pixels_that_saturate():
+    film, region, brightness = bright(0.5)
+    white = np.full((96, 96), 65535, np.uint16)
+    flashed = dataclasses.replace(
+        film, read=lambda k: white if k == 9 else film.read(k)
+    )
+    traces, quality = measure.measure(flashed, region)
+    assert np.flatnonzero(~quality.kept).tolist() == [9]
+    assert any("without the pixels that are saturated" in n for n in traces.notes)
+    found = traces.intensity[0] / traces.intensity[0, :5].mean()
+    good = quality.kept
+    np.testing.assert_allclose(found[good], (brightness / brightness[0])[good], 0.01)
+
+
+def test_particles_in_a_flash_are_not_said_to_be_saturated():
+    flashed = changed(lambda frame: np.full_like(frame, 255), [9])
+    traces, _ = measure.measure(flashed, regions())
+    assert any("1 frame (10) masked" in note for note in traces.notes)
+    assert not any("saturated" in note for note in traces.notes)
+
+
 def test_pixels_that_do_not_react_stand_for_none_that_saturate():
     film, region, _ = bright(0.95, dark_part=True)
     traces, _ = measure.measure(film, region)
