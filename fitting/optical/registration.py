@@ -29,6 +29,7 @@ _AGREEING = 4  # more than one in so many of them show what it shows
 _CHANCE, _MOST_CHANCE = 16.0, 0.3  # see `_Reference.chance`
 _SURE = 1.25  # times chance, from where two frames agree without doubt
 _PEAKS, _APART = 6, 4  # tried of a frame that agrees badly; px between them
+_MOSTLY = 0.5  # of all frames; where so many are lost, particles are looked at too
 _AGREES = 0.7  # of a good frame's correlation, from where one of them is right
 
 
@@ -97,7 +98,8 @@ def register(
     Args:
         film: its frames must have something to hold on to beside the particles.
         away: gives the pixels, in the reference, of what changes and of so many px
-            around it, such as `Regions.around`; they are left out.
+            around it, such as `Regions.around`; they are left out, unless most frames
+            are then lost and fewer than half of these are with them.
         reference: frame whose shift is 0; by default the first that shows what others
             show.
         search: largest shift that is looked for [px]; at most a third of the frame.
@@ -141,7 +143,22 @@ def register(
     shifts = _judged(found, search, jump, references, kept.chance, bands.binning)
     if reference is None:
         shifts = _from_first_good(shifts)
-    return dataclasses.replace(shifts, notes=notes + shifts.notes)
+    shifts = dataclasses.replace(shifts, notes=notes + shifts.notes)
+    if ground is None or np.mean(shifts.lost) < _MOSTLY:
+        return shifts
+    options = {"search": search, "jump": jump, "workers": workers, "shown": shown}
+    whole = register(film, reference=reference, **options)
+    return _the_whole(whole) if whole.lost.sum() < 0.5 * shifts.lost.sum() else shifts
+
+
+def _the_whole(shifts: Shifts) -> Shifts:
+    """Shifts by whole frames, with a note on why."""
+    note = (
+        "What lies between the particles shows too little to tell most shifts by, so "
+        "they were taken from the particles too, whose change may move them by up to "
+        "0.1 px."
+    )
+    return dataclasses.replace(shifts, notes=(note, *shifts.notes))
 
 
 def _seek(film, bands, kept, search, found, done, block, workers) -> None:

@@ -72,6 +72,26 @@ def test_particles_that_fill_the_frame_are_not_left_out():
     assert "too little of the frame" in note
 
 
+def test_a_ground_that_shows_nothing_leaves_the_particles_to_hold_on_to():
+    shape, noise = (130, 150), np.random.default_rng(4)
+    film, truth = made_film(40, shape, 6, 0.0, 2, (1.0, -1.0), (0, 0), (), 0.0)
+    drawn = regions(truth["circles"], shape)
+    beside = np.hypot(*(n - np.mean(n) for n in np.indices(shape))) < 0
+    for x, y, r in truth["circles"]:
+        beside |= np.hypot(*(np.indices(shape) - np.reshape((y, x), (2, 1, 1)))) < r + 4
+    flat = [
+        np.where(beside, film.read(k), 51) + noise.normal(0, 5, shape)
+        for k in range(40)
+    ]
+    flat = np.clip(flat, 0, 255).astype(np.uint8)
+    found = register(
+        dataclasses.replace(film, read=flat.__getitem__), away=drawn.around
+    )
+    assert not np.any(found.lost)
+    assert error(found, truth) < 0.3
+    assert "shows too little" in found.notes[0]
+
+
 def test_regions_of_another_size_are_refused():
     film, _ = made_film(3, (96, 128), 2, blurred=())
     with pytest.raises(
