@@ -301,7 +301,9 @@ def is_blurred(focus, usable) -> Bool[np.ndarray, " frame"]:
         away = _running_median(score) - score
         spread = _NORMAL * np.nanmedian(np.abs(away))
         apart = away > max(_OUTLIER * spread, _LEAST_BLUR * typical)
-        return apart | (score < _FOCUS_GONE * typical)
+        # Of ground that shows little, scores scatter so far by chance.
+        gone = (score < _FOCUS_GONE * typical) & (typical - score > _OUTLIER * spread)
+        return apart | gone
 
 
 def _running_median(values: np.ndarray) -> np.ndarray:

@@ -262,3 +262,12 @@ def test_light_that_leans_to_a_side_is_taken_out(made, kind):
     # Of a tilt of 0.3, the ones at the rims would be off by 0.1.
     assert np.nanmax(np.abs(error - 1)) < 0.02
     assert len(truth["circles"]) == len(error)
+
+
+def test_scores_that_scatter_by_chance_are_not_out_of_focus():
+    score, usable = np.random.default_rng(0).normal(1.0, 0.4, 200), np.ones(200, bool)
+    assert not np.any(illumination.is_blurred(score, usable))
+    # Sharp ones tell more, also of a focus that is gone for longer than a window.
+    score = np.random.default_rng(0).normal(1.0, 0.1, 200)
+    score[150:] -= 0.8
+    assert np.sum(illumination.is_blurred(score, usable)[150:]) > 45
