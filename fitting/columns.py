@@ -90,6 +90,22 @@ PASSED = Quantity(
     _CHARGES,
     CHARGE,
 )
+CHARGING = Quantity(
+    "current",
+    ("charge current", "charging current", "chg current", "current charge"),
+    CURRENT,
+)
+DISCHARGING = Quantity(
+    "current",
+    (
+        "discharge current",
+        "discharging current",
+        "dchg current",
+        "dischg current",
+        "current discharge",
+    ),
+    CURRENT,
+)
 SIGNED_CHARGE = Quantity("charge", ("q-qo", "net capacity"), CHARGE)
 STEP_CHARGE = Quantity("charge", ("dq",), CHARGE)
 

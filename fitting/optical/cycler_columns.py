@@ -165,7 +165,9 @@ def _current_of(table: Table, instrument: str, time, voltage, counts):
     sheet, options = table.sheet, table.options
     column = table.found[_CURRENT]
     if column is None:
-        current, notes = _current_of_charge(table, time)
+        current, notes = _current_of_two(table)
+        if current is None:
+            current, notes = _current_of_charge(table, time)
         return current, notes if current is not None else _unread_currents(sheet)
     current = _amperes(table, column, instrument)
     step = counts.get("step_count", counts.get("step_id"))
@@ -240,6 +242,27 @@ def _states(sheet: Sheet) -> Int[np.ndarray, " row"] | None:
         if not any(looks_numeric(text) for text in texts[:20]):
             return cycler_current.state_signs(texts)
     return None
+
+
+def _current_of_two(table: Table):
+    """The current [A] of a column of charges less that of one of discharges; None where
+    there are not both, or both flow at once, as limits do that were set.
+    """
+    sheet = table.sheet
+    columns = [first(sheet.header, q) for q in (names.CHARGING, names.DISCHARGING)]
+    if any(column is None or math.isnan(column.factor) for column in columns):
+        return None, ()
+    up, down = (
+        np.abs(column.factor * np.nan_to_num(table.numbers(column, required=False)))
+        for column in columns
+    )
+    if np.any((up > 0) & (down > 0)):
+        return None, ()
+    labels = [column.label for column in columns]
+    for label, current in zip(labels, (up, down), strict=True):
+        cycler_current.check_size(sheet.name, label, sheet.lines, current)
+    note = f"{sheet.name}: the current is {labels[0]} less {labels[1]}."
+    return up - down, (note,)
 
 
 def _current_of_charge(table: Table, time):

@@ -173,9 +173,9 @@ MENDED = {
         "has no current; half cycles cannot be told",
         SECONDS,
     ),
-    "currents of charge and discharge apart": (
+    "two currents at once, as of limits": (
         ["time_s,voltage_V,Charge Current(A),Discharge Current(A)"]
-        + [f"{10 * k},{v},0.1,0" for k, v in enumerate(CHARGE)],
+        + [f"{10 * k},{v},0.1,0.1" for k, v in enumerate(CHARGE)],
         {},
         r"Charge Current\(A\), Discharge Current\(A\) were not read as currents",
         SECONDS,

@@ -302,3 +302,20 @@ def test_times_in_milliseconds_are_read(tmp_path, name):
     rows = [f"{60_000 * k},{3.5 + 0.01 * k},1" for k in range(20)]
     path.write_text("\n".join([f"{name},voltage_V,current_mA", *rows]))
     assert read_cycler(path).recording().time[-1] == pytest.approx(1140.0)
+
+
+@pytest.mark.parametrize("unit", ["A", "mA"])
+def test_currents_of_charge_and_discharge_apart_are_one(unit, tmp_path):
+    time = 600.0 * np.arange(12)
+    size, scale = 0.02 + 1e-3 * np.arange(12), {"A": 1.0, "mA": 1e3}[unit]
+    rows = [f"Time (s),Voltage (V),Charge Current ({unit}),Discharge Current ({unit})"]
+    for k, at in enumerate(time):
+        cells = [f"{scale * size[k]:.4f}", "0" if k % 2 else ""]
+        voltage = 3.5 + 0.01 * k if k < 6 else 3.6 - 0.01 * k
+        rows.append(",".join([f"{at},{voltage}", *(cells if k < 6 else cells[::-1])]))
+    path = tmp_path / "two.csv"
+    path.write_text("\n".join(rows), encoding="utf-8")
+    table = read_cycler(path)
+    expected = np.where(np.arange(12) < 6, size, -size)
+    np.testing.assert_allclose(table.current, expected, rtol=1e-9)
+    assert any("Charge Current" in note for note in table.notes)
