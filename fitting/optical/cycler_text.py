@@ -20,6 +20,7 @@ _COMMENTS = ("#", "~")
 _HEADER_WITHIN = 400  # lines, of which one must be the header
 _LINE = re.compile(r"\r\n|\r|\n")
 _BIOLOGIC = re.compile(r"Nb header lines\s*:\s*(\d+)")
+_TABLE = re.compile(r"(\w+)\tTABLE(\t\d*)?\s*")  # above each table of Gamry's files
 _NUMBER = re.compile(r"[-+]?[\d.,\s']*\d[\d.,\s']*([eE][-+]?\d+)?|[-+]?(nan|inf)")
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
@@ -60,7 +61,8 @@ def read_sheet(
     """
     name = Path(path).name
     text, notes = decode(path)
-    lines = _LINE.split(text)
+    lines, more = _curves_alone(name, _LINE.split(text))
+    notes += more
     start, cells, delimiter = _find_header(name, lines, is_header)
     header = _without_empty_end([cell.strip().strip("~").strip() for cell in cells])
     rows, numbers, marked, repeated = _rows(name, lines, start, header, delimiter)
@@ -108,6 +110,27 @@ def decode(path: str | os.PathLike) -> tuple[str, list[str]]:
     except UnicodeDecodeError:
         note = f"{name} is not in UTF-8 and was read as Latin-1."
         return data.decode("latin-1"), [note]
+
+
+def _curves_alone(name: str, lines: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The lines, blank where a file of Gamry's holds tables other than its curves, or a
+    curve's header again; and notes.
+    """
+    tables = [
+        (k, m[1]) for k, line in enumerate(lines) if (m := _TABLE.fullmatch(line))
+    ]
+    curves = [k for k, table in tables if table.startswith("CURVE")]
+    if len(tables) < 2 or not curves:
+        return list(lines), []
+    kept, notes = list(lines), []
+    ends = [*(k for k, _ in tables[1:]), len(lines)]
+    for (k, table), end in zip(tables, ends, strict=True):
+        if k not in curves:
+            kept[k:end] = [""] * (end - k)
+            notes.append(f"{name}: its table {table}, line {k + 1}, was left aside.")
+        elif k != curves[0] and lines[k + 1 : k + 2] == lines[curves[0] + 1 :][:1]:
+            kept[k : k + 3] = [""] * 3  # its name, header and units
+    return kept, notes
 
 
 def _find_header(name: str, lines: Sequence[str], is_header):

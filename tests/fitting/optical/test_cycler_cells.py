@@ -282,6 +282,22 @@ def test_a_file_of_gamry_is_read_with_its_units(indent, tmp_path):
     np.testing.assert_allclose(table.current, 5e-4)
 
 
+def test_of_the_tables_of_gamry_the_curves_are_read_as_one(tmp_path):
+    names = ["EXPLAIN", "TAG\tPWR800", "OCVCURVE\tTABLE\t3"]
+    rest = ["\tPt\tT\tVf\tVm", "\t#\ts\tV vs. Ref.\tV"]
+    rest += [f"\t{k}\t{k}\t3.4\t0" for k in range(3)]
+    lines = ["EOC\tQUANT\t3.4\tOpen Circuit (V)"]
+    for part, sign in enumerate([1, -1]):
+        lines += [f"CURVE{part + 1}\tTABLE\t15", _GAMRY]
+        for k in range(15 * part, 15 * part + 15):
+            lines.append(f"\t{k}\t{60 * k}\t{3.5 + k / 100}\t{5e-4 * sign}\t0\t....")
+    table = read_cycler(written(tmp_path / "a.DTA", "\n".join(names + rest), lines))
+    np.testing.assert_allclose(table.time, MINUTE * np.arange(30))
+    np.testing.assert_allclose(table.voltage, 3.5 + np.arange(30) / 100)
+    np.testing.assert_allclose(table.current, np.repeat([5e-4, -5e-4], 15))
+    assert any("OCVCURVE, line 3, was left aside" in note for note in table.notes)
+
+
 @pytest.mark.parametrize("header", ["time /s,E /V,I /mA", "Elapsed Time(s),E(V),I(mA)"])
 def test_a_potential_named_e_is_the_voltage(header, tmp_path):
     rows = [f"{60 * k},{3.5 + k / 100},0.5" for k in range(30)]
