@@ -10,7 +10,8 @@ class RESULTS(eqx.Enumeration):
     start_outside_limits = (
         "The voltage (or current) limit of the first step is already passed at its "
         "start: the contacts or the initial stoichiometry put the cell beyond it. "
-        "Check the sign of the current, the limit and kappa at the start."
+        "Check the sign of the current, the limit and kappa at the start; or begin "
+        "with a smaller current, or with a hold ('Hold at 4.2 V for 10 hours')."
     )
     no_consistent_start = (
         "No potentials satisfy the network and the control at the start of the step. "
