@@ -47,10 +47,8 @@ def carried(
     """
     del start  # in the first of the steps
     d_system, d_start = moving
-    model, tables = (
-        Model.of(system, d_system, True, tableau),
-        TableRows.of(d_system.tables),
-    )
+    model = Model.of(system, d_system, True, tableau)
+    tables = TableRows.of(d_system.tables)
     system, d_system = model.whole, model.tangents(d_system)
     every = _at_first(system.filled(d_start), len(tableau.dense))
     lanes, knots = len(every.parts.columns), steps.time.size + 1
